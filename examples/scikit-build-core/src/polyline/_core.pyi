@@ -1,0 +1,6 @@
+from collections.abc import Sequence
+
+def simplify(
+    points: Sequence[tuple[float, float]], tolerance: float
+) -> list[tuple[float, float]]: ...
+def length(points: Sequence[tuple[float, float]]) -> float: ...

@@ -1,0 +1,5 @@
+"""Lacks the object that pyproject.toml names."""
+
+
+class api:
+    pass

@@ -1,0 +1,1 @@
+"""Is not the backend that pyproject.toml names."""

@@ -1,0 +1,6 @@
+"""Hangs while it is imported."""
+
+import time
+
+print("ready", flush=True)
+time.sleep(600)

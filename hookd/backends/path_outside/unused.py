@@ -1,0 +1,1 @@
+"""Wants a backend from outside of its source tree."""

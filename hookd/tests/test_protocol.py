@@ -1,0 +1,458 @@
+"""The wire: every message and every question, as README.md has them."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import unittest
+
+from support import BACKENDS, HOOKD, LINUX, ROOT, TestCase, escape, unescape
+
+sys.path.insert(0, ROOT)
+sys.dont_write_bytecode = True
+import hookd
+
+
+class Values(unittest.TestCase):
+    SAMPLES = ("", "plain", "\\", "\n", "\r", "\\n", "\\\\n\n\r\\", "C:\\new\\route", "é\u2028\x85\t", "a\\")
+
+    def test_survive_a_round_trip(self):
+        for sample in self.SAMPLES:
+            with self.subTest(sample):
+                self.assertEqual(hookd.unescape(hookd.escape(sample)), sample)
+                self.assertEqual(hookd.escape(sample), escape(sample))
+                self.assertEqual(hookd.unescape(escape(sample)), unescape(escape(sample)))
+                self.assertNotIn("\n", hookd.escape(sample))
+                self.assertNotIn("\r", hookd.escape(sample))
+
+    def test_unknown_escapes_are_refused(self):
+        for sample in ("\\t", "a\\", "\\\\\\", "\\ n"):
+            with self.subTest(sample), self.assertRaises(ValueError):
+                hookd.unescape(sample)
+
+    def test_json_is_json(self):
+        for sample in (None, "", "plain", 'a "b" \\', "é", "\x00\x7f\n", [], ["a", "b\n"], "\ud800"):
+            with self.subTest(sample):
+                self.assertEqual(json.loads(hookd.to_json(sample)), sample)
+
+    def test_object_references(self):
+        self.assertEqual(hookd.parse_reference("a.b:c.d"), ("a.b", ["c", "d"]))
+        self.assertEqual(hookd.parse_reference("a"), ("a", []))
+        for sample in ("", ":", "a:", ":a", "a..b", "a b", "a:b:c", "a-b", "a.", ".a", "a:b.", "1a", "a/b"):
+            with self.subTest(sample), self.assertRaises(hookd.Refused) as caught:
+                hookd.parse_reference(sample)
+            self.assertEqual(caught.exception.kind, "MalformedBackendName")
+
+
+class Base(TestCase):
+    def test_says_who_it_is_and_what_it_wants(self):
+        daemon = self.hookd()
+        answer = daemon.until("EXPECT")
+        name = platform.python_implementation()
+        version = sys.version.split()[0]
+        self.assertEqual(
+            answer.messages,
+            [
+                ("DEBUG", "hookd protocol 1, %s %s, pid %d" % (name, version, daemon.process.pid)),
+                ("READY", ""),
+                ("EXPECT", "action"),
+            ],
+        )
+
+    def test_shuts_down_when_asked_to(self):
+        daemon = self.hookd()
+        daemon.until("EXPECT", "action")
+        answer, status = daemon.shut_down()
+        self.assertEqual((answer.messages, status), ([("SHUTDOWN", "")], 0))
+        self.assertEqual(os.listdir(daemon.temporary), [])
+
+    def test_shuts_down_at_end_of_file(self):
+        daemon = self.hookd()
+        daemon.until("EXPECT", "action")
+        daemon.process.stdin.close()
+        answer, status = daemon.wait()
+        self.assertEqual((answer.messages, status), ([("SHUTDOWN", "")], 0))
+
+    def test_end_of_file_instead_of_a_value_is_fatal(self):
+        daemon = self.hookd()
+        daemon.start("run", build_backend="backend")
+        daemon.until("EXPECT", "hook_name")
+        daemon.process.stdin.close()
+        answer, status = daemon.wait()
+        self.assertEqual(answer.one("FATAL"), "UnexpectedEndOfInput instead of a value for `hook_name`")
+        self.assertEqual((answer.all("SHUTDOWN"), status), ([], 1))
+
+    def test_asks_each_hook_for_its_own_values_in_order(self):
+        # `start` of the client fails at any other question. The backend is never reached: there is none.
+        daemon = self.hookd()
+        for hook in hookd.HOOKS:
+            with self.subTest(hook):
+                answer = daemon.hook(hook, directory="d", backend="no_such_backend")
+                self.assertEqual(answer.error, ("MissingBackendModule", "there is no module `no_such_backend`"))
+                words = [word for word, _ in answer.messages]
+                self.assertEqual(words, ["STDOUT", "STDERR", "ERROR", "READY", "EXPECT"])
+
+    def test_example_in_drives_a_build(self):
+        for arguments in ((), ("--no-fork",)):
+            directory = self.directory()
+            environ = {"PYTHONPATH": os.path.join(BACKENDS, "normal"), "PYTHONDONTWRITEBYTECODE": "1"}
+            with open(os.path.join(ROOT, "example.in"), "rb") as answers:
+                process = subprocess.run(
+                    [sys.executable, HOOKD, *arguments],
+                    stdin=answers,
+                    stdout=subprocess.PIPE,
+                    cwd=directory,
+                    env=dict(os.environ, TMPDIR=directory, **environ),
+                    check=True,
+                )
+            lines = [line for line in process.stdout.decode().splitlines() if not line.startswith(("DEBUG", "STD"))]
+            requires = ["run", "build_backend", "hook_name", "config_settings"]
+            build = ["run", "build_backend", "hook_name", "wheel_directory", "config_settings", "metadata_directory"]
+            self.assertEqual(
+                lines,
+                ["READY", "EXPECT action"]
+                + ["EXPECT " + name for name in requires[1:]]
+                + ['OK ["tomli>=1", "wheel; python_version < \'3\'"]', "READY", "EXPECT action"]
+                + ["EXPECT " + name for name in build[1:]]
+                + ['OK "normal-1-py3-none-any.whl"', "READY", "EXPECT action", "SHUTDOWN"],
+            )
+            self.assertIn("normal-1-py3-none-any.whl", os.listdir(directory))
+
+    def test_a_script_may_come_through_a_pipe(self):
+        # All of it is there, and then end of file, before the first hook has even started.
+        directory = self.directory()
+        with open(os.path.join(ROOT, "example.in"), "rb") as answers:
+            script = answers.read()
+        environ = {"PYTHONPATH": os.path.join(BACKENDS, "normal"), "PYTHONDONTWRITEBYTECODE": "1"}
+        for text in (script, script.replace(b"\n", b"\r\n")):
+            process = subprocess.run(
+                [sys.executable, HOOKD, directory],
+                input=text,
+                stdout=subprocess.PIPE,
+                env=dict(os.environ, TMPDIR=directory, **environ),
+                check=True,
+            )
+            self.assertEqual(process.stdout.count(b"\nOK "), 2, process.stdout)
+            self.assertTrue(process.stdout.endswith(b"\nSHUTDOWN\n"), process.stdout)
+
+    def test_output_goes_to_two_files(self):
+        for way, daemon in self.every_way("normal"):
+            with self.subTest(way):
+                answer = daemon.hook("build_wheel", directory=self.directory())
+                self.assertEqual(answer.value, "normal-1-py3-none-any.whl")
+                built = b"metadata_directory: None\nbuilt normal-1-py3-none-any.whl\n"
+                self.assertEqual(daemon.outputs, {"STDOUT": built, "STDERR": b"a warning\n"})
+
+    def test_files_are_there_and_empty_when_they_are_named(self):
+        daemon = self.in_tree("hangs", cancellable=True, messages=["CHILD"])
+        daemon.start_hook("build_wheel", directory=self.directory())
+        answer = daemon.until("CHILD")
+        for word in ("STDOUT", "STDERR"):
+            self.assertEqual(os.stat(answer.one(word)).st_mode & 0o777, 0o600)
+        daemon.write("cancel\n")
+        daemon.finish()
+
+    def test_every_hook_of_a_whole_backend(self):
+        for way, daemon in self.every_way("normal"):
+            for hook in hookd.HOOKS:
+                with self.subTest(way=way, hook=hook):
+                    value = daemon.hook(hook, directory=self.directory(), settings={"a": ["b", "c\n"]}).value
+                    if hook.startswith("get_requires"):
+                        self.assertEqual(value, ["tomli>=1", "wheel; python_version < '3'"])
+                        self.assertEqual(daemon.outputs["STDOUT"], b"config_settings: {'a': ['b', 'c\\n']}\n")
+                    else:
+                        self.assertRegex(value, r"^normal-1(\.|-)")
+
+    def test_metadata_directory_and_odd_paths_arrive(self):
+        daemon = self.in_tree("normal")
+        directory = os.path.join(self.directory(), "new\nline \\n é")
+        os.mkdir(directory)
+        answer = daemon.hook("build_wheel", directory=directory, metadata=directory)
+        self.assertEqual(answer.value, "normal-1-py3-none-any.whl")
+        self.assertEqual(os.listdir(directory), ["normal-1-py3-none-any.whl"])
+        self.assertIn(repr(directory)[1:-1].split("\\")[0], daemon.outputs["STDOUT"].decode())
+
+    @unittest.skipUnless(LINUX, "elsewhere file names are Unicode")
+    def test_paths_need_not_be_unicode(self):
+        daemon = self.in_tree("minimal")
+        directory = os.path.join(self.directory(), os.fsdecode(b"caf\xe9"))
+        os.mkdir(directory)
+        self.assertEqual(daemon.hook("build_wheel", directory=directory).value, "minimal-1-py3-none-any.whl")
+
+    def test_optional_hooks_may_be_missing(self):
+        for way, daemon in self.every_way("minimal"):
+            for hook in sorted(set(hookd.HOOKS) - {"build_wheel", "build_sdist"}):
+                with self.subTest(way=way, hook=hook):
+                    answer = daemon.hook(hook, directory=self.directory())
+                    self.assertEqual(answer.error, ("UnsupportedHook", "`backend` has no `%s`" % hook))
+
+    def test_a_mandatory_hook_that_is_missing_is_named_so(self):
+        daemon = self.in_tree("raises")
+        kind, text = self.in_tree("system_exit").hook("build_sdist", directory=self.directory()).error
+        self.assertEqual((kind, text.endswith("mandatory")), ("UnsupportedHook", True))
+        self.assertEqual(daemon.hook("build_editable", directory="x").error[0], "UnsupportedHook")
+
+
+class BadAnswers(TestCase):
+    def setUp(self):
+        self.daemon = self.in_tree("normal")
+
+    def tearDown(self):
+        # Whatever it was, it goes on.
+        self.assertEqual(len(self.daemon.hook("get_requires_for_build_wheel").value), 2)
+
+    def test_actions(self):
+        for action in ("", "RUN", "run ", " run", "no\\such", "exit"):
+            with self.subTest(action):
+                answer = self.daemon.do(action)
+                self.assertEqual(answer.error, ("InvalidAction", "`%s` is not an action" % action))
+
+    def test_hook_names(self):
+        for hook in ("", "build", "build_wheel ", "_get_requires", "__class__", "build_wheel\n"):
+            with self.subTest(hook):
+                answer = self.daemon.do("run", build_backend="backend", hook_name=hook)
+                self.assertEqual(answer.error[0], "InvalidHookName")
+                self.assertEqual(answer.all("STDOUT"), [])
+
+    def test_backend_names(self):
+        for backend in ("", "a b", "a:", "../x", "backend:"):
+            with self.subTest(backend):
+                answer = self.daemon.hook("get_requires_for_build_wheel", backend=backend)
+                self.assertEqual(answer.error[0], "MalformedBackendName")
+
+    def test_values_that_are_not_escaped(self):
+        self.daemon.write("run\n")
+        self.daemon.until("EXPECT", "build_backend")
+        self.daemon.write("back\\tend\nget_requires_for_build_wheel\n\n")
+        self.assertEqual(self.daemon.finish().error[0], "MalformedBackendName")
+        self.daemon.write("run\nbackend\nbuild_wheel\n\\x\n\n\n")
+        self.assertEqual(self.daemon.finish().error[0], "MalformedHookArgument")
+
+    def test_config_settings(self):
+        for text in ("[]", "null", "{", "1", '"a"', "nonsense", "[" * 100000):
+            with self.subTest(text[:10]):
+                values = {"build_backend": "backend", "hook_name": "get_requires_for_build_wheel"}
+                answer = self.daemon.do("run", **values, config_settings=text)
+                self.assertEqual(answer.error[0], "MalformedHookArgument")
+
+    def test_directories(self):
+        for hook in ("build_wheel", "build_sdist", "build_editable", "prepare_metadata_for_build_wheel"):
+            for directory in ("", "a\0b"):
+                with self.subTest(hook=hook, directory=directory):
+                    answer = self.daemon.hook(hook, directory=directory)
+                    self.assertEqual(answer.error[0], "MalformedHookArgument")
+
+    def test_all_values_are_read_before_the_first_bad_one_is_reported(self):
+        values = {"wheel_directory": "", "config_settings": "[", "metadata_directory": ""}
+        answer = self.daemon.do("run", build_backend="a b", hook_name="build_wheel", **values)
+        self.assertEqual(answer.error[0], "MalformedBackendName")
+
+    def test_bytes_that_are_not_utf8(self):
+        self.daemon.write(os.fsdecode(b"caf\xe9\n") if LINUX else "caf\n")
+        self.assertEqual(self.daemon.finish().error[0], "InvalidAction")
+
+
+class Extensions(TestCase):
+    def test_unknown_keys_are_ignored(self):
+        daemon = self.hookd()
+        answer = daemon.configure(from_the_future=1)
+        self.assertEqual(answer.all("DEBUG"), ["unknown in a configuration, ignored: `from_the_future`"])
+
+    def test_invalid_configurations_change_nothing(self):
+        daemon = self.in_tree("normal")
+        other = self.directory()
+        for key, values in {
+            "source_tree": [None, 1, "relative", os.path.join(other, "missing")],
+            "backend_path": ["x", [1], {}],
+            "environ": [None, [], {"A": 1}, {"": "x"}, {"A=B": "x"}, {"A": "\0"}],
+            "messages": [None, "CHILD", ["NOISE"]],
+            "output": [1, "relative", []],
+            "grace_seconds": ["1", -1, None, True],
+            "cancellable": [1, None, "true"],
+            "isolation": ["thread", None],
+        }.items():
+            for value in values:
+                with self.subTest(key=key, value=value):
+                    settings = {"source_tree": other, "backend_path": None, key: value}
+                    answer = daemon.do("configure", configuration=json.dumps(settings))
+                    self.assertEqual(answer.error[0], "InvalidConfiguration")
+                    self.assertIn(key, answer.error[1])
+        for text in ("", "{", "[]", "null"):
+            self.assertEqual(daemon.do("configure", configuration=text).error[0], "InvalidConfiguration")
+        self.assertEqual(len(daemon.hook("get_requires_for_build_wheel").value), 2)
+
+    def test_source_tree_is_where_hooks_run(self):
+        for way, daemon in self.every_way("looks_around"):
+            with self.subTest(way):
+                seen = json.loads(daemon.hook("get_requires_for_build_wheel").value[0])
+                if way == "installed":
+                    tree = self.directory()
+                    daemon.configure(source_tree=tree)
+                    seen = json.loads(daemon.hook("get_requires_for_build_wheel").value[0])
+                    self.assertEqual(seen["cwd"], tree)
+                else:
+                    self.assertEqual(seen["cwd"], os.path.join(BACKENDS, "looks_around"))
+
+    def test_source_tree_that_has_gone(self):
+        daemon = self.installed("normal")
+        tree = os.path.join(self.directory(), "tree")
+        os.mkdir(tree)
+        daemon.configure(source_tree=tree)
+        os.rmdir(tree)
+        kind, text = daemon.hook("get_requires_for_build_wheel").error
+        self.assertEqual((kind, text[:27]), ("HookRuntimeError", "cannot enter the source tre"))
+        os.mkdir(tree)
+        self.assertEqual(len(daemon.hook("get_requires_for_build_wheel").value), 2)
+
+    def test_environ_is_an_overlay_for_later_hooks(self):
+        for way, daemon in self.every_way("looks_around"):
+            with self.subTest(way):
+                daemon.configure(environ={"ADDED": "é\n", "HOME": None, "HOOKD_TEST": daemon.token})
+                environ = json.loads(daemon.hook("get_requires_for_build_wheel").value[0])["environ"]
+                self.assertEqual((environ.get("ADDED"), environ.get("HOME")), ("é\n", None))
+                daemon.configure(environ={"OTHER": "1"})
+                environ = json.loads(daemon.hook("get_requires_for_build_wheel").value[0])["environ"]
+                self.assertEqual((environ.get("ADDED"), environ.get("OTHER")), (None, "1"))
+                self.assertEqual(environ.get("HOME"), os.environ.get("HOME"))
+
+    def test_dont_write_bytecode_needs_no_new_interpreter(self):
+        daemon = self.hookd(os.path.join(BACKENDS, "looks_around"), environ={"PYTHONDONTWRITEBYTECODE": None})
+        daemon.configure(backend_path=["."], environ={"PYTHONDONTWRITEBYTECODE": "1"})
+        answer = daemon.hook("get_requires_for_build_wheel")
+        self.assertTrue(json.loads(answer.value[0])["dont_write_bytecode"])
+        self.assertEqual(answer.all("DEBUG"), [])
+
+    def test_variables_that_the_interpreter_reads_at_start_need_a_new_one(self):
+        for name, value in (("PYTHONWARNINGS", "error::UserWarning"), ("LC_ALL", "C"), ("PYTHONUTF8", "1")):
+            with self.subTest(name):
+                daemon = self.in_tree("looks_around")
+                daemon.configure(environ={name: value})
+                answer = daemon.hook("get_requires_for_build_wheel")
+                seen = json.loads(answer.value[0])
+                self.assertEqual(seen["environ"][name], value)
+                self.assertIn(name, answer.one("DEBUG"))
+                if name == "PYTHONWARNINGS":
+                    self.assertIn(["error", "None", "<class 'UserWarning'>", "None", "0"], seen["warnings"])
+
+    def test_child_is_the_hooks_group(self):
+        for way, daemon in self.every_way("looks_around", messages=["CHILD"]):
+            with self.subTest(way):
+                answer = daemon.hook("get_requires_for_build_sdist")
+                imported, running, group, _session = map(int, answer.value)
+                self.assertEqual(int(answer.all("CHILD")[-1]), group)
+                self.assertEqual(running, group)
+                # Two of them when there was an import in a process of its own: the last one counts.
+                self.assertEqual([int(pid) for pid in answer.all("CHILD")[:-1]], [imported] * (way == "installed"))
+                words = [word for word, _ in answer.messages]
+                self.assertLess(words.index("STDERR"), words.index("CHILD"))
+
+    def test_usage_comes_before_the_end(self):
+        for way, daemon in self.every_way("normal", messages=["USAGE"]):
+            with self.subTest(way):
+                answer = daemon.hook("get_requires_for_build_wheel")
+                self.assertEqual([word for word, _ in answer.messages][-4:], ["USAGE", "OK", "READY", "EXPECT"])
+                usage = json.loads(answer.one("USAGE"))
+                self.assertEqual(sorted(usage), ["max_rss_bytes", "system_seconds", "user_seconds", "wall_seconds"])
+                self.assertGreater(usage["wall_seconds"], 0)
+                if way != "no fork":
+                    self.assertGreater(usage["max_rss_bytes"], 1024 * 1024)
+                    self.assertGreaterEqual(usage["user_seconds"] + usage["system_seconds"], 0)
+        self.assertEqual(daemon.hook("build_wheel", directory="/missing/directory").all("USAGE")[1:], [])
+
+    def test_nothing_extra_unless_asked_for(self):
+        for way, daemon in self.every_way("normal"):
+            answer = daemon.hook("get_requires_for_build_wheel")
+            words = {word for word, _ in answer.messages} - {"DEBUG"}
+            self.assertEqual(words, {"STDOUT", "STDERR", "OK", "READY", "EXPECT"}, way)
+
+    def test_output_file_of_the_client(self):
+        for way, daemon in self.every_way("normal"):
+            with self.subTest(way):
+                path = os.path.join(self.directory(), "log")
+                with open(path, "w") as file:
+                    file.write("mine\n")
+                daemon.configure(output=path)
+                for _ in range(2):
+                    answer = daemon.hook("build_sdist", directory=self.directory())
+                    self.assertEqual((answer.one("STDOUT"), answer.one("STDERR")), (path, path))
+                with open(path) as file:
+                    lines = file.read().splitlines()
+                self.assertEqual(lines[0], "mine")
+                self.assertEqual(sorted(lines[1:]), sorted(["built normal-1.tar.gz", "a warning"] * 2))
+                daemon.configure(output=None)
+                self.assertEqual(len(daemon.hook("get_requires_for_build_wheel").value), 2)
+                self.assertEqual(daemon.outputs["STDOUT"], b"config_settings: None\n")
+
+    def test_output_file_that_cannot_be_written(self):
+        for way, daemon in self.every_way("normal", output=os.path.join(self.directory(), "no", "log")):
+            with self.subTest(way):
+                self.assertEqual(daemon.hook("get_requires_for_build_wheel").error[0], "HookRuntimeError")
+
+    def test_output_as_messages(self):
+        for way, daemon in self.every_way("not_utf8", messages=["OUTPUT"]):
+            with self.subTest(way):
+                answer = daemon.hook("get_requires_for_build_wheel")
+                self.assertEqual(answer.value, [])
+                self.assertEqual(answer.output(1), "caf\ufffd \ufffd\\\r\ncafé\nno end of line")
+                self.assertEqual(answer.output(2), "")
+                self.assertEqual(answer.all("STDOUT") + answer.all("STDERR"), [])
+
+    def test_output_as_messages_of_both_streams(self):
+        for way, daemon in self.every_way("normal", messages=["OUTPUT"]):
+            with self.subTest(way):
+                answer = daemon.hook("build_sdist", directory=self.directory())
+                self.assertEqual(answer.output(1), "built normal-1.tar.gz\n")
+                self.assertEqual(answer.output(2), "a warning\n")
+                self.assertEqual(os.listdir(daemon.temporary)[1:], [])
+
+    def test_output_messages_are_short(self):
+        for way, daemon in self.every_way("floods", messages=["OUTPUT"]):
+            for lines in (False, True):
+                with self.subTest(way=way, lines=lines):
+                    size = 1024 * 1024 + 7
+                    settings = {"bytes": size, "lines": lines}
+                    answer = daemon.hook("get_requires_for_build_wheel", settings=settings)
+                    self.assertEqual(answer.value, [])
+                    self.assertEqual(len(answer.output(1)), size)
+                    self.assertLessEqual(max(map(len, answer.all("OUTPUT"))), 8 * 1024 + 2)
+
+    def test_import_ahead(self):
+        daemon = self.installed("looks_around")
+        answer = daemon.do("import", build_backend="backend")
+        self.assertIsNone(answer.value)
+        self.assertEqual([word for word, _ in answer.messages], ["DEBUG", "OK", "READY", "EXPECT"])
+        first = daemon.hook("get_requires_for_build_sdist")
+        self.assertEqual(first.all("DEBUG"), [])
+        self.assertNotEqual(first.value[0], first.value[1])
+        self.assertEqual(daemon.hook("get_requires_for_build_sdist").value[0], first.value[0])
+
+    def test_import_ahead_of_what_cannot_be(self):
+        self.assertEqual(self.hookd().do("import", build_backend="a b").error[0], "MalformedBackendName")
+        self.assertEqual(self.hookd().do("import", build_backend="no_such").error[0], "MissingBackendModule")
+        answer = self.installed("import_error").do("import", build_backend="backend")
+        self.assertEqual(answer.error[0], "BackendImportError")
+        self.assertIn("no_such_dependency", answer.traceback)
+
+    def test_import_ahead_is_not_for_the_source_tree(self):
+        for daemon in (
+            self.in_tree("import_error"),
+            self.installed("import_error", isolation="spawn"),
+            self.installed("import_error", arguments=["--no-fork"]),
+        ):
+            answer = daemon.do("import", build_backend="backend")
+            self.assertIsNone(answer.value)
+            self.assertEqual(len(answer.all("DEBUG")), 1)
+
+    def test_a_cancel_that_comes_too_late_is_ignored(self):
+        daemon = self.in_tree("minimal", cancellable=True)
+        daemon.write("cancel\ncancel\n")
+        # No second EXPECT: the client may have sent its next action already, and answers what it is asked.
+        daemon.write("run\n")
+        answer = daemon.until("EXPECT")
+        self.assertEqual(answer.messages[-1], ("EXPECT", "build_backend"))
+        self.assertEqual(len(answer.all("DEBUG")), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

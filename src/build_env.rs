@@ -1,0 +1,502 @@
+//! Build environments: virtual environments that hold the build requirements and nothing else, at a path that says so.
+//!
+//! [`Provisioner::provision`] goes from requirements to an environment:
+//!
+//! 1. The *request* ([`request`]) is everything that can change the outcome. Its memo, if recent, gives the distributions.
+//! 2. Else the installer ([`installer`]: uv or pip, same outcome) *resolves*: names, versions and artifact hashes, nothing installed.
+//! 3. The *fingerprint* ([`fingerprint`]) of interpreter and distributions names the environment: `envs/cp312-1a2b3c4d5e6f`.
+//! 4. If it is not there, it is made ([`store`]) under a lock of its own, from exactly those artifacts, marker last.
+//!
+//! An environment never changes once its marker is there. Another content is another path, so cargo, CMake, Ninja and
+//! Meson rebuild exactly what depends on it; the same content is the same path with the same dates in it, so they
+//! rebuild nothing.
+//!
+//! Not here: what the backend asks for at run time (the caller adds it to the requirements), and running hooks.
+
+pub mod fingerprint;
+pub mod gc;
+pub mod indexes;
+pub mod installer;
+pub mod pylock;
+pub mod request;
+mod store;
+mod venv;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fingerprint::{Distribution, EnvFingerprint};
+use indexes::Indexes;
+use installer::{Choice, Installation, Installer, Resolution};
+use request::{Memo, Request, RequestContext};
+use store::Slot;
+pub(crate) use venv::{bin_in, python_in};
+
+use crate::interpreter::Interpreter;
+use crate::layout::Layout;
+use crate::project::Requirement;
+use crate::ui::{self, Ui};
+use crate::{fs, interrupt, process};
+
+/// A complete build environment.
+#[derive(Debug, Clone)]
+pub struct BuildEnv {
+    pub path: PathBuf,
+    pub python: PathBuf,
+    pub fingerprint: String,
+    pub outcome: Outcome,
+    /// The installer that made it, `uv` or `pip`.
+    pub installer: String,
+    pub distributions: Vec<Distribution>,
+    /// What provisioning took.
+    pub duration: Duration,
+}
+
+/// Whether an environment was there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Created,
+    Reused,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to read the constraints file `{}`", path.display())]
+    Constraints { path: PathBuf, source: std::io::Error },
+    #[error("failed to read `{}`, which the requirement `{requirement}` names", path.display())]
+    LocalRequirement { requirement: String, path: PathBuf, source: std::io::Error },
+    #[error("no installer can be used: {reason}")]
+    NoInstaller { reason: String, hint: String },
+    #[error("the build requirements cannot be resolved")]
+    Resolve { source: process::Error },
+    #[error("failed to {doing}")]
+    Installer { doing: &'static str, source: process::Error },
+    #[error("failed to make the virtual environment")]
+    Venv { source: process::Error },
+    #[error("the installer broke its contract: {what}")]
+    Protocol { what: String },
+    #[error("no hash is given for `{name}`, and `--require-hashes` demands one")]
+    HashMissing { name: String },
+    #[error("the hash of `{name}` is sha256:{actual}, which is none of those that {expected_by} allows")]
+    HashMismatch { name: String, actual: String, expected_by: String },
+    #[error("`{}` cannot be used: {reason}", path.display())]
+    Lock { path: PathBuf, reason: String },
+    #[error("failed to write `{}`", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("{0}")]
+    LockTimedOut(String),
+    #[error("interrupted by {0}")]
+    Interrupted(interrupt::Signal),
+}
+
+impl Error {
+    fn from_lock(error: fs::LockError) -> Self {
+        match error {
+            fs::LockError::Io { path, source } => Self::Write { path, source },
+            timed_out @ fs::LockError::TimedOut { .. } => Self::LockTimedOut(timed_out.to_string()),
+            fs::LockError::Interrupted { path } => match interrupt::pending() {
+                Some(signal) => Self::Interrupted(signal),
+                None => Self::LockTimedOut(format!("stopped waiting for `{}`", path.display())),
+            },
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::NoInstaller { hint, .. } => hint.clone(),
+            Self::Resolve { source } => return resolve_hint(&source.to_string()),
+            Self::HashMissing { .. } => {
+                "add `name==version --hash=sha256:...` to a constraints file, or use `lock` and `--locked`".to_owned()
+            }
+            Self::HashMismatch { .. } => "the artifact is not the one that was trusted: find out why before allowing it".to_owned(),
+            Self::Lock { .. } => "`cargo pyenv-build lock` writes it anew".to_owned(),
+            Self::LockTimedOut(_) => format!("wait longer with `{}` (seconds)", crate::env_vars::LOCK_TIMEOUT),
+            Self::Write { .. } => "see that the disk has room and that the directory can be written".to_owned(),
+            Self::Constraints { .. } => {
+                "constraints come from `-c`, `[tool.pyenv-build] constraints`, PIP_CONSTRAINT and UV_BUILD_CONSTRAINT".to_owned()
+            }
+            _ => return None,
+        };
+        Some(text)
+    }
+}
+
+fn resolve_hint(output: &str) -> Option<String> {
+    let lower = output.to_ascii_lowercase();
+    let network =
+        ["dns error", "connection", "failed to fetch", "name resolution", "timed out", "network", "proxy", "error sending request"];
+    if network.iter().any(|word| lower.contains(word)) {
+        return Some("the index cannot be reached; an environment that was made before can be used with `--offline`".to_owned());
+    }
+    if lower.contains("offline") || lower.contains("--no-index") {
+        return Some("run once without `--offline`, then the outcome is remembered".to_owned());
+    }
+    Some("the requirements are in `[build-system] requires`, plus what the backend asks for".to_owned())
+}
+
+/// Everything that provisioning depends on beside the requirements.
+#[derive(Debug)]
+pub struct Provisioner<'a> {
+    pub layout: &'a Layout,
+    pub interpreter: &'a Interpreter,
+    pub ui: &'a Ui,
+    pub options: &'a Options,
+    /// The source tree, for relative paths and the installers' configuration files.
+    pub directory: &'a Path,
+    /// `[tool.uv] build-constraint-dependencies`.
+    pub inline_constraints: &'a [String],
+}
+
+/// How to provision.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub installer: Choice,
+    /// Constraints files or their URLs, those of the environment included.
+    pub constraints: Vec<String>,
+    /// As given by flags.
+    pub indexes: Indexes,
+    pub require_hashes: bool,
+    pub offline: bool,
+    pub upgrade: bool,
+    /// How long a memo holds; `None` means until its request changes.
+    pub max_age: Option<Duration>,
+    /// `--locked`: the environment comes from `pylock.build.toml`.
+    pub locked: bool,
+    pub lock_timeout: Option<Duration>,
+}
+
+/// An environment, and the memo by which it was found.
+#[derive(Debug, Clone)]
+pub struct Provisioned {
+    pub env: BuildEnv,
+    pub memo: Memo,
+    pub memo_path: PathBuf,
+}
+
+impl Provisioner<'_> {
+    /// Finds or makes the environment for `requirements`.
+    pub fn provision(&self, requirements: &[Requirement]) -> Result<Provisioned, Error> {
+        let start = Instant::now();
+        let (memo, memo_path) = self.resolve(requirements)?;
+        let env = self.realise(&memo, start)?;
+        Ok(Provisioned { env, memo, memo_path })
+    }
+
+    /// Finds out which distributions the requirements come to, from the memo or by resolving. Installs nothing.
+    pub fn resolve(&self, requirements: &[Requirement]) -> Result<(Memo, PathBuf), Error> {
+        let lock_file = self.lock_file()?;
+        let indexes = self.indexes();
+        let context = RequestContext {
+            interpreter: self.interpreter,
+            constraints: &self.options.constraints,
+            inline_constraints: self.inline_constraints,
+            indexes: &indexes,
+            require_hashes: self.options.require_hashes,
+            locked: lock_file.as_deref().map(str::as_bytes),
+        };
+        let request = Request::new(&context, requirements)?;
+        let path = request.memo_path(&self.layout.requests());
+        let old = Memo::read(&path);
+        if let Some(memo) = &old {
+            let max_age = if self.options.offline { None } else { self.options.max_age };
+            if !self.options.upgrade && memo.is_recent(max_age) {
+                return Ok((memo.clone(), path));
+            }
+        }
+        let distributions = match &lock_file {
+            Some(text) => self.resolve_locked(text, requirements, &indexes)?,
+            None => self.resolve_open(&request, &indexes)?,
+        };
+        let fingerprint = EnvFingerprint::new(&self.interpreter.identity, &distributions);
+        let mut memo = Memo::new(&request, fingerprint.hex().to_owned(), distributions);
+        // What hooks said before is still the best guess.
+        memo.dynamic = old.map(|old| old.dynamic).unwrap_or_default();
+        memo.write(&path)?;
+        Ok((memo, path))
+    }
+
+    fn indexes(&self) -> Indexes {
+        self.options.indexes.clone().or_environment(Installer::dialect(self.options.installer))
+    }
+
+    fn installer(&self, indexes: &Indexes) -> Result<Installer, Error> {
+        Installer::prepare(self.options.installer, self.interpreter, self.layout, indexes, self.ui)
+    }
+
+    fn resolution<'b>(&'b self, requirements: &'b [String], constraints: &'b [String], indexes: &'b Indexes) -> Resolution<'b> {
+        Resolution {
+            interpreter: self.interpreter,
+            requirements,
+            constraints,
+            indexes,
+            directory: self.directory,
+            offline: self.options.offline,
+            refresh: self.options.upgrade,
+            no_deps: false,
+        }
+    }
+
+    /// The constraints files, with the inline ones as a further file in `scratch`.
+    fn all_constraints(&self, scratch: &Path) -> Result<Vec<String>, Error> {
+        let mut files = self.options.constraints.clone();
+        if !self.inline_constraints.is_empty() {
+            let file = scratch.join("constraints.txt");
+            fs_err::write(&file, self.inline_constraints.join("\n") + "\n")
+                .map_err(|source| Error::Write { path: file.clone(), source })?;
+            files.push(file.to_string_lossy().into_owned());
+        }
+        Ok(files)
+    }
+
+    fn scratch(&self) -> Result<tempfile::TempDir, Error> {
+        self.layout.temporary("provision-").map_err(|source| Error::Write { path: self.layout.root().to_path_buf(), source })
+    }
+
+    fn resolve_open(&self, request: &Request, indexes: &Indexes) -> Result<Vec<Distribution>, Error> {
+        let installer = self.installer(indexes)?;
+        let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
+        let scratch = self.scratch()?;
+        let constraints = self.all_constraints(scratch.path())?;
+        let distributions = installer.resolve(&self.resolution(&request.requirements, &constraints, indexes), self.layout)?;
+        if self.options.require_hashes {
+            self.check_hashes(&distributions, &allowed_hashes(&constraints)?, "a constraints file")?;
+        }
+        Ok(distributions)
+    }
+
+    fn check_hashes(&self, distributions: &[Distribution], allowed: &BTreeMap<String, Vec<String>>, by: &str) -> Result<(), Error> {
+        for distribution in distributions {
+            let name = || distribution.name.clone();
+            let Some(hashes) = allowed.get(&distribution.name).filter(|hashes| !hashes.is_empty()) else {
+                return Err(Error::HashMissing { name: name() });
+            };
+            let (fingerprint::Artifact::Index { sha256: Some(actual), .. } | fingerprint::Artifact::Archive { sha256: actual, .. }) =
+                &distribution.artifact
+            else {
+                return Err(Error::HashMissing { name: name() });
+            };
+            if !hashes.contains(actual) {
+                return Err(Error::HashMismatch { name: name(), actual: actual.clone(), expected_by: by.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.directory.join(pylock::FILE_NAME)
+    }
+
+    fn lock_file(&self) -> Result<Option<String>, Error> {
+        if !self.options.locked {
+            return Ok(None);
+        }
+        let path = self.lock_path();
+        fs_err::read_to_string(&path).map(Some).map_err(|error| {
+            let reason = if error.kind() == std::io::ErrorKind::NotFound { "it does not exist".to_owned() } else { error.to_string() };
+            Error::Lock { path, reason }
+        })
+    }
+
+    /// What a lock file comes to for this interpreter, once it is known to satisfy the requirements.
+    fn resolve_locked(&self, text: &str, requirements: &[Requirement], indexes: &Indexes) -> Result<Vec<Distribution>, Error> {
+        let path = self.lock_path();
+        let unusable = |reason: String| Error::Lock { path: path.clone(), reason };
+        let lock = pylock::Pylock::parse(text).map_err(unusable)?;
+        let packages = lock.for_interpreter(&self.interpreter.markers).map_err(unusable)?;
+        for requirement in requirements.iter().filter(|requirement| requirement.evaluate_markers(&self.interpreter.markers, &[])) {
+            let package = packages.iter().find(|package| package.name == requirement.name.as_ref());
+            let Some(package) = package else { return Err(unusable(format!("it has no `{requirement}`"))) };
+            if !satisfies(requirement, package.version.as_deref()) {
+                let version = package.version.as_deref().unwrap_or("of unknown version");
+                return Err(unusable(format!("`{} {version}` in it does not satisfy `{requirement}`", package.name)));
+            }
+        }
+        let directory = self.directory;
+        let from_index = |package: &&pylock::Package| package.vcs.is_none() && package.directory.is_none() && package.archive.is_none();
+        let (indexed, direct): (Vec<_>, Vec<_>) = packages.into_iter().partition(from_index);
+        let mut distributions =
+            direct.into_iter().map(|package| installer::from_package(package, directory)).collect::<Result<Vec<_>, _>>()?;
+        // Which of the locked files suits this interpreter is the installer's to say.
+        let pins: Vec<String> =
+            indexed.iter().map(|package| format!("{}=={}", package.name, package.version.as_deref().unwrap_or_default())).collect();
+        let installer = self.installer(indexes)?;
+        let _spinner = self.ui.spinner(format!("reading {} ({})", pylock::FILE_NAME, installer.name()));
+        let resolution = Resolution { no_deps: true, ..self.resolution(&pins, &[], indexes) };
+        let chosen = installer.resolve(&resolution, self.layout)?;
+        let allowed =
+            indexed.iter().map(|package| (package.name.clone(), package.sha256().into_iter().map(str::to_owned).collect())).collect();
+        self.check_hashes(&chosen, &allowed, &format!("`{}`", pylock::FILE_NAME))?;
+        distributions.extend(chosen);
+        distributions.sort();
+        Ok(distributions)
+    }
+
+    /// Writes `pylock.build.toml` for these requirements and returns its path and how many packages it has.
+    pub fn lock(&self, requirements: &[Requirement], requires_python: Option<&str>) -> Result<(PathBuf, usize), Error> {
+        let indexes = self.indexes();
+        let installer = self.installer(&indexes)?;
+        let scratch = self.scratch()?;
+        let constraints = self.all_constraints(scratch.path())?;
+        let strings: Vec<String> = requirements.iter().map(ToString::to_string).collect();
+        let resolution = self.resolution(&strings, &constraints, &indexes);
+        let (major, minor) = self.interpreter.identity.major_minor();
+        let minimum = requires_python.map_or_else(|| format!("{major}.{minor}"), str::to_owned);
+        let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
+        let text = match installer.lock_universal(&resolution, self.layout, &minimum) {
+            Some(text) => text?,
+            None => self.lock_here(&installer, &resolution)?.to_toml(),
+        };
+        let path = self.lock_path();
+        let lock = pylock::Pylock::parse(&text).map_err(|message| Error::Protocol {
+            what: format!("the lock file that {} made cannot be read: {message}", installer.name()),
+        })?;
+        fs::write_if_changed(&path, text.as_bytes()).map_err(|source| Error::Write { path: path.clone(), source })?;
+        Ok((path, lock.packages.len()))
+    }
+
+    /// A lock file for this interpreter only, which it says.
+    fn lock_here(&self, installer: &Installer, resolution: &Resolution<'_>) -> Result<pylock::Pylock, Error> {
+        use fingerprint::Artifact;
+        let packages = installer.resolve(resolution, self.layout)?.into_iter().map(|distribution| {
+            let mut package = pylock::Package { name: distribution.name, version: distribution.version, ..pylock::Package::default() };
+            let hashes = |sha256: Option<String>| sha256.map(|sha256| ("sha256".to_owned(), sha256)).into_iter().collect();
+            match distribution.artifact {
+                Artifact::Index { filename, sha256 } => {
+                    let is_wheel = Path::new(&filename).extension().is_some_and(|extension| extension == "whl");
+                    let file = pylock::File { name: Some(filename), hashes: hashes(sha256), ..pylock::File::default() };
+                    if is_wheel {
+                        package.wheels.push(file);
+                    } else {
+                        package.sdist = Some(file);
+                    }
+                }
+                Artifact::Archive { url, sha256 } => {
+                    package.archive = Some(pylock::File { url: Some(url), hashes: hashes(Some(sha256)), ..pylock::File::default() });
+                }
+                Artifact::Vcs { url, commit, subdirectory } => {
+                    package.vcs = Some(pylock::Vcs { kind: "git".to_owned(), url: Some(url), path: None, commit_id: commit, subdirectory });
+                }
+                Artifact::Directory { path, .. } => package.directory = Some(pylock::Directory { path, subdirectory: None }),
+            }
+            package
+        });
+        let (major, minor) = self.interpreter.identity.major_minor();
+        let markers = &self.interpreter.markers;
+        let environment = format!(
+            "implementation_name == '{}' and python_version == '{major}.{minor}' and sys_platform == '{}' and platform_machine == '{}'",
+            markers.implementation_name(),
+            markers.sys_platform(),
+            markers.platform_machine(),
+        );
+        Ok(pylock::Pylock {
+            lock_version: "1.0".to_owned(),
+            environments: vec![environment],
+            requires_python: None,
+            created_by: "cargo-pyenv-build".to_owned(),
+            packages: packages.collect(),
+        })
+    }
+
+    /// The environment that a memo stands for, made if it is not there.
+    pub fn realise(&self, memo: &Memo, start: Instant) -> Result<BuildEnv, Error> {
+        let fingerprint = EnvFingerprint::new(&self.interpreter.identity, &memo.distributions);
+        let name = fingerprint.directory_name();
+        let slot = Slot::new(self.layout, &name);
+        let env = |marker: store::Marker, outcome: Outcome| BuildEnv {
+            path: slot.path.clone(),
+            python: venv::python_in(&slot.path),
+            fingerprint: marker.fingerprint,
+            outcome,
+            installer: marker.installer,
+            distributions: marker.distributions,
+            duration: start.elapsed(),
+        };
+        if let Some(marker) = slot.read() {
+            return Ok(env(marker, Outcome::Reused));
+        }
+        let _lock = slot.lock(self.options.lock_timeout, self.ui)?;
+        // Another process may have made it while we waited.
+        if let Some(marker) = slot.read() {
+            return Ok(env(marker, Outcome::Reused));
+        }
+        let indexes = self.indexes();
+        let installer = self.installer(&indexes)?;
+        let count = memo.distributions.len();
+        let spinner = self.ui.spinner(format!("installing {count} build requirements ({})", installer.name()));
+        let scratch = self.scratch()?;
+        let marker = slot.make(self.interpreter, &fingerprint, &memo.distributions, installer.name(), |python| {
+            installer.install(&Installation {
+                distributions: &memo.distributions,
+                python,
+                indexes: &indexes,
+                directory: self.directory,
+                scratch: scratch.path(),
+                offline: self.options.offline,
+            })
+        })?;
+        drop(spinner);
+        let made = env(marker, Outcome::Created);
+        self.ui.status(
+            "Provisioned",
+            format_args!(
+                "{name} for {} ({count} packages by {}) in {}",
+                self.interpreter.identity.display(),
+                made.installer,
+                ui::seconds(made.duration)
+            ),
+        );
+        Ok(made)
+    }
+}
+
+/// Whether an installed version is what a requirement asks for, extras aside.
+pub fn satisfies(requirement: &Requirement, version: Option<&str>) -> bool {
+    match (&requirement.version_or_url, version.and_then(|version| version.parse().ok())) {
+        (None, _) => true,
+        (Some(pep508_rs::VersionOrUrl::VersionSpecifier(specifiers)), Some(version)) => specifiers.contains(&version),
+        // A URL must be resolved to know; an unparsable version satisfies nothing.
+        (Some(_), _) => false,
+    }
+}
+
+/// `name -> allowed sha256` of constraints files (`name==version --hash=sha256:...`, continued over lines by backslashes).
+fn allowed_hashes(constraints: &[String]) -> Result<BTreeMap<String, Vec<String>>, Error> {
+    let mut allowed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in constraints.iter().filter(|file| !file.contains("://")) {
+        let text = fs_err::read_to_string(file).map_err(|source| Error::Constraints { path: file.into(), source })?;
+        for line in text.replace("\\\r\n", " ").replace("\\\n", " ").lines() {
+            let line = line.split(" #").next().unwrap_or_default();
+            let (requirement, options) = line.split_once("--hash").map_or((line, ""), |(head, _)| (head, &line[head.len()..]));
+            let Ok(requirement) = requirement.trim().parse::<Requirement>() else { continue };
+            let hashes = options.split("--hash").filter_map(|option| option.trim_start_matches(['=', ' ']).trim().strip_prefix("sha256:"));
+            allowed.entry(requirement.name.to_string()).or_default().extend(hashes.map(|hash| hash.trim().to_ascii_lowercase()));
+        }
+    }
+    Ok(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_read_from_constraints_over_continued_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.txt");
+        fs_err::write(&file, "# x\nMaturin==1.9.0 \\\n    --hash=sha256:AA \\\n    --hash=sha256:bb\ntomli==2 ; python_version < '3.11' --hash=sha256:cc # why\nplain>=1\n").unwrap();
+        let allowed = allowed_hashes(&[file.to_string_lossy().into_owned()]).unwrap();
+        assert_eq!(allowed["maturin"], ["aa", "bb"]);
+        assert_eq!(allowed["tomli"], ["cc"]);
+        assert!(allowed["plain"].is_empty());
+    }
+
+    #[test]
+    fn satisfaction_is_of_versions() {
+        let check = |requirement: &str, version| satisfies(&requirement.parse().unwrap(), version);
+        assert!(check("a>=1", Some("1.2")) && check("a", Some("1")) && check("a", None));
+        assert!(!check("a>=2", Some("1.2")) && !check("a>=1", None) && !check("a @ https://h/a.whl", Some("1")));
+    }
+}

@@ -1,0 +1,115 @@
+//! Forgetting environments that nobody uses: all but the newest few of each ABI tag, and those used lately.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::Error;
+use super::store::Slot;
+use crate::layout::Layout;
+use crate::ui::Ui;
+
+/// What to keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// The most recently used so many per ABI tag.
+    pub newest: usize,
+    /// All used within this time.
+    pub used_within: Duration,
+}
+
+/// An environment that `gc` removed, or would remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    pub path: PathBuf,
+    /// Why: `unused for 20 days`, `half-made`.
+    pub reason: String,
+}
+
+/// Finds what can go, and removes it unless `dry_run`. An environment whose lock is held is left alone.
+pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Vec<Removed>, Error> {
+    let mut complete: BTreeMap<String, Vec<(SystemTime, Slot)>> = BTreeMap::new();
+    let mut doomed: Vec<(Slot, String)> = Vec::new();
+    let envs = layout.envs();
+    let entries = match fs_err::read_dir(&envs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::Write { path: envs, source }),
+    };
+    for entry in entries.filter_map(Result::ok).filter(|entry| entry.path().is_dir()) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let slot = Slot::new(layout, &name);
+        // Not through `Slot::read`, which would count as a use.
+        let used = fs_err::metadata(&slot.marker).and_then(|metadata| metadata.modified());
+        match used {
+            Ok(used) => {
+                let abi = name.split('-').next().unwrap_or_default().to_owned();
+                complete.entry(abi).or_default().push((used, slot));
+            }
+            Err(_) => doomed.push((slot, "half-made".to_owned())),
+        }
+    }
+    let now = SystemTime::now();
+    for list in complete.values_mut() {
+        list.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
+        for (used, slot) in list.drain(..).skip(keep.newest) {
+            let unused = now.duration_since(used).unwrap_or_default();
+            if unused > keep.used_within {
+                doomed.push((slot, format!("unused for {} days", unused.as_secs() / 86400)));
+            }
+        }
+    }
+    let mut removed = Vec::new();
+    for (slot, reason) in doomed {
+        if !dry_run {
+            match slot.lock(Some(Duration::ZERO), ui) {
+                Ok(_lock) => slot.clear()?,
+                Err(Error::LockTimedOut { .. }) => continue,
+                Err(error) => return Err(error),
+            }
+        }
+        removed.push(Removed { path: slot.path, reason });
+    }
+    removed.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::Verbosity;
+
+    #[test]
+    fn keeps_the_newest_and_the_used_and_removes_the_half_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::open(dir.path().join("r")).unwrap();
+        let day = 86400;
+        let add = |name: &str, days: u64| {
+            fs_err::create_dir_all(layout.envs().join(name)).unwrap();
+            let marker = Slot::new(&layout, name).marker;
+            fs_err::write(&marker, "{}").unwrap();
+            let time = SystemTime::now() - Duration::from_secs(days * day);
+            filetime::set_file_mtime(marker, filetime::FileTime::from_system_time(time)).unwrap();
+        };
+        for (name, days) in [("cp312-a", 20), ("cp312-b", 30), ("cp312-c", 40), ("cp313-d", 50), ("cp312-e", 1)] {
+            add(name, days);
+        }
+        fs_err::create_dir_all(layout.envs().join("cp312-half")).unwrap();
+        let keep = Keep { newest: 2, used_within: Duration::from_secs(25 * day) };
+        let ui = Ui::new(Verbosity::Quiet, None);
+        let names = |removed: &[Removed]| -> Vec<String> {
+            removed.iter().map(|one| format!("{}: {}", one.path.file_name().unwrap().to_string_lossy(), one.reason)).collect()
+        };
+        let expected = ["cp312-b: unused for 30 days", "cp312-c: unused for 40 days", "cp312-half: half-made"];
+        assert_eq!(names(&collect(&layout, keep, true, &ui).unwrap()), expected);
+        assert!(layout.envs().join("cp312-b").exists(), "a dry run removes nothing");
+        assert_eq!(names(&collect(&layout, keep, false, &ui).unwrap()), expected);
+        let left: std::collections::BTreeSet<String> = fs_err::read_dir(layout.envs())
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.path().is_dir())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(left.into_iter().collect::<Vec<_>>(), ["cp312-a", "cp312-e", "cp313-d"]);
+    }
+}

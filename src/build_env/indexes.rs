@@ -1,0 +1,130 @@
+//! Where packages come from: index settings of flags and of the environment, in one form for both installers.
+//!
+//! pip reads `PIP_*`, uv reads `UV_*`, and neither reads the other's. So that the outcome does not depend on which of them
+//! is installed, settings made for one are handed to the other, always by environment variables: URLs may carry
+//! credentials, and command lines are for everyone to see.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::env_vars;
+use crate::process::{Cmd, mask_credentials};
+
+/// Index settings. Empty means: the installer's own default and configuration files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Indexes {
+    /// Instead of PyPI.
+    pub default: Option<String>,
+    /// In addition to it.
+    pub extra: Vec<String>,
+    /// Directories or pages with links to archives.
+    pub find_links: Vec<String>,
+    /// Nothing but `find_links`.
+    pub no_index: bool,
+}
+
+/// Which installer's variables come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    Uv,
+    Pip,
+}
+
+impl Indexes {
+    /// Flags win over the variables of the installer in use, those over the other installer's.
+    #[must_use]
+    pub fn or_environment(mut self, dialect: Dialect) -> Self {
+        let (uv, pip) = (from_uv(), from_pip());
+        let (first, second) = match dialect {
+            Dialect::Uv => (uv, pip),
+            Dialect::Pip => (pip, uv),
+        };
+        for other in [first, second] {
+            self.default = self.default.or(other.default);
+            if self.extra.is_empty() {
+                self.extra = other.extra;
+            }
+            if self.find_links.is_empty() {
+                self.find_links = other.find_links;
+            }
+            self.no_index |= other.no_index;
+        }
+        self
+    }
+
+    /// The same, fit to be written down.
+    #[must_use]
+    pub fn masked(&self) -> Self {
+        let all = |urls: &[String]| urls.iter().map(|url| mask_credentials(url)).collect();
+        Self {
+            default: self.default.as_deref().map(mask_credentials),
+            extra: all(&self.extra),
+            find_links: all(&self.find_links),
+            no_index: self.no_index,
+        }
+    }
+
+    /// Sets the variables of one installer and removes those of the same meaning.
+    #[must_use]
+    pub fn apply(&self, command: Cmd, dialect: Dialect) -> Cmd {
+        let names: [&str; 4] = match dialect {
+            Dialect::Uv => ["UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_NO_INDEX"],
+            Dialect::Pip => ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"],
+        };
+        let links = self.find_links.join(if dialect == Dialect::Uv { "," } else { " " });
+        let values = [
+            self.default.clone().unwrap_or_default(),
+            self.extra.join(" "),
+            links,
+            if self.no_index { "1".to_owned() } else { String::new() },
+        ];
+        let mut command = ["UV_INDEX_URL", "UV_EXTRA_INDEX_URL"].iter().fold(command, |command, name| command.env_remove(name));
+        for (name, value) in names.iter().zip(values) {
+            command = if value.is_empty() { command.env_remove(name) } else { command.env(name, value) };
+        }
+        command
+    }
+}
+
+fn words(name: &str) -> Vec<String> {
+    env_vars::get(name).map(|value| value.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
+}
+
+fn is_true(name: &str) -> bool {
+    env_vars::get(name).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on" | "y" | "t"))
+}
+
+fn from_pip() -> Indexes {
+    // pip passes over a directory that is not there, uv fails on it.
+    let exists = |location: &String| location.contains("://") || Path::new(location).exists();
+    Indexes {
+        default: env_vars::get("PIP_INDEX_URL"),
+        extra: words("PIP_EXTRA_INDEX_URL"),
+        find_links: words("PIP_FIND_LINKS").into_iter().filter(exists).collect(),
+        no_index: is_true("PIP_NO_INDEX"),
+    }
+}
+
+fn from_uv() -> Indexes {
+    let extra = [words("UV_INDEX"), words("UV_EXTRA_INDEX_URL")].concat();
+    Indexes {
+        default: env_vars::get("UV_DEFAULT_INDEX").or_else(|| env_vars::get("UV_INDEX_URL")),
+        extra,
+        find_links: env_vars::get("UV_FIND_LINKS")
+            .map(|value| value.split(',').map(str::trim).filter(|link| !link.is_empty()).map(str::to_owned).collect())
+            .unwrap_or_default(),
+        no_index: is_true("UV_NO_INDEX"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_down_has_no_credentials() {
+        let indexes = Indexes { default: Some("https://me:secret@host/simple".into()), ..Indexes::default() };
+        assert_eq!(indexes.masked().default.as_deref(), Some("https://***@host/simple"));
+    }
+}

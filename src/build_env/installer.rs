@@ -1,0 +1,224 @@
+//! Resolving and installing with uv or with pip, to the same outcome.
+//!
+//! Both resolve first and install exactly that: every distribution pinned to the hash of the artifact that was chosen, no
+//! dependencies followed, so the environment holds what its fingerprint says or the installation fails.
+
+mod pip;
+mod uv;
+
+use std::path::{Path, PathBuf};
+
+use super::fingerprint::{Artifact, Distribution};
+use super::indexes::{Dialect, Indexes};
+use super::{Error, pylock};
+use crate::interpreter::Interpreter;
+use crate::layout::Layout;
+use crate::process::{self, Cmd};
+use crate::ui::Ui;
+
+/// What the user may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Choice {
+    /// uv when it is on PATH, else pip.
+    #[default]
+    Auto,
+    Uv,
+    Pip,
+}
+
+/// One of the two, ready to run.
+#[derive(Debug)]
+pub enum Installer {
+    Uv(uv::Uv),
+    Pip(pip::Pip),
+}
+
+/// What to resolve.
+#[derive(Debug)]
+pub struct Resolution<'a> {
+    pub interpreter: &'a Interpreter,
+    pub requirements: &'a [String],
+    /// Files or URLs.
+    pub constraints: &'a [String],
+    pub indexes: &'a Indexes,
+    /// Where relative paths are looked up, and configuration files of the installer.
+    pub directory: &'a Path,
+    pub offline: bool,
+    /// Ask the index again, whatever is cached.
+    pub refresh: bool,
+    /// Resolve the requirements only, not what they depend on: a lock file names everything.
+    pub no_deps: bool,
+}
+
+impl Installer {
+    /// The dialect of a choice, without preparing anything.
+    pub fn dialect(choice: Choice) -> Dialect {
+        match choice {
+            Choice::Pip => Dialect::Pip,
+            Choice::Uv => Dialect::Uv,
+            Choice::Auto if uv::find().is_some() => Dialect::Uv,
+            Choice::Auto => Dialect::Pip,
+        }
+    }
+
+    /// Gets the chosen one ready. pip may have to be set up first, which takes seconds, once.
+    pub fn prepare(choice: Choice, interpreter: &Interpreter, layout: &Layout, indexes: &Indexes, ui: &Ui) -> Result<Self, Error> {
+        match (choice, uv::find()) {
+            (Choice::Uv | Choice::Auto, Some(program)) => Ok(Self::Uv(uv::Uv::new(program))),
+            (Choice::Uv, None) => {
+                Err(Error::NoInstaller { reason: "uv is not on PATH".to_owned(), hint: "install uv, or use `--installer pip`".to_owned() })
+            }
+            (Choice::Pip | Choice::Auto, _) => pip::Pip::prepare(interpreter, layout, indexes, ui).map(Self::Pip),
+        }
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Uv(_) => "uv",
+            Self::Pip(_) => "pip",
+        }
+    }
+
+    /// What the requirements come to, sorted by name. Nothing is installed.
+    pub fn resolve(&self, resolution: &Resolution<'_>, layout: &Layout) -> Result<Vec<Distribution>, Error> {
+        if resolution.requirements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut distributions = match self {
+            Self::Uv(uv) => uv.resolve(resolution, layout)?,
+            Self::Pip(pip) => pip.resolve(resolution, layout)?,
+        };
+        distributions.sort();
+        Ok(distributions)
+    }
+
+    /// Resolves for every interpreter that the project supports, as a lock file, if this installer can.
+    pub fn lock_universal(&self, resolution: &Resolution<'_>, layout: &Layout, minimum_python: &str) -> Option<Result<String, Error>> {
+        match self {
+            Self::Uv(uv) => Some(uv.lock_universal(resolution, layout, minimum_python)),
+            Self::Pip(_) => None,
+        }
+    }
+
+    /// Installs exactly these distributions.
+    pub fn install(&self, install: &Installation<'_>) -> Result<(), Error> {
+        // Hashes are all or nothing in both installers: what has none goes in a second call.
+        let (hashed, rest): (Vec<_>, Vec<_>) = install.distributions.iter().partition(|distribution| sha256(distribution).is_some());
+        for (part, require_hashes) in [(hashed, true), (rest, false)] {
+            if part.is_empty() {
+                continue;
+            }
+            let lines: String = part.iter().map(|distribution| requirement_line(distribution) + "\n").collect();
+            let file = install.scratch.join("requirements.txt");
+            fs_err::write(&file, lines).map_err(|source| Error::Write { path: file.clone(), source })?;
+            let command = match self {
+                Self::Uv(uv) => uv.install(install, &file, require_hashes),
+                Self::Pip(pip) => pip.install(install, &file, require_hashes),
+            };
+            run(&command, "install the build requirements")?;
+        }
+        Ok(())
+    }
+}
+
+/// What to install, and where.
+#[derive(Debug)]
+pub struct Installation<'a> {
+    pub distributions: &'a [Distribution],
+    /// The environment's python.
+    pub python: &'a Path,
+    pub indexes: &'a Indexes,
+    pub directory: &'a Path,
+    /// A directory of ours for the requirements file.
+    pub scratch: &'a Path,
+    pub offline: bool,
+}
+
+fn sha256(distribution: &Distribution) -> Option<&str> {
+    match &distribution.artifact {
+        Artifact::Index { sha256, .. } => sha256.as_deref(),
+        Artifact::Archive { sha256, .. } => Some(sha256),
+        Artifact::Vcs { .. } | Artifact::Directory { .. } => None,
+    }
+}
+
+/// A line of a requirements file that can be satisfied by this artifact only.
+fn requirement_line(distribution: &Distribution) -> String {
+    let name = &distribution.name;
+    let hash = sha256(distribution).map(|sha256| format!(" --hash=sha256:{sha256}")).unwrap_or_default();
+    match &distribution.artifact {
+        Artifact::Index { .. } => format!("{name}=={}{hash}", distribution.version.as_deref().unwrap_or_default()),
+        Artifact::Archive { url, .. } => format!("{name} @ {url}{hash}"),
+        Artifact::Vcs { url, commit, subdirectory } => {
+            let fragment = subdirectory.as_deref().map(|path| format!("#subdirectory={path}")).unwrap_or_default();
+            format!("{name} @ git+{url}@{commit}{fragment}")
+        }
+        Artifact::Directory { path, .. } => {
+            let url = url::Url::from_file_path(path).map_or_else(|()| path.clone(), |url| url.to_string());
+            format!("{name} @ {url}")
+        }
+    }
+}
+
+/// Runs an installer; its own words are the error.
+fn run(command: &Cmd, doing: &'static str) -> Result<process::Output, Error> {
+    command.output().map_err(|source| match source {
+        process::Error::Interrupted { signal, .. } => Error::Interrupted(signal),
+        source => Error::Installer { doing, source },
+    })
+}
+
+/// Turns a local path that a lock file or report names into a directory artifact, by content.
+fn directory_artifact(path: PathBuf) -> Result<Artifact, Error> {
+    match super::request::content_of(&path) {
+        Ok(content) => Ok(Artifact::Directory { path: path.to_string_lossy().into_owned(), content }),
+        Err(source) => Err(Error::LocalRequirement { requirement: path.to_string_lossy().into_owned(), path, source }),
+    }
+}
+
+/// The distribution that a package of a `pylock.toml` file stands for. Of several wheels the first is the best.
+pub(super) fn from_package(package: &pylock::Package, lock_directory: &Path) -> Result<Distribution, Error> {
+    let broken = |reason: &str| Error::Protocol { what: format!("`{}` in the resolution {reason}", package.name) };
+    let artifact = if let Some(vcs) = &package.vcs {
+        let url = vcs.url.clone().or_else(|| vcs.path.clone()).ok_or_else(|| broken("has no URL"))?;
+        Artifact::Vcs { url, commit: vcs.commit_id.clone(), subdirectory: vcs.subdirectory.clone() }
+    } else if let Some(directory) = &package.directory {
+        directory_artifact(pylock::resolve_path(&directory.path, lock_directory).into())?
+    } else if let Some(archive) = &package.archive {
+        let local = || archive.path.as_deref().map(|path| PathBuf::from(pylock::resolve_path(path, lock_directory)));
+        let url = match (&archive.url, local()) {
+            (Some(url), _) => url.clone(),
+            (None, Some(path)) => url::Url::from_file_path(&path).map_err(|()| broken("has a path that is no path"))?.to_string(),
+            (None, None) => return Err(broken("has neither a URL nor a path")),
+        };
+        let sha256 = match (archive.hashes.get("sha256"), local()) {
+            (Some(sha256), _) => sha256.clone(),
+            (None, Some(path)) => crate::digest::file(&path).map_err(|source| Error::LocalRequirement {
+                requirement: package.name.clone(),
+                path: path.clone(),
+                source,
+            })?,
+            (None, None) => return Err(broken("is an archive without a sha256")),
+        };
+        Artifact::Archive { url, sha256 }
+    } else {
+        let file = package.wheels.first().or(package.sdist.as_ref()).ok_or_else(|| broken("has no file for this interpreter"))?;
+        Artifact::Index { filename: file.file_name(), sha256: file.hashes.get("sha256").cloned() }
+    };
+    Ok(Distribution { name: package.name.clone(), version: package.version.clone(), artifact })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_allows_one_artifact_only() {
+        let line = |artifact: Artifact| requirement_line(&Distribution { name: "a".into(), version: Some("1".into()), artifact });
+        assert_eq!(line(Artifact::Index { filename: "f".into(), sha256: Some("ab".into()) }), "a==1 --hash=sha256:ab");
+        assert_eq!(line(Artifact::Archive { url: "https://h/a.whl".into(), sha256: "ab".into() }), "a @ https://h/a.whl --hash=sha256:ab");
+        let vcs = Artifact::Vcs { url: "https://h/a.git".into(), commit: "c0".into(), subdirectory: Some("x".into()) };
+        assert_eq!(line(vcs), "a @ git+https://h/a.git@c0#subdirectory=x");
+        assert_eq!(line(Artifact::Directory { path: "/a b".into(), content: String::new() }), "a @ file:///a%20b");
+    }
+}

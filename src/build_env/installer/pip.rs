@@ -1,0 +1,281 @@
+//! pip: `install --dry-run --report` and `install`, run from a tool environment of its own so that build environments
+//! hold nothing but build requirements.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Dialect, Distribution, Indexes, Installation, Resolution, directory_artifact, run};
+use crate::build_env::fingerprint::Artifact;
+use crate::build_env::{Error, venv};
+use crate::fs::{self, Lock};
+use crate::interpreter::Interpreter;
+use crate::layout::Layout;
+use crate::process::{self, Cmd};
+use crate::ui::Ui;
+use crate::{digest, interrupt};
+
+/// The oldest pip with `--python` (22.3) and a stable installation report (23.0).
+const OLDEST: (u32, u32) = (23, 0);
+
+/// Variables that would send packages elsewhere or change what was resolved.
+const HARMFUL: &[&str] = &[
+    "PIP_CONSTRAINT",
+    "PIP_BUILD_CONSTRAINT",
+    "PIP_REQUIREMENT",
+    "PIP_REQUIRE_HASHES",
+    "PIP_REQUIRE_VIRTUALENV",
+    "PIP_TARGET",
+    "PIP_PREFIX",
+    "PIP_ROOT",
+    "PIP_USER",
+    "PIP_PYTHON",
+    "PIP_DRY_RUN",
+    "PIP_REPORT",
+    "PIP_NO_DEPS",
+    "PIP_UPGRADE",
+    "PIP_IGNORE_INSTALLED",
+    "PIP_EDITABLE",
+    "PIP_COMPILE",
+    "PIP_NO_COMPILE",
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "PYTHONHOME",
+];
+
+/// A pip that can be run.
+#[derive(Debug)]
+pub struct Pip {
+    /// The interpreter that has it.
+    python: PathBuf,
+}
+
+impl Pip {
+    pub(super) fn prepare(interpreter: &Interpreter, layout: &Layout, indexes: &Indexes, ui: &Ui) -> Result<Self, Error> {
+        let name = format!("pip-{}-{}", interpreter.identity.abi(), &digest::json(&interpreter.identity)[..12]);
+        let directory = layout.tools().join(&name);
+        let python = venv::python_in(&directory);
+        let marker = layout.tools().join(format!("{name}.json"));
+        if marker.is_file() && python.is_file() {
+            return Ok(Self { python });
+        }
+        let wait = fs::LockWait {
+            timeout: None,
+            waiting: &|holder| ui.status("Waiting", format_args!("for {holder}, which sets up pip")),
+            interrupted: &|| interrupt::pending().is_some(),
+        };
+        let _lock = Lock::exclusive(&layout.tools().join(format!("{name}.lock")), &wait).map_err(Error::from_lock)?;
+        if marker.is_file() && python.is_file() {
+            return Ok(Self { python });
+        }
+        let _spinner = ui.spinner("setting up pip");
+        fs::remove_dir_all(&directory).map_err(|source| Error::Write { path: directory.clone(), source })?;
+        let made = Cmd::new(&interpreter.base_executable).args(["-I", "-m", "venv"]).arg(&directory).output();
+        match made {
+            Ok(_) => {}
+            Err(process::Error::Interrupted { signal, .. }) => return Err(Error::Interrupted(signal)),
+            Err(error) => {
+                // Debian's python without python3-venv: perhaps it has a pip of its own.
+                let own = Self { python: interpreter.base_executable.clone() };
+                fs::remove_dir_all(&directory).map_err(|source| Error::Write { path: directory.clone(), source })?;
+                return match own.version() {
+                    Some(version) if version >= OLDEST => Ok(own),
+                    _ => Err(Error::NoInstaller {
+                        reason: format!("there is no uv on PATH, and pip cannot be set up for `{}`: {error}", interpreter.path.display()),
+                        hint: "install uv, or the interpreter's venv and ensurepip modules (on Debian: python3-venv)".to_owned(),
+                    }),
+                };
+            }
+        }
+        let pip = Self { python };
+        if pip.version().is_none_or(|version| version < OLDEST) {
+            ui.detail("the interpreter's own pip is too old: updating the copy that we use");
+            let command = pip.command("install", layout.root()).args(["--quiet", "--upgrade", "pip>=23"]);
+            run(&indexes.apply(command, Dialect::Pip), "update pip")?;
+        }
+        fs::write_atomic(&marker, b"{\"schema\": 1}\n").map_err(|source| Error::Write { path: marker, source })?;
+        Ok(pip)
+    }
+
+    /// `(major, minor)` of this pip, if it runs.
+    fn version(&self) -> Option<(u32, u32)> {
+        let output = Cmd::new(&self.python).args(["-I", "-m", "pip", "--version"]).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut numbers = text.split_whitespace().nth(1)?.split('.').map(|part| part.parse().ok());
+        Some((numbers.next()??, numbers.next()??))
+    }
+
+    fn command(&self, verb: &str, directory: &Path) -> Cmd {
+        let command = Cmd::new(&self.python).args(["-I", "-m", "pip"]).cwd(directory);
+        let command = HARMFUL.iter().fold(command, |command, name| command.env_remove(name));
+        command.args([verb, "--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off"])
+    }
+
+    pub(super) fn resolve(&self, resolution: &Resolution<'_>, layout: &Layout) -> Result<Vec<Distribution>, Error> {
+        let scratch = layout.temporary("resolve-").map_err(|source| Error::Write { path: layout.root().to_path_buf(), source })?;
+        let (input, report) = (scratch.path().join("requirements.in"), scratch.path().join("report.json"));
+        fs_err::write(&input, resolution.requirements.join("\n") + "\n").map_err(|source| Error::Write { path: input.clone(), source })?;
+        let mut command = self
+            .command("install", resolution.directory)
+            .args(["--quiet", "--dry-run", "--ignore-installed", "--report"])
+            .arg(&report)
+            .arg("--requirement")
+            .arg(&input);
+        for constraints in resolution.constraints {
+            command = command.arg("--constraint").arg(constraints);
+        }
+        if resolution.no_deps {
+            command = command.arg("--no-deps");
+        }
+        let mut command = resolution.indexes.apply(command, Dialect::Pip);
+        if resolution.offline {
+            command = command.env("PIP_NO_INDEX", "1");
+        }
+        command.output().map_err(|source| match source {
+            process::Error::Interrupted { signal, .. } => Error::Interrupted(signal),
+            source => Error::Resolve { source },
+        })?;
+        let bytes = fs_err::read(&report).map_err(|error| Error::Protocol { what: format!("pip wrote no report: {error}") })?;
+        let report: Report =
+            serde_json::from_slice(&bytes).map_err(|error| Error::Protocol { what: format!("pip's report cannot be read: {error}") })?;
+        if report.version != "1" {
+            return Err(Error::Protocol { what: format!("pip's report has version {}, and only 1 is known", report.version) });
+        }
+        report.install.into_iter().map(Installed::distribution).collect()
+    }
+
+    pub(super) fn install(&self, install: &Installation<'_>, requirements: &Path, require_hashes: bool) -> Cmd {
+        // `--python` goes before the verb.
+        let command = Cmd::new(&self.python).args(["-I", "-m", "pip", "--python"]).arg(install.python).cwd(install.directory);
+        let command = HARMFUL.iter().fold(command, |command, name| command.env_remove(name));
+        let mut command = command
+            .args(["install", "--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off", "--quiet"])
+            .args(["--no-deps", "--no-compile", "--no-warn-script-location", "--requirement"])
+            .arg(requirements);
+        if require_hashes {
+            command = command.arg("--require-hashes");
+        }
+        let mut command = install.indexes.apply(command, Dialect::Pip);
+        if install.offline {
+            command = command.env("PIP_NO_INDEX", "1");
+        }
+        command
+    }
+}
+
+/// <https://pip.pypa.io/en/stable/reference/installation-report/>
+#[derive(Debug, Deserialize)]
+struct Report {
+    version: String,
+    install: Vec<Installed>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Installed {
+    download_info: DownloadInfo,
+    #[serde(default)]
+    is_direct: bool,
+    metadata: Metadata,
+}
+
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    name: String,
+    version: String,
+}
+
+/// <https://packaging.python.org/en/latest/specifications/direct-url-data-structure/>
+#[derive(Debug, Deserialize)]
+struct DownloadInfo {
+    url: String,
+    #[serde(default)]
+    subdirectory: Option<String>,
+    #[serde(default)]
+    archive_info: Option<ArchiveInfo>,
+    #[serde(default)]
+    vcs_info: Option<VcsInfo>,
+    #[serde(default)]
+    dir_info: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ArchiveInfo {
+    #[serde(default)]
+    hashes: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct VcsInfo {
+    commit_id: String,
+}
+
+impl Installed {
+    fn distribution(self) -> Result<Distribution, Error> {
+        let info = self.download_info;
+        let local = || url::Url::parse(&info.url).ok()?.to_file_path().ok();
+        let sha256 = info.archive_info.as_ref().and_then(|archive| archive.hashes.get("sha256").cloned());
+        let artifact = if let Some(vcs) = info.vcs_info {
+            Artifact::Vcs { url: info.url, commit: vcs.commit_id, subdirectory: info.subdirectory }
+        } else if info.dir_info.is_some() {
+            directory_artifact(local().unwrap_or_default())?
+        } else if self.is_direct {
+            let sha256 = match sha256.or_else(|| digest::file(&local()?).ok()) {
+                Some(sha256) => sha256,
+                None => return Err(Error::Protocol { what: format!("pip's report has no hash for `{}`", self.metadata.name) }),
+            };
+            Artifact::Archive { url: info.url, sha256 }
+        } else {
+            let path = info.url.split(['#', '?']).next().unwrap_or_default();
+            Artifact::Index { filename: path.rsplit('/').next().unwrap_or_default().to_owned(), sha256 }
+        };
+        Ok(Distribution { name: normalized(&self.metadata.name), version: Some(self.metadata.version), artifact })
+    }
+}
+
+/// PEP 503: runs of `-`, `_` and `.` are one `-`, letters are lower-case.
+fn normalized(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        if matches!(c, '-' | '_' | '.') {
+            if !text.ends_with('-') {
+                text.push('-');
+            }
+        } else {
+            text.extend(c.to_lowercase());
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_all_kinds_of_a_report() {
+        let report: Report = serde_json::from_str(
+            r#"{"version": "1", "install": [
+              {"download_info": {"url": "https://h/p/maturin-1.9.0-py3-none-any.whl", "archive_info": {"hash": "sha256=aa", "hashes": {"sha256": "aa"}}},
+               "is_direct": false, "metadata": {"name": "Maturin", "version": "1.9.0"}},
+              {"download_info": {"url": "https://h/x.git", "vcs_info": {"vcs": "git", "commit_id": "c0"}}, "is_direct": true,
+               "metadata": {"name": "a.b_c", "version": "2"}}]}"#,
+        )
+        .unwrap();
+        let found: Vec<Distribution> = report.install.into_iter().map(|item| item.distribution().unwrap()).collect();
+        assert_eq!(
+            found,
+            [
+                Distribution {
+                    name: "maturin".into(),
+                    version: Some("1.9.0".into()),
+                    artifact: Artifact::Index { filename: "maturin-1.9.0-py3-none-any.whl".into(), sha256: Some("aa".into()) }
+                },
+                Distribution {
+                    name: "a-b-c".into(),
+                    version: Some("2".into()),
+                    artifact: Artifact::Vcs { url: "https://h/x.git".into(), commit: "c0".into(), subdirectory: None }
+                },
+            ]
+        );
+    }
+}

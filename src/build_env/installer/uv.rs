@@ -1,0 +1,110 @@
+//! uv: `pip compile --format pylock.toml` and `pip install`.
+
+use std::path::{Path, PathBuf};
+
+use super::{Dialect, Distribution, Installation, Resolution, from_package};
+use crate::build_env::Error;
+use crate::build_env::pylock::Pylock;
+use crate::layout::Layout;
+use crate::process::{self, Cmd};
+
+/// Variables that would send packages elsewhere or change what was resolved.
+const HARMFUL: &[&str] = &[
+    "UV_CONSTRAINT",
+    "UV_OVERRIDE",
+    "UV_BUILD_CONSTRAINT",
+    "UV_REQUIRE_HASHES",
+    "UV_SYSTEM_PYTHON",
+    "UV_BREAK_SYSTEM_PACKAGES",
+    "UV_PYTHON",
+    "UV_TARGET",
+    "UV_PREFIX",
+    "UV_COMPILE_BYTECODE",
+    "UV_LINK_MODE",
+    "UV_OFFLINE",
+    "UV_CUSTOM_COMPILE_COMMAND",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+];
+
+/// A uv on PATH.
+#[derive(Debug)]
+pub struct Uv {
+    program: PathBuf,
+}
+
+pub(super) fn find() -> Option<PathBuf> {
+    which::which("uv").ok()
+}
+
+impl Uv {
+    pub(super) fn new(program: PathBuf) -> Self {
+        Self { program }
+    }
+
+    fn command(&self, verb: &str, directory: &Path) -> Cmd {
+        let command = Cmd::new(&self.program).args(["pip", verb, "--quiet", "--color", "never"]).cwd(directory);
+        HARMFUL.iter().fold(command, |command, name| command.env_remove(name))
+    }
+
+    /// Runs `pip compile`; `extra` are further arguments. Returns the lock file's text.
+    fn compile(&self, resolution: &Resolution<'_>, layout: &Layout, extra: &[&str]) -> Result<String, Error> {
+        let write_error = |source| Error::Write { path: layout.root().to_path_buf(), source };
+        let scratch = layout.temporary("resolve-").map_err(write_error)?;
+        let input = scratch.path().join("requirements.in");
+        fs_err::write(&input, resolution.requirements.join("\n") + "\n").map_err(write_error)?;
+        let mut command = self
+            .command("compile", resolution.directory)
+            .arg(&input)
+            .args(["--format", "pylock.toml", "--no-header", "--no-annotate", "--python"])
+            .arg(&resolution.interpreter.base_executable);
+        for constraints in resolution.constraints {
+            command = command.arg("--constraints").arg(constraints).arg("--build-constraints").arg(constraints);
+        }
+        for (wanted, flag) in [(resolution.offline, "--offline"), (resolution.refresh, "--refresh"), (resolution.no_deps, "--no-deps")] {
+            if wanted {
+                command = command.arg(flag);
+            }
+        }
+        let command = resolution.indexes.apply(command.args(extra), Dialect::Uv);
+        let output = command.output().map_err(|source| match source {
+            process::Error::Interrupted { signal, .. } => Error::Interrupted(signal),
+            process::Error::Status { output, .. }
+                if output.contains("unexpected argument") || output.contains("invalid value 'pylock.toml'") =>
+            {
+                Error::NoInstaller {
+                    reason: "the uv on PATH cannot write pylock.toml files".to_owned(),
+                    hint: "update uv (0.7 or newer), or use `--installer pip`".to_owned(),
+                }
+            }
+            source => Error::Resolve { source },
+        })?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    pub(super) fn resolve(&self, resolution: &Resolution<'_>, layout: &Layout) -> Result<Vec<Distribution>, Error> {
+        let text = self.compile(resolution, layout, &[])?;
+        let lock =
+            Pylock::parse(&text).map_err(|message| Error::Protocol { what: format!("what uv resolved cannot be read: {message}") })?;
+        lock.packages.iter().map(|package| from_package(package, resolution.directory)).collect()
+    }
+
+    pub(super) fn lock_universal(&self, resolution: &Resolution<'_>, layout: &Layout, minimum_python: &str) -> Result<String, Error> {
+        self.compile(resolution, layout, &["--universal", "--python-version", minimum_python])
+    }
+
+    pub(super) fn install(&self, install: &Installation<'_>, requirements: &Path, require_hashes: bool) -> Cmd {
+        let mut command = self
+            .command("install", install.directory)
+            .args(["--no-deps", "--link-mode", "copy", "--no-compile-bytecode", "--python"])
+            .arg(install.python)
+            .arg("--requirements")
+            .arg(requirements);
+        for (wanted, flag) in [(require_hashes, "--require-hashes"), (install.offline, "--offline")] {
+            if wanted {
+                command = command.arg(flag);
+            }
+        }
+        install.indexes.apply(command, Dialect::Uv)
+    }
+}

@@ -1,0 +1,126 @@
+//! Environments on disk: `envs/<abi>-<12 hex>/`, its marker and its lock.
+//!
+//! An environment without its marker is half-made, whatever is in it: the next one who wants it removes and makes it again,
+//! under the lock. Readers take no lock: the marker is written last and the content never changes afterwards. Using an
+//! environment renews the marker's mtime, at most once an hour, for `gc` to see.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use filetime::FileTime;
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::{Distribution, EnvFingerprint};
+use super::{Error, venv};
+use crate::fs::{self, Lock, LockWait};
+use crate::interpreter::Identity;
+use crate::interrupt;
+use crate::layout::Layout;
+use crate::ui::Ui;
+
+const SCHEMA: u32 = 1;
+const RENEW_AFTER: Duration = Duration::from_secs(3600);
+
+/// What an environment is; `envs/<name>.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Marker {
+    schema: u32,
+    pub fingerprint: String,
+    pub abi_tag: String,
+    pub installer: String,
+    pub identity: Identity,
+    pub distributions: Vec<Distribution>,
+    /// Seconds since the Unix epoch.
+    pub created_at: u64,
+    /// The version of this program that made it.
+    made_by: String,
+}
+
+/// Where one environment is.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    pub path: PathBuf,
+    pub marker: PathBuf,
+    pub lock: PathBuf,
+}
+
+impl Slot {
+    pub fn new(layout: &Layout, name: &str) -> Self {
+        let envs = layout.envs();
+        Self { path: envs.join(name), marker: envs.join(format!("{name}.json")), lock: envs.join(format!("{name}.lock")) }
+    }
+
+    /// The marker, if the environment is complete.
+    pub fn read(&self) -> Option<Marker> {
+        let marker: Marker = serde_json::from_slice(&fs_err::read(&self.marker).ok()?).ok()?;
+        let name = self.path.file_name()?.to_str()?;
+        let named_after_it = marker.fingerprint.get(..12).is_some_and(|short| name.ends_with(short));
+        let whole = marker.schema == SCHEMA && named_after_it && venv::python_in(&self.path).exists();
+        if whole {
+            self.renew();
+        }
+        whole.then_some(marker)
+    }
+
+    fn renew(&self) {
+        let now = SystemTime::now();
+        let used = fs_err::metadata(&self.marker).and_then(|metadata| metadata.modified());
+        if used.is_ok_and(|used| now.duration_since(used).is_ok_and(|age| age > RENEW_AFTER)) {
+            let _ = filetime::set_file_mtime(&self.marker, FileTime::from_system_time(now));
+        }
+    }
+
+    /// Takes the lock of this environment.
+    pub fn lock(&self, timeout: Option<Duration>, ui: &Ui) -> Result<Lock, Error> {
+        let wait = LockWait {
+            timeout,
+            waiting: &|holder| ui.status("Waiting", format_args!("for {holder}, which works on the same build environment")),
+            interrupted: &|| interrupt::pending().is_some(),
+        };
+        Lock::exclusive(&self.lock, &wait).map_err(Error::from_lock)
+    }
+
+    /// Makes the environment, `fill` installing into its python. The caller holds the lock.
+    pub fn make(
+        &self,
+        interpreter: &crate::interpreter::Interpreter,
+        fingerprint: &EnvFingerprint,
+        distributions: &[Distribution],
+        installer: &str,
+        fill: impl FnOnce(&Path) -> Result<(), Error>,
+    ) -> Result<Marker, Error> {
+        self.clear()?;
+        let made = venv::create(interpreter, &self.path)
+            .and_then(|()| if distributions.is_empty() { Ok(()) } else { fill(&venv::python_in(&self.path)) })
+            .and_then(|()| venv::seal(&self.path));
+        if let Err(error) = made {
+            // Nothing half-made is left; if even that fails, the missing marker says so.
+            let _ = self.clear();
+            return Err(error);
+        }
+        let marker = Marker {
+            schema: SCHEMA,
+            fingerprint: fingerprint.hex().to_owned(),
+            abi_tag: interpreter.identity.abi_tag(),
+            installer: installer.to_owned(),
+            identity: interpreter.identity.clone(),
+            distributions: distributions.to_vec(),
+            created_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            made_by: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let json = serde_json::to_vec_pretty(&marker).expect("our own plain data always serialises");
+        fs::write_atomic(&self.marker, &json).map_err(|source| Error::Write { path: self.marker.clone(), source })?;
+        Ok(marker)
+    }
+
+    /// Removes marker and environment, in this order: never a marker without its environment.
+    pub fn clear(&self) -> Result<(), Error> {
+        match fs_err::remove_file(&self.marker) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::Write { path: self.marker.clone(), source });
+            }
+            _ => {}
+        }
+        fs::remove_dir_all(&self.path).map_err(|source| Error::Write { path: self.path.clone(), source })
+    }
+}

@@ -1,0 +1,212 @@
+//! The command line: arguments, the order of steps, policy (what is a warning, what stops), output.
+//!
+//! One file per subcommand, with its arguments and its `run`. Nothing imports `cli`.
+
+mod build;
+mod completions;
+mod env;
+mod environment;
+mod failure;
+mod fingerprint;
+mod gc;
+mod lock;
+mod options;
+mod provision;
+mod run;
+mod why;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::ui::{Color, Ui, Verbosity};
+use crate::{env_vars, exit_code, interrupt};
+
+/// The build frontend that keeps cargo warm for Python packages written in Rust
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo pyenv-build",
+    bin_name = "cargo pyenv-build",
+    version,
+    max_term_width = 110,
+    after_help = "Without a command it builds: `cargo pyenv-build [build options] [DIR]...`\n\n\
+        Examples:\n  \
+        cargo pyenv-build                          build the wheel of the project here\n  \
+        cargo pyenv-build -p 3.13 --sdist crates/py\n  \
+        cargo pyenv-build run -- cargo test        with the same PyO3 as the wheel\n  \
+        cargo pyenv-build why                      what was compiled last, and why"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Arguments of all commands.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct GlobalArgs {
+    /// Our directory [default: .pyenv-build in the root of the Cargo workspace]
+    #[arg(long, global = true, env = env_vars::ROOT, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    root: Option<PathBuf>,
+    /// How results are printed on stdout
+    #[arg(long, global = true, value_enum, default_value = "human", value_name = "FORMAT")]
+    message_format: MessageFormat,
+    /// When to colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    color: Option<Color>,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more: commands and hook output; twice: the protocol with hookd
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+/// The form of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    /// Paths, one per line.
+    Human,
+    /// One JSON object.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::BuildArgs),
+    Provision(provision::ProvisionArgs),
+    Env(env::EnvArgs),
+    Run(run::RunArgs),
+    Lock(lock::LockArgs),
+    Fingerprint(fingerprint::FingerprintArgs),
+    Why(why::WhyArgs),
+    Gc(gc::GcArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the program with all its arguments, the first being its name. Returns the exit code.
+pub fn main(args: Vec<OsString>) -> u8 {
+    let args = normalised(args);
+    let cli = match Cli::command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, on stdout; the rest are mistakes, on stderr.
+            let code = if error.use_stderr() { exit_code::USAGE } else { exit_code::OK };
+            let _ = error.print();
+            return code;
+        }
+    };
+    let global = cli.global;
+    let verbosity = match (global.quiet, global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, 0) => Verbosity::Normal,
+        (false, 1) => Verbosity::Verbose,
+        (false, _) => Verbosity::Debug,
+    };
+    let ui = Ui::new(verbosity, global.color);
+    if let Err(error) = interrupt::listen() {
+        ui.warning(format_args!("Ctrl-C cannot be listened for: {error}"));
+    }
+    let root = global.root.as_deref();
+    let format = global.message_format;
+    match &cli.command {
+        Command::Build(args) => build::run(args, root, format, &ui),
+        Command::Provision(args) => finish("provision", provision::run(args, root, format, &ui), format, &ui),
+        Command::Env(args) => finish("env", env::run(args, root, &ui), format, &ui),
+        Command::Run(args) => match run::run(args, root, &ui) {
+            Ok(code) => code,
+            Err(error) => exit_with(Err(&error), &ui),
+        },
+        Command::Lock(args) => finish("lock", lock::run(args, root, format, &ui), format, &ui),
+        Command::Fingerprint(args) => finish("fingerprint", fingerprint::run(args, root, format, &ui), format, &ui),
+        Command::Why(args) => finish("why", why::run(args, root, format, &ui), format, &ui),
+        Command::Gc(args) => finish("gc", gc::run(args, root, format, &ui), format, &ui),
+        Command::Completions(args) => {
+            completions::run(args, Cli::command());
+            exit_code::OK
+        }
+    }
+}
+
+/// Says how a command ended and returns its exit code; a failure is a JSON object, too, if those were asked for.
+fn finish(command: &str, outcome: anyhow::Result<()>, format: MessageFormat, ui: &Ui) -> u8 {
+    if let (Err(error), MessageFormat::Json) = (&outcome, format) {
+        let report = build::failed(command, error);
+        ui.result(serde_json::to_string(&report).expect("our own plain data always serialises"));
+    }
+    exit_with(outcome.as_ref().map(|()| ()), ui)
+}
+
+fn exit_with(outcome: Result<(), &anyhow::Error>, ui: &Ui) -> u8 {
+    match outcome {
+        Ok(()) => exit_code::OK,
+        Err(error) => {
+            failure::show(error, ui);
+            failure::exit_code_of(error)
+        }
+    }
+}
+
+/// Brings the arguments into the form `program command ...`: cargo puts `pyenv-build` first, and a missing command means
+/// `build`.
+fn normalised(mut args: Vec<OsString>) -> Vec<OsString> {
+    if args.get(1).is_some_and(|arg| arg == "pyenv-build") {
+        args.remove(1);
+    }
+    let commands: Vec<String> = Cli::command()
+        .get_subcommands()
+        .flat_map(|command| std::iter::once(command.get_name().to_owned()).chain(command.get_all_aliases().map(str::to_owned)))
+        .chain(["help".to_owned()])
+        .collect();
+    // Global options may stand before the command.
+    let mut at = 1;
+    while let Some(arg) = args.get(at).map(|arg| arg.to_string_lossy().into_owned()) {
+        match arg.as_str() {
+            "--help" | "-h" | "--version" | "-V" => return args,
+            "--root" | "--color" | "--message-format" => at += 2,
+            "-q" | "--quiet" | "--verbose" => at += 1,
+            _ if arg.starts_with("-v") && arg[1..].bytes().all(|byte| byte == b'v') => at += 1,
+            _ if ["--root=", "--color=", "--message-format="].iter().any(|prefix| arg.starts_with(prefix)) => at += 1,
+            _ if commands.contains(&arg) => return args,
+            _ => break,
+        }
+    }
+    args.insert(1.min(args.len()), "build".into());
+    args
+}
+
+/// The project's directory of commands that take at most one.
+fn directory_or_here(directory: Option<&Path>) -> &Path {
+    directory.unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(args: &str) -> String {
+        let words = std::iter::once("x").chain(args.split_whitespace()).map(OsString::from).collect();
+        normalised(words)[1..].join(std::ffi::OsStr::new(" ")).into_string().unwrap()
+    }
+
+    #[test]
+    fn the_parser_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn both_ways_of_calling_work_and_build_is_what_is_meant() {
+        assert_eq!(normal(""), "build");
+        assert_eq!(normal("pyenv-build"), "build");
+        assert_eq!(normal("pyenv-build build x"), "build x");
+        assert_eq!(normal("-p 3.12 x"), "build -p 3.12 x");
+        assert_eq!(normal("-q --root r gc"), "-q --root r gc");
+        assert_eq!(normal("-vv dir"), "build -vv dir");
+        assert_eq!(normal("pyenv-build --help"), "--help");
+        assert_eq!(normal("pyenv-build run -- cargo test"), "run -- cargo test");
+        assert_eq!(normal("--root=r why"), "--root=r why");
+    }
+}

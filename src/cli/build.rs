@@ -1,0 +1,415 @@
+//! `build`: provision, ask for requirements, call the hook, check what came of it, put it where it belongs.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::{Args, ValueHint};
+
+use super::environment::{self, Ask, Sessions, Target};
+use super::failure::{self, BuildError};
+use super::options::{Context, EnvironmentArgs};
+use super::{MessageFormat, exit_with};
+use crate::build_env::BuildEnv;
+use crate::fs::{Lock, LockWait};
+use crate::hooks::{Answer, Call, Finished, Hook};
+use crate::layout::Layout;
+use crate::pin::{self, facts};
+use crate::project::Project;
+use crate::report::cargo_output::{CargoOutput, Line};
+use crate::report::{Artifact, ArtifactKind, EnvReport, HookReport, InterpreterReport, Report, render, round};
+use crate::ui::{self, Ui, Verbosity};
+use crate::{env_vars, fs, interrupt, sdist, wheel};
+
+/// Builds wheels (and what else is asked for) with the project's own backend, in a stable environment.
+#[derive(Debug, Clone, Args)]
+pub struct BuildArgs {
+    /// Directories of the projects to build
+    #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub directories: Vec<PathBuf>,
+    /// Also make a source distribution
+    #[arg(long, conflicts_with_all = ["editable", "metadata"])]
+    pub sdist: bool,
+    /// Build the wheel from the source distribution, unpacked to a stable path
+    #[arg(long, conflicts_with_all = ["editable", "metadata"])]
+    pub from_sdist: bool,
+    /// Make an editable wheel (PEP 660) instead
+    #[arg(long, conflicts_with = "metadata")]
+    pub editable: bool,
+    /// Make the wheel's metadata directory only
+    #[arg(long)]
+    pub metadata: bool,
+    /// Where artifacts go [default: dist in the project]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out_dir: Option<PathBuf>,
+    /// Cargo's target directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub target_dir: Option<PathBuf>,
+    /// End a hook that takes longer, such as 30m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub hook_timeout: Option<Duration>,
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+}
+
+/// Builds all projects; the first failure ends it. Returns the exit code.
+pub fn run(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> u8 {
+    let start = Instant::now();
+    let mut reports = Vec::new();
+    let outcome = build_all(args, root, ui, &mut reports);
+    let mut layouts: Vec<Layout> = Vec::new();
+    let mut finished: Vec<Report> = Vec::new();
+    for (layout, report) in reports {
+        layouts.extend(layout);
+        finished.push(report);
+    }
+    if let Err(error) = &outcome {
+        match finished.last_mut() {
+            Some(last) if last.error.is_some() => {}
+            _ => finished.push(failed("build", error)),
+        }
+    }
+    let report = Report::combine("build", finished, start.elapsed().as_secs_f64());
+    layouts.dedup_by(|one, other| one.root() == other.root());
+    for layout in &layouts {
+        if let Err(error) = report.write(&layout.last_report()) {
+            ui.warning(format_args!("the report was not kept: {error}"));
+        }
+    }
+    match format {
+        MessageFormat::Json => ui.result(serde_json::to_string(&report).expect("our own plain data always serialises")),
+        MessageFormat::Human => {
+            for artifact in &report.artifacts {
+                ui.result(artifact.path.display());
+            }
+        }
+    }
+    exit_with(outcome.as_ref().map(|()| ()), ui)
+}
+
+/// The report of a command that failed before it could say anything else.
+pub fn failed(command: &str, error: &anyhow::Error) -> Report {
+    Report { ok: false, error: Some(failure::report(error)), ..Report::new(command) }
+}
+
+type Reports = Vec<(Option<Layout>, Report)>;
+
+fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Reports) -> anyhow::Result<()> {
+    let contexts: Vec<Context<'_>> =
+        args.directories.iter().map(|directory| Context::open(directory, root, &args.environment, ui)).collect::<Result<_, _>>()?;
+    let mut sessions = Sessions::new(ui);
+    for context in &contexts {
+        let start = Instant::now();
+        let mut build = Build { args, context, env: None, report: Report::new("build"), cargo: CargoOutput::default() };
+        build.report.project = Some(context.project.directory.clone());
+        let outcome = build.run(&mut sessions);
+        let (mut report, cargo) = (build.report, build.cargo);
+        report.crates = cargo.finish();
+        report.seconds = round(start.elapsed().as_secs_f64());
+        if let Err(error) = &outcome {
+            report.ok = false;
+            report.error = Some(failure::report(error));
+        } else {
+            let names: Vec<String> = report
+                .artifacts
+                .iter()
+                .map(|artifact| artifact.path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+                .collect();
+            ui.status(
+                "Finished",
+                format_args!("{} in {} ({})", names.join(" and "), ui::seconds(start.elapsed()), render::crates_line(&report.crates)),
+            );
+        }
+        reports.push((Some(context.layout.clone()), report));
+        outcome?;
+    }
+    Ok(())
+}
+
+/// One project being built.
+struct Build<'a, 'b> {
+    args: &'b BuildArgs,
+    context: &'a Context<'a>,
+    env: Option<BuildEnv>,
+    report: Report,
+    cargo: CargoOutput,
+}
+
+impl<'a> Build<'a, '_> {
+    fn run(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<()> {
+        let context = self.context;
+        self.report.interpreter = Some(InterpreterReport::from(&context.interpreter));
+        let mut from_sdist = None;
+        if self.args.sdist || self.args.from_sdist {
+            let path = self.build_sdist(sessions)?;
+            from_sdist = self.args.from_sdist.then_some(path);
+        }
+        match from_sdist {
+            Some(path) => self.build_unpacked(&path),
+            None if self.args.metadata => self.build_metadata(sessions),
+            None => self.build_wheel(context, sessions),
+        }
+    }
+
+    /// Provisions for a target and notes it in the report.
+    fn provision<'c>(&mut self, context: &'c Context<'c>, target: Target, sessions: &mut Sessions<'c>) -> anyhow::Result<BuildEnv> {
+        let env = environment::provision(context, target, Ask::Always, sessions, &mut self.report.hooks)?;
+        self.report.env = Some(EnvReport::from(&env));
+        self.env = Some(env.clone());
+        Ok(env)
+    }
+
+    /// Calls a hook, showing and counting what cargo says. `None`: the backend lacks it.
+    fn call<'c>(
+        &mut self,
+        context: &'c Context<'c>,
+        env: &BuildEnv,
+        hook: Hook,
+        sessions: &mut Sessions<'c>,
+    ) -> anyhow::Result<Option<Finished>> {
+        let ui = context.ui;
+        let name = hook.name();
+        let mut environ = environment::hook_pins(context, env);
+        if let Some(target_dir) = &self.args.target_dir {
+            let target_dir = fs::absolute(target_dir).with_context(|| format!("failed to make `{}` absolute", target_dir.display()))?;
+            environ.push(("CARGO_TARGET_DIR".to_owned(), Some(target_dir.to_string_lossy().into_owned())));
+        }
+        if ui.is_interactive() {
+            // For our spinner to count along.
+            environ.push(("CARGO_TERM_PROGRESS_WHEN".to_owned(), Some("always".to_owned())));
+            environ.push(("CARGO_TERM_PROGRESS_WIDTH".to_owned(), Some("100".to_owned())));
+        }
+        let call = Call {
+            project: &context.project,
+            hook,
+            config_settings: &context.config_settings,
+            environ: &environ,
+            timeout: self.args.hook_timeout,
+        };
+        let session = sessions.get(context, env)?;
+        let spinner = ui.spinner(format!("{name} ({})", context.project.build_system.build_backend));
+        let cargo = &mut self.cargo;
+        let mut show = |line: &str| {
+            let meaning = cargo.line(line);
+            if ui.verbosity() >= Verbosity::Verbose {
+                ui.passthrough(line);
+                return;
+            }
+            match meaning {
+                Line::Compiling(what) => {
+                    ui.status("Compiling", what);
+                }
+                Line::Progress { done, total, now } => spinner.set(format!("{name}: {done}/{total} {now}")),
+                Line::Other => {}
+            }
+        };
+        let start = Instant::now();
+        let answer = session.call(&call, &mut show);
+        let (outcome, finished) = match answer {
+            Ok(Answer::Returned(finished)) => ("ok", Ok(Some(finished))),
+            Ok(Answer::Unsupported) => ("unsupported", Ok(None)),
+            Err(error) => ("error", Err(error)),
+        };
+        self.report.hooks.push(HookReport {
+            name: name.to_owned(),
+            seconds: round(start.elapsed().as_secs_f64()),
+            outcome: outcome.to_owned(),
+        });
+        Ok(finished?)
+    }
+
+    /// Like [`Self::call`], for hooks that a backend must have.
+    fn call_required<'c>(
+        &mut self,
+        context: &'c Context<'c>,
+        env: &BuildEnv,
+        hook: Hook,
+        sessions: &mut Sessions<'c>,
+    ) -> anyhow::Result<PathBuf> {
+        let name = hook.name();
+        let directory = match &hook {
+            Hook::BuildWheel { wheel_directory, .. } | Hook::BuildEditable { wheel_directory, .. } => wheel_directory.clone(),
+            Hook::BuildSdist { sdist_directory } => sdist_directory.clone(),
+            Hook::PrepareMetadataForBuildWheel { metadata_directory } | Hook::PrepareMetadataForBuildEditable { metadata_directory } => {
+                metadata_directory.clone()
+            }
+            _ => unreachable!("hooks that ask for requirements make nothing"),
+        };
+        let backend = &context.project.build_system.build_backend;
+        let Some(finished) = self.call(context, env, hook, sessions)? else {
+            let hint = (name == "build_editable").then(|| "editable installs need a backend with PEP 660".to_owned());
+            return Err(BuildError { message: format!("`{backend}` has no `{name}`"), hint }.into());
+        };
+        made_in(&directory, &finished).ok_or_else(|| {
+            let message = format!("`{backend}` returned {} from `{name}`, and there is no such file where it should be", finished.value);
+            BuildError { message, hint: None }.into()
+        })
+    }
+
+    fn build_wheel<'c>(&mut self, context: &'c Context<'c>, sessions: &mut Sessions<'c>) -> anyhow::Result<()> {
+        let (target, kind) =
+            if self.args.editable { (Target::Editable, ArtifactKind::Editable) } else { (Target::Wheel, ArtifactKind::Wheel) };
+        let env = self.provision(context, target, sessions)?;
+        let scratch = scratch(&context.layout)?;
+        let wheel_directory = scratch.path().to_path_buf();
+        let hook = if self.args.editable {
+            Hook::BuildEditable { wheel_directory, metadata_directory: None }
+        } else {
+            Hook::BuildWheel { wheel_directory, metadata_directory: None }
+        };
+        // cargo is asked for what the pins depend on while the hook works.
+        let built = std::thread::scope(|scope| {
+            let learned = scope.spawn(|| facts::learn(&context.project, &context.interpreter, &env));
+            let built = self.call_required(context, &env, hook, sessions);
+            let (facts, trouble) = learned.join().expect("learning does not panic");
+            if let Some(trouble) = trouble {
+                context.ui.detail(format_args!("the pins are incomplete: {trouble}"));
+            }
+            let pins = pin::pins(&facts);
+            for note in &pins.notes {
+                context.ui.warning(note);
+            }
+            self.report.set_pins(&pins);
+            built
+        })?;
+        wheel::check(&built, &context.interpreter.identity)?;
+        self.place(&built, kind)
+    }
+
+    fn build_sdist(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<PathBuf> {
+        let context = self.context;
+        let env = self.provision(context, Target::Sdist, sessions)?;
+        let scratch = scratch(&context.layout)?;
+        let hook = Hook::BuildSdist { sdist_directory: scratch.path().to_path_buf() };
+        let built = self.call_required(context, &env, hook, sessions)?;
+        self.place(&built, ArtifactKind::Sdist)?;
+        Ok(self.report.artifacts.last().expect("it was placed just now").path.clone())
+    }
+
+    /// Builds the wheel from an sdist, unpacked where the last one was.
+    fn build_unpacked(&mut self, archive: &Path) -> anyhow::Result<()> {
+        let outer = self.context;
+        let base = if outer.project.workspace.is_inside_cargo_workspace() {
+            // cargo would take what is unpacked below a workspace for a member that forgot to say so.
+            user_cache()?.join(&crate::digest::bytes(outer.layout.root().as_os_str().as_encoded_bytes())[..12])
+        } else {
+            outer.layout.sdist()
+        };
+        let name: String = outer.project.name().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+        let target = base.join(&name);
+        let wait = LockWait {
+            timeout: outer.options.lock_timeout,
+            waiting: &|holder| outer.ui.status("Waiting", format_args!("for {holder}, which builds from the same place")),
+            interrupted: &|| interrupt::pending().is_some(),
+        };
+        let _lock = Lock::exclusive(&base.join(format!("{name}.lock")), &wait)?;
+        let scratch = tempfile::Builder::new().prefix(".unpack-").tempdir_in(&base).context("failed to make a temporary directory")?;
+        sdist::unpack(archive, &target, scratch.path())?;
+        let context = Context {
+            project: Project::load(&target)?,
+            layout: outer.layout.clone(),
+            interpreter: outer.interpreter.clone(),
+            options: outer.options.clone(),
+            config_settings: outer.config_settings.clone(),
+            ui: outer.ui,
+        };
+        let mut sessions = Sessions::new(outer.ui);
+        self.build_wheel(&context, &mut sessions)
+    }
+
+    fn build_metadata(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<()> {
+        let context = self.context;
+        let env = self.provision(context, Target::Wheel, sessions)?;
+        let scratch = scratch(&context.layout)?;
+        let metadata_directory = scratch.path().to_path_buf();
+        let hook = Hook::PrepareMetadataForBuildWheel { metadata_directory: metadata_directory.clone() };
+        let made = match self.call(context, &env, hook, sessions)? {
+            Some(finished) => made_in(&metadata_directory, &finished).ok_or_else(|| BuildError {
+                message: format!("the backend returned {} for the metadata, and there is no such directory", finished.value),
+                hint: None,
+            })?,
+            // PEP 517: "If a build frontend needs this information and the method is not defined, it should call
+            // build_wheel and look at the resulting metadata directly."
+            None => {
+                let hook = Hook::BuildWheel { wheel_directory: metadata_directory.clone(), metadata_directory: None };
+                let built = self.call_required(context, &env, hook, sessions)?;
+                wheel::extract_metadata(&built, &metadata_directory)?
+            }
+        };
+        self.place(&made, ArtifactKind::Metadata)
+    }
+
+    /// Moves what was built to the output directory.
+    fn place(&mut self, built: &Path, kind: ArtifactKind) -> anyhow::Result<()> {
+        let out_dir = match &self.args.out_dir {
+            Some(out_dir) => fs::absolute(out_dir).with_context(|| format!("failed to make `{}` absolute", out_dir.display()))?,
+            None => self.context.project.directory.join("dist"),
+        };
+        let target = out_dir.join(built.file_name().expect("it is a file in a directory"));
+        move_to(built, &target, self.args.out_dir.is_none())
+            .with_context(|| format!("failed to put `{}` in `{}`", target.file_name().unwrap_or_default().display(), out_dir.display()))?;
+        let artifact = Artifact::new(kind, target).context("failed to read what was built")?;
+        self.report.artifacts.push(artifact);
+        Ok(())
+    }
+}
+
+fn scratch(layout: &Layout) -> anyhow::Result<tempfile::TempDir> {
+    layout.temporary("build-").with_context(|| format!("failed to make a temporary directory in `{}`", layout.root().display()))
+}
+
+/// What a hook says it made, if that is a name in the directory it was given, and is there.
+fn made_in(directory: &Path, finished: &Finished) -> Option<PathBuf> {
+    let name = finished.value.as_str()?;
+    let is_plain = Path::new(name).file_name().is_some_and(|file| file == name);
+    Some(directory.join(name)).filter(|path| is_plain && path.exists())
+}
+
+/// Moves a file or directory to its final name, replacing what is there.
+///
+/// `dist` made by us gets a `.gitignore`, as uv's does: an untracked wheel in a package re-runs its build script if that is
+/// of the old kind, which looks at all files of the package.
+fn move_to(built: &Path, target: &Path, is_default_directory: bool) -> std::io::Result<()> {
+    let directory = target.parent().expect("a file has a parent");
+    if is_default_directory && !directory.exists() {
+        fs_err::create_dir_all(directory)?;
+        fs::write_atomic(&directory.join(".gitignore"), b"*\n")?;
+    }
+    fs_err::create_dir_all(directory)?;
+    if built.is_dir() {
+        fs::remove_dir_all(target)?;
+    }
+    match fs_err::rename(built, target) {
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => copy_over(built, target),
+        other => other,
+    }
+}
+
+/// [`move_to`] across file systems: a copy beside the target, then a rename.
+fn copy_over(built: &Path, target: &Path) -> std::io::Result<()> {
+    let directory = target.parent().expect("a file has a parent");
+    let staging = tempfile::Builder::new().prefix(".tmp-").tempdir_in(directory)?;
+    let copy = staging.path().join("x");
+    for entry in walkdir::WalkDir::new(built) {
+        let entry = entry?;
+        let to = match entry.path().strip_prefix(built) {
+            Ok(relative) if !relative.as_os_str().is_empty() => copy.join(relative),
+            _ => copy.clone(),
+        };
+        if entry.file_type().is_dir() {
+            fs_err::create_dir_all(to)?;
+        } else {
+            fs_err::copy(entry.path(), to)?;
+        }
+    }
+    fs_err::rename(copy, target)
+}
+
+fn user_cache() -> anyhow::Result<PathBuf> {
+    let base = env_vars::get_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env_vars::get_os("LOCALAPPDATA").map(PathBuf::from))
+        .or_else(|| env_vars::get_os("HOME").map(|home| Path::new(&home).join(".cache")))
+        .context("neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(base.join("cargo-pyenv-build").join("sdist"))
+}

@@ -1,0 +1,141 @@
+//! `env`: prints the pins, for shells, for later CI steps, for editors.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::directory_or_here;
+use super::environment::{self, Ask, Sessions, Target};
+use super::options::{Context, EnvironmentArgs};
+use crate::pin::{self, Pin, Pins, facts};
+use crate::ui::Ui;
+use crate::{env_vars, fs};
+
+/// Prints the variables that make a plain cargo agree with the wheel build.
+#[derive(Debug, Clone, Args)]
+pub struct EnvArgs {
+    /// The project
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+    /// For whom
+    #[arg(long, value_enum, default_value = "sh")]
+    pub format: Format,
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// `export NAME='value'`, for `eval "$(cargo pyenv-build env)"`
+    Sh,
+    Fish,
+    Powershell,
+    /// Lines for $GITHUB_ENV
+    Github,
+    Dotenv,
+    Json,
+    /// An `[env]` table for .cargo/config.toml, so that editors agree, too
+    Cargo,
+}
+
+pub fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+    let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
+    let pins = pins_of(&context)?;
+    let text = render(&pins.variables, args.format);
+    if !text.is_empty() {
+        ui.result(text.trim_end());
+    }
+    Ok(())
+}
+
+/// Provisions and decides the pins; what they need on disk is there afterwards.
+pub fn pins_of(context: &Context<'_>) -> anyhow::Result<Pins> {
+    let ui = context.ui;
+    let env = environment::provision(context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
+    pins_in(context, &env)
+}
+
+/// [`pins_of`] for an environment that is there.
+pub fn pins_in(context: &Context<'_>, env: &crate::build_env::BuildEnv) -> anyhow::Result<Pins> {
+    let ui = context.ui;
+    let (facts, trouble) = facts::learn(&context.project, &context.interpreter, env);
+    if let Some(trouble) = trouble {
+        ui.warning(format_args!("the pins may be incomplete: {trouble}"));
+    }
+    let pins = pin::pins(&facts);
+    for note in &pins.notes {
+        ui.warning(note);
+    }
+    for pin in &pins.variables {
+        ui.detail(format_args!("{} {} ({})", pin.name, pin.value.as_deref().unwrap_or("is unset"), pin.source));
+    }
+    if let Some((path, content)) = &pins.config_file
+        && !path.exists()
+    {
+        fs::write_if_changed(path, content.as_bytes()).map_err(|source| crate::build_env::Error::Write { path: path.clone(), source })?;
+    }
+    Ok(pins)
+}
+
+/// Text that ends with a line feed, or is empty. Variables to be unset are named only where that can be said, and only if
+/// they are set.
+fn render(pins: &[Pin], format: Format) -> String {
+    let mut text = String::new();
+    let mut map = BTreeMap::new();
+    if format == Format::Cargo && !pins.is_empty() {
+        text += "[env]\n";
+    }
+    for Pin { name, value, .. } in pins {
+        let is_set = env_vars::get_os(name).is_some();
+        let line = match (format, value) {
+            (Format::Sh, Some(value)) => format!("export {name}='{}'", value.replace('\'', r"'\''")),
+            (Format::Sh, None) if is_set => format!("unset {name}"),
+            (Format::Fish, Some(value)) => format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
+            (Format::Fish, None) if is_set => format!("set -e {name}"),
+            (Format::Powershell, Some(value)) => format!("$env:{name} = '{}'", value.replace('\'', "''")),
+            (Format::Powershell, None) if is_set => format!("Remove-Item Env:{name}"),
+            (Format::Github, Some(value)) => format!("{name}={}", value.replace(['\n', '\r'], " ")),
+            // An empty value is the nearest that the file can say.
+            (Format::Github, None) if is_set => format!("{name}="),
+            (Format::Dotenv, Some(value)) => format!("{name}=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$")),
+            (Format::Cargo, Some(value)) => {
+                format!("{name} = {{ value = {}, force = true }}", toml::Value::String(value.clone()))
+            }
+            (Format::Json, value) => {
+                map.insert(*name, value.clone());
+                continue;
+            }
+            (_, None) => continue,
+        };
+        text += &line;
+        text += "\n";
+    }
+    if format == Format::Json {
+        text = serde_json::to_string(&map).expect("plain data") + "\n";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_quotes_what_it_must() {
+        let pins = [
+            Pin { name: "PYO3_PYTHON", value: Some("/it's $a \"path\"".into()), source: String::new() },
+            Pin { name: "PYO3_SURELY_NOT_SET", value: None, source: String::new() },
+        ];
+        let text = |format| render(&pins, format);
+        assert_eq!(text(Format::Sh), "export PYO3_PYTHON='/it'\\''s $a \"path\"'\n");
+        assert_eq!(text(Format::Fish), "set -gx PYO3_PYTHON '/it\\'s $a \"path\"'\n");
+        assert_eq!(text(Format::Powershell), "$env:PYO3_PYTHON = '/it''s $a \"path\"'\n");
+        assert_eq!(text(Format::Github), "PYO3_PYTHON=/it's $a \"path\"\n");
+        assert_eq!(text(Format::Dotenv), "PYO3_PYTHON=\"/it's \\$a \\\"path\\\"\"\n");
+        assert_eq!(text(Format::Json), "{\"PYO3_PYTHON\":\"/it's $a \\\"path\\\"\",\"PYO3_SURELY_NOT_SET\":null}\n");
+        let cargo: toml::Table = toml::from_str(&text(Format::Cargo)).unwrap();
+        assert_eq!(cargo["env"]["PYO3_PYTHON"]["value"].as_str(), Some("/it's $a \"path\""));
+        assert_eq!(render(&[], Format::Cargo), "");
+    }
+}

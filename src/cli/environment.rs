@@ -1,0 +1,234 @@
+//! From a project to the environment its hooks run in: static requirements, then what the backend asks for.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use super::options::Context;
+use crate::build_env::{BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
+use crate::env_vars;
+use crate::hooks::{Answer, Call, Hook, Session};
+use crate::pin::{self, facts};
+use crate::project::Requirement;
+use crate::report::{HookReport, round};
+use crate::ui::{Ui, Verbosity};
+
+/// What is to be built, as far as the requirements go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    Wheel,
+    Sdist,
+    Editable,
+}
+
+impl Target {
+    fn hook(self) -> Hook {
+        match self {
+            Self::Wheel => Hook::GetRequiresForBuildWheel,
+            Self::Sdist => Hook::GetRequiresForBuildSdist,
+            Self::Editable => Hook::GetRequiresForBuildEditable,
+        }
+    }
+}
+
+/// Whether the backend is asked for its requirements when it has answered for the same project before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// Before a build: PEP 517 says so.
+    Always,
+    /// To have an environment: the remembered answer will do.
+    WhenUnknown,
+}
+
+/// Running hookds, one per environment.
+#[derive(Debug)]
+pub struct Sessions<'a> {
+    running: Vec<(PathBuf, Session<'a>)>,
+    ui: &'a Ui,
+}
+
+impl<'a> Sessions<'a> {
+    pub fn new(ui: &'a Ui) -> Self {
+        Self { running: Vec::new(), ui }
+    }
+
+    /// The session of an environment, started if there is none.
+    pub fn get(&mut self, context: &'a Context<'a>, env: &BuildEnv) -> anyhow::Result<&mut Session<'a>> {
+        let index = match self.running.iter().position(|(path, _)| *path == env.path) {
+            Some(index) => index,
+            None => {
+                let mut session = Session::start(&env.python, &environment_of(env), &context.layout, self.ui)?;
+                session.import_ahead(&context.project);
+                self.running.push((env.path.clone(), session));
+                self.running.len() - 1
+            }
+        };
+        Ok(&mut self.running[index].1)
+    }
+}
+
+/// What makes an environment the active one.
+pub fn environment_of(env: &BuildEnv) -> Vec<(String, Option<String>)> {
+    let mut path = vec![bin_in(&env.path)];
+    path.extend(env_vars::get_os("PATH").iter().flat_map(std::env::split_paths));
+    let path = std::env::join_paths(path).map(|path| path.to_string_lossy().into_owned()).ok();
+    vec![
+        ("PATH".to_owned(), path),
+        ("VIRTUAL_ENV".to_owned(), Some(env.path.to_string_lossy().into_owned())),
+        // Environments do not change, and source trees must not: a `__pycache__` re-runs build scripts of old.
+        ("PYTHONDONTWRITEBYTECODE".to_owned(), Some("1".to_owned())),
+        ("PYTHONHOME".to_owned(), None),
+        ("__PYVENV_LAUNCHER__".to_owned(), None),
+    ]
+}
+
+/// The pins that hooks need. The backends set the rest themselves: what of it were set here, they would take for the user's
+/// word.
+pub fn hook_pins(context: &Context<'_>, env: &BuildEnv) -> Vec<(String, Option<String>)> {
+    let facts = facts::without_cargo(&context.project, &context.interpreter, env);
+    let wanted = ["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE"];
+    pin::pins(&facts).environ().filter(|(name, _)| wanted.contains(&name.as_str())).collect()
+}
+
+/// `[build-system] requires`, parsed.
+pub fn declared(context: &Context<'_>) -> anyhow::Result<Vec<Requirement>> {
+    let requires = &context.project.build_system.requires;
+    requires.iter().map(|text| text.parse().map_err(|error| anyhow::anyhow!("`{text}`: {error}"))).collect()
+}
+
+/// What the backend said that it requires, when it was last asked.
+pub fn remembered(context: &Context<'_>, target: Target) -> anyhow::Result<Vec<Requirement>> {
+    let (memo, _) = context.provisioner().resolve(&declared(context)?)?;
+    let dynamic = memo.dynamic.get(&memo_key(context, target)).cloned().unwrap_or_default();
+    parse_dynamic(context, target, &dynamic)
+}
+
+/// The environment for a target, and the hooks that were called to find it.
+pub fn provision<'a>(
+    context: &'a Context<'a>,
+    target: Target,
+    ask: Ask,
+    sessions: &mut Sessions<'a>,
+    hooks: &mut Vec<HookReport>,
+) -> anyhow::Result<BuildEnv> {
+    let start = Instant::now();
+    let provisioner = context.provisioner();
+    let declared = declared(context)?;
+    let (memo, memo_path) = provisioner.resolve(&declared)?;
+    let key = memo_key(context, target);
+    let remembered = memo.dynamic.get(&key).cloned();
+
+    // What the declared requirements and the backend's come to. What is there already adds nothing.
+    let provision_with = |dynamic: &[String]| -> anyhow::Result<BuildEnv> {
+        let requirements = parse_dynamic(context, target, dynamic)?;
+        if adds_nothing(&requirements, &memo, context) {
+            return Ok(provisioner.realise(&memo, start)?);
+        }
+        let all: Vec<Requirement> = declared.iter().cloned().chain(requirements).collect();
+        let Provisioned { env, .. } = provisioner.provision(&all)?;
+        Ok(env)
+    };
+
+    let env = provision_with(remembered.as_deref().unwrap_or_default())?;
+    if ask == Ask::WhenUnknown && remembered.is_some() {
+        return Ok(env);
+    }
+    let answered = requires(context, target, &env, sessions, hooks)?;
+    if remembered.as_ref() == Some(&answered) {
+        return Ok(env);
+    }
+    // Others may have added their answers meanwhile.
+    let mut memo = request::Memo::read(&memo_path).unwrap_or_else(|| memo.clone());
+    memo.dynamic.insert(key, answered.clone());
+    memo.write(&memo_path)?;
+    let mut final_env = provision_with(&answered)?;
+    if env.outcome == Outcome::Created && final_env.path == env.path {
+        final_env.outcome = Outcome::Created;
+    }
+    final_env.duration = env.duration.max(final_env.duration);
+    Ok(final_env)
+}
+
+fn memo_key(context: &Context<'_>, target: Target) -> String {
+    let root = context.layout.root();
+    let base = root.parent().unwrap_or(root);
+    let project = context.project.directory.strip_prefix(base).unwrap_or(&context.project.directory);
+    let mut decides = crate::digest::Hasher::default();
+    decides.field(context.project.configuration_digest().as_bytes());
+    decides.field(&serde_json::to_vec(&context.config_settings).unwrap_or_default());
+    request::dynamic_key(&project.to_string_lossy(), target.hook().name(), &decides.finish())
+}
+
+fn parse_dynamic(context: &Context<'_>, target: Target, dynamic: &[String]) -> anyhow::Result<Vec<Requirement>> {
+    dynamic
+        .iter()
+        .map(|text| {
+            text.parse::<Requirement>().map_err(|error| {
+                let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+                super::failure::BuildError {
+                    message: format!(
+                        "`{}` answered `{text}` to `{}`, which is not a requirement: {first}",
+                        context.project.build_system.build_backend,
+                        target.hook().name()
+                    ),
+                    hint: None,
+                }
+                .into()
+            })
+        })
+        .collect()
+}
+
+/// Whether all that the backend asks for is in the environment of the declared requirements anyway.
+fn adds_nothing(requirements: &[Requirement], memo: &request::Memo, context: &Context<'_>) -> bool {
+    requirements.iter().filter(|requirement| requirement.evaluate_markers(&context.interpreter.markers, &[])).all(|requirement| {
+        // An extra may bring more than the distribution that has it.
+        requirement.extras.is_empty()
+            && memo.distributions.iter().any(|distribution| {
+                distribution.name == requirement.name.as_ref() && satisfies(requirement, distribution.version.as_deref())
+            })
+    })
+}
+
+/// Asks the backend what else it requires. A backend without the hook requires nothing else.
+fn requires<'a>(
+    context: &'a Context<'a>,
+    target: Target,
+    env: &BuildEnv,
+    sessions: &mut Sessions<'a>,
+    hooks: &mut Vec<HookReport>,
+) -> anyhow::Result<Vec<String>> {
+    let ui = context.ui;
+    let hook = target.hook();
+    let name = hook.name();
+    let session = sessions.get(context, env)?;
+    let _spinner = ui.spinner(format!("{name} ({})", context.project.build_system.build_backend));
+    let environ = hook_pins(context, env);
+    let call = Call { project: &context.project, hook, config_settings: &context.config_settings, environ: &environ, timeout: None };
+    let start = Instant::now();
+    let mut show = |line: &str| {
+        if ui.verbosity() >= Verbosity::Verbose {
+            ui.passthrough(line);
+        }
+    };
+    let answer = session.call(&call, &mut show);
+    let mut record = |outcome: &str| {
+        let seconds = round(start.elapsed().as_secs_f64());
+        hooks.push(HookReport { name: name.to_owned(), seconds, outcome: outcome.to_owned() });
+    };
+    match answer {
+        Ok(Answer::Returned(finished)) => {
+            record("ok");
+            serde_json::from_value(finished.value).with_context(|| format!("`{name}` did not return a list of requirements"))
+        }
+        Ok(Answer::Unsupported) => {
+            record("unsupported");
+            Ok(Vec::new())
+        }
+        Err(error) => {
+            record("error");
+            Err(error.into())
+        }
+    }
+}

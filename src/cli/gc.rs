@@ -1,0 +1,48 @@
+//! `gc`: removes environments that nobody uses.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueHint};
+
+use super::{MessageFormat, directory_or_here, options};
+use crate::build_env::gc::{Keep, collect};
+use crate::ui::Ui;
+
+/// Removes build environments that were not used lately.
+#[derive(Debug, Clone, Args)]
+pub struct GcArgs {
+    /// The project
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+    /// Keep so many of each ABI tag, the most recently used ones
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub keep: usize,
+    /// Keep what was used within this time
+    #[arg(long, default_value = "14days", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub used_within: Duration,
+    /// Say what would go, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+pub fn run(args: &GcArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+    let layout = options::open_layout(directory_or_here(args.directory.as_deref()), root)?;
+    let removed = collect(&layout, Keep { newest: args.keep, used_within: args.used_within }, args.dry_run, ui)?;
+    match format {
+        MessageFormat::Json => {
+            let list: Vec<_> = removed.iter().map(|one| serde_json::json!({"path": one.path, "reason": one.reason})).collect();
+            ui.result(serde_json::json!({"schema": 1, "command": "gc", "ok": true, "dry_run": args.dry_run, "removed": list}));
+        }
+        MessageFormat::Human => {
+            let verb = if args.dry_run { "Would remove" } else { "Removed" };
+            for one in &removed {
+                ui.status(verb, format_args!("{} ({})", one.path.display(), one.reason));
+            }
+            if removed.is_empty() {
+                ui.status("Kept", "all environments");
+            }
+        }
+    }
+    Ok(())
+}

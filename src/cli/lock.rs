@@ -1,0 +1,69 @@
+//! `lock`: pins the build requirements with hashes, for good, in `pylock.build.toml`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+
+use super::environment::{self, Ask, Sessions, Target};
+use super::options::{Context, EnvironmentArgs};
+use super::{MessageFormat, directory_or_here};
+use crate::ui::Ui;
+
+/// Writes pylock.build.toml (PEP 751): all build requirements, the backend's own wishes included, with hashes.
+///
+/// With uv the file is for all interpreters and platforms that the project supports; with pip for this interpreter only,
+/// which it says. Build with `--locked` to use it.
+#[derive(Debug, Clone, Args)]
+pub struct LockArgs {
+    /// The project
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+}
+
+pub fn run(args: &LockArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+    let mut context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
+    // The lock file is what is being made.
+    context.options.locked = false;
+    let mut sessions = Sessions::new(ui);
+    let mut requirements = environment::declared(&context)?;
+    for target in [Target::Wheel, Target::Sdist, Target::Editable] {
+        let env = environment::provision(&context, target, Ask::WhenUnknown, &mut sessions, &mut Vec::new())?;
+        ui.detail(format_args!("{target:?} needs {}", env.path.display()));
+        requirements.extend(environment::remembered(&context, target)?);
+    }
+    requirements.dedup();
+    let minimum = context.project.requires_python.as_ref().and_then(lower_bound);
+    let (path, packages) = context.provisioner().lock(&requirements, minimum.as_deref())?;
+    match format {
+        MessageFormat::Human => ui.result(path.display()),
+        MessageFormat::Json => {
+            ui.result(serde_json::json!({"schema": 1, "command": "lock", "ok": true, "path": path, "packages": packages}))
+        }
+    }
+    ui.status("Locked", format_args!("{packages} packages"));
+    Ok(())
+}
+
+/// `3.9` of `>=3.9,<4`.
+fn lower_bound(specifiers: &pep508_rs::pep440_rs::VersionSpecifiers) -> Option<String> {
+    use pep508_rs::pep440_rs::Operator;
+    let bounds = specifiers.iter().filter(|specifier| {
+        matches!(specifier.operator(), Operator::GreaterThanEqual | Operator::TildeEqual | Operator::Equal | Operator::EqualStar)
+    });
+    bounds.map(|specifier| specifier.version().clone()).max().map(|version| version.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_python_that_is_supported() {
+        let bound = |text: &str| lower_bound(&text.parse().unwrap());
+        assert_eq!(bound(">=3.9,<4").as_deref(), Some("3.9"));
+        assert_eq!(bound("!=3.10.*").as_deref(), None);
+        assert_eq!(bound("~=3.10").as_deref(), Some("3.10"));
+    }
+}

@@ -1,0 +1,40 @@
+//! `provision`: the environment only.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::{Args, ValueHint};
+
+use super::environment::{self, Ask, Sessions, Target};
+use super::options::{Context, EnvironmentArgs};
+use super::{MessageFormat, directory_or_here};
+use crate::report::{EnvReport, InterpreterReport, Report, round};
+use crate::ui::Ui;
+
+/// Makes the build environment, if it is not there, and prints its python.
+#[derive(Debug, Clone, Args)]
+pub struct ProvisionArgs {
+    /// The project
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+}
+
+pub fn run(args: &ProvisionArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
+    let mut report = Report::new("provision");
+    let env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut report.hooks)?;
+    match format {
+        MessageFormat::Human => ui.result(env.python.display()),
+        MessageFormat::Json => {
+            report.project = Some(context.project.directory.clone());
+            report.interpreter = Some(InterpreterReport::from(&context.interpreter));
+            report.env = Some(EnvReport::from(&env));
+            report.seconds = round(start.elapsed().as_secs_f64());
+            ui.result(serde_json::to_string(&report).expect("our own plain data always serialises"));
+        }
+    }
+    Ok(())
+}

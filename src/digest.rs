@@ -1,0 +1,136 @@
+//! SHA-256 over bytes, files, JSON values and directory trees, always as 64 lower-case hex digits.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+/// A running SHA-256 over length-prefixed fields, so that no two field lists can collide.
+#[derive(Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Adds one field.
+    pub fn field(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    /// The digest of all fields so far.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Digest of a byte string.
+pub fn bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Digest of a value's canonical JSON.
+///
+/// Canonical: struct fields in declaration order, maps as `BTreeMap`, no white space. Callers own that order, and a
+/// schema number belongs in the value.
+pub fn json(value: &impl Serialize) -> String {
+    bytes(&serde_json::to_vec(value).expect("our own plain data always serialises"))
+}
+
+/// Digest of a file's content, read in blocks.
+pub fn file(path: &Path) -> std::io::Result<String> {
+    let mut file = fs_err::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut block = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut block)?;
+        if read == 0 {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(&block[..read]);
+    }
+}
+
+/// Directories that never belong to a package's sources and change under our feet.
+const NOT_SOURCES: &[&str] = &[".git", ".hg", ".pyenv-build", "target", "__pycache__", ".venv", ".nox", ".tox", "node_modules"];
+
+/// Digest of a directory tree: relative paths, kinds, executable bits and contents (link targets for symlinks).
+///
+/// Version control, virtual environments, caches and `target` are left out. Used for requirements that are local
+/// directories, where the content is the only version there is.
+pub fn tree(root: &Path) -> std::io::Result<String> {
+    let mut hasher = Hasher::default();
+    let entries = walkdir::WalkDir::new(root)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !NOT_SOURCES.iter().any(|name| entry.file_name() == *name));
+    for entry in entries {
+        let entry = entry?;
+        let relative = entry.path().strip_prefix(root).expect("walkdir stays below its root");
+        let kind = entry.file_type();
+        hasher.field(relative.as_os_str().as_encoded_bytes());
+        if kind.is_symlink() {
+            hasher.field(b"link").field(fs_err::read_link(entry.path())?.as_os_str().as_encoded_bytes());
+        } else if kind.is_dir() {
+            hasher.field(b"dir");
+        } else {
+            hasher.field(if is_executable(&entry.metadata()?) { b"exe" } else { b"file" });
+            hasher.field(file(entry.path())?.as_bytes());
+        }
+    }
+    Ok(hasher.finish())
+}
+
+#[cfg(unix)]
+fn is_executable(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn is_executable(_metadata: &std::fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_do_not_run_together() {
+        let mut one = Hasher::default();
+        one.field(b"ab").field(b"c");
+        let mut other = Hasher::default();
+        other.field(b"a").field(b"bc");
+        assert_ne!(one.finish(), other.finish());
+    }
+
+    #[test]
+    fn a_tree_digest_sees_content_names_and_kinds_but_not_caches() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, text).unwrap();
+        };
+        write("a/x", "1");
+        let first = tree(dir.path()).unwrap();
+        write("target/debug/x", "1");
+        write("a/__pycache__/x.pyc", "1");
+        assert_eq!(first, tree(dir.path()).unwrap());
+        write("a/x", "2");
+        assert_ne!(first, tree(dir.path()).unwrap());
+        write("a/x", "1");
+        assert_eq!(first, tree(dir.path()).unwrap());
+        fs_err::rename(dir.path().join("a/x"), dir.path().join("a/y")).unwrap();
+        assert_ne!(first, tree(dir.path()).unwrap());
+    }
+}

@@ -1,0 +1,36 @@
+//! Every environment variable we read or set, in one list, and the one way to read them.
+//!
+//! Ours start with `PYENV_BUILD_` (`__PYENV_BUILD_` for internal ones). The prefix must not begin with `CARGO`,
+//! `CC`, `CFLAGS`, `CXX`, `CMAKE` or `RUST`: Swatinem/rust-cache hashes variables with those prefixes into its restore
+//! key, so such a name would make every cache cold
+//! (<https://github.com/Swatinem/rust-cache/blob/6323deb/src/config.ts>, `envPrefixes`).
+
+use std::ffi::OsString;
+
+/// The interpreter to build for: a path, a name or a version.
+pub const PYTHON: &str = "PYENV_BUILD_PYTHON";
+/// Our directory, instead of `<workspace root>/.pyenv-build`.
+pub const ROOT: &str = "PYENV_BUILD_ROOT";
+/// `uv`, `pip` or `auto`.
+pub const INSTALLER: &str = "PYENV_BUILD_INSTALLER";
+/// Seconds to wait for a lock before giving up.
+pub const LOCK_TIMEOUT: &str = "PYENV_BUILD_LOCK_TIMEOUT";
+/// How long a memo of a resolution is trusted.
+pub const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
+
+/// Reads a variable; an empty or non-UTF-8 value counts as unset.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn get(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Reads a variable whose value is a path or another string of the operating system; empty counts as unset.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn get_os(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Whether a continuous integration service runs us. `CI` is set by all the common ones.
+pub fn is_ci() -> bool {
+    get("CI").is_some_and(|value| value != "false" && value != "0")
+}

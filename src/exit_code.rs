@@ -1,0 +1,12 @@
+//! The exit codes, documented in README.
+
+/// Done.
+pub const OK: u8 = 0;
+/// The build failed: the project's, the backend's or cargo's fault.
+pub const BUILD_FAILED: u8 = 1;
+/// Usage or configuration.
+pub const USAGE: u8 = 2;
+/// `--deny-rebuild` tripped.
+pub const REBUILD_DENIED: u8 = 3;
+/// The build environment could not be provisioned.
+pub const PROVISIONING_FAILED: u8 = 4;

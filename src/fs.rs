@@ -1,0 +1,219 @@
+//! Files as we treat them: formats are written to a temporary file and renamed, locks say who holds them, links are
+//! resolved without Windows' verbatim prefix.
+
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use filetime::FileTime;
+
+/// Writes a file so that readers see the old content or the new one, never a part, even across a crash.
+pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
+    let parent = path.parent().expect("a file has a parent directory");
+    fs_err::create_dir_all(parent)?;
+    let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(parent)?;
+    file.write_all(content)?;
+    file.as_file().sync_data()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // tempfile makes files private; ours are as readable as any other file of the project.
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// [`write_atomic`], unless the file has this content already: equal bytes keep their mtime.
+///
+/// Returns whether it wrote.
+pub fn write_if_changed(path: &Path, content: &[u8]) -> io::Result<bool> {
+    if fs_err::read(path).is_ok_and(|old| old == content) {
+        return Ok(false);
+    }
+    write_atomic(path, content)?;
+    Ok(true)
+}
+
+/// The path with all links resolved.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+    let real = fs_err::canonicalize(path)?;
+    Ok(without_verbatim_prefix(real))
+}
+
+#[cfg(windows)]
+fn without_verbatim_prefix(path: PathBuf) -> PathBuf {
+    match path.to_str().and_then(|text| text.strip_prefix(r"\\?\")) {
+        Some(rest) if !rest.starts_with("UNC\\") => PathBuf::from(rest),
+        _ => path,
+    }
+}
+
+#[cfg(not(windows))]
+fn without_verbatim_prefix(path: PathBuf) -> PathBuf {
+    path
+}
+
+/// Makes a path absolute and drops `.` and `..`, without touching links.
+pub fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let mut clean = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            std::path::Component::CurDir => {}
+            other => clean.push(other),
+        }
+    }
+    Ok(clean)
+}
+
+/// Removes a directory tree; one that is not there is as good as removed.
+///
+/// It is renamed first: a reader sees it whole or not at all, and on Windows files that are still open do not keep
+/// the name occupied.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn remove_dir_all(path: &Path) -> io::Result<()> {
+    let parent = path.parent().expect("we never remove a root directory");
+    let doomed = tempfile::Builder::new().prefix(".trash-").tempdir_in(parent);
+    let target = match doomed {
+        Ok(ref dir) if std::fs::rename(path, dir.path().join("x")).is_ok() => dir.path().to_path_buf(),
+        _ => path.to_path_buf(),
+    };
+    for _ in 0..3 {
+        match std::fs::remove_dir_all(&target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // Someone (a virus scanner, a dying process) still writes into it.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => std::thread::sleep(Duration::from_millis(50)),
+            other => return other.map_err(|error| io::Error::new(error.kind(), format!("failed to remove `{}`: {error}", path.display()))),
+        }
+    }
+    fs_err::remove_dir_all(target)
+}
+
+/// Gives everything below `root`, and `root` itself, the same modification time. Links are set, not followed.
+pub fn set_mtimes(root: &Path, mtime: FileTime) -> io::Result<()> {
+    for entry in walkdir::WalkDir::new(root).contents_first(true) {
+        let entry = entry?;
+        filetime::set_symlink_file_times(entry.path(), mtime, mtime)
+            .map_err(|error| io::Error::new(error.kind(), format!("failed to set the mtime of `{}`: {error}", entry.path().display())))?;
+    }
+    Ok(())
+}
+
+/// An exclusive lock on a file, released when dropped or when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: fs_err::File,
+}
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error("failed to lock `{}`", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("gave up waiting for `{}` after {}, held by {holder}", path.display(), humantime::format_duration(*waited))]
+    TimedOut { path: PathBuf, holder: String, waited: Duration },
+    #[error("interrupted while waiting for `{}`", path.display())]
+    Interrupted { path: PathBuf },
+}
+
+/// How to wait for a lock.
+pub struct LockWait<'a> {
+    /// Give up after this long; `None` waits for ever.
+    pub timeout: Option<Duration>,
+    /// Told once, after the first second, who holds it.
+    pub waiting: &'a dyn Fn(&str),
+    /// Asked again and again: stop waiting?
+    pub interrupted: &'a dyn Fn() -> bool,
+}
+
+impl Lock {
+    /// Takes the lock, waiting for whoever has it. The file names its holder for the others.
+    pub fn exclusive(path: &Path, wait: &LockWait<'_>) -> Result<Self, LockError> {
+        let io_error = |source| LockError::Io { path: path.to_path_buf(), source };
+        if let Some(parent) = path.parent() {
+            fs_err::create_dir_all(parent).map_err(io_error)?;
+        }
+        let mut file = fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io_error)?;
+        let start = Instant::now();
+        let mut told = false;
+        loop {
+            match file.file().try_lock() {
+                Ok(()) => break,
+                Err(std::fs::TryLockError::WouldBlock) => {}
+                Err(std::fs::TryLockError::Error(source)) => return Err(io_error(source)),
+            }
+            if (wait.interrupted)() {
+                return Err(LockError::Interrupted { path: path.to_path_buf() });
+            }
+            let waited = start.elapsed();
+            if wait.timeout.is_some_and(|timeout| waited > timeout) {
+                let holder = holder(&mut file);
+                return Err(LockError::TimedOut { path: path.to_path_buf(), holder, waited: Duration::from_secs(waited.as_secs()) });
+            }
+            if !told && waited > Duration::from_secs(1) {
+                told = true;
+                (wait.waiting)(&holder(&mut file));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // Only a courtesy to those who wait: losing it loses nothing.
+        let _ = file.set_len(0);
+        let _ = file.seek(io::SeekFrom::Start(0));
+        let _ = write!(file, "process {}", std::process::id());
+        Ok(Self { _file: file })
+    }
+}
+
+fn holder(file: &mut fs_err::File) -> String {
+    let mut text = String::new();
+    let _ = file.seek(io::SeekFrom::Start(0));
+    let _ = file.take(100).read_to_string(&mut text);
+    if text.is_empty() { "another process".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_content_keeps_the_mtime() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        assert!(write_if_changed(&path, b"1").unwrap());
+        filetime::set_file_mtime(&path, FileTime::from_unix_time(1000, 0)).unwrap();
+        assert!(!write_if_changed(&path, b"1").unwrap());
+        assert_eq!(FileTime::from_last_modification_time(&fs_err::metadata(&path).unwrap()).unix_seconds(), 1000);
+        assert!(write_if_changed(&path, b"2").unwrap());
+        assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_second_lock_waits_and_names_the_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l");
+        let wait = LockWait { timeout: Some(Duration::ZERO), waiting: &|_| {}, interrupted: &|| false };
+        let held = Lock::exclusive(&path, &wait).unwrap();
+        let error = Lock::exclusive(&path, &wait).unwrap_err().to_string();
+        assert!(error.contains(&format!("held by process {}", std::process::id())), "{error}");
+        drop(held);
+        Lock::exclusive(&path, &wait).unwrap();
+    }
+
+    #[test]
+    fn removing_what_is_not_there_is_fine() {
+        let dir = tempfile::tempdir().unwrap();
+        remove_dir_all(&dir.path().join("x")).unwrap();
+        fs_err::create_dir_all(dir.path().join("y/z")).unwrap();
+        remove_dir_all(&dir.path().join("y")).unwrap();
+        assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn absolute_drops_dots_without_following_links() {
+        assert_eq!(absolute(Path::new("/a/./b/../c")).unwrap(), Path::new("/a/c"));
+    }
+}

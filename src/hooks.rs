@@ -1,0 +1,403 @@
+//! Running PEP 517 and PEP 660 hooks through hookd, the daemon in `hookd/hookd.py`.
+//!
+//! A [`Session`] is one hookd in one build environment; it serves all projects built there in one invocation. Starting it
+//! costs nothing: nobody waits until the first hook is called, and the backend is imported meanwhile. Each hook call writes
+//! to a log file of its own, which is followed while the hook runs.
+//!
+//! However a call ends (return, error, time-out, Ctrl-C, death of hookd), nothing that it started is left running.
+//!
+//! [`protocol`] has the wire; what optional hooks mean when they are missing is the caller's.
+
+mod daemon;
+mod output;
+pub mod protocol;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use daemon::{Daemon, Received};
+use output::Follower;
+use protocol::{Message, Usage};
+use serde::Serialize;
+
+use crate::interrupt::{self, Signal};
+use crate::layout::Layout;
+use crate::process;
+use crate::project::Project;
+use crate::ui::Ui;
+
+/// The last lines of output that an error carries.
+const TAIL: usize = 20;
+/// Logs to keep.
+const LOGS_KEPT: usize = 20;
+/// How often the output file is looked at.
+const TICK: Duration = Duration::from_millis(20);
+
+/// A hook and what it takes. The names are PEP 517's and PEP 660's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hook {
+    GetRequiresForBuildWheel,
+    GetRequiresForBuildSdist,
+    GetRequiresForBuildEditable,
+    PrepareMetadataForBuildWheel { metadata_directory: PathBuf },
+    PrepareMetadataForBuildEditable { metadata_directory: PathBuf },
+    BuildWheel { wheel_directory: PathBuf, metadata_directory: Option<PathBuf> },
+    BuildSdist { sdist_directory: PathBuf },
+    BuildEditable { wheel_directory: PathBuf, metadata_directory: Option<PathBuf> },
+}
+
+impl Hook {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::GetRequiresForBuildWheel => "get_requires_for_build_wheel",
+            Self::GetRequiresForBuildSdist => "get_requires_for_build_sdist",
+            Self::GetRequiresForBuildEditable => "get_requires_for_build_editable",
+            Self::PrepareMetadataForBuildWheel { .. } => "prepare_metadata_for_build_wheel",
+            Self::PrepareMetadataForBuildEditable { .. } => "prepare_metadata_for_build_editable",
+            Self::BuildWheel { .. } => "build_wheel",
+            Self::BuildSdist { .. } => "build_sdist",
+            Self::BuildEditable { .. } => "build_editable",
+        }
+    }
+
+    /// The values that hookd asks for, in its order.
+    fn values(&self, config_settings: &str) -> Vec<(&'static str, String)> {
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let settings = ("config_settings", config_settings.to_owned());
+        match self {
+            Self::GetRequiresForBuildWheel | Self::GetRequiresForBuildSdist | Self::GetRequiresForBuildEditable => vec![settings],
+            Self::PrepareMetadataForBuildWheel { metadata_directory } | Self::PrepareMetadataForBuildEditable { metadata_directory } => {
+                vec![("metadata_directory", path(metadata_directory)), settings]
+            }
+            Self::BuildWheel { wheel_directory, metadata_directory } | Self::BuildEditable { wheel_directory, metadata_directory } => vec![
+                ("wheel_directory", path(wheel_directory)),
+                settings,
+                ("metadata_directory", metadata_directory.as_deref().map(path).unwrap_or_default()),
+            ],
+            Self::BuildSdist { sdist_directory } => vec![("sdist_directory", path(sdist_directory)), settings],
+        }
+    }
+}
+
+/// `-C` settings: each value a string, or a list where a key was given more than once.
+pub type ConfigSettings = BTreeMap<String, serde_json::Value>;
+
+/// One call of a hook.
+#[derive(Debug)]
+pub struct Call<'a> {
+    pub project: &'a Project,
+    pub hook: Hook,
+    pub config_settings: &'a ConfigSettings,
+    /// Variables for this project's hooks, on top of the session's; `None` unsets.
+    pub environ: &'a [(String, Option<String>)],
+    pub timeout: Option<Duration>,
+}
+
+/// How a hook that ran to its end ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub value: serde_json::Value,
+    pub duration: Duration,
+    pub usage: Option<Usage>,
+    pub log: PathBuf,
+}
+
+/// A hook's answer, or the lack of the hook.
+#[derive(Debug)]
+pub enum Answer {
+    Returned(Finished),
+    /// The backend does not have this optional hook.
+    Unsupported,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to prepare `{}`", path.display())]
+    Prepare { path: PathBuf, source: std::io::Error },
+    #[error("failed to start hookd")]
+    Start { source: process::Error },
+    #[error("hookd broke off during `{hook}`: {how}")]
+    Died { hook: &'static str, how: String, log: PathBuf },
+    #[error("hookd broke the protocol: {0}")]
+    Protocol(String),
+    #[error("`{backend}` failed in `{hook}`: {message}")]
+    Hook { hook: &'static str, backend: String, kind: String, message: String, traceback: Option<String>, tail: Vec<String>, log: PathBuf },
+    #[error("`{hook}` did not finish within {}", humantime::format_duration(*timeout))]
+    TimedOut { hook: &'static str, timeout: Duration, log: PathBuf },
+    #[error("interrupted by {0}")]
+    Interrupted(Signal),
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Hook { kind, backend, .. } => match kind.as_str() {
+                "MissingBackendModule" => {
+                    format!("no build requirement provides `{backend}`: check `build-backend` and `requires` in `[build-system]`")
+                }
+                "MissingBackendAttribute" | "MalformedBackendName" => "check `build-backend` in `[build-system]`".to_owned(),
+                "BackendImportError" => {
+                    "the backend itself is broken, or lacks something that `[build-system] requires` should name".to_owned()
+                }
+                "UnsupportedHook" => "the backend cannot do this".to_owned(),
+                _ => return None,
+            },
+            Self::TimedOut { .. } => "give it more time with `--hook-timeout`".to_owned(),
+            Self::Died { .. } => "a hook may have killed its parent, or the system ran out of memory".to_owned(),
+            _ => return None,
+        };
+        Some(text)
+    }
+
+    /// Where the hook's whole output is.
+    pub fn log(&self) -> Option<&Path> {
+        match self {
+            Self::Died { log, .. } | Self::Hook { log, .. } | Self::TimedOut { log, .. } => Some(log),
+            _ => None,
+        }
+    }
+}
+
+/// `configure`'s object.
+#[derive(Debug, Serialize)]
+struct Configuration<'a> {
+    source_tree: &'a Path,
+    backend_path: Option<&'a [String]>,
+    environ: BTreeMap<&'a str, Option<&'a str>>,
+    messages: &'static [&'static str],
+    output: &'a Path,
+    grace_seconds: u64,
+    cancellable: bool,
+}
+
+/// One hookd in one environment.
+#[derive(Debug)]
+pub struct Session<'a> {
+    daemon: Daemon,
+    /// Names of the values already sent, in order.
+    sent: VecDeque<&'static str>,
+    /// Answers still to come for what was sent ahead.
+    outstanding: usize,
+    layout: &'a Layout,
+    ui: &'a Ui,
+    calls: usize,
+}
+
+impl<'a> Session<'a> {
+    /// Starts a hookd with the environment's python. `environ` is added to our own environment for all hooks.
+    pub fn start(python: &Path, environ: &[(String, Option<String>)], layout: &'a Layout, ui: &'a Ui) -> Result<Self, Error> {
+        let daemon = Daemon::start(python, layout, environ)?;
+        Ok(Self { daemon, sent: VecDeque::new(), outstanding: 0, layout, ui, calls: 0 })
+    }
+
+    /// Has the backend imported while we do something else. A failure will show, with its output, when a hook is called.
+    pub fn import_ahead(&mut self, project: &Project) {
+        if project.build_system.backend_path.is_none() {
+            self.send("action", "import");
+            self.send("build_backend", &project.build_system.build_backend);
+            self.outstanding += 1;
+        }
+    }
+
+    fn send(&mut self, name: &'static str, value: &str) {
+        self.sent.push_back(name);
+        self.daemon.send(value);
+    }
+
+    /// Calls a hook and follows its output: `sink` gets each line.
+    pub fn call(&mut self, call: &Call<'_>, sink: &mut dyn FnMut(&str)) -> Result<Answer, Error> {
+        let hook = call.hook.name();
+        let log = self.new_log(hook)?;
+        let start = Instant::now();
+        self.send_call(call, &log);
+
+        let mut follower = Follower::new();
+        let mut tail = VecDeque::new();
+        let mut sink = |line: &str| {
+            if tail.len() == TAIL {
+                tail.pop_front();
+            }
+            tail.push_back(line.to_owned());
+            sink(line);
+        };
+        let mut state = Waiting { hook, log: &log, start, timeout: call.timeout, cancelled: None, child: None };
+        let ended = self.wait_for_answer(&mut state, &mut |path, all| {
+            if all { follower.finish(path, &mut sink) } else { while follower.poll(path, &mut sink) {} }
+        });
+        let duration = start.elapsed();
+        match ended? {
+            Ended::Value { value, usage } => Ok(Answer::Returned(Finished { value, duration, usage, log })),
+            Ended::Error { kind, .. } if kind == "UnsupportedHook" => {
+                // It printed nothing worth keeping.
+                let _ = fs_err::remove_file(&log);
+                Ok(Answer::Unsupported)
+            }
+            Ended::Error { kind, message, traceback } => Err(Error::Hook {
+                hook,
+                backend: call.project.build_system.build_backend.clone(),
+                kind,
+                message,
+                traceback,
+                tail: tail.into(),
+                log,
+            }),
+        }
+    }
+
+    fn send_call(&mut self, call: &Call<'_>, log: &Path) {
+        let configuration = Configuration {
+            source_tree: &call.project.directory,
+            backend_path: call.project.build_system.backend_path.as_deref(),
+            environ: call.environ.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
+            messages: &["CHILD", "USAGE"],
+            output: log,
+            grace_seconds: process::GRACE.as_secs(),
+            cancellable: true,
+        };
+        self.send("action", "configure");
+        self.send("configuration", &serde_json::to_string(&configuration).expect("paths of ours are UTF-8"));
+        self.outstanding += 1;
+        let settings =
+            if call.config_settings.is_empty() { String::new() } else { serde_json::to_string(call.config_settings).expect("plain data") };
+        self.send("action", "run");
+        self.send("build_backend", &call.project.build_system.build_backend);
+        self.send("hook_name", call.hook.name());
+        for (name, value) in call.hook.values(&settings) {
+            self.send(name, &value);
+        }
+    }
+
+    /// Waits until the hook has ended, handing on output meanwhile, and cancels it when there is reason to.
+    fn wait_for_answer(&mut self, state: &mut Waiting<'_>, follow: &mut dyn FnMut(&Path, bool)) -> Result<Ended, Error> {
+        let mut usage = None;
+        let mut ended: Option<Ended> = None;
+        loop {
+            match self.daemon.receive(TICK, self.ui) {
+                Received::Message(message) => match message {
+                    Message::Expect(name) => match self.sent.pop_front() {
+                        Some(sent) if sent == name => {}
+                        // All was answered: hookd waits for its next task.
+                        None if name == "action" => {}
+                        Some(sent) => return Err(Error::Protocol(format!("it expects `{name}` where `{sent}` was sent"))),
+                        None => return Err(Error::Protocol(format!("it expects `{name}`, which has no value"))),
+                    },
+                    Message::Child(group) => state.child = Some(group),
+                    Message::Usage(value) => usage = Some(value),
+                    Message::Ok(_) | Message::Error { .. } if self.outstanding > 0 => {
+                        // The answer to something sent ahead; only a bad configuration is our fault.
+                        self.outstanding -= 1;
+                        if let Message::Error { kind, text } = message {
+                            if kind == "InvalidConfiguration" {
+                                return Err(Error::Protocol(text));
+                            }
+                            self.ui.debug(format_args!("import ahead failed: {text}"));
+                        }
+                    }
+                    Message::Ok(json) => {
+                        let value =
+                            serde_json::from_str(&json).map_err(|error| Error::Protocol(format!("its answer is no JSON: {error}")))?;
+                        ended = Some(Ended::Value { value, usage: usage.take() });
+                    }
+                    Message::Error { kind, text } => ended = Some(Ended::Error { kind, message: text, traceback: None }),
+                    Message::Traceback(text) => {
+                        if let Some(Ended::Error { traceback, .. }) = &mut ended {
+                            *traceback = Some(text);
+                        }
+                    }
+                    Message::Ready => {
+                        if let Some(ended) = ended.take() {
+                            follow(state.log, true);
+                            return state.judge(ended);
+                        }
+                    }
+                    Message::Fatal { kind, text } => self.ui.debug(format_args!("hookd is about to exit: {kind}: {text}")),
+                    _ => {}
+                },
+                Received::Nothing => follow(state.log, false),
+                Received::Closed => {
+                    if let Some(group) = state.child {
+                        process::signal_group_id(group, process::Kill::Kill);
+                    }
+                    follow(state.log, true);
+                    state.judge(())?;
+                    let how = self.daemon.post_mortem();
+                    return Err(Error::Died { hook: state.hook, how, log: state.log.to_path_buf() });
+                }
+            }
+            if let Some(because) = state.reason_to_cancel() {
+                state.cancelled = Some((because, Instant::now()));
+                self.daemon.send("cancel");
+            }
+            // hookd ends the hook within its grace period; if it does not, it is past help.
+            let overdue = state.cancelled.as_ref().is_some_and(|(_, since)| since.elapsed() > process::GRACE + Duration::from_secs(5));
+            if overdue {
+                if let Some(group) = state.child {
+                    process::signal_group_id(group, process::Kill::Kill);
+                }
+                self.daemon.end(Duration::ZERO);
+                follow(state.log, true);
+                state.judge(())?;
+                return Err(Error::Died { hook: state.hook, how: "it did not obey".to_owned(), log: state.log.to_path_buf() });
+            }
+        }
+    }
+
+    /// A new log file's path; the oldest ones beyond what is kept are removed.
+    fn new_log(&mut self, hook: &str) -> Result<PathBuf, Error> {
+        let logs = self.layout.logs();
+        fs_err::create_dir_all(&logs).map_err(|source| Error::Prepare { path: logs.clone(), source })?;
+        let mut old: Vec<PathBuf> =
+            fs_err::read_dir(&logs).map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).collect()).unwrap_or_default();
+        // Names start with the time.
+        old.sort();
+        for path in old.iter().rev().skip(LOGS_KEPT - 1) {
+            let _ = fs_err::remove_file(path);
+        }
+        self.calls += 1;
+        let now = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string().replace([':', '.'], "-");
+        Ok(logs.join(format!("{now}-{}-{}-{hook}.log", std::process::id(), self.calls)))
+    }
+}
+
+enum Ended {
+    Value { value: serde_json::Value, usage: Option<Usage> },
+    Error { kind: String, message: String, traceback: Option<String> },
+}
+
+/// Why a hook is being ended.
+enum Because {
+    Signal(Signal),
+    Timeout(Duration),
+}
+
+struct Waiting<'a> {
+    hook: &'static str,
+    log: &'a Path,
+    start: Instant,
+    timeout: Option<Duration>,
+    cancelled: Option<(Because, Instant)>,
+    child: Option<i32>,
+}
+
+impl Waiting<'_> {
+    fn reason_to_cancel(&self) -> Option<Because> {
+        if self.cancelled.is_some() {
+            return None;
+        }
+        if let Some(signal) = interrupt::pending() {
+            return Some(Because::Signal(signal));
+        }
+        self.timeout.filter(|timeout| self.start.elapsed() > *timeout).map(Because::Timeout)
+    }
+
+    /// A cancelled hook's end is ours, whatever it still said.
+    fn judge<T>(&mut self, ended: T) -> Result<T, Error> {
+        match self.cancelled.take() {
+            Some((Because::Signal(signal), _)) => Err(Error::Interrupted(signal)),
+            Some((Because::Timeout(timeout), _)) => Err(Error::TimedOut { hook: self.hook, timeout, log: self.log.to_path_buf() }),
+            None => Ok(ended),
+        }
+    }
+}

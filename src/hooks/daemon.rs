@@ -1,0 +1,139 @@
+//! The hookd process: started with the environment's python, spoken to over two pipes, ended without a trace.
+
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::Error;
+use super::protocol::{self, Message};
+use crate::layout::Layout;
+use crate::process::{Cmd, GRACE, Group};
+use crate::ui::Ui;
+use crate::{digest, fs};
+
+const SOURCE: &str = include_str!("../../hookd/hookd.py");
+/// A longer line is no message of ours, and must not fill our memory.
+const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+/// How long hookd may take to end once its stdin is closed and no hook runs.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A running hookd.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    group: Group,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    /// What hookd itself, or a python that could not even start it, says.
+    stderr: std::fs::File,
+}
+
+/// What came of waiting for a line.
+pub(super) enum Received {
+    Message(Message),
+    Nothing,
+    /// hookd's stdout is closed: it has ended, or is about to.
+    Closed,
+}
+
+impl Daemon {
+    /// Starts hookd. Does not wait for it.
+    pub(super) fn start(python: &Path, layout: &Layout, environ: &[(String, Option<String>)]) -> Result<Self, Error> {
+        let script = script(layout)?;
+        let stderr = tempfile::tempfile().map_err(|source| Error::Prepare { path: std::env::temp_dir(), source })?;
+        let copy = stderr.try_clone().map_err(|source| Error::Prepare { path: std::env::temp_dir(), source })?;
+        let mut command = Cmd::new(python).arg(&script);
+        for (name, value) in environ {
+            command = match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut group = command
+            .spawn_group(|command| {
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(copy);
+            })
+            .map_err(|source| Error::Start { source })?;
+        let stdin = group.child.stdin.take();
+        let stdout = group.child.stdout.take().expect("piped above");
+        // Bounded, so that a flood of OUTPUT messages waits for us instead of filling our memory.
+        let (sender, lines) = sync_channel(256);
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(stdout);
+            let mut line = Vec::new();
+            loop {
+                line.clear();
+                match reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
+                    Ok(0) | Err(_) => break,
+                    Ok(_) => {}
+                }
+                if line.last() == Some(&b'\n') {
+                    line.pop();
+                }
+                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { group, stdin, lines, stderr })
+    }
+
+    /// Sends one value. A hookd that is gone shows when its next message is waited for.
+    pub(super) fn send(&mut self, value: &str) {
+        if let Some(stdin) = &mut self.stdin {
+            let _ = stdin.write_all((protocol::escape(value) + "\n").as_bytes());
+        }
+    }
+
+    pub(super) fn receive(&self, timeout: Duration, ui: &Ui) -> Received {
+        match self.lines.recv_timeout(timeout) {
+            Ok(line) => {
+                ui.debug(format_args!("hookd> {line}"));
+                Received::Message(Message::parse(&line))
+            }
+            Err(RecvTimeoutError::Timeout) => Received::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Received::Closed,
+        }
+    }
+
+    /// How hookd ended, in words, with what it said.
+    pub(super) fn post_mortem(&mut self) -> String {
+        let status = self.group.wait(Some(FAREWELL)).map_or_else(|error| error.to_string(), |status| crate::process::describe(status));
+        let mut said = String::new();
+        let _ = self.stderr.seek(std::io::SeekFrom::Start(0));
+        let _ = (&self.stderr).take(16 * 1024).read_to_string(&mut said);
+        match said.trim() {
+            "" => status,
+            said => format!("{status}\n{said}"),
+        }
+    }
+
+    /// Asks it to end and sees that it does: end of file means "shut down", and whatever is left then is killed.
+    pub(super) fn end(&mut self, patience: Duration) {
+        self.stdin = None;
+        let start = Instant::now();
+        let mut pause = Duration::from_micros(200);
+        while start.elapsed() < patience {
+            if matches!(self.group.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+        self.group.end(GRACE);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end(FAREWELL);
+    }
+}
+
+/// The daemon's source on disk. Its name has its digest: two versions of this program can share a directory.
+fn script(layout: &Layout) -> Result<PathBuf, Error> {
+    let path = layout.hookd().join(format!("hookd-{}.py", &digest::bytes(SOURCE.as_bytes())[..12]));
+    fs::write_if_changed(&path, SOURCE.as_bytes()).map_err(|source| Error::Prepare { path: path.clone(), source })?;
+    Ok(path)
+}

@@ -1,0 +1,109 @@
+//! Following a hook's output file while the hook writes it.
+
+use std::io::Read as _;
+use std::path::Path;
+
+/// Longer lines are handed on in pieces.
+const LONGEST_LINE: usize = 64 * 1024;
+/// Read at most this much before looking at anything else.
+const BLOCK: usize = 256 * 1024;
+
+/// Reads what was appended to a file, line by line, with constant memory.
+#[derive(Debug)]
+pub(super) struct Follower {
+    file: Option<fs_err::File>,
+    lines: Lines,
+}
+
+impl Follower {
+    /// The file need not exist yet.
+    pub(super) fn new() -> Self {
+        Self { file: None, lines: Lines::default() }
+    }
+
+    /// Hands on all complete lines that are new. Returns whether there may be more at once.
+    pub(super) fn poll(&mut self, path: &Path, sink: &mut dyn FnMut(&str)) -> bool {
+        if self.file.is_none() {
+            self.file = fs_err::File::open(path).ok();
+        }
+        let Some(file) = &mut self.file else { return false };
+        let mut block = Vec::new();
+        match file.take(BLOCK as u64).read_to_end(&mut block) {
+            Ok(0) | Err(_) => false,
+            Ok(read) => {
+                self.lines.push(&block, sink);
+                read == BLOCK
+            }
+        }
+    }
+
+    /// Hands on the rest, a last line without an end included.
+    pub(super) fn finish(&mut self, path: &Path, sink: &mut dyn FnMut(&str)) {
+        while self.poll(path, sink) {}
+        self.lines.finish(sink);
+    }
+}
+
+/// Cuts bytes into lines, at line feeds and at carriage returns (cargo's progress bar overwrites itself with those).
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pending: Vec<u8>,
+}
+
+impl Lines {
+    pub(super) fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&str)) {
+        for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.pending.extend_from_slice(piece);
+            let whole = matches!(self.pending.last(), Some(b'\n' | b'\r'));
+            if whole || self.pending.len() >= LONGEST_LINE {
+                if whole {
+                    self.pending.pop();
+                }
+                if !self.pending.is_empty() || piece == b"\n" {
+                    sink(&String::from_utf8_lossy(&self.pending));
+                }
+                self.pending.clear();
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, sink: &mut dyn FnMut(&str)) {
+        if !self.pending.is_empty() {
+            sink(&String::from_utf8_lossy(&self.pending));
+            self.pending.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(pieces: &[&[u8]]) -> Vec<String> {
+        let mut lines = Lines::default();
+        let mut found = Vec::new();
+        for piece in pieces {
+            lines.push(piece, &mut |line| found.push(line.to_owned()));
+        }
+        lines.finish(&mut |line| found.push(line.to_owned()));
+        found
+    }
+
+    #[test]
+    fn lines_end_at_either_end_and_survive_being_cut() {
+        assert_eq!(cut(&[b"a\nb", b"c\n\n", b"10%\r20%\r\nlast"]), ["a", "bc", "", "10%", "20%", "", "last"]);
+        assert_eq!(cut(&[b"\xff\xfe\n"]), ["\u{fffd}\u{fffd}"]);
+    }
+
+    #[test]
+    fn a_line_without_end_does_not_grow_memory() {
+        let mut lines = Lines::default();
+        let mut total = 0;
+        for _ in 0..1000 {
+            lines.push(&[b'x'; 1024], &mut |line| total += line.len());
+            assert!(lines.pending.capacity() <= 4 * LONGEST_LINE);
+        }
+        lines.finish(&mut |line| total += line.len());
+        assert_eq!(total, 1024 * 1000);
+    }
+}

@@ -1,0 +1,145 @@
+//! The lines that hookd and we exchange. Pure text; no process here. `hookd/README.md` is the contract:
+//!
+#![doc = include_str!("../../hookd/README.md")]
+
+use serde::Deserialize;
+
+/// The protocol that we speak; hookd says its own in its first DEBUG line.
+pub const VERSION: u32 = 1;
+
+/// A line from hookd.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    Ready,
+    /// The next line hookd reads is the value of this name.
+    Expect(String),
+    Debug(String),
+    /// The file that gets the hook's stdout.
+    Stdout(String),
+    Stderr(String),
+    /// A piece of the hook's output; 1 is stdout, 2 is stderr.
+    Output {
+        stream: u8,
+        text: String,
+    },
+    /// The process group of the running hook.
+    Child(i32),
+    Usage(Usage),
+    /// The hook's return value, as JSON.
+    Ok(String),
+    Error {
+        kind: String,
+        text: String,
+    },
+    Fatal {
+        kind: String,
+        text: String,
+    },
+    Traceback(String),
+    Shutdown,
+    /// From a newer hookd; to be ignored.
+    Unknown(String),
+}
+
+/// What a hook used, by the operating system's own accounting; its children included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    pub user_seconds: f64,
+    pub system_seconds: f64,
+    pub max_rss_bytes: u64,
+    pub wall_seconds: f64,
+}
+
+impl Message {
+    /// Parses a line, without its end. Never fails: what is not understood is [`Message::Unknown`].
+    pub fn parse(line: &str) -> Self {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let kind_and_text = || {
+            let (kind, text) = rest.split_once(' ').unwrap_or((rest, ""));
+            (kind.to_owned(), unescape(text))
+        };
+        match word {
+            "READY" => Self::Ready,
+            "EXPECT" => Self::Expect(rest.to_owned()),
+            "DEBUG" => Self::Debug(unescape(rest)),
+            "STDOUT" => Self::Stdout(unescape(rest)),
+            "STDERR" => Self::Stderr(unescape(rest)),
+            "OK" => Self::Ok(unescape(rest)),
+            "ERROR" => {
+                let (kind, text) = kind_and_text();
+                Self::Error { kind, text }
+            }
+            "FATAL" => {
+                let (kind, text) = kind_and_text();
+                Self::Fatal { kind, text }
+            }
+            "TRACEBACK" => Self::Traceback(unescape(rest)),
+            "SHUTDOWN" => Self::Shutdown,
+            "CHILD" => rest.parse().map_or_else(|_| Self::Unknown(line.to_owned()), Self::Child),
+            "USAGE" => serde_json::from_str(&unescape(rest)).map_or_else(|_| Self::Unknown(line.to_owned()), Self::Usage),
+            "OUTPUT" => match rest.split_once(' ').unwrap_or((rest, "")) {
+                ("1", text) => Self::Output { stream: 1, text: unescape(text) },
+                ("2", text) => Self::Output { stream: 2, text: unescape(text) },
+                _ => Self::Unknown(line.to_owned()),
+            },
+            _ => Self::Unknown(line.to_owned()),
+        }
+    }
+}
+
+/// Makes a value fit on a line.
+pub fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")
+}
+
+/// Undoes [`escape`]. A backslash before any other character stands for itself.
+pub fn unescape(text: &str) -> String {
+    let mut value = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if c != '\\' {
+            value.push(c);
+            continue;
+        }
+        match rest.next() {
+            Some('n') => value.push('\n'),
+            Some('r') => value.push('\r'),
+            Some('\\') | None => value.push('\\'),
+            Some(other) => value.extend(['\\', other]),
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_survives_a_round_trip() {
+        for value in ["", "plain", "a\nb\rc\\", "\\n", "\\\\n\n", "é \u{1F980}\n", "\\"] {
+            let line = escape(value);
+            assert!(!line.contains(['\n', '\r']), "{line:?}");
+            assert_eq!(unescape(&line), value);
+        }
+    }
+
+    #[test]
+    fn reads_every_message() {
+        assert_eq!(Message::parse("READY"), Message::Ready);
+        assert_eq!(Message::parse("EXPECT action"), Message::Expect("action".into()));
+        assert_eq!(Message::parse(r#"OK ["a\\nb"]"#), Message::Ok(r#"["a\nb"]"#.into()));
+        assert_eq!(
+            Message::parse("ERROR HookRuntimeError it\\nfailed"),
+            Message::Error { kind: "HookRuntimeError".into(), text: "it\nfailed".into() }
+        );
+        assert_eq!(Message::parse("FATAL X"), Message::Fatal { kind: "X".into(), text: String::new() });
+        assert_eq!(Message::parse("CHILD 12"), Message::Child(12));
+        assert_eq!(Message::parse("CHILD x"), Message::Unknown("CHILD x".into()));
+        assert_eq!(Message::parse("OUTPUT 2 a\\n"), Message::Output { stream: 2, text: "a\n".into() });
+        let usage = Message::parse(r#"USAGE {"user_seconds": 1.5, "later": 1}"#);
+        assert_eq!(usage, Message::Usage(Usage { user_seconds: 1.5, ..Usage::default() }));
+        assert_eq!(Message::parse("LATER x"), Message::Unknown("LATER x".into()));
+    }
+}

@@ -1,0 +1,71 @@
+//! Finding a Python and knowing what it is.
+//!
+//! [`discover`] turns a [`Request`], or the lack of one, into an [`Interpreter`]: in order `--python`,
+//! `PYENV_BUILD_PYTHON`, `[tool.pyenv-build] python`, the active virtual environment, `python3` and `python` on PATH; a
+//! version is also looked for among what pyenv and uv have installed. Whatever is found is *probed* ([`probe`]): a
+//! script run with `-I` answers one JSON object, cached by the file it came from.
+//!
+//! A virtual environment stands for the interpreter below it: build environments are made from the base.
+//!
+//! Not here: making environments ([`crate::build_env`]).
+
+mod discovery;
+mod identity;
+mod probe;
+mod request;
+
+use std::path::PathBuf;
+
+pub use discovery::{Source, Wanted, discover};
+pub use identity::Identity;
+#[cfg(test)]
+pub(crate) use identity::tests as identity_tests;
+pub use request::Request;
+
+use crate::interrupt;
+
+/// A probed interpreter.
+#[derive(Debug, Clone)]
+pub struct Interpreter {
+    /// As it was found.
+    pub path: PathBuf,
+    /// Below all virtual environments; build environments are made from it.
+    pub base_executable: PathBuf,
+    pub identity: Identity,
+    /// PEP 508 markers, to evaluate requirements for it.
+    pub markers: pep508_rs::MarkerEnvironment,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("found no Python interpreter{}", for_request(wanted.as_deref()))]
+    NotFound { wanted: Option<String>, looked_at: Vec<String> },
+    #[error("there is no interpreter at `{}`", path.display())]
+    Missing { path: PathBuf, source: std::io::Error },
+    #[error("`{}` is no usable Python: {reason}", path.display())]
+    Broken { path: PathBuf, reason: String },
+    #[error("`{}` is too old: {what}, and 3.8 is the oldest Python that can be used", path.display())]
+    Unsupported { path: PathBuf, what: String },
+    #[error("interrupted by {0}")]
+    Interrupted(interrupt::Signal),
+}
+
+fn for_request(wanted: Option<&str>) -> String {
+    wanted.map_or_else(String::new, |wanted| format!(" for `{wanted}`"))
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound { looked_at, .. } if looked_at.is_empty() => {
+                Some("install Python 3.8 or newer, or name one with `--python PATH`".to_owned())
+            }
+            Self::NotFound { looked_at, .. } => Some(format!("looked at {}; name another with `--python PATH`", looked_at.join(", "))),
+            Self::Missing { .. } | Self::Broken { .. } | Self::Unsupported { .. } => {
+                Some("name another interpreter with `--python` (a path, a name, or a version such as 3.12)".to_owned())
+            }
+            Self::Interrupted(_) => None,
+        }
+    }
+}

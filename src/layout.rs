@@ -1,0 +1,144 @@
+//! Our directory, `.pyenv-build`: what is where.
+//!
+//! ```text
+//! .pyenv-build/
+//!   .gitignore, CACHEDIR.TAG      made first; the tag says that the directory is ours
+//!   envs/cp312-1a2b3c4d5e6f/      a build environment; envs/<same>.json is its marker, written last, envs/<same>.lock its lock
+//!   requests/<hash>.json          memo: request -> fingerprint, dynamic requirements seen
+//!   interpreters/<hash>.json      answers of the interpreter probe
+//!   tools/pip-<hash>/             a pip to install with, where there is no uv
+//!   hookd/<hash>.py               the daemon that is embedded in the binary
+//!   sdist/<name>/                 source trees unpacked by --from-sdist
+//!   reports/last.json             what the last build did
+//!   logs/                         full hook output, newest 20 kept
+//!   tmp/                          being made; renamed to where it belongs
+//! ```
+//!
+//! Every file is written to a temporary name and renamed. Formats carry a `schema`; unknown fields are tolerated, and a file
+//! of another schema counts as absent.
+
+use std::path::{Path, PathBuf};
+
+use crate::fs;
+
+/// <https://bford.info/cachedir/>
+const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # This directory was made by cargo-pyenv-build. All in it can be made again.\n\
+    # For information about cache directory tags, see https://bford.info/cachedir/\n";
+const OURS: &str = "made by cargo-pyenv-build";
+
+/// Our directory, known to be ours.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{}` exists and was not made by cargo-pyenv-build", path.display())]
+    NotOurs { path: PathBuf },
+    #[error("failed to make our directory `{}`", path.display())]
+    Create { path: PathBuf, source: std::io::Error },
+}
+
+impl Layout {
+    /// Opens our directory at `root`, making it if need be. A directory with anything in it that lacks our tag is refused.
+    pub fn open(root: PathBuf) -> Result<Self, Error> {
+        let tag = root.join("CACHEDIR.TAG");
+        if fs_err::read_to_string(&tag).is_ok_and(|text| text.contains(OURS)) {
+            return Ok(Self { root });
+        }
+        let foreign = match fs_err::read_dir(&root) {
+            // What a killed first run may have left: the two files below, or their temporary names.
+            Ok(mut entries) => entries.any(|entry| {
+                entry.is_ok_and(|entry| {
+                    let name = entry.file_name();
+                    name != ".gitignore" && !name.to_string_lossy().starts_with(".tmp-")
+                })
+            }),
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        };
+        if foreign {
+            // Another of us may have been faster than we.
+            if fs_err::read_to_string(&tag).is_ok_and(|text| text.contains(OURS)) {
+                return Ok(Self { root });
+            }
+            return Err(Error::NotOurs { path: root });
+        }
+        // `.gitignore` first: cargo re-runs build scripts of old when an untracked file appears in the package.
+        fs::write_atomic(&root.join(".gitignore"), b"*\n")
+            .and_then(|()| fs::write_atomic(&tag, TAG.as_bytes()))
+            .map_err(|source| Error::Create { path: root.clone(), source })?;
+        Ok(Self { root })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn envs(&self) -> PathBuf {
+        self.root.join("envs")
+    }
+
+    pub fn requests(&self) -> PathBuf {
+        self.root.join("requests")
+    }
+
+    pub fn interpreters(&self) -> PathBuf {
+        self.root.join("interpreters")
+    }
+
+    pub fn tools(&self) -> PathBuf {
+        self.root.join("tools")
+    }
+
+    pub fn hookd(&self) -> PathBuf {
+        self.root.join("hookd")
+    }
+
+    pub fn sdist(&self) -> PathBuf {
+        self.root.join("sdist")
+    }
+
+    pub fn last_report(&self) -> PathBuf {
+        self.root.join("reports/last.json")
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// A fresh directory on the same file system as everything else of ours, removed when dropped.
+    pub fn temporary(&self, prefix: &str) -> std::io::Result<tempfile::TempDir> {
+        let parent = self.root.join("tmp");
+        fs_err::create_dir_all(&parent)?;
+        tempfile::Builder::new().prefix(prefix).tempdir_in(parent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_directory_that_is_not_ours_and_touches_nothing_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join(".pyenv-build");
+        fs_err::create_dir(&root).unwrap();
+        fs_err::write(root.join("precious"), "x").unwrap();
+        let error = Layout::open(root.clone()).unwrap_err().to_string();
+        assert!(error.ends_with("was not made by cargo-pyenv-build"), "{error}");
+        assert_eq!(fs_err::read_dir(&root).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn opens_a_new_an_empty_a_half_made_and_an_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("a/.pyenv-build");
+        Layout::open(root.clone()).unwrap();
+        Layout::open(root.clone()).unwrap();
+        assert_eq!(fs_err::read_to_string(root.join(".gitignore")).unwrap(), "*\n");
+        fs_err::remove_file(root.join("CACHEDIR.TAG")).unwrap();
+        Layout::open(root).unwrap();
+    }
+}

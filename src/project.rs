@@ -1,0 +1,146 @@
+//! The project to build: `pyproject.toml` and where its Cargo workspace is.
+//!
+//! [`Project::load`] reads `[build-system]` with the defaults of PEP 517 and 518, the few facts of `[project]` that a
+//! frontend needs, `[tool.pyenv-build]`, and what the Rust backends say of their manifests. Nothing here runs a program
+//! but [`Workspace::metadata`], which asks cargo.
+//!
+//! Two kinds of project: `pyproject.toml` beside `Cargo.toml`, and in a subfolder of a Cargo workspace. Projects without
+//! any Rust are built as well; they simply have no manifest.
+
+mod build_system;
+mod settings;
+mod workspace;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+
+pub use build_system::{Backend, BuildSystem};
+use pep508_rs::pep440_rs::VersionSpecifiers;
+pub use settings::Settings;
+pub use workspace::Workspace;
+
+use crate::fs;
+
+/// A parsed requirement.
+pub type Requirement = pep508_rs::Requirement<pep508_rs::VerbatimUrl>;
+
+/// A source tree that a PEP 517 frontend can build.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The source tree: where `pyproject.toml` or `setup.py` is, absolute, links kept.
+    pub directory: PathBuf,
+    pub build_system: BuildSystem,
+    pub settings: Settings,
+    pub requires_python: Option<VersionSpecifiers>,
+    /// `[tool.uv] build-constraint-dependencies`, which `uv build` honours too.
+    pub build_constraints: Vec<String>,
+    pub workspace: Workspace,
+    pyproject: toml::Table,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{}` is not a directory", path.display())]
+    NotADirectory { path: PathBuf },
+    #[error("`{}` has neither `pyproject.toml` nor `setup.py`", directory.display())]
+    NoProject { directory: PathBuf },
+    #[error("failed to read `{}`", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("`{}` is not valid TOML: {message}", path.display())]
+    InvalidToml { path: PathBuf, message: String },
+    #[error("`{}`: {message}", path.display())]
+    Invalid { path: PathBuf, message: String, hint: Option<String> },
+    #[error("cargo cannot read the workspace of `{}`: {message}", manifest.display())]
+    Cargo { manifest: PathBuf, message: String },
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotADirectory { .. } => Some("give the directory that holds `pyproject.toml`".to_owned()),
+            Self::NoProject { .. } => {
+                Some("run it in the directory that holds `pyproject.toml`, or name that: `cargo pyenv-build DIR`".to_owned())
+            }
+            Self::Invalid { hint, .. } => hint.clone(),
+            Self::Read { .. } | Self::InvalidToml { .. } | Self::Cargo { .. } => None,
+        }
+    }
+}
+
+impl Project {
+    /// Reads the project in `directory`.
+    pub fn load(directory: &Path) -> Result<Self, Error> {
+        let directory = fs::absolute(directory).map_err(|source| Error::Read { path: directory.to_path_buf(), source })?;
+        if !directory.is_dir() {
+            return Err(Error::NotADirectory { path: directory });
+        }
+        let file = directory.join("pyproject.toml");
+        let pyproject = match fs_err::read(&file) {
+            Ok(bytes) => parse_toml(&file, &bytes)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if !directory.join("setup.py").is_file() {
+                    return Err(Error::NoProject { directory });
+                }
+                toml::Table::new()
+            }
+            Err(source) => return Err(Error::Read { path: file, source }),
+        };
+        let invalid = |message: String| Error::Invalid { path: file.clone(), message, hint: None };
+
+        let build_system = BuildSystem::read(&file, &pyproject)?;
+        let settings = Settings::read(&file, &pyproject)?;
+        let requires_python = match lookup(&pyproject, &["project", "requires-python"]).and_then(toml::Value::as_str) {
+            Some(text) => Some(
+                VersionSpecifiers::from_str(text)
+                    .map_err(|error| invalid(format!("`project.requires-python` is no version specifier: {error}")))?,
+            ),
+            None => None,
+        };
+        let build_constraints = lookup(&pyproject, &["tool", "uv", "build-constraint-dependencies"])
+            .and_then(toml::Value::as_array)
+            .map(|items| items.iter().filter_map(toml::Value::as_str).map(str::to_owned).collect())
+            .unwrap_or_default();
+        let workspace = Workspace::find(&directory, &pyproject);
+        Ok(Self { directory, build_system, settings, requires_python, build_constraints, workspace, pyproject })
+    }
+
+    pub fn pyproject_path(&self) -> PathBuf {
+        self.directory.join("pyproject.toml")
+    }
+
+    /// A table of `pyproject.toml`, `["tool", "maturin"]`, if it is there.
+    pub fn table(&self, path: &[&str]) -> Option<&toml::Table> {
+        lookup(&self.pyproject, path)?.as_table()
+    }
+
+    /// The project's name as far as it is known without running the backend; else the directory's name.
+    pub fn name(&self) -> String {
+        lookup(&self.pyproject, &["project", "name"])
+            .and_then(toml::Value::as_str)
+            .map_or_else(|| self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned(), str::to_owned)
+    }
+
+    /// Digest of the files that decide the dynamic requirements, as far as anyone can know: what is in them may change
+    /// the backend's answer, so a remembered answer holds only while they are the same.
+    pub fn configuration_digest(&self) -> String {
+        let mut hasher = crate::digest::Hasher::default();
+        for name in ["pyproject.toml", "setup.py", "setup.cfg"] {
+            hasher.field(&fs_err::read(self.directory.join(name)).unwrap_or_default());
+        }
+        hasher.finish()
+    }
+}
+
+fn parse_toml(path: &Path, bytes: &[u8]) -> Result<toml::Table, Error> {
+    let invalid = |message: String| Error::InvalidToml { path: path.to_path_buf(), message };
+    let text = std::str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
+    // Windows editors put a byte order mark there.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    toml::from_str(text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))
+}
+
+fn lookup<'a>(table: &'a toml::Table, path: &[&str]) -> Option<&'a toml::Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(table.get(*first)?, |value, key| value.as_table()?.get(*key))
+}

@@ -1,0 +1,172 @@
+//! Where the project's Rust is.
+//!
+//! Finding the workspace root costs a few file reads instead of a `cargo locate-project`, as even a run with nothing to do
+//! needs it (our directory is there). The rules are cargo's: `package.workspace`, else the nearest manifest at or above
+//! with a `[workspace]` table that does not exclude the package.
+//! Source: <https://doc.rust-lang.org/cargo/reference/workspaces.html#the-workspace-section>
+
+use std::path::{Path, PathBuf};
+
+use super::{Error, lookup};
+use crate::{env_vars, fs};
+
+/// The Cargo side of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace {
+    /// The manifests that the backend builds, as far as that is known; none for a project without Rust.
+    pub manifests: Vec<PathBuf>,
+    /// Where `.pyenv-build` goes: the Cargo workspace's root, or the source tree when that contains the workspace or
+    /// there is none.
+    pub root: PathBuf,
+}
+
+impl Workspace {
+    pub(super) fn find(directory: &Path, pyproject: &toml::Table) -> Self {
+        let manifests = manifests(directory, pyproject);
+        let root = manifests.first().map(|manifest| workspace_root(manifest)).filter(|root| !root.starts_with(directory));
+        Self { manifests, root: root.unwrap_or_else(|| directory.to_path_buf()) }
+    }
+
+    /// Whether a crate below our directory would be taken for a part of somebody's Cargo workspace.
+    pub fn is_inside_cargo_workspace(&self) -> bool {
+        self.root.ancestors().any(|directory| {
+            fs_err::read_to_string(directory.join("Cargo.toml"))
+                .is_ok_and(|text| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("workspace")))
+        })
+    }
+
+    /// What cargo knows of the workspace of the first manifest, dependencies and features resolved for `features`.
+    pub fn metadata(&self, features: &[String]) -> Result<Option<cargo_metadata::Metadata>, Error> {
+        let Some(manifest) = self.manifests.first() else { return Ok(None) };
+        let mut command = cargo_metadata::MetadataCommand::new();
+        command.manifest_path(manifest);
+        if let Some(cargo) = env_vars::get_os("CARGO") {
+            command.cargo_path(cargo);
+        }
+        if !features.is_empty() {
+            command.features(cargo_metadata::CargoOpt::SomeFeatures(features.to_vec()));
+        }
+        // Where the backend will run it, so that the same `.cargo/config.toml` and toolchain file apply.
+        command.current_dir(manifest.parent().unwrap_or(manifest));
+        command.exec().map(Some).map_err(|error| Error::Cargo {
+            manifest: manifest.clone(),
+            message: match error {
+                cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
+                other => other.to_string(),
+            },
+        })
+    }
+}
+
+fn manifests(directory: &Path, pyproject: &toml::Table) -> Vec<PathBuf> {
+    let resolve = |path: &str| fs::absolute(&directory.join(path)).ok().filter(|path| path.is_file());
+    if let Some(path) = lookup(pyproject, &["tool", "maturin", "manifest-path"]).and_then(toml::Value::as_str).and_then(resolve) {
+        return vec![path];
+    }
+    let mut declared = Vec::new();
+    for list in ["ext-modules", "bins"] {
+        for item in lookup(pyproject, &["tool", "setuptools-rust", list]).and_then(toml::Value::as_array).into_iter().flatten() {
+            let path = item.get("path").and_then(toml::Value::as_str).unwrap_or("Cargo.toml");
+            declared.extend(resolve(path));
+        }
+    }
+    if !declared.is_empty() {
+        declared.dedup();
+        return declared;
+    }
+    if let Some(path) = resolve("Cargo.toml") {
+        return vec![path];
+    }
+    // A `setup.py` names it where we cannot read it: the shallowest one it is.
+    let skipped = |name: &str| name.starts_with('.') || ["target", "node_modules", "build", "dist", "tests", "venv"].contains(&name);
+    walkdir::WalkDir::new(directory)
+        .min_depth(1)
+        .max_depth(4)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| !entry.file_type().is_dir() || !skipped(&entry.file_name().to_string_lossy()))
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name() == "Cargo.toml")
+        .min_by_key(walkdir::DirEntry::depth)
+        .map(walkdir::DirEntry::into_path)
+        .into_iter()
+        .collect()
+}
+
+/// The root of the workspace that a manifest belongs to; its own directory when it belongs to none.
+fn workspace_root(manifest: &Path) -> PathBuf {
+    let own = manifest.parent().unwrap_or(manifest);
+    let read = |path: &Path| fs_err::read_to_string(path).ok()?.parse::<toml::Table>().ok();
+    let declared = read(manifest)
+        .as_ref()
+        .and_then(|table| lookup(table, &["package", "workspace"]))
+        .and_then(toml::Value::as_str)
+        .and_then(|path| fs::absolute(&own.join(path)).ok());
+    if let Some(root) = declared {
+        return root;
+    }
+    for directory in own.ancestors() {
+        let Some(table) = read(&directory.join("Cargo.toml")) else { continue };
+        let Some(workspace) = table.get("workspace") else { continue };
+        let excluded = workspace.get("exclude").and_then(toml::Value::as_array).into_iter().flatten();
+        if directory == own || !excluded.filter_map(toml::Value::as_str).any(|path| own.starts_with(directory.join(path))) {
+            return directory.to_path_buf();
+        }
+    }
+    own.to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Tree(tempfile::TempDir);
+
+    impl Tree {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                let path = dir.path().join(name);
+                fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+                fs_err::write(path, text).unwrap();
+            }
+            Self(dir)
+        }
+
+        fn find(&self, directory: &str, pyproject: &str) -> (Vec<String>, String) {
+            let relative = |path: &Path| path.strip_prefix(self.0.path()).unwrap().to_string_lossy().into_owned();
+            let found = Workspace::find(&self.0.path().join(directory), &toml::from_str(pyproject).unwrap());
+            (found.manifests.iter().map(|path| relative(path)).collect(), relative(&found.root))
+        }
+    }
+
+    #[test]
+    fn beside_its_manifest_in_a_workspace_and_excluded_from_one() {
+        let tree = Tree::new(&[
+            ("Cargo.toml", "[workspace]\nmembers = ['py']\nexclude = ['out']"),
+            ("py/Cargo.toml", "[package]\nname = 'py'"),
+            ("out/Cargo.toml", "[package]\nname = 'out'"),
+            ("own/Cargo.toml", "[package]\nname = 'own'\n[workspace]"),
+        ]);
+        assert_eq!(tree.find("py", ""), (vec!["py/Cargo.toml".into()], String::new()));
+        assert_eq!(tree.find("out", ""), (vec!["out/Cargo.toml".into()], "out".into()));
+        assert_eq!(tree.find("own", ""), (vec!["own/Cargo.toml".into()], "own".into()));
+    }
+
+    #[test]
+    fn where_the_backend_says_or_the_shallowest() {
+        let tree = Tree::new(&[
+            ("rust/Cargo.toml", "[workspace]\nmembers = ['py']"),
+            ("rust/py/Cargo.toml", "[package]\nname = 'py'"),
+            ("python/setup.py", ""),
+            ("python/src/_x/Cargo.toml", "[package]\nname = 'x'"),
+        ]);
+        assert_eq!(
+            tree.find("python", "[tool.maturin]\nmanifest-path = '../rust/py/Cargo.toml'"),
+            (vec!["rust/py/Cargo.toml".into()], "rust".into())
+        );
+        assert_eq!(tree.find("python", ""), (vec!["python/src/_x/Cargo.toml".into()], "python".into()));
+        let declared = "[[tool.setuptools-rust.ext-modules]]\ntarget = 'x'\npath = 'src/_x/Cargo.toml'";
+        assert_eq!(tree.find("python", declared), (vec!["python/src/_x/Cargo.toml".into()], "python".into()));
+    }
+}

@@ -1,0 +1,245 @@
+//! What a build did: the JSON report, and which crates cargo compiled.
+//!
+//! The report is printed with `--message-format json` and kept at `.pyenv-build/reports/last.json`. [`cargo_output`] turns
+//! what cargo says into data; [`render`] is for people.
+
+pub mod cargo_output;
+pub mod render;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::build_env::{BuildEnv, Outcome};
+use crate::interpreter::Interpreter;
+use crate::pin::Pins;
+use crate::{digest, fs};
+
+/// Version of the report's format.
+pub const SCHEMA: u32 = 1;
+
+/// The outcome of one invocation. With several projects, `projects` has one report each and the top level has what is
+/// common or summed up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    pub schema: u32,
+    pub command: String,
+    pub ok: bool,
+    /// The source tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<PathBuf>,
+    #[serde(default)]
+    pub artifacts: Vec<Artifact>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interpreter: Option<InterpreterReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<EnvReport>,
+    #[serde(default)]
+    pub pins: BTreeMap<String, String>,
+    #[serde(default)]
+    pub hooks: Vec<HookReport>,
+    #[serde(default)]
+    pub freshness: FreshnessReport,
+    #[serde(default)]
+    pub crates: Crates,
+    pub seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub projects: Vec<Report>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Artifact {
+    pub kind: ArtifactKind,
+    /// Absolute.
+    pub path: PathBuf,
+    /// Of the file; for a metadata directory, of its `METADATA`.
+    pub sha256: String,
+    pub size_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtifactKind {
+    Wheel,
+    Sdist,
+    Editable,
+    Metadata,
+}
+
+impl Artifact {
+    pub fn new(kind: ArtifactKind, path: PathBuf) -> std::io::Result<Self> {
+        let file = if kind == ArtifactKind::Metadata { path.join("METADATA") } else { path.clone() };
+        Ok(Self { kind, sha256: digest::file(&file)?, size_bytes: fs_err::metadata(&file)?.len(), path })
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InterpreterReport {
+    pub abi_tag: String,
+    pub version: String,
+    pub path: PathBuf,
+}
+
+impl From<&Interpreter> for InterpreterReport {
+    fn from(interpreter: &Interpreter) -> Self {
+        Self { abi_tag: interpreter.identity.abi_tag(), version: interpreter.identity.version.clone(), path: interpreter.path.clone() }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EnvReport {
+    pub path: PathBuf,
+    pub python: PathBuf,
+    pub fingerprint: String,
+    /// `created` or `reused`.
+    pub outcome: String,
+    pub installer: String,
+    pub seconds: f64,
+}
+
+impl From<&BuildEnv> for EnvReport {
+    fn from(env: &BuildEnv) -> Self {
+        Self {
+            path: env.path.clone(),
+            python: env.python.clone(),
+            fingerprint: env.fingerprint.clone(),
+            outcome: match env.outcome {
+                Outcome::Created => "created",
+                Outcome::Reused => "reused",
+            }
+            .to_owned(),
+            installer: env.installer.clone(),
+            seconds: round(env.duration.as_secs_f64()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HookReport {
+    pub name: String,
+    pub seconds: f64,
+    /// `ok`, `unsupported` or `error`.
+    pub outcome: String,
+}
+
+/// What the freshness ledger did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FreshnessReport {
+    pub inputs: u64,
+    pub restored: u64,
+    pub unchanged: u64,
+    pub changed: u64,
+    pub seconds: f64,
+}
+
+/// What cargo did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crates {
+    pub compiled: Vec<CompiledCrate>,
+    /// Crates that cargo said were fresh; it says so only when it is verbose.
+    pub fresh: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompiledCrate {
+    pub name: String,
+    pub version: String,
+    /// Whether it is a local package, not one from a registry or repository.
+    pub workspace: bool,
+    pub reason: Reason,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Why cargo compiled a crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// Its `detail` names the variable.
+    EnvVarChanged,
+    /// Its `detail` names the file.
+    InputChanged,
+    /// Its `detail` names the dependency.
+    DependencyRebuilt,
+    /// Its `detail` has cargo's words.
+    Other,
+    /// cargo did not say.
+    Unknown,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ErrorReport {
+    pub kind: String,
+    pub message: String,
+    pub hint: Option<String>,
+    pub traceback: Option<String>,
+    pub log: Option<PathBuf>,
+}
+
+impl Report {
+    pub fn new(command: &str) -> Self {
+        Self {
+            schema: SCHEMA,
+            command: command.to_owned(),
+            ok: true,
+            project: None,
+            artifacts: Vec::new(),
+            interpreter: None,
+            env: None,
+            pins: BTreeMap::new(),
+            hooks: Vec::new(),
+            freshness: FreshnessReport::default(),
+            crates: Crates::default(),
+            seconds: 0.0,
+            error: None,
+            projects: Vec::new(),
+        }
+    }
+
+    pub fn set_pins(&mut self, pins: &Pins) {
+        self.pins = pins.environ().filter_map(|(name, value)| Some((name, value?))).collect();
+    }
+
+    /// One report for all projects of an invocation; a single one stays as it is.
+    pub fn combine(command: &str, mut projects: Vec<Self>, seconds: f64) -> Self {
+        if projects.len() == 1 {
+            let mut report = projects.remove(0);
+            report.seconds = round(seconds);
+            return report;
+        }
+        let mut all = Self::new(command);
+        for report in &projects {
+            all.ok &= report.ok;
+            all.artifacts.extend(report.artifacts.iter().cloned());
+            all.crates.compiled.extend(report.crates.compiled.iter().cloned());
+            all.crates.fresh += report.crates.fresh;
+            all.error = all.error.or_else(|| report.error.clone());
+        }
+        if let Some(first) = projects.first() {
+            all.interpreter = first.interpreter.clone();
+            all.env = first.env.clone();
+            all.pins = first.pins.clone();
+        }
+        all.seconds = round(seconds);
+        all.projects = projects;
+        all
+    }
+
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        fs::write_atomic(path, &serde_json::to_vec_pretty(self).expect("our own plain data always serialises"))
+    }
+
+    /// The last report, if there is one of a schema that we know.
+    pub fn read(path: &Path) -> Option<Self> {
+        let report: Self = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
+        (report.schema == SCHEMA).then_some(report)
+    }
+}
+
+/// Milliseconds are all that a duration of ours means.
+pub fn round(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}

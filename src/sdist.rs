@@ -1,0 +1,140 @@
+//! Unpacking a source distribution to a stable path, so that what is built from it stays warm.
+//!
+//! A frontend that unpacks to a temporary directory gives every path crate a new path and every file a new date. Here the
+//! archive is unpacked beside the last one and compared: a file with the same bytes keeps its date, a changed or new one
+//! gets the present, and what the archive does not have is removed, cargo's `target` directories aside.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::fs;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{}` is not a readable source distribution: {reason}", path.display())]
+    Invalid { path: PathBuf, reason: String },
+    #[error("failed to write `{}`", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+}
+
+/// Unpacks `archive` (`name-version.tar.gz`) so that its tree stands at `target`. `scratch` is on the same file system.
+pub fn unpack(archive: &Path, target: &Path, scratch: &Path) -> Result<(), Error> {
+    let invalid = |reason: String| Error::Invalid { path: archive.to_path_buf(), reason };
+    let file = fs_err::File::open(archive).map_err(|error| invalid(error.to_string()))?;
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    tar.set_preserve_mtime(false);
+    // The crate refuses members that lead outside.
+    tar.unpack(scratch).map_err(|error| invalid(error.to_string()))?;
+    let mut tops =
+        fs_err::read_dir(scratch).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|error| invalid(error.to_string()))?;
+    let (Some(top), true) = (tops.pop(), tops.is_empty()) else {
+        return Err(invalid("it must have exactly one directory at its top".to_owned()));
+    };
+    synchronise(&top.path(), target).map_err(|source| Error::Write { path: target.to_path_buf(), source })
+}
+
+/// Makes `to` have the content of `from`, which is used up.
+fn synchronise(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs_err::create_dir_all(to)?;
+    let mut wanted = BTreeSet::new();
+    for entry in fs_err::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        wanted.insert(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            if !fs_err::symlink_metadata(&target).is_ok_and(|metadata| metadata.is_dir()) {
+                remove(&target)?;
+            }
+            synchronise(&source, &target)?;
+        } else if !same_file(&source, &target) {
+            remove(&target)?;
+            fs_err::rename(&source, &target)?;
+        }
+    }
+    let is_crate = wanted.contains(std::ffi::OsStr::new("Cargo.toml"));
+    for entry in fs_err::read_dir(to)? {
+        let entry = entry?;
+        let is_target = is_crate && entry.file_name() == "target";
+        if !wanted.contains(&entry.file_name()) && !is_target {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    let kind = |path: &Path| fs_err::symlink_metadata(path).map(|metadata| (metadata.file_type(), metadata.permissions())).ok();
+    match (kind(one), kind(other)) {
+        (Some(first), Some(second)) if first == second => {
+            if first.0.is_symlink() {
+                return fs_err::read_link(one).ok() == fs_err::read_link(other).ok();
+            }
+            matches!((fs_err::read(one), fs_err::read(other)), (Ok(first), Ok(second)) if first == second)
+        }
+        _ => false,
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match fs_err::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs_err::remove_file(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use filetime::FileTime;
+
+    fn archive(dir: &Path, files: &[(&str, &str)]) -> PathBuf {
+        let path = dir.join("p-1.tar.gz");
+        let file = fs_err::File::create(&path).unwrap();
+        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::fast()));
+        for (name, text) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            header.set_cksum();
+            builder.append_data(&mut header, name, text.as_bytes()).unwrap();
+        }
+        builder.into_inner().unwrap().finish().unwrap();
+        path
+    }
+
+    #[test]
+    fn what_is_the_same_keeps_its_date_and_what_is_gone_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("t");
+        let unpack = |files: &[(&str, &str)]| {
+            let scratch = tempfile::tempdir_in(dir.path()).unwrap();
+            super::unpack(&archive(dir.path(), files), &target, scratch.path())
+        };
+        unpack(&[("p-1/Cargo.toml", "x"), ("p-1/src/a.rs", "1"), ("p-1/src/b.rs", "1"), ("p-1/old.py", "1")]).unwrap();
+        let old = FileTime::from_unix_time(1_000_000_000, 0);
+        for name in ["src/a.rs", "src/b.rs"] {
+            filetime::set_file_mtime(target.join(name), old).unwrap();
+        }
+        fs_err::create_dir_all(target.join("target/release")).unwrap();
+        fs_err::create_dir_all(target.join("build/lib")).unwrap();
+        unpack(&[("p-1/Cargo.toml", "x"), ("p-1/src/a.rs", "1"), ("p-1/src/b.rs", "2"), ("p-1/src/c.rs", "")]).unwrap();
+        let mtime = |name: &str| FileTime::from_last_modification_time(&fs_err::metadata(target.join(name)).unwrap());
+        assert_eq!(mtime("src/a.rs"), old);
+        assert!(mtime("src/b.rs") > old);
+        assert_eq!(fs_err::read_to_string(target.join("src/b.rs")).unwrap(), "2");
+        assert!(target.join("src/c.rs").exists() && target.join("target/release").exists());
+        assert!(!target.join("old.py").exists() && !target.join("build").exists());
+    }
+
+    #[test]
+    fn refuses_what_is_no_sdist() {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = tempfile::tempdir_in(dir.path()).unwrap();
+        let path = archive(dir.path(), &[("a/x", ""), ("b/x", "")]);
+        let error = unpack(&path, &dir.path().join("t"), scratch.path()).unwrap_err().to_string();
+        assert!(error.contains("exactly one directory"), "{error}");
+        assert!(!dir.path().join("t").exists());
+    }
+}

@@ -1,0 +1,184 @@
+//! What people see, all of it on stderr: cargo-like status lines, warnings, a spinner on terminals, plain lines elsewhere.
+//!
+//! stdout belongs to results; only [`Ui::result`] writes there. Colour obeys `--color`, then `NO_COLOR`, then
+//! `CARGO_TERM_COLOR`, then whether stderr is a terminal.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use console::Style;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::env_vars;
+
+/// How much to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// `-q`: errors only.
+    Quiet,
+    Normal,
+    /// `-v`: also each command, and all output of hooks as it happens.
+    Verbose,
+    /// `-vv`: also the protocol with hookd.
+    Debug,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The door to the terminal.
+#[derive(Debug)]
+pub struct Ui {
+    verbosity: Verbosity,
+    interactive: bool,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Ui {
+    pub fn new(verbosity: Verbosity, color: Option<Color>) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let color = color.unwrap_or_else(|| {
+            if env_vars::get("NO_COLOR").is_some() {
+                return Color::Never;
+            }
+            match env_vars::get("CARGO_TERM_COLOR").as_deref() {
+                Some("always") => Color::Always,
+                Some("never") => Color::Never,
+                _ => Color::Auto,
+            }
+        });
+        console::set_colors_enabled_stderr(match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal,
+        });
+        let wants_progress = match env_vars::get("CARGO_TERM_PROGRESS_WHEN").as_deref() {
+            Some("never") => false,
+            Some("always") => true,
+            _ => is_terminal && !env_vars::is_ci() && env_vars::get("TERM").as_deref() != Some("dumb"),
+        };
+        Self { verbosity, interactive: wants_progress && verbosity == Verbosity::Normal, bar: Mutex::new(None) }
+    }
+
+    pub fn verbosity(&self) -> Verbosity {
+        self.verbosity
+    }
+
+    /// Whether a spinner is shown.
+    pub fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// A line of what was done: `verb` right-aligned in cargo's twelve columns.
+    pub fn status(&self, verb: &str, message: impl std::fmt::Display) {
+        if self.verbosity >= Verbosity::Normal {
+            self.print(&format!("{} {message}", Style::new().for_stderr().green().bold().apply_to(format!("{verb:>12}"))));
+        }
+    }
+
+    /// A line for `-v`.
+    pub fn detail(&self, message: impl std::fmt::Display) {
+        if self.verbosity >= Verbosity::Verbose {
+            self.print(&Style::new().for_stderr().dim().apply_to(message).to_string());
+        }
+    }
+
+    /// A line for `-vv`.
+    pub fn debug(&self, message: impl std::fmt::Display) {
+        if self.verbosity >= Verbosity::Debug {
+            self.print(&Style::new().for_stderr().dim().apply_to(message).to_string());
+        }
+    }
+
+    pub fn warning(&self, message: impl std::fmt::Display) {
+        if self.verbosity >= Verbosity::Normal {
+            self.print(&format!("{}: {message}", Style::new().for_stderr().yellow().bold().apply_to("warning")));
+        }
+    }
+
+    /// Always shown, `-q` or not.
+    pub fn error(&self, message: impl std::fmt::Display) {
+        self.print(&format!("{}: {message}", Style::new().for_stderr().red().bold().apply_to("error")));
+    }
+
+    /// Advice below an error.
+    pub fn hint(&self, message: impl std::fmt::Display) {
+        self.print(&format!("{}: {message}", Style::new().for_stderr().cyan().bold().apply_to("hint")));
+    }
+
+    /// A line of somebody else's output, as it is.
+    pub fn passthrough(&self, line: &str) {
+        self.print(line);
+    }
+
+    /// A result, on stdout. A reader that went away (`| head`) is no error of ours.
+    pub fn result(&self, text: impl std::fmt::Display) {
+        self.suspend(|| {
+            let _ = writeln!(std::io::stdout().lock(), "{text}");
+        });
+    }
+
+    fn print(&self, line: &str) {
+        self.suspend(|| {
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        });
+    }
+
+    fn suspend(&self, write: impl FnOnce()) {
+        match &*self.bar() {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn bar(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
+        self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Shows that something long is going on until the returned value is dropped. Nothing without a terminal.
+    pub fn spinner(&self, message: impl Into<String>) -> Spinner<'_> {
+        let message = message.into();
+        if self.interactive {
+            let style = ProgressStyle::with_template("  {spinner:.cyan} {wide_msg} {elapsed:.dim}").expect("a valid template");
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style).with_message(message);
+            bar.enable_steady_tick(Duration::from_millis(100));
+            *self.bar() = Some(bar);
+        }
+        Spinner { ui: self }
+    }
+}
+
+/// A running spinner.
+#[derive(Debug)]
+pub struct Spinner<'a> {
+    ui: &'a Ui,
+}
+
+impl Spinner<'_> {
+    /// Replaces its text.
+    pub fn set(&self, message: impl Into<String>) {
+        if let Some(bar) = &*self.ui.bar() {
+            bar.set_message(message.into());
+        }
+    }
+}
+
+impl Drop for Spinner<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = self.ui.bar().take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// `0.2s`, `12.3s`, `3m 20s`.
+pub fn seconds(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 60.0 { format!("{seconds:.1}s") } else { format!("{}m {:02}s", duration.as_secs() / 60, duration.as_secs() % 60) }
+}

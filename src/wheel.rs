@@ -1,0 +1,186 @@
+//! Wheels: the check that what was built can be imported by the interpreter it was built for, and reading their metadata.
+//!
+//! A wheel whose extension module is for another Python installs and then fails at import, or crashes (PyO3 issue 4882), so
+//! it is an error here, never a wheel. An extension module is told by its suffix (PEP 3149): the interpreter's
+//! `EXT_SUFFIX`, `.abi3.so`, or no tag at all, which anything may carry.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::env_vars;
+use crate::interpreter::Identity;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to read the wheel `{}`", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("`{}` is not a readable wheel: {reason}", path.display())]
+    Invalid { path: PathBuf, reason: String },
+    #[error("`{wheel}` is not for {interpreter}: {what}")]
+    WrongAbi { wheel: String, interpreter: String, what: String },
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::WrongAbi { .. } => Some(
+                "PYO3_CONFIG_FILE or PYO3_PYTHON may name another interpreter, or the target directory holds another's build: see `env` and remove `target`"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Checks a wheel's tags and the extension modules in it.
+pub fn check(wheel: &Path, identity: &Identity) -> Result<(), Error> {
+    let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let wrong = |what: String| Error::WrongAbi { wheel: name.clone(), interpreter: identity.display(), what };
+    if let Some(what) = wrong_tag(&name, identity) {
+        return Err(wrong(what));
+    }
+    let archive = open(wheel)?;
+    let platform_may_differ = ["CARGO_BUILD_TARGET", "PYO3_CROSS", "PYO3_CROSS_LIB_DIR", "_PYTHON_HOST_PLATFORM", "ARCHFLAGS"]
+        .iter()
+        .any(|name| env_vars::get(name).is_some());
+    for member in archive.file_names() {
+        let member = member.map_err(|error| Error::Invalid { path: wheel.to_path_buf(), reason: error.to_string() })?;
+        if let Some(what) = wrong_module(&member, identity, platform_may_differ) {
+            return Err(wrong(what));
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with a wheel's tags, if anything: `name-version(-build)?-python-abi-platform.whl`.
+fn wrong_tag(wheel: &str, identity: &Identity) -> Option<String> {
+    let mut fields = wheel.strip_suffix(".whl")?.rsplit('-');
+    let (_platform, abis, pythons) = (fields.next()?, fields.next()?, fields.next()?);
+    let abi = identity.abi();
+    let (major, minor) = identity.major_minor();
+    let suits = |tag: &str| match tag {
+        "none" => true,
+        "abi3" => identity.implementation == "cpython" && !identity.free_threaded,
+        "abi3t" => identity.implementation == "cpython",
+        tag if tag.starts_with("pypy") => identity.implementation == "pypy" && tag.starts_with(&format!("pypy{major}{minor}")),
+        // `cp27mu`, `cp37m` are of Pythons too old for us.
+        tag if tag.starts_with("cp") => tag == abi,
+        _ => true,
+    };
+    (!abis.split('.').any(suits)).then(|| format!("its tag is `{pythons}-{abis}`, and the interpreter is {abi}"))
+}
+
+/// What is wrong with a member, if it is an extension module for another interpreter.
+fn wrong_module(member: &str, identity: &Identity, platform_may_differ: bool) -> Option<String> {
+    let file = member.rsplit('/').next()?;
+    let (_, suffix) = file.split_once('.')?;
+    let tag = suffix.strip_suffix(".so").or_else(|| suffix.strip_suffix(".pyd"))?;
+    let fits = match tag {
+        "abi3" => identity.implementation == "cpython" && !identity.free_threaded,
+        "abi3t" => identity.implementation == "cpython",
+        tag if tag.starts_with("cpython-") || tag.starts_with("pypy") || tag.starts_with("graalpy") || is_windows_tag(tag) => {
+            let own = identity.ext_suffix.as_deref()?.trim_start_matches('.').rsplit_once('.')?.0;
+            if platform_may_differ { abi_part(tag) == abi_part(own) } else { tag == own }
+        }
+        // `libfoo.so.1`, `name.something.so`: no tag that we know.
+        _ => true,
+    };
+    let expected = identity.ext_suffix.as_deref().unwrap_or("none");
+    (!fits).then(|| format!("`{member}` has the suffix `.{suffix}`, and the interpreter imports `{expected}`"))
+}
+
+/// `cp312-win_amd64`
+fn is_windows_tag(tag: &str) -> bool {
+    tag.strip_prefix("cp").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// `cpython-312-x86_64-linux-gnu` -> `cpython-312`
+fn abi_part(tag: &str) -> &str {
+    let parts = if is_windows_tag(tag) { 1 } else { 2 };
+    tag.match_indices('-').nth(parts - 1).map_or(tag, |(at, _)| &tag[..at])
+}
+
+fn open(wheel: &Path) -> Result<zip::ZipArchive<std::fs::File>, Error> {
+    let file = fs_err::File::open(wheel).map_err(|source| Error::Read { path: wheel.to_path_buf(), source })?;
+    zip::ZipArchive::new(file.into_parts().0).map_err(|error| Error::Invalid { path: wheel.to_path_buf(), reason: error.to_string() })
+}
+
+/// Unpacks a wheel's `.dist-info` directory into `directory` and returns its path: PEP 517's way to the metadata where the
+/// backend has no hook for it.
+pub fn extract_metadata(wheel: &Path, directory: &Path) -> Result<PathBuf, Error> {
+    let invalid = |reason: String| Error::Invalid { path: wheel.to_path_buf(), reason };
+    let mut archive = open(wheel)?;
+    let mut root = None;
+    for index in 0..archive.len() {
+        let mut member = archive.by_index(index).map_err(|error| invalid(error.to_string()))?;
+        // A name that leads outside is `None`.
+        let Some(path) = member.enclosed_name() else { return Err(invalid("a member's name leads outside".to_owned())) };
+        let Some(first) = path.components().next().map(|first| first.as_os_str().to_owned()) else { continue };
+        if !first.to_string_lossy().ends_with(".dist-info") || member.is_dir() {
+            continue;
+        }
+        let target = directory.join(&path);
+        let mut content = Vec::new();
+        let written = member.read_to_end(&mut content).and_then(|_| {
+            fs_err::create_dir_all(target.parent().unwrap_or(directory))?;
+            fs_err::write(&target, &content)
+        });
+        written.map_err(|source| Error::Read { path: target.clone(), source })?;
+        root = Some(directory.join(first));
+    }
+    root.ok_or_else(|| invalid("it has no .dist-info directory".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interpreter::identity_tests::cpython;
+
+    #[test]
+    fn tags_must_suit_the_interpreter() {
+        let gil = cpython("3.12.1");
+        let wrong = |wheel: &str, identity: &Identity| wrong_tag(wheel, identity).is_some();
+        for fine in
+            ["a-1-py3-none-any.whl", "a-1-cp312-cp312-linux_x86_64.whl", "a-1-cp39-abi3-linux_x86_64.whl", "a-1-1-py2.py3-none-any.whl"]
+        {
+            assert!(!wrong(fine, &gil), "{fine}");
+        }
+        for bad in ["a-1-cp313-cp313-linux_x86_64.whl", "a-1-cp312-cp312t-linux_x86_64.whl", "a-1-pp310-pypy310_pp73-linux_x86_64.whl"] {
+            assert!(wrong(bad, &gil), "{bad}");
+        }
+        let free = Identity { free_threaded: true, ..cpython("3.13.0") };
+        assert!(wrong("a-1-cp39-abi3-linux_x86_64.whl", &free));
+        assert!(!wrong("a-1-cp313-cp313t-linux_x86_64.whl", &free));
+        let pypy = Identity { implementation: "pypy".into(), ..cpython("3.9.16") };
+        assert!(!wrong("a-1-pp39-pypy39_pp73-linux_x86_64.whl", &pypy));
+        assert!(wrong("a-1-cp39-abi3-linux_x86_64.whl", &pypy));
+    }
+
+    #[test]
+    fn extension_modules_must_have_the_interpreters_suffix() {
+        let gil = cpython("3.12.1");
+        let wrong = |member: &str| wrong_module(member, &gil, false).is_some();
+        for fine in [
+            "p/x.cpython-312-x86_64-linux-gnu.so",
+            "p/x.abi3.so",
+            "p/x.so",
+            "p/libssl.so.3",
+            "p/data.so.txt",
+            "p.libs/libz-1.2.so",
+            "p/x.py",
+        ] {
+            assert!(!wrong(fine), "{fine}");
+        }
+        for bad in [
+            "p/x.cpython-313-x86_64-linux-gnu.so",
+            "p/x.cpython-312t-x86_64-linux-gnu.so",
+            "x.pypy39-pp73-x86_64-linux-gnu.so",
+            "x.cp312-win_amd64.pyd",
+        ] {
+            assert!(wrong(bad), "{bad}");
+        }
+        assert!(wrong("x.cpython-312-aarch64-linux-gnu.so"));
+        assert!(wrong_module("x.cpython-312-aarch64-linux-gnu.so", &gil, true).is_none(), "cross compilation");
+    }
+}
