@@ -223,6 +223,16 @@ def import_backend(name: str) -> None:
         raise import_failure(name, error) from None
 
 
+def import_more(names: Iterable[str]) -> tuple[str, str] | None:
+    """:return: The first module that cannot be imported, and why; this process has then had its day."""
+    for name in names:
+        try:
+            __import__(name)
+        except BaseException as error:
+            return name, in_words(error)
+    return None
+
+
 def import_failure(name: str, error: BaseException) -> Refused:
     text = f"the import of `{name}` raised {in_words(error)}"
     return Refused("BackendImportError", text, backend_traceback(error))
@@ -378,8 +388,9 @@ def leave(verdict: Verdict | None, report: str, files: Iterable[Any] = ()) -> No
     The verdict is written last, so that an exit handler that crashes is not taken for success.
     """
     try:
-        if "threading" in sys.modules:
-            sys.modules["threading"]._shutdown()
+        shutdown = getattr(sys.modules.get("threading"), "_shutdown", None)
+        if shutdown is not None:
+            shutdown()  # waits for threads that are not daemons
         import atexit
 
         atexit._run_exitfuncs()
@@ -675,6 +686,7 @@ class Keeper:
         try:
             self.prepare(job)
             import_backend(job["module"])
+            spoilt = import_more(job["preload"])
         except Refused as refused:
             frame: Frame = ("refused", *refused.verdict()[1:])
         except BaseException as error:
@@ -682,6 +694,7 @@ class Keeper:
         else:
             threads = count_threads()
             frame = ("threads", threads) if threads > 1 else ("imported", time.monotonic() - start)
+            frame = ("spoilt", *spoilt) if spoilt else frame
         # Otherwise each hook process would write it once more.
         self.files = open_files()
         flush_files(self.files)
@@ -1071,6 +1084,7 @@ class Daemon:
         self.grace = DEFAULT_GRACE_SECONDS
         self.cancellable = False
         self.isolation = "fork"
+        self.preload: list[str] = []
         self.directory = ""
         self.report = ""
         self.report_file = -1
@@ -1183,6 +1197,12 @@ class Daemon:
                 "a number of seconds",
             ),
             "cancellable": (lambda value: isinstance(value, bool), "true or false"),
+            "preload": (
+                lambda value: (
+                    is_list_of_strings(value) and all(name.replace(".", "_").isidentifier() for name in value)
+                ),
+                "a list of module names",
+            ),
             "isolation": (lambda value: value in ("fork", "spawn"), "`fork` or `spawn`"),
         }
         for name, value in settings.items():
@@ -1451,6 +1471,8 @@ class ForkDaemon(Daemon):
         #: By module; the plain one has no name.
         self.keepers: dict[str, KeeperLink] = {}
         self.threaded: set[str] = set()
+        #: What could not be preloaded; not tried again.
+        self.spoilt: set[str] = set()
         #: The hook's output, when it is a message: by descriptor, the number it has there and its decoder.
         self.streams: dict[int, tuple[int, Any]] = {}
         self.stream_paths: dict[str, int] = {}
@@ -1565,7 +1587,8 @@ class ForkDaemon(Daemon):
         if "CHILD" in self.messages:
             self.client.say("CHILD", str(keeper.pid))
             self.client.flush()
-        keeper.send("import", job)
+        preload = [name for name in self.preload if name not in self.spoilt]
+        keeper.send("import", {**job, "preload": preload})
         known = census()
         frame = self.await_frame(keeper, keeper.pid)
         if frame is not None and frame[0] == "imported" and not self.reason:
@@ -1583,6 +1606,10 @@ class ForkDaemon(Daemon):
         if frame[0] == "threads":
             self.threaded.add(module)
             return None
+        if frame[0] == "spoilt":
+            self.debug(f"not preloaded: the import of `{frame[1]}` raised {frame[2]}")
+            self.spoilt.add(frame[1])
+            return self.keeper_with(job)
         raise Refused(*frame[1:])
 
     def attend(self, keeper: KeeperLink, job: Job) -> tuple[Verdict, Usage | None]:

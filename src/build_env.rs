@@ -7,7 +7,7 @@
 //! 3. The *fingerprint* ([`fingerprint`]) of interpreter and distributions names the environment: `envs/cp312-1a2b3c4d5e6f`.
 //! 4. If it is not there, it is made ([`store`]) under a lock of its own, from exactly those artifacts, marker last.
 //!
-//! An environment never changes once its marker is there. Another content is another path, so cargo, CMake, Ninja and
+//! An environment never changes once its marker is there. Another content is another path, so cargo, `CMake`, Ninja and
 //! Meson rebuild exactly what depends on it; the same content is the same path with the same dates in it, so they
 //! rebuild nothing.
 //!
@@ -31,7 +31,7 @@ use indexes::Indexes;
 use installer::{Choice, Installation, Installer, Resolution};
 use request::{Memo, Request, RequestContext};
 use store::Slot;
-pub(crate) use venv::{bin_in, python_in};
+pub(crate) use venv::bin_in;
 
 use crate::interpreter::Interpreter;
 use crate::layout::Layout;
@@ -107,7 +107,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::NoInstaller { hint, .. } => hint.clone(),
-            Self::Resolve { source } => return resolve_hint(&source.to_string()),
+            Self::Resolve { source } => resolve_hint(&source.to_string()),
             Self::HashMissing { .. } => {
                 "add `name==version --hash=sha256:...` to a constraints file, or use `lock` and `--locked`".to_owned()
             }
@@ -124,17 +124,17 @@ impl Error {
     }
 }
 
-fn resolve_hint(output: &str) -> Option<String> {
+fn resolve_hint(output: &str) -> String {
     let lower = output.to_ascii_lowercase();
     let network =
         ["dns error", "connection", "failed to fetch", "name resolution", "timed out", "network", "proxy", "error sending request"];
     if network.iter().any(|word| lower.contains(word)) {
-        return Some("the index cannot be reached; an environment that was made before can be used with `--offline`".to_owned());
+        return "the index cannot be reached; an environment that was made before can be used with `--offline`".to_owned();
     }
     if lower.contains("offline") || lower.contains("--no-index") {
-        return Some("run once without `--offline`, then the outcome is remembered".to_owned());
+        return "run once without `--offline`, then the outcome is remembered".to_owned();
     }
-    Some("the requirements are in `[build-system] requires`, plus what the backend asks for".to_owned())
+    "the requirements are in `[build-system] requires`, plus what the backend asks for".to_owned()
 }
 
 /// Everything that provisioning depends on beside the requirements.
@@ -262,27 +262,9 @@ impl Provisioner<'_> {
         let constraints = self.all_constraints(scratch.path())?;
         let distributions = installer.resolve(&self.resolution(&request.requirements, &constraints, indexes), self.layout)?;
         if self.options.require_hashes {
-            self.check_hashes(&distributions, &allowed_hashes(&constraints)?, "a constraints file")?;
+            check_hashes(&distributions, &allowed_hashes(&constraints)?, "a constraints file")?;
         }
         Ok(distributions)
-    }
-
-    fn check_hashes(&self, distributions: &[Distribution], allowed: &BTreeMap<String, Vec<String>>, by: &str) -> Result<(), Error> {
-        for distribution in distributions {
-            let name = || distribution.name.clone();
-            let Some(hashes) = allowed.get(&distribution.name).filter(|hashes| !hashes.is_empty()) else {
-                return Err(Error::HashMissing { name: name() });
-            };
-            let (fingerprint::Artifact::Index { sha256: Some(actual), .. } | fingerprint::Artifact::Archive { sha256: actual, .. }) =
-                &distribution.artifact
-            else {
-                return Err(Error::HashMissing { name: name() });
-            };
-            if !hashes.contains(actual) {
-                return Err(Error::HashMismatch { name: name(), actual: actual.clone(), expected_by: by.to_owned() });
-            }
-        }
-        Ok(())
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -328,7 +310,7 @@ impl Provisioner<'_> {
         let chosen = installer.resolve(&resolution, self.layout)?;
         let allowed =
             indexed.iter().map(|package| (package.name.clone(), package.sha256().into_iter().map(str::to_owned).collect())).collect();
-        self.check_hashes(&chosen, &allowed, &format!("`{}`", pylock::FILE_NAME))?;
+        check_hashes(&chosen, &allowed, &format!("`{}`", pylock::FILE_NAME))?;
         distributions.extend(chosen);
         distributions.sort();
         Ok(distributions)
@@ -476,6 +458,25 @@ fn allowed_hashes(constraints: &[String]) -> Result<BTreeMap<String, Vec<String>
         }
     }
     Ok(allowed)
+}
+
+/// Fails unless every distribution's hash is among those allowed for its name.
+fn check_hashes(distributions: &[Distribution], allowed: &BTreeMap<String, Vec<String>>, by: &str) -> Result<(), Error> {
+    for distribution in distributions {
+        let name = || distribution.name.clone();
+        let Some(hashes) = allowed.get(&distribution.name).filter(|hashes| !hashes.is_empty()) else {
+            return Err(Error::HashMissing { name: name() });
+        };
+        let (fingerprint::Artifact::Index { sha256: Some(actual), .. } | fingerprint::Artifact::Archive { sha256: actual, .. }) =
+            &distribution.artifact
+        else {
+            return Err(Error::HashMissing { name: name() });
+        };
+        if !hashes.contains(actual) {
+            return Err(Error::HashMismatch { name: name(), actual: actual.clone(), expected_by: by.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

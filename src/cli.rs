@@ -114,16 +114,16 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let format = global.message_format;
     match &cli.command {
         Command::Build(args) => build::run(args, root, format, &ui),
-        Command::Provision(args) => finish("provision", provision::run(args, root, format, &ui), format, &ui),
-        Command::Env(args) => finish("env", env::run(args, root, &ui), format, &ui),
+        Command::Provision(args) => finish("provision", &provision::run(args, root, format, &ui), format, &ui),
+        Command::Env(args) => finish("env", &env::run(args, root, &ui), format, &ui),
         Command::Run(args) => match run::run(args, root, &ui) {
             Ok(code) => code,
-            Err(error) => exit_with(Err(&error), &ui),
+            Err(error) => exit_with(Some(&error), &ui),
         },
-        Command::Lock(args) => finish("lock", lock::run(args, root, format, &ui), format, &ui),
-        Command::Fingerprint(args) => finish("fingerprint", fingerprint::run(args, root, format, &ui), format, &ui),
-        Command::Why(args) => finish("why", why::run(args, root, format, &ui), format, &ui),
-        Command::Gc(args) => finish("gc", gc::run(args, root, format, &ui), format, &ui),
+        Command::Lock(args) => finish("lock", &lock::run(args, root, format, &ui), format, &ui),
+        Command::Fingerprint(args) => finish("fingerprint", &fingerprint::run(args, root, format, &ui), format, &ui),
+        Command::Why(args) => finish("why", &why::run(args, root, format, &ui), format, &ui),
+        Command::Gc(args) => finish("gc", &gc::run(args, root, format, &ui), format, &ui),
         Command::Completions(args) => {
             completions::run(args, Cli::command());
             exit_code::OK
@@ -132,18 +132,19 @@ pub fn main(args: Vec<OsString>) -> u8 {
 }
 
 /// Says how a command ended and returns its exit code; a failure is a JSON object, too, if those were asked for.
-fn finish(command: &str, outcome: anyhow::Result<()>, format: MessageFormat, ui: &Ui) -> u8 {
-    if let (Err(error), MessageFormat::Json) = (&outcome, format) {
+fn finish(command: &str, outcome: &anyhow::Result<()>, format: MessageFormat, ui: &Ui) -> u8 {
+    if let (Err(error), MessageFormat::Json) = (outcome, format) {
         let report = build::failed(command, error);
         ui.result(serde_json::to_string(&report).expect("our own plain data always serialises"));
     }
-    exit_with(outcome.as_ref().map(|()| ()), ui)
+    exit_with(outcome.as_ref().err(), ui)
 }
 
-fn exit_with(outcome: Result<(), &anyhow::Error>, ui: &Ui) -> u8 {
-    match outcome {
-        Ok(()) => exit_code::OK,
-        Err(error) => {
+/// Shows an error, if there is one, and returns the exit code for it.
+fn exit_with(error: Option<&anyhow::Error>, ui: &Ui) -> u8 {
+    match error {
+        None => exit_code::OK,
+        Some(error) => {
             failure::show(error, ui);
             failure::exit_code_of(error)
         }

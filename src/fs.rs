@@ -36,7 +36,6 @@ pub fn write_if_changed(path: &Path, content: &[u8]) -> io::Result<bool> {
 }
 
 /// The path with all links resolved.
-#[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     let real = fs_err::canonicalize(path)?;
     Ok(without_verbatim_prefix(real))

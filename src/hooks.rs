@@ -21,6 +21,7 @@ use output::Follower;
 use protocol::{Message, Usage};
 use serde::Serialize;
 
+use crate::interpreter::Identity;
 use crate::interrupt::{self, Signal};
 use crate::layout::Layout;
 use crate::process;
@@ -187,8 +188,14 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Starts a hookd with the environment's python. `environ` is added to our own environment for all hooks.
-    pub fn start(python: &Path, environ: &[(String, Option<String>)], layout: &'a Layout, ui: &'a Ui) -> Result<Self, Error> {
-        let daemon = Daemon::start(python, layout, environ)?;
+    pub fn start(
+        python: &Path,
+        identity: &Identity,
+        environ: &[(String, Option<String>)],
+        layout: &'a Layout,
+        ui: &'a Ui,
+    ) -> Result<Self, Error> {
+        let daemon = Daemon::start(python, identity, layout, environ)?;
         Ok(Self { daemon, sent: VecDeque::new(), outstanding: 0, layout, ui, calls: 0 })
     }
 

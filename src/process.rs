@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn a_command_prints_itself_ready_to_paste() {
         let cmd = Cmd::new("uv").args(["pip", "install", "a b", "https://u:p@h/"]);
-        assert_eq!(cmd.display(), "uv pip install 'a b' https://***@h/");
+        assert_eq!(cmd.display(), "uv pip install 'a b' 'https://***@h/'");
     }
 
     #[test]

@@ -110,7 +110,7 @@ mod tests {
         let target = dir.path().join("t");
         let unpack = |files: &[(&str, &str)]| {
             let scratch = tempfile::tempdir_in(dir.path()).unwrap();
-            super::unpack(&archive(dir.path(), files), &target, scratch.path())
+            unpack(&archive(dir.path(), files), &target, scratch.path())
         };
         unpack(&[("p-1/Cargo.toml", "x"), ("p-1/src/a.rs", "1"), ("p-1/src/b.rs", "1"), ("p-1/old.py", "1")]).unwrap();
         let old = FileTime::from_unix_time(1_000_000_000, 0);

@@ -271,6 +271,7 @@ class Extensions(TestCase):
             "grace_seconds": ["1", -1, None, True],
             "cancellable": [1, None, "true"],
             "isolation": ["thread", None],
+            "preload": ["json", ["a b"], ["a:b"], [""], None],
         }.items():
             for value in values:
                 with self.subTest(key=key, value=value):
@@ -426,6 +427,28 @@ class Extensions(TestCase):
         self.assertEqual(first.all("DEBUG"), [])
         self.assertNotEqual(first.value[0], first.value[1])
         self.assertEqual(daemon.hook("get_requires_for_build_sdist").value[0], first.value[0])
+
+    def test_preload(self):
+        tree = self.directory()
+        with open(os.path.join(tree, "late.py"), "w") as file:
+            file.write(
+                "def get_requires_for_build_wheel(config_settings=None):\n"
+                "    import os, more\n"
+                "    return [str(os.getpid() == more.pid)]\n"
+            )
+        with open(os.path.join(tree, "more.py"), "w") as file:
+            file.write("import os\npid = os.getpid()\n")
+        with open(os.path.join(tree, "spoilt.py"), "w") as file:
+            file.write("import more, sys\nmore.pid = 0\nsys.exit('no')\n")
+        hook = "get_requires_for_build_wheel"
+        for preload, expected, debug in (([], "True", 1), (["more"], "False", 1), (["spoilt", "more"], "False", 2)):
+            with self.subTest(preload):
+                daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
+                daemon.configure(preload=preload)
+                answer = daemon.hook(hook, backend="late")
+                self.assertEqual((answer.value, len(answer.all("DEBUG"))), ([expected], debug))
+        self.assertIn("`spoilt` raised SystemExit('no')", answer.all("DEBUG")[0])
+        self.assertEqual(daemon.hook(hook, backend="late").value, ["False"])
 
     def test_import_ahead_of_what_cannot_be(self):
         self.assertEqual(self.hookd().do("import", build_backend="a b").error[0], "MalformedBackendName")

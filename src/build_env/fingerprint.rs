@@ -111,7 +111,7 @@ mod tests {
         // A change here makes every user's next build a cold one: bump SCHEMA and mean it.
         let fingerprint = EnvFingerprint::new(&cpython("3.12.1"), &[wheel("maturin", "1.9.0", "00")]);
         assert_eq!(fingerprint.directory_name(), format!("cp312-{}", &fingerprint.hex()[..12]));
-        insta::assert_snapshot!(fingerprint.hex(), @"");
+        insta::assert_snapshot!(fingerprint.hex(), @"5bbf6a1132af2907e410a2c3156ec6dc6d8ef0bf21d7f8afc160dba7c21eeb89");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::process::{Cmd, mask_credentials};
 /// Index settings. Empty means: the installer's own default and configuration files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Indexes {
-    /// Instead of PyPI.
+    /// Instead of `PyPI`.
     pub default: Option<String>,
     /// In addition to it.
     pub extra: Vec<String>,
@@ -79,7 +79,7 @@ impl Indexes {
             links,
             if self.no_index { "1".to_owned() } else { String::new() },
         ];
-        let mut command = ["UV_INDEX_URL", "UV_EXTRA_INDEX_URL"].iter().fold(command, |command, name| command.env_remove(name));
+        let mut command = ["UV_INDEX_URL", "UV_EXTRA_INDEX_URL"].iter().fold(command, Cmd::env_remove);
         for (name, value) in names.iter().zip(values) {
             command = if value.is_empty() { command.env_remove(name) } else { command.env(name, value) };
         }

@@ -54,10 +54,9 @@ impl Installer {
     /// The dialect of a choice, without preparing anything.
     pub fn dialect(choice: Choice) -> Dialect {
         match choice {
-            Choice::Pip => Dialect::Pip,
             Choice::Uv => Dialect::Uv,
             Choice::Auto if uv::find().is_some() => Dialect::Uv,
-            Choice::Auto => Dialect::Pip,
+            Choice::Auto | Choice::Pip => Dialect::Pip,
         }
     }
 

@@ -23,7 +23,7 @@ const RENEW_AFTER: Duration = Duration::from_secs(3600);
 
 /// What an environment is; `envs/<name>.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Marker {
+pub(super) struct Marker {
     schema: u32,
     pub fingerprint: String,
     pub abi_tag: String,
@@ -38,20 +38,20 @@ pub struct Marker {
 
 /// Where one environment is.
 #[derive(Debug, Clone)]
-pub struct Slot {
+pub(super) struct Slot {
     pub path: PathBuf,
     pub marker: PathBuf,
     pub lock: PathBuf,
 }
 
 impl Slot {
-    pub fn new(layout: &Layout, name: &str) -> Self {
+    pub(super) fn new(layout: &Layout, name: &str) -> Self {
         let envs = layout.envs();
         Self { path: envs.join(name), marker: envs.join(format!("{name}.json")), lock: envs.join(format!("{name}.lock")) }
     }
 
     /// The marker, if the environment is complete.
-    pub fn read(&self) -> Option<Marker> {
+    pub(super) fn read(&self) -> Option<Marker> {
         let marker: Marker = serde_json::from_slice(&fs_err::read(&self.marker).ok()?).ok()?;
         let name = self.path.file_name()?.to_str()?;
         let named_after_it = marker.fingerprint.get(..12).is_some_and(|short| name.ends_with(short));
@@ -71,7 +71,7 @@ impl Slot {
     }
 
     /// Takes the lock of this environment.
-    pub fn lock(&self, timeout: Option<Duration>, ui: &Ui) -> Result<Lock, Error> {
+    pub(super) fn lock(&self, timeout: Option<Duration>, ui: &Ui) -> Result<Lock, Error> {
         let wait = LockWait {
             timeout,
             waiting: &|holder| ui.status("Waiting", format_args!("for {holder}, which works on the same build environment")),
@@ -81,7 +81,7 @@ impl Slot {
     }
 
     /// Makes the environment, `fill` installing into its python. The caller holds the lock.
-    pub fn make(
+    pub(super) fn make(
         &self,
         interpreter: &crate::interpreter::Interpreter,
         fingerprint: &EnvFingerprint,
@@ -114,7 +114,7 @@ impl Slot {
     }
 
     /// Removes marker and environment, in this order: never a marker without its environment.
-    pub fn clear(&self) -> Result<(), Error> {
+    pub(super) fn clear(&self) -> Result<(), Error> {
         match fs_err::remove_file(&self.marker) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::Write { path: self.marker.clone(), source });

@@ -23,7 +23,7 @@ use crate::{env_vars, fs, interrupt, sdist, wheel};
 
 /// Builds wheels (and what else is asked for) with the project's own backend, in a stable environment.
 #[derive(Debug, Clone, Args)]
-pub struct BuildArgs {
+pub(super) struct BuildArgs {
     /// Directories of the projects to build
     #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub directories: Vec<PathBuf>,
@@ -53,7 +53,7 @@ pub struct BuildArgs {
 }
 
 /// Builds all projects; the first failure ends it. Returns the exit code.
-pub fn run(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> u8 {
+pub(super) fn run(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> u8 {
     let start = Instant::now();
     let mut reports = Vec::new();
     let outcome = build_all(args, root, ui, &mut reports);
@@ -84,11 +84,11 @@ pub fn run(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui
             }
         }
     }
-    exit_with(outcome.as_ref().map(|()| ()), ui)
+    exit_with(outcome.as_ref().err(), ui)
 }
 
 /// The report of a command that failed before it could say anything else.
-pub fn failed(command: &str, error: &anyhow::Error) -> Report {
+pub(super) fn failed(command: &str, error: &anyhow::Error) -> Report {
     Report { ok: false, error: Some(failure::report(error)), ..Report::new(command) }
 }
 
@@ -169,7 +169,7 @@ impl<'a> Build<'a, '_> {
     ) -> anyhow::Result<Option<Finished>> {
         let ui = context.ui;
         let name = hook.name();
-        let mut environ = environment::hook_pins(context, env);
+        let mut environ = Vec::new();
         if let Some(target_dir) = &self.args.target_dir {
             let target_dir = fs::absolute(target_dir).with_context(|| format!("failed to make `{}` absolute", target_dir.display()))?;
             environ.push(("CARGO_TARGET_DIR".to_owned(), Some(target_dir.to_string_lossy().into_owned())));
@@ -249,29 +249,32 @@ impl<'a> Build<'a, '_> {
     fn build_wheel<'c>(&mut self, context: &'c Context<'c>, sessions: &mut Sessions<'c>) -> anyhow::Result<()> {
         let (target, kind) =
             if self.args.editable { (Target::Editable, ArtifactKind::Editable) } else { (Target::Wheel, ArtifactKind::Wheel) };
-        let env = self.provision(context, target, sessions)?;
-        let scratch = scratch(&context.layout)?;
-        let wheel_directory = scratch.path().to_path_buf();
-        let hook = if self.args.editable {
-            Hook::BuildEditable { wheel_directory, metadata_directory: None }
-        } else {
-            Hook::BuildWheel { wheel_directory, metadata_directory: None }
-        };
-        // cargo is asked for what the pins depend on while the hook works.
+        // cargo is asked for what the pins depend on while hookd starts; later it would wait for the backend's cargo, or
+        // that for it.
         let built = std::thread::scope(|scope| {
-            let learned = scope.spawn(|| facts::learn(&context.project, &context.interpreter, &env));
-            let built = self.call_required(context, &env, hook, sessions);
-            let (facts, trouble) = learned.join().expect("learning does not panic");
-            if let Some(trouble) = trouble {
-                context.ui.detail(format_args!("the pins are incomplete: {trouble}"));
+            let asked = scope.spawn(|| facts::ask_cargo(&context.project, &context.interpreter));
+            let env = self.provision(context, target, sessions)?;
+            let scratch = scratch(&context.layout)?;
+            let wheel_directory = scratch.path().to_path_buf();
+            let hook = if self.args.editable {
+                Hook::BuildEditable { wheel_directory, metadata_directory: None }
+            } else {
+                Hook::BuildWheel { wheel_directory, metadata_directory: None }
+            };
+            let built = self.call_required(context, &env, hook, sessions)?;
+            match asked.join().expect("asking does not panic") {
+                Ok(metadata) => {
+                    let pins = pin::pins(&facts::learn(&context.project, &context.interpreter, &env, metadata.as_ref()));
+                    for note in &pins.notes {
+                        context.ui.warning(note);
+                    }
+                    self.report.set_pins(&pins);
+                }
+                Err(error) => context.ui.detail(format_args!("the pins are not in the report: {error}")),
             }
-            let pins = pin::pins(&facts);
-            for note in &pins.notes {
-                context.ui.warning(note);
-            }
-            self.report.set_pins(&pins);
-            built
+            anyhow::Ok((built, scratch))
         })?;
+        let (built, _scratch) = built;
         wheel::check(&built, &context.interpreter.identity)?;
         self.place(&built, kind)
     }
@@ -323,18 +326,17 @@ impl<'a> Build<'a, '_> {
         let scratch = scratch(&context.layout)?;
         let metadata_directory = scratch.path().to_path_buf();
         let hook = Hook::PrepareMetadataForBuildWheel { metadata_directory: metadata_directory.clone() };
-        let made = match self.call(context, &env, hook, sessions)? {
-            Some(finished) => made_in(&metadata_directory, &finished).ok_or_else(|| BuildError {
+        let made = if let Some(finished) = self.call(context, &env, hook, sessions)? {
+            made_in(&metadata_directory, &finished).ok_or_else(|| BuildError {
                 message: format!("the backend returned {} for the metadata, and there is no such directory", finished.value),
                 hint: None,
-            })?,
+            })?
+        } else {
             // PEP 517: "If a build frontend needs this information and the method is not defined, it should call
             // build_wheel and look at the resulting metadata directly."
-            None => {
-                let hook = Hook::BuildWheel { wheel_directory: metadata_directory.clone(), metadata_directory: None };
-                let built = self.call_required(context, &env, hook, sessions)?;
-                wheel::extract_metadata(&built, &metadata_directory)?
-            }
+            let hook = Hook::BuildWheel { wheel_directory: metadata_directory.clone(), metadata_directory: None };
+            let built = self.call_required(context, &env, hook, sessions)?;
+            wheel::extract_metadata(&built, &metadata_directory)?
         };
         self.place(&made, ArtifactKind::Metadata)
     }

@@ -5,12 +5,12 @@ use clap_complete::Shell;
 
 /// Prints a completion script for a shell.
 #[derive(Debug, Clone, Args)]
-pub struct CompletionsArgs {
+pub(super) struct CompletionsArgs {
     #[arg(value_enum)]
     pub shell: Shell,
 }
 
-pub fn run(args: &CompletionsArgs, mut command: Command) {
+pub(super) fn run(args: &CompletionsArgs, mut command: Command) {
     // Shells complete programs; `cargo pyenv-build` is cargo's to complete.
     clap_complete::generate(args.shell, &mut command, "cargo-pyenv-build", &mut std::io::stdout());
 }

@@ -14,7 +14,7 @@ use crate::{env_vars, fs};
 
 /// Prints the variables that make a plain cargo agree with the wheel build.
 #[derive(Debug, Clone, Args)]
-pub struct EnvArgs {
+pub(super) struct EnvArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
@@ -26,12 +26,12 @@ pub struct EnvArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// `export NAME='value'`, for `eval "$(cargo pyenv-build env)"`
     Sh,
     Fish,
     Powershell,
-    /// Lines for $GITHUB_ENV
+    /// Lines for $`GITHUB_ENV`
     Github,
     Dotenv,
     Json,
@@ -39,7 +39,7 @@ pub enum Format {
     Cargo,
 }
 
-pub fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
     let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     let pins = pins_of(&context)?;
     let text = render(&pins.variables, args.format);
@@ -50,19 +50,22 @@ pub fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
 }
 
 /// Provisions and decides the pins; what they need on disk is there afterwards.
-pub fn pins_of(context: &Context<'_>) -> anyhow::Result<Pins> {
+pub(super) fn pins_of(context: &Context<'_>) -> anyhow::Result<Pins> {
     let ui = context.ui;
     let env = environment::provision(context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
     pins_in(context, &env)
 }
 
 /// [`pins_of`] for an environment that is there.
-pub fn pins_in(context: &Context<'_>, env: &crate::build_env::BuildEnv) -> anyhow::Result<Pins> {
+pub(super) fn pins_in(context: &Context<'_>, env: &crate::build_env::BuildEnv) -> anyhow::Result<Pins> {
     let ui = context.ui;
-    let (facts, trouble) = facts::learn(&context.project, &context.interpreter, env);
-    if let Some(trouble) = trouble {
-        ui.warning(format_args!("the pins may be incomplete: {trouble}"));
-    }
+    let facts = match facts::ask_cargo(&context.project, &context.interpreter) {
+        Ok(metadata) => facts::learn(&context.project, &context.interpreter, env, metadata.as_ref()),
+        Err(error) => {
+            ui.warning(format_args!("the pins may be incomplete: {error}"));
+            facts::without_cargo(&context.project, &context.interpreter, env)
+        }
+    };
     let pins = pin::pins(&facts);
     for note in &pins.notes {
         ui.warning(note);

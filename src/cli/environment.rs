@@ -9,14 +9,13 @@ use super::options::Context;
 use crate::build_env::{BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
 use crate::env_vars;
 use crate::hooks::{Answer, Call, Hook, Session};
-use crate::pin::{self, facts};
 use crate::project::Requirement;
 use crate::report::{HookReport, round};
 use crate::ui::{Ui, Verbosity};
 
 /// What is to be built, as far as the requirements go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub(super) enum Target {
     Wheel,
     Sdist,
     Editable,
@@ -34,7 +33,7 @@ impl Target {
 
 /// Whether the backend is asked for its requirements when it has answered for the same project before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
+pub(super) enum Ask {
     /// Before a build: PEP 517 says so.
     Always,
     /// To have an environment: the remembered answer will do.
@@ -43,33 +42,33 @@ pub enum Ask {
 
 /// Running hookds, one per environment.
 #[derive(Debug)]
-pub struct Sessions<'a> {
+pub(super) struct Sessions<'a> {
     running: Vec<(PathBuf, Session<'a>)>,
     ui: &'a Ui,
 }
 
 impl<'a> Sessions<'a> {
-    pub fn new(ui: &'a Ui) -> Self {
+    pub(super) fn new(ui: &'a Ui) -> Self {
         Self { running: Vec::new(), ui }
     }
 
     /// The session of an environment, started if there is none.
-    pub fn get(&mut self, context: &'a Context<'a>, env: &BuildEnv) -> anyhow::Result<&mut Session<'a>> {
-        let index = match self.running.iter().position(|(path, _)| *path == env.path) {
-            Some(index) => index,
-            None => {
-                let mut session = Session::start(&env.python, &environment_of(env), &context.layout, self.ui)?;
-                session.import_ahead(&context.project);
-                self.running.push((env.path.clone(), session));
-                self.running.len() - 1
-            }
+    pub(super) fn get(&mut self, context: &'a Context<'a>, env: &BuildEnv) -> anyhow::Result<&mut Session<'a>> {
+        let index = if let Some(index) = self.running.iter().position(|(path, _)| *path == env.path) {
+            index
+        } else {
+            let mut session =
+                Session::start(&env.python, &context.interpreter.identity, &environment_of_hookd(env), &context.layout, self.ui)?;
+            session.import_ahead(&context.project);
+            self.running.push((env.path.clone(), session));
+            self.running.len() - 1
         };
         Ok(&mut self.running[index].1)
     }
 }
 
 /// What makes an environment the active one.
-pub fn environment_of(env: &BuildEnv) -> Vec<(String, Option<String>)> {
+pub(super) fn environment_of(env: &BuildEnv) -> Vec<(String, Option<String>)> {
     let mut path = vec![bin_in(&env.path)];
     path.extend(env_vars::get_os("PATH").iter().flat_map(std::env::split_paths));
     let path = std::env::join_paths(path).map(|path| path.to_string_lossy().into_owned()).ok();
@@ -83,29 +82,34 @@ pub fn environment_of(env: &BuildEnv) -> Vec<(String, Option<String>)> {
     ]
 }
 
-/// The pins that hooks need. The backends set the rest themselves: what of it were set here, they would take for the user's
+/// The environment of a hookd: the build environment is active, and PyO3's build scripts are pointed to its python unless the
+/// user has chosen another. The backends set the rest themselves: what of it were set here, they would take for the user's
 /// word.
-pub fn hook_pins(context: &Context<'_>, env: &BuildEnv) -> Vec<(String, Option<String>)> {
-    let facts = facts::without_cargo(&context.project, &context.interpreter, env);
-    let wanted = ["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE"];
-    pin::pins(&facts).environ().filter(|(name, _)| wanted.contains(&name.as_str())).collect()
+fn environment_of_hookd(env: &BuildEnv) -> Vec<(String, Option<String>)> {
+    let python = env.python.to_string_lossy();
+    let mut environ = environment_of(env);
+    for name in ["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE"] {
+        let value = env_vars::get(name).unwrap_or_else(|| python.clone().into_owned());
+        environ.push((name.to_owned(), Some(value)));
+    }
+    environ
 }
 
 /// `[build-system] requires`, parsed.
-pub fn declared(context: &Context<'_>) -> anyhow::Result<Vec<Requirement>> {
+pub(super) fn declared(context: &Context<'_>) -> anyhow::Result<Vec<Requirement>> {
     let requires = &context.project.build_system.requires;
     requires.iter().map(|text| text.parse().map_err(|error| anyhow::anyhow!("`{text}`: {error}"))).collect()
 }
 
 /// What the backend said that it requires, when it was last asked.
-pub fn remembered(context: &Context<'_>, target: Target) -> anyhow::Result<Vec<Requirement>> {
+pub(super) fn remembered(context: &Context<'_>, target: Target) -> anyhow::Result<Vec<Requirement>> {
     let (memo, _) = context.provisioner().resolve(&declared(context)?)?;
     let dynamic = memo.dynamic.get(&memo_key(context, target)).cloned().unwrap_or_default();
     parse_dynamic(context, target, &dynamic)
 }
 
 /// The environment for a target, and the hooks that were called to find it.
-pub fn provision<'a>(
+pub(super) fn provision<'a>(
     context: &'a Context<'a>,
     target: Target,
     ask: Ask,
@@ -204,8 +208,7 @@ fn requires<'a>(
     let name = hook.name();
     let session = sessions.get(context, env)?;
     let _spinner = ui.spinner(format!("{name} ({})", context.project.build_system.build_backend));
-    let environ = hook_pins(context, env);
-    let call = Call { project: &context.project, hook, config_settings: &context.config_settings, environ: &environ, timeout: None };
+    let call = Call { project: &context.project, hook, config_settings: &context.config_settings, environ: &[], timeout: None };
     let start = Instant::now();
     let mut show = |line: &str| {
         if ui.verbosity() >= Verbosity::Verbose {

@@ -9,7 +9,7 @@ use crate::{build_env, exit_code, hooks, interpreter, layout, process, project, 
 /// A mistake in how we were called; the message says all.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct UsageError {
+pub(super) struct UsageError {
     pub message: String,
     pub hint: Option<String>,
 }
@@ -17,7 +17,7 @@ pub struct UsageError {
 /// A build that came to something that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct BuildError {
+pub(super) struct BuildError {
     pub message: String,
     pub hint: Option<String>,
 }
@@ -120,12 +120,12 @@ impl Facts {
 }
 
 /// The exit code for an error.
-pub fn exit_code_of(error: &anyhow::Error) -> u8 {
+pub(super) fn exit_code_of(error: &anyhow::Error) -> u8 {
     Facts::of(error).exit_code
 }
 
 /// The error as the JSON report has it.
-pub fn report(error: &anyhow::Error) -> ErrorReport {
+pub(super) fn report(error: &anyhow::Error) -> ErrorReport {
     let facts = Facts::of(error);
     let hook = error.chain().find_map(|cause| cause.downcast_ref::<hooks::Error>());
     let traceback = match hook {
@@ -146,7 +146,7 @@ fn message(error: &anyhow::Error) -> String {
 }
 
 /// Says it to a person.
-pub fn show(error: &anyhow::Error, ui: &Ui) {
+pub(super) fn show(error: &anyhow::Error, ui: &Ui) {
     let report = report(error);
     if let Some(hooks::Error::Hook { tail, .. }) = error.chain().find_map(|cause| cause.downcast_ref::<hooks::Error>()) {
         // With `-v` all of it has been shown.

@@ -15,7 +15,7 @@ use crate::ui::Ui;
 
 /// Prints the build environment's fingerprint.
 #[derive(Debug, Clone, Args)]
-pub struct FingerprintArgs {
+pub(super) struct FingerprintArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
@@ -38,7 +38,7 @@ struct Explained {
     parts: BTreeMap<String, String>,
 }
 
-pub fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
     let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     let env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
     let identity = &context.interpreter.identity;

@@ -11,7 +11,7 @@ use crate::ui::Ui;
 
 /// Removes build environments that were not used lately.
 #[derive(Debug, Clone, Args)]
-pub struct GcArgs {
+pub(super) struct GcArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub struct GcArgs {
     pub dry_run: bool,
 }
 
-pub fn run(args: &GcArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(args: &GcArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
     let layout = options::open_layout(directory_or_here(args.directory.as_deref()), root)?;
     let removed = collect(&layout, Keep { newest: args.keep, used_within: args.used_within }, args.dry_run, ui)?;
     match format {

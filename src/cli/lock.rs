@@ -14,7 +14,7 @@ use crate::ui::Ui;
 /// With uv the file is for all interpreters and platforms that the project supports; with pip for this interpreter only,
 /// which it says. Build with `--locked` to use it.
 #[derive(Debug, Clone, Args)]
-pub struct LockArgs {
+pub(super) struct LockArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
@@ -22,7 +22,7 @@ pub struct LockArgs {
     pub environment: EnvironmentArgs,
 }
 
-pub fn run(args: &LockArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(args: &LockArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
     let mut context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     // The lock file is what is being made.
     context.options.locked = false;
@@ -39,7 +39,7 @@ pub fn run(args: &LockArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui)
     match format {
         MessageFormat::Human => ui.result(path.display()),
         MessageFormat::Json => {
-            ui.result(serde_json::json!({"schema": 1, "command": "lock", "ok": true, "path": path, "packages": packages}))
+            ui.result(serde_json::json!({"schema": 1, "command": "lock", "ok": true, "path": path, "packages": packages}));
         }
     }
     ui.status("Locked", format_args!("{packages} packages"));

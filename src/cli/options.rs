@@ -22,7 +22,7 @@ const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How the build environment is found or made.
 #[derive(Debug, Clone, Args)]
-pub struct EnvironmentArgs {
+pub(super) struct EnvironmentArgs {
     /// Interpreter to build for: a path, a name, or a version such as 3.12, 3.13t or pypy3.10
     #[arg(short, long, env = env_vars::PYTHON, value_name = "PYTHON", help_heading = "Build environment")]
     pub python: Option<String>,
@@ -32,7 +32,7 @@ pub struct EnvironmentArgs {
     /// Setting for the backend, KEY=VALUE; given several times with one KEY, the values make a list
     #[arg(short = 'C', long = "config-setting", alias = "config-settings", value_name = "KEY=VALUE", help_heading = "Build environment")]
     pub config_settings: Vec<String>,
-    /// Constrain build requirements with this file (also PIP_CONSTRAINT, UV_BUILD_CONSTRAINT)
+    /// Constrain build requirements with this file (also `PIP_CONSTRAINT`, `UV_BUILD_CONSTRAINT`)
     #[arg(short = 'c', long = "constraint", aliases = ["constraints", "build-constraint", "build-constraints"], value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Build environment")]
     pub constraints: Vec<String>,
     /// Demand a hash for every build requirement, from a constraints file
@@ -50,13 +50,13 @@ pub struct EnvironmentArgs {
     /// Use no network: what was resolved before, and the installer's cache
     #[arg(long, help_heading = "Build environment")]
     pub offline: bool,
-    /// Package index instead of PyPI (also PIP_INDEX_URL, UV_DEFAULT_INDEX)
+    /// Package index instead of `PyPI` (also `PIP_INDEX_URL`, `UV_DEFAULT_INDEX`)
     #[arg(short = 'i', long = "default-index", alias = "index-url", value_name = "URL", help_heading = "Package indexes")]
     pub default_index: Option<String>,
-    /// Further package index (also PIP_EXTRA_INDEX_URL, UV_INDEX)
+    /// Further package index (also `PIP_EXTRA_INDEX_URL`, `UV_INDEX`)
     #[arg(long = "index", alias = "extra-index-url", value_name = "URL", help_heading = "Package indexes")]
     pub indexes: Vec<String>,
-    /// Directory or page with archives (also PIP_FIND_LINKS, UV_FIND_LINKS)
+    /// Directory or page with archives (also `PIP_FIND_LINKS`, `UV_FIND_LINKS`)
     #[arg(short = 'f', long, value_name = "PATH", help_heading = "Package indexes")]
     pub find_links: Vec<String>,
     /// Use no index, only --find-links
@@ -66,7 +66,7 @@ pub struct EnvironmentArgs {
 
 /// Everything that a command needs to know of a project.
 #[derive(Debug)]
-pub struct Context<'a> {
+pub(super) struct Context<'a> {
     pub project: Project,
     pub layout: Layout,
     pub interpreter: Interpreter,
@@ -77,7 +77,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Reads the project in `directory`, opens our directory, finds the interpreter.
-    pub fn open(directory: &Path, root: Option<&Path>, args: &EnvironmentArgs, ui: &'a Ui) -> anyhow::Result<Self> {
+    pub(super) fn open(directory: &Path, root: Option<&Path>, args: &EnvironmentArgs, ui: &'a Ui) -> anyhow::Result<Self> {
         let project = Project::load(directory)?;
         for key in &project.settings.unknown {
             ui.warning(format_args!("`{}`: `tool.pyenv-build.{key}` is not a setting that we know", project.pyproject_path().display()));
@@ -90,7 +90,7 @@ impl<'a> Context<'a> {
         Ok(Self { project, layout, interpreter, options, config_settings, ui })
     }
 
-    pub fn provisioner(&self) -> Provisioner<'_> {
+    pub(super) fn provisioner(&self) -> Provisioner<'_> {
         Provisioner {
             layout: &self.layout,
             interpreter: &self.interpreter,
@@ -112,7 +112,7 @@ fn root_of(project: &Project, flag: Option<&Path>) -> anyhow::Result<PathBuf> {
 }
 
 /// Our directory for the project in `directory`, without looking for an interpreter.
-pub fn open_layout(directory: &Path, root: Option<&Path>) -> anyhow::Result<Layout> {
+pub(super) fn open_layout(directory: &Path, root: Option<&Path>) -> anyhow::Result<Layout> {
     Ok(Layout::open(root_of(&Project::load(directory)?, root)?)?)
 }
 

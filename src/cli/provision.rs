@@ -13,7 +13,7 @@ use crate::ui::Ui;
 
 /// Makes the build environment, if it is not there, and prints its python.
 #[derive(Debug, Clone, Args)]
-pub struct ProvisionArgs {
+pub(super) struct ProvisionArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
@@ -21,7 +21,7 @@ pub struct ProvisionArgs {
     pub environment: EnvironmentArgs,
 }
 
-pub fn run(args: &ProvisionArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(args: &ProvisionArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
     let start = Instant::now();
     let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     let mut report = Report::new("provision");

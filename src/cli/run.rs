@@ -14,7 +14,7 @@ use crate::ui::Ui;
 
 /// Runs a command so that cargo agrees with the wheel build: `run -- cargo test`.
 #[derive(Debug, Clone, Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// The project [default: here]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub project: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub struct RunArgs {
 }
 
 /// Returns the command's own exit code.
-pub fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<u8> {
+pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<u8> {
     let context = Context::open(directory_or_here(args.project.as_deref()), root, &args.environment, ui)?;
     let build_env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
     let pins = env::pins_in(&context, &build_env)?;

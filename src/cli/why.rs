@@ -11,13 +11,13 @@ use crate::ui::Ui;
 
 /// Says which crates the last build compiled, and why as far as cargo said.
 #[derive(Debug, Clone, Args)]
-pub struct WhyArgs {
+pub(super) struct WhyArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
 }
 
-pub fn run(args: &WhyArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(args: &WhyArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
     let layout = options::open_layout(directory_or_here(args.directory.as_deref()), root)?;
     let path = layout.last_report();
     let Some(report) = Report::read(&path) else {

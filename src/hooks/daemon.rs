@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Error;
 use super::protocol::{self, Message};
+use crate::interpreter::Identity;
 use crate::layout::Layout;
 use crate::process::{Cmd, GRACE, Group};
 use crate::ui::Ui;
@@ -39,8 +40,8 @@ pub(super) enum Received {
 
 impl Daemon {
     /// Starts hookd. Does not wait for it.
-    pub(super) fn start(python: &Path, layout: &Layout, environ: &[(String, Option<String>)]) -> Result<Self, Error> {
-        let script = script(layout)?;
+    pub(super) fn start(python: &Path, identity: &Identity, layout: &Layout, environ: &[(String, Option<String>)]) -> Result<Self, Error> {
+        let script = script(python, identity, layout)?;
         let stderr = tempfile::tempfile().map_err(|source| Error::Prepare { path: std::env::temp_dir(), source })?;
         let copy = stderr.try_clone().map_err(|source| Error::Prepare { path: std::env::temp_dir(), source })?;
         let mut command = Cmd::new(python).arg(&script);
@@ -99,7 +100,7 @@ impl Daemon {
 
     /// How hookd ended, in words, with what it said.
     pub(super) fn post_mortem(&mut self) -> String {
-        let status = self.group.wait(Some(FAREWELL)).map_or_else(|error| error.to_string(), |status| crate::process::describe(status));
+        let status = self.group.wait(Some(FAREWELL)).map_or_else(|error| error.to_string(), crate::process::describe);
         let mut said = String::new();
         let _ = self.stderr.seek(std::io::SeekFrom::Start(0));
         let _ = (&self.stderr).take(16 * 1024).read_to_string(&mut said);
@@ -131,9 +132,25 @@ impl Drop for Daemon {
     }
 }
 
-/// The daemon's source on disk. Its name has its digest: two versions of this program can share a directory.
-fn script(layout: &Layout) -> Result<PathBuf, Error> {
-    let path = layout.hookd().join(format!("hookd-{}.py", &digest::bytes(SOURCE.as_bytes())[..12]));
-    fs::write_if_changed(&path, SOURCE.as_bytes()).map_err(|source| Error::Prepare { path: path.clone(), source })?;
-    Ok(path)
+/// The daemon on disk, compiled if that can be: compiling it takes as long as starting an interpreter.
+///
+/// Names have the source's digest, and the interpreter's for byte code: versions of this program and of Python can
+/// share a directory, and no file is ever out of date.
+fn script(python: &Path, identity: &Identity, layout: &Layout) -> Result<PathBuf, Error> {
+    let name = format!("hookd-{}", &digest::bytes(SOURCE.as_bytes())[..12]);
+    let compiled = layout.hookd().join(format!("{name}-{}.pyc", &digest::json(identity)[..12]));
+    if compiled.exists() {
+        return Ok(compiled);
+    }
+    let source = layout.hookd().join(format!("{name}.py"));
+    fs::write_if_changed(&source, SOURCE.as_bytes()).map_err(|error| Error::Prepare { path: source.clone(), source: error })?;
+    // `py_compile` writes to a temporary file and renames it.
+    let code = "import py_compile, sys\n\
+        py_compile.compile(sys.argv[1], sys.argv[2], doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)";
+    let command = Cmd::new(python).args(["-I", "-B", "-c", code]).arg(&source).arg(&compiled);
+    match command.output() {
+        Ok(_) if compiled.exists() => Ok(compiled),
+        // It works without, too.
+        _ => Ok(source),
+    }
 }

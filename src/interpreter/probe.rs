@@ -87,7 +87,7 @@ fn kernel_release() -> String {
 }
 
 /// Probes an executable, or takes the cached answer. `cache` is the directory of answers.
-pub fn probe(executable: &Path, cache: &Path) -> Result<Interpreter, Error> {
+pub(super) fn probe(executable: &Path, cache: &Path) -> Result<Interpreter, Error> {
     let stamp = Stamp::of(executable).map_err(|source| Error::Missing { path: executable.to_path_buf(), source })?;
     let file = cache.join(format!("{}.json", &digest::bytes(stamp.real_path.as_os_str().as_encoded_bytes())[..16]));
     if let Some(found) = read_cached(&file, &stamp) {

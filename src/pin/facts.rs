@@ -10,9 +10,9 @@ use pep508_rs::pep440_rs::Version;
 use super::{BackendVersion, Bindings, Facts, StableAbi, StableAbiKind};
 use crate::build_env::BuildEnv;
 use crate::build_env::fingerprint::Distribution;
-use crate::interpreter::Interpreter;
+use crate::interpreter::{Identity, Interpreter};
 use crate::process::Cmd;
-use crate::project::{Backend, Project};
+use crate::project::{self, Backend, Project};
 use crate::{env_vars, fs};
 
 /// Variables that a user may have set, and that decide together with ours.
@@ -25,7 +25,7 @@ const WATCHED: &[&str] = &[
     "PYO3_NO_PYTHON",
 ];
 
-/// What can be known without asking cargo; enough for the hooks themselves.
+/// What can be known without asking cargo.
 pub fn without_cargo(project: &Project, interpreter: &Interpreter, env: &BuildEnv) -> Facts {
     Facts {
         python: env.python.clone(),
@@ -37,24 +37,27 @@ pub fn without_cargo(project: &Project, interpreter: &Interpreter, env: &BuildEn
     }
 }
 
-/// All facts. When cargo cannot be asked (the reason is returned), those without it.
-pub fn learn(project: &Project, interpreter: &Interpreter, env: &BuildEnv) -> (Facts, Option<String>) {
+/// What cargo says of the project's workspace; `None` for a project without Rust.
+///
+/// It takes as long as a `cargo metadata` does and needs no build environment: a caller can have it while that is made.
+pub fn ask_cargo(project: &Project, interpreter: &Interpreter) -> Result<Option<Metadata>, project::Error> {
+    project.workspace.metadata(&maturin_features(project, &interpreter.identity))
+}
+
+/// All facts.
+pub fn learn(project: &Project, interpreter: &Interpreter, env: &BuildEnv, metadata: Option<&Metadata>) -> Facts {
     let mut facts = without_cargo(project, interpreter, env);
-    let metadata = match project.workspace.metadata(&maturin_features(project, &facts)) {
-        Ok(Some(metadata)) => metadata,
-        Ok(None) => {
-            facts.bindings = Bindings::WithoutInterpreter;
-            return (facts, None);
-        }
-        Err(error) => return (facts, Some(error.to_string())),
+    let Some(metadata) = metadata else {
+        facts.bindings = Bindings::WithoutInterpreter;
+        return facts;
     };
-    facts.bindings = bindings(project, &metadata);
+    facts.bindings = bindings(project, metadata);
     if let Bindings::Pyo3Library { stable_abi: Some(_), .. } = facts.bindings {
         let target_dir = metadata.target_directory.as_std_path();
         let real = fs::canonicalize(target_dir).unwrap_or_else(|_| target_dir.to_path_buf());
         facts.stable_abi_file = target_triple().map(|triple| (real, triple));
     }
-    (facts, None)
+    facts
 }
 
 fn version_of(name: &str, distributions: &[Distribution]) -> Option<Version> {
@@ -72,14 +75,14 @@ fn backend_version(project: &Project, distributions: &[Distribution]) -> Backend
 /// `[tool.maturin] features`, those for this interpreter only.
 ///
 /// Source: <https://github.com/PyO3/maturin/blob/479658ad9bce22c6e4955b2e47182111c166e37c/src/bridge/detection.rs#L151-L176>
-fn maturin_features(project: &Project, facts: &Facts) -> Vec<String> {
+fn maturin_features(project: &Project, identity: &Identity) -> Vec<String> {
     let list = project.table(&["tool", "maturin"]).and_then(|table| table.get("features")).and_then(toml::Value::as_array);
     let applies = |item: &toml::Value| match item.get("python-version").and_then(toml::Value::as_str) {
         None => true,
         Some(specifiers) => specifiers
             .parse::<pep508_rs::pep440_rs::VersionSpecifiers>()
             .ok()
-            .zip(facts.identity.version.parse::<Version>().ok())
+            .zip(identity.version.parse::<Version>().ok())
             .is_some_and(|(specifiers, version)| specifiers.contains(&version)),
     };
     list.into_iter()

@@ -110,7 +110,7 @@ impl BuildSystem {
 }
 
 /// Parses one PEP 508 requirement; the error is one line.
-pub fn parse_requirement(text: &str) -> Result<Requirement, String> {
+pub(super) fn parse_requirement(text: &str) -> Result<Requirement, String> {
     Requirement::from_str(text).map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 

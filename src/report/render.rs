@@ -1,5 +1,7 @@
 //! The report in words.
 
+use std::fmt::Write as _;
+
 use super::{CompiledCrate, Crates, Reason, Report};
 
 /// `compiled 3 crates: pyo3-ffi, pyo3, rpds-py`, at most a handful by name.
@@ -36,12 +38,12 @@ pub fn why(report: &Report) -> String {
     let parts = if report.projects.is_empty() { std::slice::from_ref(report) } else { &report.projects[..] };
     for part in parts {
         if let Some(project) = &part.project {
-            text += &format!("{}: ", project.display());
+            let _ = write!(text, "{}: ", project.display());
         }
         let verdict = if part.ok { "" } else { " (the build failed)" };
-        text += &format!("{} in {:.1}s{verdict}\n", crates_line(&part.crates), part.seconds);
+        let _ = writeln!(text, "{} in {:.1}s{verdict}", crates_line(&part.crates), part.seconds);
         for one in &part.crates.compiled {
-            text += &format!("  {} v{}: {}\n", one.name, one.version, because(one));
+            let _ = writeln!(text, "  {} v{}: {}", one.name, one.version, because(one));
         }
     }
     text.trim_end().to_owned()

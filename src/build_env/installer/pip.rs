@@ -107,7 +107,7 @@ impl Pip {
 
     fn command(&self, verb: &str, directory: &Path) -> Cmd {
         let command = Cmd::new(&self.python).args(["-I", "-m", "pip"]).cwd(directory);
-        let command = HARMFUL.iter().fold(command, |command, name| command.env_remove(name));
+        let command = HARMFUL.iter().fold(command, Cmd::env_remove);
         command.args([verb, "--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off"])
     }
 
@@ -147,7 +147,7 @@ impl Pip {
     pub(super) fn install(&self, install: &Installation<'_>, requirements: &Path, require_hashes: bool) -> Cmd {
         // `--python` goes before the verb.
         let command = Cmd::new(&self.python).args(["-I", "-m", "pip", "--python"]).arg(install.python).cwd(install.directory);
-        let command = HARMFUL.iter().fold(command, |command, name| command.env_remove(name));
+        let command = HARMFUL.iter().fold(command, Cmd::env_remove);
         let mut command = command
             .args(["install", "--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off", "--quiet"])
             .args(["--no-deps", "--no-compile", "--no-warn-script-location", "--requirement"])
@@ -219,9 +219,8 @@ impl Installed {
         } else if info.dir_info.is_some() {
             directory_artifact(local().unwrap_or_default())?
         } else if self.is_direct {
-            let sha256 = match sha256.or_else(|| digest::file(&local()?).ok()) {
-                Some(sha256) => sha256,
-                None => return Err(Error::Protocol { what: format!("pip's report has no hash for `{}`", self.metadata.name) }),
+            let Some(sha256) = sha256.or_else(|| digest::file(&local()?).ok()) else {
+                return Err(Error::Protocol { what: format!("pip's report has no hash for `{}`", self.metadata.name) });
             };
             Artifact::Archive { url: info.url, sha256 }
         } else {

@@ -44,7 +44,7 @@ impl Uv {
 
     fn command(&self, verb: &str, directory: &Path) -> Cmd {
         let command = Cmd::new(&self.program).args(["pip", verb, "--quiet", "--color", "never"]).cwd(directory);
-        HARMFUL.iter().fold(command, |command, name| command.env_remove(name))
+        HARMFUL.iter().fold(command, Cmd::env_remove)
     }
 
     /// Runs `pip compile`; `extra` are further arguments. Returns the lock file's text.

@@ -1,0 +1,256 @@
+"""
+Measures hookd against one process for each hook, both sides in one run.
+
+    python bench/bench.py [--python ENV/bin/python] [--runs 15]
+
+The other side is `pyproject_hooks` if the measured Python has it, else a runner of our own that does the same: a new
+interpreter for each hook, the result through a file. The rows with setuptools need it in the measured Python, and the
+last ones `setuptools_rust`. Rounds of both sides alternate, so that a machine that is busy is busy for both.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+HOOKD = os.path.join(os.path.dirname(HERE), "hookd.py")
+NORMAL = os.path.join(os.path.dirname(HERE), "backends", "normal")
+
+#: Runs hooks, one process for each, and prints the seconds that each took. Itself a process, so that the measured
+#: Python's own pyproject_hooks is used and nothing of this one's start is counted.
+RUNNER = """
+import json, os, subprocess, sys, tempfile, time
+
+tree, backend, rounds, hooks = json.loads(sys.argv[1])
+ONE = '''
+import importlib, json, sys
+backend, hook, arguments, path = json.loads(sys.argv[1])
+sys.argv[:] = ['-c']
+value = getattr(importlib.import_module(backend), hook)(*arguments)
+json.dump(value, open(path, 'w'))
+'''
+
+def own(hook, arguments):
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, 'result')
+        values = json.dumps([backend, hook, arguments, path])
+        subprocess.run([sys.executable, '-P' if sys.version_info >= (3, 11) else '-s', '-c', ONE, values],
+                       cwd=tree, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(path) as file:
+            return json.load(file)
+
+name = 'own runner'
+call = own
+try:
+    import pyproject_hooks
+except ImportError:
+    pass
+else:
+    name = 'pyproject_hooks ' + pyproject_hooks.__version__
+    caller = pyproject_hooks.BuildBackendHookCaller(
+        tree, backend, runner=pyproject_hooks.quiet_subprocess_runner)
+    def call(hook, arguments):
+        if hook.startswith('get_requires'):
+            return getattr(caller, hook)(*arguments)
+        return getattr(caller, hook)(*arguments, **({} if hook == 'build_sdist' else {}))
+
+print(name, flush=True)
+for line in sys.stdin:
+    seconds = []
+    for hook, arguments in json.loads(line):
+        start = time.perf_counter()
+        call(hook, arguments)
+        seconds.append(time.perf_counter() - start)
+    print(json.dumps(seconds), flush=True)
+"""
+
+#: What a hook takes in a process that has imported the backend: what neither side can save.
+ITSELF = """
+import importlib, json, os, sys, time
+tree, backend, hook, arguments = json.loads(sys.argv[1])
+os.chdir(tree)
+start = time.perf_counter()
+module = importlib.import_module(backend)
+imported = time.perf_counter()
+sys.argv[:] = ['-c']
+stdout, sys.stdout = sys.stdout, open(os.devnull, 'w')
+getattr(module, hook)(*arguments)
+print(json.dumps([imported - start, time.perf_counter() - imported]), file=stdout)
+"""
+
+
+class Hookd:
+    """A client that does no more than it must: it sends all values at once."""
+
+    def __init__(self, python, tree, environ, preload=()):
+        start = time.perf_counter()
+        self.process = subprocess.Popen(
+            [python, HOOKD, tree], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+        )
+        self.until(b"READY")
+        self.started = time.perf_counter() - start
+        self.log = tree + ".log"
+        self.send("configure", json.dumps({"output": self.log, "preload": preload}))
+        self.until(b"OK")
+
+    def send(self, *lines):
+        text = "".join(line.replace("\\", "\\\\") + "\n" for line in lines)
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def until(self, word):
+        while True:
+            line = self.process.stdout.readline()
+            if line.startswith(word):
+                return line
+            if not line or line.startswith((b"ERROR", b"FATAL")):
+                raise SystemExit("hookd: %r %r" % (line, self.process.stdout.readline()))
+
+    def hook(self, backend, hook, arguments):
+        start = time.perf_counter()
+        values = [value or "" for value in arguments]
+        self.send("run", backend, hook, *values)
+        self.until(b"OK")
+        return time.perf_counter() - start
+
+    def close(self):
+        self.send("shutdown")
+        self.process.communicate()
+
+
+def values(hook, directory):
+    """The values of a hook for hookd, and the arguments for the other side."""
+    if hook.startswith("get_requires"):
+        return [None], [None]
+    if hook == "build_sdist":
+        return [directory, None], [directory, None]
+    if hook.startswith("prepare"):
+        return [directory, None], [directory, None]
+    return [directory, None, None], [directory, None, None]
+
+
+class Table:
+    def __init__(self):
+        self.rows = []
+
+    def add(self, name, theirs, ours):
+        self.rows.append((name, theirs, ours))
+
+    def print(self, other):
+        width = max(len(name) for name, *_ in self.rows)
+        print("| %-*s | %s, ms | hookd, ms | ratio |" % (width, "median", other))
+        print("| %s | --- | --- | --- |" % ("-" * width))
+        for name, theirs, ours in self.rows:
+            left = "%.1f" % (statistics.median(theirs) * 1000) if theirs else "-"
+            right = "%.1f" % (statistics.median(ours) * 1000) if ours else "-"
+            ratio = "%.1f" % (statistics.median(theirs) / statistics.median(ours)) if theirs and ours else "-"
+            print("| %-*s | %s | %s | %s |" % (width, name, left, right, ratio))
+
+
+def has(python, module):
+    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec(%r) is None)" % module
+    return subprocess.run([python, "-c", code]).returncode == 0
+
+
+def project(directory, rust):
+    os.makedirs(os.path.join(directory, "package"))
+    with open(os.path.join(directory, "package", "__init__.py"), "w"):
+        pass
+    with open(os.path.join(directory, "pyproject.toml"), "w") as file:
+        file.write('[project]\nname = "package"\nversion = "1"\n[tool.setuptools]\npackages = ["package"]\n')
+        if rust:
+            file.write('[[tool.setuptools-rust.ext-modules]]\ntarget = "package._native"\n')
+    if rust:
+        with open(os.path.join(directory, "Cargo.toml"), "w") as file:
+            file.write('[package]\nname = "native"\nversion = "0.1.0"\nedition = "2021"\n')
+    return directory
+
+
+def compare(table, title, python, tree, environ, backend, hooks, runs, preload=()):
+    """Both sides in turn: a round is the given hooks in order."""
+    out = tree + "-out"
+    ours, theirs = [], []
+    runner = subprocess.Popen(
+        [python, "-c", RUNNER, json.dumps([tree, backend, runs, hooks])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environ,
+        cwd=tree,
+    )
+    name = runner.stdout.readline().decode().strip()
+    daemon = Hookd(python, tree, environ, preload)
+    for _ in range(runs):
+        for side in ("theirs", "ours"):
+            shutil.rmtree(out, ignore_errors=True)
+            os.mkdir(out)
+            if side == "theirs":
+                line = json.dumps([(hook, values(hook, out)[1]) for hook in hooks]) + "\n"
+                runner.stdin.write(line.encode())
+                runner.stdin.flush()
+                theirs.append(sum(json.loads(runner.stdout.readline().decode())))
+            else:
+                ours.append(sum(daemon.hook(backend, hook, values(hook, out)[0]) for hook in hooks))
+    runner.communicate()
+    daemon.close()
+    table.add(title + ", first call", theirs[:1], ours[:1])
+    table.add(title + ", second call on", theirs[1:], ours[1:])
+    return name
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--python", default=sys.executable, help="of an environment with the backends")
+    parser.add_argument("--runs", type=int, default=15)
+    options = parser.parse_args()
+    environ = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=NORMAL)
+    table = Table()
+    with tempfile.TemporaryDirectory() as directory:
+        bare, ready = [], []
+        for _ in range(options.runs):
+            start = time.perf_counter()
+            subprocess.run([options.python, "-c", "pass"], env=environ, check=True)
+            bare.append(time.perf_counter() - start)
+            daemon = Hookd(options.python, directory, environ)
+            ready.append(daemon.started)
+            daemon.close()
+        table.add("start: `python -c pass`, hookd to READY", bare, ready)
+        hook = "get_requires_for_build_wheel"
+        name = compare(table, "empty hook", options.python, directory, environ, "backend", [hook], options.runs)
+        if has(options.python, "setuptools"):
+            tree = project(os.path.join(directory, "plain"), rust=False)
+            backend = "setuptools.build_meta"
+            compare(table, hook + " of setuptools", options.python, tree, environ, backend, [hook], options.runs)
+            itself = []
+            for _ in range(options.runs):
+                process = subprocess.run(
+                    [options.python, "-c", ITSELF, json.dumps([tree, backend, hook, [None]])],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env=environ,
+                    check=True,
+                )
+                itself.append(json.loads(process.stdout.decode().splitlines()[-1]))
+            table.add("- its import alone", [imported for imported, _ in itself], [])
+            table.add("- the hook itself, imported", [hook for _, hook in itself], [])
+            three = ["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_sdist"]
+            compare(table, "three hooks of setuptools", options.python, tree, environ, backend, three, options.runs)
+            if has(options.python, "setuptools_rust"):
+                tree = project(os.path.join(directory, "rust"), rust=True)
+                title = "three hooks of setuptools-rust"
+                compare(table, title, options.python, tree, environ, backend, three, options.runs)
+                title += ", preloaded"
+                preload = ["setuptools_rust", "setuptools.command.sdist", "setuptools.command.dist_info"]
+                compare(table, title, options.python, tree, environ, backend, three, options.runs, preload)
+        version = subprocess.check_output([options.python, "-c", "import sys; print(sys.version.split()[0])"])
+        print("Python %s, %d runs" % (version.decode().strip(), options.runs))
+        table.print(name)
+
+
+if __name__ == "__main__":
+    main()
