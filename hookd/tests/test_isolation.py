@@ -153,6 +153,23 @@ class Surroundings(TestCase):
             seen.append(json.loads(json.loads(line)[0])["signals"])
         self.assertEqual(*seen)
 
+    def test_threads_of_a_hook_are_waited_for(self):
+        tree = self.directory()
+        with open(os.path.join(tree, "late.py"), "w") as file:
+            file.write(
+                "import threading, time\n"
+                "def work():\n"
+                "    time.sleep(0.2)\n"
+                "    print('worked')\n"
+                "def get_requires_for_build_wheel(config_settings=None):\n"
+                "    threading.Thread(target=work).start()\n"
+                "    return []\n"
+            )
+        for arguments in ((), ("--no-fork",)):
+            daemon = self.hookd(tree, arguments=arguments, environ={"PYTHONPATH": tree})
+            self.assertEqual(daemon.hook(HOOK, backend="late").value, [])
+            self.assertEqual(daemon.outputs["STDOUT"], b"worked\n")
+
     def test_hooks_do_not_see_each_other(self):
         tree = self.directory()
         with open(os.path.join(tree, "stateful.py"), "w") as file:
