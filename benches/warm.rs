@@ -1,1 +1,178 @@
-fn main() {}
+//! Times builds with nothing to do, ours and others', in turn, in one run: `cargo bench --bench warm`.
+//!
+//! For each project: `provision`; then a warm `build` beside `uv build --no-build-isolation` and `python -m build
+//! --no-isolation` in the very same environment. Whole processes, medians, and ratios pair by pair, so that a machine whose
+//! speed drifts does not matter. `cargo bench --bench warm -- [--runs N] [DIR...]`; without directories, the sdists of
+//! rpds-py and bcrypt are fetched with pip.
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark times plain processes")]
+#![expect(clippy::print_stdout, reason = "its result is text")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on may stop anywhere")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+const SDISTS: [&str; 2] = ["rpds-py==2026.9.1", "bcrypt==5.0.0"];
+
+fn main() {
+    let mut runs = 11;
+    let mut directories = Vec::new();
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            // What `cargo bench` adds.
+            "--bench" => {}
+            "--runs" => runs = args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number"),
+            _ => directories.push(std::path::absolute(arg).unwrap()),
+        }
+    }
+    let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join("warm");
+    std::fs::create_dir_all(&work).unwrap();
+    let python = std::env::var("PYENV_BUILD_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let tools = Tools::prepare(&python, &work);
+    if directories.is_empty() {
+        directories = SDISTS.iter().map(|spec| fetch(&tools, spec, &work)).collect();
+    }
+    for directory in directories {
+        measure(&directory, &python, &tools, runs);
+    }
+}
+
+/// `build` and `uv`, in an environment of their own.
+struct Tools {
+    python: PathBuf,
+    uv: PathBuf,
+    site_packages: PathBuf,
+}
+
+impl Tools {
+    fn prepare(python: &str, work: &Path) -> Self {
+        let venv = work.join("tools");
+        let bin = venv.join(if cfg!(windows) { "Scripts" } else { "bin" });
+        let own = bin.join("python");
+        if !bin.join("pyproject-build").exists() {
+            run(Command::new(python).args(["-m", "venv"]).arg(&venv));
+            run(Command::new(&own).args(["-m", "pip", "install", "-q", "build", "uv"]));
+        }
+        let output = Command::new(&own).args(["-c", "import build, os; print(os.path.dirname(os.path.dirname(build.__file__)))"]).output();
+        let site_packages = String::from_utf8(output.unwrap().stdout).unwrap().trim().into();
+        Self { python: own, uv: bin.join("uv"), site_packages }
+    }
+}
+
+fn fetch(tools: &Tools, spec: &str, work: &Path) -> PathBuf {
+    let (name, version) = spec.split_once("==").unwrap();
+    let directory = work.join(format!("{}-{version}", name.replace('-', "_")));
+    if !directory.exists() {
+        println!("fetching {spec}");
+        run(Command::new(&tools.python)
+            .args(["-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d"])
+            .arg(work)
+            .arg(spec));
+        let archive = directory.with_file_name(format!("{}.tar.gz", directory.file_name().unwrap().to_str().unwrap()));
+        run(Command::new("tar").args(["-xzf"]).arg(archive).args(["--no-same-owner", "-C"]).arg(work));
+        // As a checkout: without git, cargo counts everything in the directory as the package's.
+        run(Command::new("git").args(["init", "-q"]).current_dir(&directory));
+        run(Command::new("git").args(["add", "-A"]).current_dir(&directory));
+    }
+    directory
+}
+
+fn measure(project: &Path, python: &str, tools: &Tools, runs: usize) {
+    let ours = env!("CARGO_BIN_EXE_cargo-pyenv-build");
+    let scratch = tempfile::tempdir().unwrap();
+    let command = |args: &[&str]| {
+        let mut command = Command::new(ours);
+        command.args(args).args(["-q", "-p", python]).current_dir(project);
+        command
+    };
+    // Cold, once: from here on there is nothing to do.
+    run(&mut command(&["build"]));
+    let output = command(&["--message-format", "json", "build"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["crates"]["compiled"], serde_json::json!([]), "the second build must have nothing to do");
+    let environment = report["env"]["path"].as_str().unwrap().to_owned();
+    let environment_python = report["env"]["python"].as_str().unwrap().to_owned();
+
+    let provision = || time(&mut command(&["provision"]));
+    let build = || time(&mut command(&["build"]));
+    let others = |other: &mut Command| {
+        let path = std::env::join_paths(
+            std::iter::once(Path::new(&environment_python).parent().unwrap().to_path_buf())
+                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        );
+        // What our hooks see, so that nobody's cargo finds anything changed.
+        other
+            .current_dir(project)
+            .env("PATH", path.unwrap())
+            .env("VIRTUAL_ENV", &environment)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYO3_PYTHON", &environment_python)
+            .env("PYTHON_SYS_EXECUTABLE", &environment_python);
+        time(other)
+    };
+    let uv = || {
+        others(
+            Command::new(&tools.uv)
+                .args(["build", "--wheel", "--no-build-isolation", "-q", "--python", &environment_python, "-o"])
+                .arg(scratch.path()),
+        )
+    };
+    let pypa_build = || {
+        others(
+            Command::new(&environment_python)
+                .args(["-m", "build", "--wheel", "--no-isolation", "-o"])
+                .arg(scratch.path())
+                .env("PYTHONPATH", &tools.site_packages),
+        )
+    };
+    let sides: [(&str, &dyn Fn() -> f64); 4] = [
+        ("provision", &provision),
+        ("build", &build),
+        ("uv build --no-build-isolation", &uv),
+        ("python -m build --no-isolation", &pypa_build),
+    ];
+    let mut times: Vec<Vec<f64>> = vec![Vec::new(); sides.len()];
+    for round in 0..=runs {
+        for (index, (_, side)) in sides.iter().enumerate() {
+            let seconds = side();
+            // The first round warms up.
+            if round > 0 {
+                times[index].push(seconds);
+            }
+        }
+    }
+    println!("\n{} ({runs} runs each, in turn; seconds)", project.file_name().unwrap().to_string_lossy());
+    println!("  {:32} {:>8} {:>8} {:>8}   ours / theirs", "", "min", "median", "max");
+    for (index, (name, _)) in sides.iter().enumerate() {
+        let (min, median, max) = spread(&times[index]);
+        let ratio = if index < 2 {
+            String::new()
+        } else {
+            let pairs: Vec<f64> = times[1].iter().zip(&times[index]).map(|(ours, theirs)| ours / theirs).collect();
+            format!("{:.2}", spread(&pairs).1)
+        };
+        println!("  {name:32} {min:8.4} {median:8.4} {max:8.4}   {ratio}");
+    }
+}
+
+fn run(command: &mut Command) {
+    let status = command.stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{command:?} failed");
+}
+
+fn time(command: &mut Command) -> f64 {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let start = Instant::now();
+    let status = command.status().unwrap();
+    let seconds = start.elapsed().as_secs_f64();
+    assert!(status.success(), "{command:?} failed");
+    seconds
+}
+
+fn spread(times: &[f64]) -> (f64, f64, f64) {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1])
+}

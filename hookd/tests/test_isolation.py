@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from support import BACKENDS, HOOKD, LINUX, PYPY, ROOT, TestCase, unescape
+from support import BACKENDS, HOOKD, LINUX, PYPY, ROOT, TestCase, census, unescape
 
 HOOK = "get_requires_for_build_wheel"
 
@@ -57,6 +57,20 @@ class Stream(TestCase):
             check=True,
         )
         self.assertIn(b"ERROR MissingBackendModule", process.stdout)
+
+    @unittest.skipUnless(LINUX, "reads /proc")
+    def test_its_descriptors_are_in_one_process_and_are_not_the_standard_ones(self):
+        for way, daemon in self.every_way("minimal"):
+            with self.subTest(way):
+                daemon.hook("build_wheel", directory=self.directory())
+                ends = [os.fstat(stream.fileno()).st_ino for stream in (daemon.process.stdin, daemon.process.stdout)]
+                for pid in census(daemon.token):
+                    directory = "/proc/%d/fd" % pid
+                    found = {name: os.readlink(os.path.join(directory, name)) for name in os.listdir(directory)}
+                    reached = sorted(n for n, link in found.items() if link in ["pipe:[%d]" % end for end in ends])
+                    self.assertEqual(len(reached), 2 if pid == daemon.process.pid else 0)
+                    self.assertEqual((found["0"], found["1"]), (os.devnull, os.devnull))
+                    self.assertFalse(set(reached) & {"0", "1", "2"})
 
     @unittest.skipUnless(LINUX, "reads /proc")
     def test_no_descriptors_are_left_open_after_many_hooks(self):

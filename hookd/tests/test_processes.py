@@ -225,6 +225,14 @@ class Census(TestCase):
                 daemon.wait()
                 self.assertEqual(census(daemon.token), [])
 
+    def test_what_escaped_is_found_when_hookd_is_killed(self):
+        for way, daemon in list(self.hanging("daemons"))[:3]:
+            with self.subTest(way):
+                self.start(daemon, settings={"hang": True})
+                daemon.process.kill()
+                daemon.process.wait()
+                eventually(lambda: not census(daemon.token))
+
     def test_output_is_there_while_the_hook_runs(self):
         daemon = self.in_tree("hangs", cancellable=True, grace_seconds=0.2)
         daemon.start_hook(HOOK, directory=self.directory())

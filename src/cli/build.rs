@@ -378,6 +378,10 @@ fn move_to(built: &Path, target: &Path, is_default_directory: bool) -> std::io::
         fs::write_atomic(&directory.join(".gitignore"), b"*\n")?;
     }
     fs_err::create_dir_all(directory)?;
+    if same_content(built, target) {
+        // The same artifact as before keeps its date: what watches it has nothing to do.
+        return Ok(());
+    }
     if built.is_dir() {
         fs::remove_dir_all(target)?;
     }
@@ -385,6 +389,11 @@ fn move_to(built: &Path, target: &Path, is_default_directory: bool) -> std::io::
         Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => copy_over(built, target),
         other => other,
     }
+}
+
+fn same_content(one: &Path, other: &Path) -> bool {
+    let digest = |path: &Path| if path.is_file() { crate::digest::file(path).ok() } else { None };
+    digest(one).is_some_and(|digest_of_one| digest(other) == Some(digest_of_one))
 }
 
 /// [`move_to`] across file systems: a copy beside the target, then a rename.

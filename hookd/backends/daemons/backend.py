@@ -6,10 +6,11 @@ import sys
 import time
 
 SLEEP = "import sys, time; print(sys.argv[1], flush=True); time.sleep(600)"
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP
 
 
-def _start(name, **options):
-    process = subprocess.Popen([sys.executable, "-c", SLEEP, name], stdout=subprocess.PIPE, **options)
+def _start(name, code=SLEEP, **options):
+    process = subprocess.Popen([sys.executable, "-c", code, name], stdout=subprocess.PIPE, **options)
     process.stdout.readline()
     print(name, process.pid, flush=True)
     # Keep `subprocess` from complaining that it is still there.
@@ -18,6 +19,7 @@ def _start(name, **options):
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     _start("in-group")
+    _start("stubborn", code=STUBBORN)
     _start("in-session", start_new_session=True)
     if config_settings and config_settings.get("hang"):
         print("ready", flush=True)
