@@ -92,6 +92,10 @@ impl Layout {
         self.root.join("tools")
     }
 
+    pub fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
     pub fn hookd(&self) -> PathBuf {
         self.root.join("hookd")
     }
@@ -110,7 +114,7 @@ impl Layout {
 
     /// A fresh directory on the same file system as everything else of ours, removed when dropped.
     pub fn temporary(&self, prefix: &str) -> std::io::Result<tempfile::TempDir> {
-        let parent = self.root.join("tmp");
+        let parent = self.tmp();
         fs_err::create_dir_all(&parent)?;
         tempfile::Builder::new().prefix(prefix).tempdir_in(parent)
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Error;
 use super::store::Slot;
+use crate::fs;
 use crate::layout::Layout;
 use crate::ui::Ui;
 
@@ -38,6 +39,9 @@ pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Ve
     };
     for entry in entries.filter_map(Result::ok).filter(|entry| entry.path().is_dir()) {
         let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
         let slot = Slot::new(layout, &name);
         // Not through `Slot::read`, which would count as a use.
         let used = fs_err::metadata(&slot.marker).and_then(|metadata| metadata.modified());
@@ -70,8 +74,36 @@ pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Ve
         }
         removed.push(Removed { path: slot.path, reason });
     }
+    removed.extend(leftovers(layout, dry_run));
     removed.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(removed)
+}
+
+/// Temporary files and directories that a killed process could not remove; those in use are younger than a day.
+fn leftovers(layout: &Layout, dry_run: bool) -> Vec<Removed> {
+    const OLD: Duration = Duration::from_secs(86400);
+    let now = SystemTime::now();
+    let entries_of = |directory: PathBuf| fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let is_temporary = |name: &str| [".tmp-", ".trash-", ".unpack-"].iter().any(|prefix| name.starts_with(prefix));
+    let scattered = [layout.envs(), layout.requests(), layout.interpreters(), layout.tools(), layout.hookd(), layout.sdist()]
+        .into_iter()
+        .flat_map(entries_of)
+        .filter(|entry| is_temporary(&entry.file_name().to_string_lossy()));
+    entries_of(layout.tmp())
+        .chain(scattered)
+        .filter(|entry| {
+            let made = entry.metadata().and_then(|metadata| metadata.modified());
+            made.is_ok_and(|made| now.duration_since(made).is_ok_and(|age| age > OLD))
+        })
+        .filter_map(|entry| {
+            let path = entry.path();
+            if !dry_run {
+                let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs_err::remove_file(&path) };
+                gone.ok()?;
+            }
+            Some(Removed { path, reason: "left over by a process that was killed".to_owned() })
+        })
+        .collect()
 }
 
 #[cfg(test)]

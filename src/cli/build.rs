@@ -263,8 +263,8 @@ impl<'a> Build<'a, '_> {
             };
             let built = self.call_required(context, &env, hook, sessions)?;
             match asked.join().expect("asking does not panic") {
-                Ok(metadata) => {
-                    let pins = pin::pins(&facts::learn(&context.project, &context.interpreter, &env, metadata.as_ref()));
+                Ok(cargo) => {
+                    let pins = pin::pins(&facts::learn(&context.project, &context.interpreter, &env, cargo));
                     for note in &pins.notes {
                         context.ui.warning(note);
                     }
@@ -392,8 +392,9 @@ fn move_to(built: &Path, target: &Path, is_default_directory: bool) -> std::io::
 }
 
 fn same_content(one: &Path, other: &Path) -> bool {
-    let digest = |path: &Path| if path.is_file() { crate::digest::file(path).ok() } else { None };
-    digest(one).is_some_and(|digest_of_one| digest(other) == Some(digest_of_one))
+    let size = |path: &Path| fs_err::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    let read = |path: &Path| fs_err::read(path).ok();
+    size(one).is_some_and(|size_of_one| size(other) == Some(size_of_one)) && read(one) == read(other)
 }
 
 /// [`move_to`] across file systems: a copy beside the target, then a rename.

@@ -60,7 +60,7 @@ pub(super) fn pins_of(context: &Context<'_>) -> anyhow::Result<Pins> {
 pub(super) fn pins_in(context: &Context<'_>, env: &crate::build_env::BuildEnv) -> anyhow::Result<Pins> {
     let ui = context.ui;
     let facts = match facts::ask_cargo(&context.project, &context.interpreter) {
-        Ok(metadata) => facts::learn(&context.project, &context.interpreter, env, metadata.as_ref()),
+        Ok(cargo) => facts::learn(&context.project, &context.interpreter, env, cargo),
         Err(error) => {
             ui.warning(format_args!("the pins may be incomplete: {error}"));
             facts::without_cargo(&context.project, &context.interpreter, env)

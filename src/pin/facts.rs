@@ -2,7 +2,7 @@
 //! cargo.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Metadata, PackageId, TargetKind};
 use pep508_rs::pep440_rs::Version;
@@ -37,27 +37,36 @@ pub fn without_cargo(project: &Project, interpreter: &Interpreter, env: &BuildEn
     }
 }
 
-/// What cargo says of the project's workspace; `None` for a project without Rust.
-///
-/// It takes as long as a `cargo metadata` does and needs no build environment: a caller can have it while that is made.
-pub fn ask_cargo(project: &Project, interpreter: &Interpreter) -> Result<Option<Metadata>, project::Error> {
-    project.workspace.metadata(&maturin_features(project, &interpreter.identity))
+/// The facts that cargo and rustc know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CargoFacts {
+    bindings: Bindings,
+    stable_abi_file: Option<(PathBuf, String)>,
+}
+
+/// Asks cargo. It takes as long as a `cargo metadata` does and needs no build environment: a caller can have it while that
+/// is made.
+pub fn ask_cargo(project: &Project, interpreter: &Interpreter) -> Result<CargoFacts, project::Error> {
+    let Some(metadata) = project.workspace.metadata(&maturin_features(project, &interpreter.identity))? else {
+        return Ok(CargoFacts { bindings: Bindings::WithoutInterpreter, stable_abi_file: None });
+    };
+    let bindings = bindings(project, &metadata);
+    let is_maturin = project.build_system.backend() == Backend::Maturin;
+    let stable_abi_file = match bindings {
+        Bindings::Pyo3Library { stable_abi: Some(_), .. } if is_maturin => {
+            let target_dir = metadata.target_directory.as_std_path();
+            let real = fs::canonicalize(target_dir).unwrap_or_else(|_| target_dir.to_path_buf());
+            target_triple().map(|triple| (real, triple))
+        }
+        _ => None,
+    };
+    Ok(CargoFacts { bindings, stable_abi_file })
 }
 
 /// All facts.
-pub fn learn(project: &Project, interpreter: &Interpreter, env: &BuildEnv, metadata: Option<&Metadata>) -> Facts {
-    let mut facts = without_cargo(project, interpreter, env);
-    let Some(metadata) = metadata else {
-        facts.bindings = Bindings::WithoutInterpreter;
-        return facts;
-    };
-    facts.bindings = bindings(project, metadata);
-    if let Bindings::Pyo3Library { stable_abi: Some(_), .. } = facts.bindings {
-        let target_dir = metadata.target_directory.as_std_path();
-        let real = fs::canonicalize(target_dir).unwrap_or_else(|_| target_dir.to_path_buf());
-        facts.stable_abi_file = target_triple().map(|triple| (real, triple));
-    }
-    facts
+pub fn learn(project: &Project, interpreter: &Interpreter, env: &BuildEnv, cargo: CargoFacts) -> Facts {
+    let CargoFacts { bindings, stable_abi_file } = cargo;
+    Facts { bindings, stable_abi_file, ..without_cargo(project, interpreter, env) }
 }
 
 fn version_of(name: &str, distributions: &[Distribution]) -> Option<Version> {
