@@ -92,7 +92,8 @@ pub enum Error {
 }
 
 impl Error {
-    fn from_lock(error: fs::LockError) -> Self {
+    /// A lock that was not taken.
+    pub fn from_lock(error: fs::LockError) -> Self {
         match error {
             fs::LockError::Io { path, source } => Self::Write { path, source },
             timed_out @ fs::LockError::TimedOut { .. } => Self::LockTimedOut(timed_out.to_string()),

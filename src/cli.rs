@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::ui::{Color, Ui, Verbosity};
-use crate::{env_vars, exit_code, interrupt};
+use crate::{env_vars, exit_code, interrupt, process};
 
 /// The build frontend that keeps cargo warm for Python packages written in Rust
 #[derive(Debug, Parser)]
@@ -89,6 +89,12 @@ enum Command {
 
 /// Runs the program with all its arguments, the first being its name. Returns the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
+    if let Some(code) = process::supervise(args.get(1..).unwrap_or_default()) {
+        return code;
+    }
+    if let Ok(program) = std::env::current_exe() {
+        process::use_supervisor(program);
+    }
     let args = normalised(args);
     let cli = match Cli::command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,

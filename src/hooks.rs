@@ -25,7 +25,7 @@ use crate::interpreter::Identity;
 use crate::interrupt::{self, Signal};
 use crate::layout::Layout;
 use crate::process;
-use crate::project::Project;
+use crate::project::{Backend, Project};
 use crate::ui::Ui;
 
 /// The last lines of output that an error carries.
@@ -168,9 +168,41 @@ struct Configuration<'a> {
     backend_path: Option<&'a [String]>,
     environ: BTreeMap<&'a str, Option<&'a str>>,
     messages: &'static [&'static str],
-    output: &'a Path,
+    output: Option<&'a Path>,
     grace_seconds: u64,
     cancellable: bool,
+    preload: &'static [&'static str],
+}
+
+impl<'a> Configuration<'a> {
+    fn new(project: &'a Project, environ: &'a [(String, Option<String>)], output: Option<&'a Path>) -> Self {
+        Self {
+            source_tree: &project.directory,
+            backend_path: project.build_system.backend_path.as_deref(),
+            environ: environ.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
+            messages: &["CHILD", "USAGE"],
+            output,
+            grace_seconds: process::GRACE.as_secs(),
+            cancellable: true,
+            preload: preload(project.build_system.backend()),
+        }
+    }
+}
+
+/// Modules that every hook of a backend would import once more, because the backend itself does so late. Those that are
+/// not there are left out.
+fn preload(backend: Backend) -> &'static [&'static str] {
+    match backend {
+        Backend::Maturin => &["tomllib"],
+        Backend::Setuptools => &[
+            "setuptools.command.bdist_wheel",
+            "setuptools.command.build_ext",
+            "setuptools.command.egg_info",
+            "setuptools.command.install",
+            "setuptools_rust.setuptools_ext",
+        ],
+        Backend::Other => &[],
+    }
 }
 
 /// One hookd in one environment.
@@ -202,6 +234,8 @@ impl<'a> Session<'a> {
     /// Has the backend imported while we do something else. A failure will show, with its output, when a hook is called.
     pub fn import_ahead(&mut self, project: &Project) {
         if project.build_system.backend_path.is_none() {
+            // The import sees the source tree.
+            self.configure(&Configuration::new(project, &[], None));
             self.send("action", "import");
             self.send("build_backend", &project.build_system.build_backend);
             self.outstanding += 1;
@@ -253,19 +287,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn send_call(&mut self, call: &Call<'_>, log: &Path) {
-        let configuration = Configuration {
-            source_tree: &call.project.directory,
-            backend_path: call.project.build_system.backend_path.as_deref(),
-            environ: call.environ.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
-            messages: &["CHILD", "USAGE"],
-            output: log,
-            grace_seconds: process::GRACE.as_secs(),
-            cancellable: true,
-        };
+    fn configure(&mut self, configuration: &Configuration<'_>) {
         self.send("action", "configure");
-        self.send("configuration", &serde_json::to_string(&configuration).expect("paths of ours are UTF-8"));
+        self.send("configuration", &serde_json::to_string(configuration).expect("paths of ours are UTF-8"));
         self.outstanding += 1;
+    }
+
+    fn send_call(&mut self, call: &Call<'_>, log: &Path) {
+        self.configure(&Configuration::new(call.project, call.environ, Some(log)));
         let settings =
             if call.config_settings.is_empty() { String::new() } else { serde_json::to_string(call.config_settings).expect("plain data") };
         self.send("action", "run");

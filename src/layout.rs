@@ -8,6 +8,7 @@
 //!   interpreters/<hash>.json      answers of the interpreter probe
 //!   tools/pip-<hash>/             a pip to install with, where there is no uv
 //!   hookd/<hash>.py               the daemon that is embedded in the binary
+//!   locks/<hash>.lock             one build of a source tree at a time
 //!   sdist/<name>/                 source trees unpacked by --from-sdist
 //!   reports/last.json             what the last build did
 //!   logs/                         full hook output, newest 20 kept
@@ -102,6 +103,12 @@ impl Layout {
 
     pub fn sdist(&self) -> PathBuf {
         self.root.join("sdist")
+    }
+
+    /// The lock of a source tree.
+    pub fn project_lock(&self, directory: &Path) -> PathBuf {
+        let name = &crate::digest::bytes(directory.as_os_str().as_encoded_bytes())[..12];
+        self.root.join("locks").join(format!("{name}.lock"))
     }
 
     pub fn last_report(&self) -> PathBuf {

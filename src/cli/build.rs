@@ -10,7 +10,7 @@ use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, BuildError};
 use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, exit_with};
-use crate::build_env::BuildEnv;
+use crate::build_env::{self, BuildEnv};
 use crate::fs::{Lock, LockWait};
 use crate::hooks::{Answer, Call, Finished, Hook};
 use crate::layout::Layout;
@@ -138,6 +138,8 @@ struct Build<'a, 'b> {
 impl<'a> Build<'a, '_> {
     fn run(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<()> {
         let context = self.context;
+        // Hooks write into the source tree: setuptools' `build`, Cargo.lock, `dist`. One build at a time.
+        let _turn = lock(context, &context.layout.project_lock(&context.project.directory), "builds the same project")?;
         self.report.interpreter = Some(InterpreterReport::from(&context.interpreter));
         let mut from_sdist = None;
         if self.args.sdist || self.args.from_sdist {
@@ -300,12 +302,7 @@ impl<'a> Build<'a, '_> {
         };
         let name: String = outer.project.name().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
         let target = base.join(&name);
-        let wait = LockWait {
-            timeout: outer.options.lock_timeout,
-            waiting: &|holder| outer.ui.status("Waiting", format_args!("for {holder}, which builds from the same place")),
-            interrupted: &|| interrupt::pending().is_some(),
-        };
-        let _lock = Lock::exclusive(&base.join(format!("{name}.lock")), &wait)?;
+        let _lock = lock(outer, &base.join(format!("{name}.lock")), "builds from the same place")?;
         let scratch = tempfile::Builder::new().prefix(".unpack-").tempdir_in(&base).context("failed to make a temporary directory")?;
         sdist::unpack(archive, &target, scratch.path())?;
         let context = Context {
@@ -354,6 +351,15 @@ impl<'a> Build<'a, '_> {
         self.report.artifacts.push(artifact);
         Ok(())
     }
+}
+
+fn lock(context: &Context<'_>, path: &Path, does: &str) -> anyhow::Result<Lock> {
+    let wait = LockWait {
+        timeout: context.options.lock_timeout,
+        waiting: &|holder| context.ui.status("Waiting", format_args!("for {holder}, which {does}")),
+        interrupted: &|| interrupt::pending().is_some(),
+    };
+    Lock::exclusive(path, &wait).map_err(|error| build_env::Error::from_lock(error).into())
 }
 
 fn scratch(layout: &Layout) -> anyhow::Result<tempfile::TempDir> {
