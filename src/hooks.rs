@@ -30,6 +30,8 @@ use crate::ui::Ui;
 
 /// The last lines of output that an error carries.
 const TAIL: usize = 20;
+/// Longer lines are cut in errors; the log has all of them.
+const LONGEST_TAIL_LINE: usize = 500;
 /// Logs to keep.
 const LOGS_KEPT: usize = 20;
 /// How often the output file is looked at.
@@ -260,7 +262,7 @@ impl<'a> Session<'a> {
             if tail.len() == TAIL {
                 tail.pop_front();
             }
-            tail.push_back(line.to_owned());
+            tail.push_back(line.chars().take(LONGEST_TAIL_LINE).collect::<String>());
             sink(line);
         };
         let mut state = Waiting { hook, log: &log, start, timeout: call.timeout, cancelled: None, child: None };
@@ -268,6 +270,8 @@ impl<'a> Session<'a> {
             if all { follower.finish(path, &mut sink) } else { while follower.poll(path, &mut sink) {} }
         });
         let duration = start.elapsed();
+        // A log that cannot be made shorter is still a log.
+        let _ = output::trim(&log);
         match ended? {
             Ended::Value { value, usage } => Ok(Answer::Returned(Finished { value, duration, usage, log })),
             Ended::Error { kind, .. } if kind == "UnsupportedHook" => {

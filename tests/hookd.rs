@@ -2,6 +2,7 @@
 //! pyenv has, PyPy included.
 
 #![expect(clippy::disallowed_methods, reason = "a test runs plain processes and looks around plainly")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Following a hook's output file while the hook writes it.
 
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 /// Longer lines are handed on in pieces.
@@ -42,6 +42,26 @@ impl Follower {
         while self.poll(path, sink) {}
         self.lines.finish(sink);
     }
+}
+
+/// The most that is kept of a log: a first part and a last part.
+const KEPT_HEAD: u64 = 1024 * 1024;
+const KEPT_TAIL: u64 = 15 * 1024 * 1024;
+
+/// Takes the middle out of a log that is too long to keep. The hook has ended.
+pub(super) fn trim(path: &Path) -> std::io::Result<()> {
+    let size = fs_err::metadata(path)?.len();
+    if size <= KEPT_HEAD + KEPT_TAIL {
+        return Ok(());
+    }
+    let mut from = fs_err::File::open(path)?;
+    let trimmed = path.with_extension("trimmed");
+    let mut to = fs_err::File::create(&trimmed)?;
+    std::io::copy(&mut (&mut from).take(KEPT_HEAD), &mut to)?;
+    writeln!(to, "\n... {} bytes were left out here ...", size - KEPT_HEAD - KEPT_TAIL)?;
+    from.seek(std::io::SeekFrom::Start(size - KEPT_TAIL))?;
+    std::io::copy(&mut from, &mut to)?;
+    fs_err::rename(trimmed, path)
 }
 
 /// Cuts bytes into lines, at line feeds and at carriage returns (cargo's progress bar overwrites itself with those).
@@ -93,6 +113,25 @@ mod tests {
     fn lines_end_at_either_end_and_survive_being_cut() {
         assert_eq!(cut(&[b"a\nb", b"c\n\n", b"10%\r20%\r\nlast"]), ["a", "bc", "", "10%", "20%", "", "last"]);
         assert_eq!(cut(&[b"\xff\xfe\n"]), ["\u{fffd}\u{fffd}"]);
+    }
+
+    #[test]
+    fn a_long_log_keeps_its_beginning_and_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.log");
+        let mut text = b"first\n".to_vec();
+        text.resize(17 * 1024 * 1024, b'x');
+        text.extend(b"\nlast\n");
+        fs_err::write(&path, &text).unwrap();
+        trim(&path).unwrap();
+        let kept = fs_err::read(&path).unwrap();
+        assert!(kept.starts_with(b"first\n") && kept.ends_with(b"\nlast\n"));
+        assert!(kept.len() < 16 * 1024 * 1024 + 200, "{}", kept.len());
+        assert!(String::from_utf8_lossy(&kept).contains("bytes were left out here"));
+        assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 1);
+        fs_err::write(&path, "short").unwrap();
+        trim(&path).unwrap();
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "short");
     }
 
     #[test]
