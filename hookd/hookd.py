@@ -1085,6 +1085,8 @@ class Daemon:
         self.cancellable = False
         self.isolation = "fork"
         self.preload: list[str] = []
+        #: Temporary directories of the client's.
+        self.lent: list[str] = []
         self.directory = ""
         self.report = ""
         self.report_file = -1
@@ -1115,6 +1117,11 @@ class Daemon:
             self.client.say("FATAL", "InternalError", in_words(error))
             self.client.say("TRACEBACK", traceback.format_exc())
         self.client.flush()
+        if self.lent:
+            import shutil
+
+            for path in self.lent:
+                shutil.rmtree(path, ignore_errors=True)
         return status
 
     def act(self) -> bool:
@@ -1137,6 +1144,11 @@ class Daemon:
             elif action == "configure":
                 self.configure(self.ask("configuration", "InvalidConfiguration"))
                 self.client.say("OK", "null")
+            elif action == "temporary_directory":
+                self.client.say("OK", to_json(self.temporary_directory()))
+            elif action == "fetch":
+                self.fetch(self.ask("path", "MalformedHookArgument"))
+                self.client.say("OK", "null")
             else:
                 raise Refused("InvalidAction", f"`{action}` is not an action")
         except Refused as refused:
@@ -1149,6 +1161,49 @@ class Daemon:
 
     def debug(self, text: str) -> None:
         self.client.say("DEBUG", text)
+
+    def temporary_directory(self) -> str:
+        """
+        A new directory, which goes when hookd ends: for a client that cannot name one where hookd runs.
+
+        :raises Refused: HookRuntimeError, where it cannot be made.
+        """
+        import tempfile
+
+        try:
+            path = tempfile.mkdtemp(prefix="hookd-")
+        except OSError as error:
+            raise Refused("HookRuntimeError", f"cannot make a directory: {error}") from None
+        self.lent.append(path)
+        return path
+
+    def fetch(self, path: str) -> None:
+        """
+        Sends what is at ``path`` as a tar archive with one top-level name, in ``DATA`` messages.
+
+        :raises Refused: MalformedHookArgument for a path that is not there; HookRuntimeError if reading fails.
+        """
+        import base64
+        import tarfile
+
+        say = self.client.say
+        flush = self.client.flush
+
+        class Sink:
+            """The archive's file: what is written to it is on its way."""
+
+            def write(self, data: bytes) -> int:
+                say("DATA", base64.b64encode(data).decode("ascii"))
+                flush()
+                return len(data)
+
+        if not os.path.lexists(path):
+            raise Refused("MalformedHookArgument", f"there is nothing at `{path}`")
+        try:
+            with tarfile.open(fileobj=Sink(), mode="w|", bufsize=49152, format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
+                archive.add(path, arcname=os.path.basename(path))
+        except (OSError, tarfile.TarError) as error:
+            raise Refused("HookRuntimeError", f"cannot read `{path}`: {error}") from None
 
     def ask(self, name: str, kind: str) -> str:
         """

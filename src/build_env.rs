@@ -70,7 +70,7 @@ pub enum Error {
     #[error("no installer can be used: {reason}")]
     NoInstaller { reason: String, hint: String },
     #[error("the build requirements cannot be resolved")]
-    Resolve { source: process::Error },
+    Resolve { source: process::Error, offline: bool },
     #[error("failed to {doing}")]
     Installer { doing: &'static str, source: process::Error },
     #[error("failed to make the virtual environment")]
@@ -108,7 +108,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::NoInstaller { hint, .. } => hint.clone(),
-            Self::Resolve { source } => resolve_hint(&source.to_string()),
+            Self::Resolve { offline: true, .. } => {
+                "run once without `--offline` and `--no-index`, then the outcome is remembered".to_owned()
+            }
+            Self::Resolve { source, .. } => resolve_hint(&source.to_string()),
             Self::HashMissing { .. } => {
                 "add `name==version --hash=sha256:...` to a constraints file, or use `lock` and `--locked`".to_owned()
             }
@@ -131,9 +134,6 @@ fn resolve_hint(output: &str) -> String {
         ["dns error", "connection", "failed to fetch", "name resolution", "timed out", "network", "proxy", "error sending request"];
     if network.iter().any(|word| lower.contains(word)) {
         return "the index cannot be reached; an environment that was made before can be used with `--offline`".to_owned();
-    }
-    if lower.contains("offline") || lower.contains("--no-index") {
-        return "run once without `--offline`, then the outcome is remembered".to_owned();
     }
     "the requirements are in `[build-system] requires`, plus what the backend asks for".to_owned()
 }
@@ -405,29 +405,36 @@ impl Provisioner<'_> {
         if let Some(marker) = slot.read() {
             return Ok(env(marker, Outcome::Reused));
         }
-        let indexes = self.indexes();
-        let installer = self.installer(&indexes)?;
         let count = memo.distributions.len();
-        let spinner = self.ui.spinner(format!("installing {count} build requirements ({})", installer.name()));
-        let scratch = self.scratch()?;
-        let marker = slot.make(self.interpreter, &fingerprint, &memo.distributions, installer.name(), |python| {
-            installer.install(&Installation {
-                distributions: &memo.distributions,
-                python,
-                indexes: &indexes,
-                directory: self.directory,
-                scratch: scratch.path(),
-                offline: self.options.offline,
-            })
-        })?;
-        drop(spinner);
+        let marker = if count == 0 {
+            slot.make(self.interpreter, &fingerprint, &[], "none", |_| Ok(()))?
+        } else {
+            let indexes = self.indexes();
+            let installer = self.installer(&indexes)?;
+            let _spinner = self.ui.spinner(format!("installing {count} build requirements ({})", installer.name()));
+            let scratch = self.scratch()?;
+            slot.make(self.interpreter, &fingerprint, &memo.distributions, installer.name(), |python| {
+                installer.install(&Installation {
+                    distributions: &memo.distributions,
+                    python,
+                    indexes: &indexes,
+                    directory: self.directory,
+                    scratch: scratch.path(),
+                    offline: self.options.offline,
+                })
+            })?
+        };
         let made = env(marker, Outcome::Created);
         self.ui.status(
             "Provisioned",
             format_args!(
-                "{name} for {} ({count} packages by {}) in {}",
+                "{name} for {} ({}) in {}",
                 self.interpreter.identity.display(),
-                made.installer,
+                match count {
+                    0 => "empty".to_owned(),
+                    1 => format!("1 package by {}", made.installer),
+                    _ => format!("{count} packages by {}", made.installer),
+                },
                 ui::seconds(made.duration)
             ),
         );

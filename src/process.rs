@@ -234,9 +234,9 @@ pub fn supervise(args: &[OsString]) -> Option<u8> {
         }
     });
     let status = child.wait().ok()?;
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status).and_then(rustix::process::Signal::from_named_raw) {
-        // To end as the child did.
-        let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        // To end as the child did; the runtime has handlers of its own for some.
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
     }
     Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }

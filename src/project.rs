@@ -42,6 +42,8 @@ pub struct Project {
 pub enum Error {
     #[error("`{}` is not a directory", path.display())]
     NotADirectory { path: PathBuf },
+    #[error("`{}` is not a path in UTF-8", path.display())]
+    NotUnicode { path: PathBuf },
     #[error("`{}` has neither `pyproject.toml` nor `setup.py`", directory.display())]
     NoProject { directory: PathBuf },
     #[error("failed to read `{}`", path.display())]
@@ -59,6 +61,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotADirectory { .. } => Some("give the directory that holds `pyproject.toml`".to_owned()),
+            Self::NotUnicode { .. } => Some("backends and reports need names that are text: rename the directory".to_owned()),
             Self::NoProject { .. } => {
                 Some("run it in the directory that holds `pyproject.toml`, or name that: `cargo pyenv-build DIR`".to_owned())
             }
@@ -72,6 +75,9 @@ impl Project {
     /// Reads the project in `directory`.
     pub fn load(directory: &Path) -> Result<Self, Error> {
         let directory = fs::absolute(directory).map_err(|source| Error::Read { path: directory.to_path_buf(), source })?;
+        if directory.to_str().is_none() {
+            return Err(Error::NotUnicode { path: directory });
+        }
         if !directory.is_dir() {
             return Err(Error::NotADirectory { path: directory });
         }

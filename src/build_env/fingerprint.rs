@@ -87,7 +87,11 @@ pub fn parts(identity: &Identity, distributions: &[Distribution]) -> BTreeMap<St
         parts.insert(format!("interpreter.{name}"), text);
     }
     for distribution in distributions {
-        let version = distribution.version.as_deref().unwrap_or("?");
+        // Not every installer says the version of a local directory, and its content decides anyway.
+        let version = match distribution.artifact {
+            Artifact::Directory { .. } => "?",
+            _ => distribution.version.as_deref().unwrap_or("?"),
+        };
         parts.insert(format!("distribution.{}", distribution.name), format!("{version} {}", distribution.artifact.identity()));
     }
     parts

@@ -69,10 +69,12 @@ impl Indexes {
     #[must_use]
     pub fn apply(&self, command: Cmd, dialect: Dialect) -> Cmd {
         let names: [&str; 4] = match dialect {
+            // uv takes `--no-index` as an argument only; nothing reads the last name.
             Dialect::Uv => ["UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_NO_INDEX"],
             Dialect::Pip => ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"],
         };
-        let links = self.find_links.join(if dialect == Dialect::Uv { "," } else { " " });
+        let links: Vec<String> = self.find_links.iter().map(|link| link_url(link)).collect();
+        let links = links.join(if dialect == Dialect::Uv { "," } else { " " });
         let values = [
             self.default.clone().unwrap_or_default(),
             self.extra.join(" "),
@@ -85,6 +87,15 @@ impl Indexes {
         }
         command
     }
+}
+
+/// A local directory as a URL: installers run elsewhere, and cut their variables at white space or commas.
+fn link_url(link: &str) -> String {
+    if link.contains("://") {
+        return link.to_owned();
+    }
+    let absolute = std::path::absolute(link).unwrap_or_else(|_| link.into());
+    url::Url::from_file_path(absolute).map_or_else(|()| link.to_owned(), |url| url.as_str().replace(',', "%2C"))
 }
 
 fn words(name: &str) -> Vec<String> {
@@ -121,6 +132,13 @@ fn from_uv() -> Indexes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn links_survive_being_joined() {
+        assert_eq!(link_url("/a b/c,d"), "file:///a%20b/c%2Cd");
+        assert_eq!(link_url("https://h/x"), "https://h/x");
+    }
 
     #[test]
     fn what_is_written_down_has_no_credentials() {

@@ -90,9 +90,8 @@ impl Slot {
         fill: impl FnOnce(&Path) -> Result<(), Error>,
     ) -> Result<Marker, Error> {
         self.clear()?;
-        let made = venv::create(interpreter, &self.path)
-            .and_then(|()| if distributions.is_empty() { Ok(()) } else { fill(&venv::python_in(&self.path)) })
-            .and_then(|()| venv::seal(&self.path));
+        let made =
+            venv::create(interpreter, &self.path).and_then(|()| fill(&venv::python_in(&self.path))).and_then(|()| venv::seal(&self.path));
         if let Err(error) = made {
             // Nothing half-made is left; if even that fails, the missing marker says so.
             let _ = self.clear();

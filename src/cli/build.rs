@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueHint};
 
 use super::environment::{self, Ask, Sessions, Target};
-use super::failure::{self, BuildError};
+use super::failure::{self, BuildError, UsageError};
 use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, exit_with};
 use crate::build_env::{self, BuildEnv};
@@ -95,6 +95,9 @@ pub(super) fn failed(command: &str, error: &anyhow::Error) -> Report {
 type Reports = Vec<(Option<Layout>, Report)>;
 
 fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Reports) -> anyhow::Result<()> {
+    if let Some(out_dir) = args.out_dir.as_deref().filter(|out_dir| out_dir.exists() && !out_dir.is_dir()) {
+        return Err(UsageError { message: format!("`{}` is not a directory", out_dir.display()), hint: None }.into());
+    }
     let contexts: Vec<Context<'_>> =
         args.directories.iter().map(|directory| Context::open(directory, root, &args.environment, ui)).collect::<Result<_, _>>()?;
     let mut sessions = Sessions::new(ui);
@@ -141,16 +144,14 @@ impl<'a> Build<'a, '_> {
         // Hooks write into the source tree: setuptools' `build`, Cargo.lock, `dist`. One build at a time.
         let _turn = lock(context, &context.layout.project_lock(&context.project.directory), "builds the same project")?;
         self.report.interpreter = Some(InterpreterReport::from(&context.interpreter));
-        let mut from_sdist = None;
         if self.args.sdist || self.args.from_sdist {
-            let path = self.build_sdist(sessions)?;
-            from_sdist = self.args.from_sdist.then_some(path);
+            let (built, _scratch) = self.build_sdist(sessions)?;
+            if self.args.from_sdist {
+                return self.build_from_sdist(&built);
+            }
+            self.place(&built, ArtifactKind::Sdist)?;
         }
-        match from_sdist {
-            Some(path) => self.build_unpacked(&path),
-            None if self.args.metadata => self.build_metadata(sessions),
-            None => self.build_wheel(context, sessions),
-        }
+        if self.args.metadata { self.build_metadata(sessions) } else { self.build_wheel(context, sessions) }
     }
 
     /// Provisions for a target and notes it in the report.
@@ -256,8 +257,7 @@ impl<'a> Build<'a, '_> {
         let built = std::thread::scope(|scope| {
             let asked = scope.spawn(|| facts::ask_cargo(&context.project, &context.interpreter));
             let env = self.provision(context, target, sessions)?;
-            let scratch = scratch(&context.layout)?;
-            let wheel_directory = scratch.path().to_path_buf();
+            let (scratch, wheel_directory) = scratch(&context.layout)?;
             let hook = if self.args.editable {
                 Hook::BuildEditable { wheel_directory, metadata_directory: None }
             } else {
@@ -281,18 +281,16 @@ impl<'a> Build<'a, '_> {
         self.place(&built, kind)
     }
 
-    fn build_sdist(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<PathBuf> {
+    fn build_sdist(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<(PathBuf, tempfile::TempDir)> {
         let context = self.context;
         let env = self.provision(context, Target::Sdist, sessions)?;
-        let scratch = scratch(&context.layout)?;
-        let hook = Hook::BuildSdist { sdist_directory: scratch.path().to_path_buf() };
-        let built = self.call_required(context, &env, hook, sessions)?;
-        self.place(&built, ArtifactKind::Sdist)?;
-        Ok(self.report.artifacts.last().expect("it was placed just now").path.clone())
+        let (scratch, sdist_directory) = scratch(&context.layout)?;
+        let built = self.call_required(context, &env, Hook::BuildSdist { sdist_directory }, sessions)?;
+        Ok((built, scratch))
     }
 
     /// Builds the wheel from an sdist, unpacked where the last one was.
-    fn build_unpacked(&mut self, archive: &Path) -> anyhow::Result<()> {
+    fn build_from_sdist(&mut self, archive: &Path) -> anyhow::Result<()> {
         let outer = self.context;
         let base = if outer.project.workspace.is_inside_cargo_workspace() {
             // cargo would take what is unpacked below a workspace for a member that forgot to say so.
@@ -305,6 +303,7 @@ impl<'a> Build<'a, '_> {
         let _lock = lock(outer, &base.join(format!("{name}.lock")), "builds from the same place")?;
         let scratch = tempfile::Builder::new().prefix(".unpack-").tempdir_in(&base).context("failed to make a temporary directory")?;
         sdist::unpack(archive, &target, scratch.path())?;
+        self.place(archive, ArtifactKind::Sdist)?;
         let context = Context {
             project: Project::load(&target)?,
             layout: outer.layout.clone(),
@@ -320,8 +319,7 @@ impl<'a> Build<'a, '_> {
     fn build_metadata(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<()> {
         let context = self.context;
         let env = self.provision(context, Target::Wheel, sessions)?;
-        let scratch = scratch(&context.layout)?;
-        let metadata_directory = scratch.path().to_path_buf();
+        let (_scratch, metadata_directory) = scratch(&context.layout)?;
         let hook = Hook::PrepareMetadataForBuildWheel { metadata_directory: metadata_directory.clone() };
         let made = if let Some(finished) = self.call(context, &env, hook, sessions)? {
             made_in(&metadata_directory, &finished).ok_or_else(|| BuildError {
@@ -362,8 +360,15 @@ fn lock(context: &Context<'_>, path: &Path, does: &str) -> anyhow::Result<Lock> 
     Lock::exclusive(path, &wait).map_err(|error| build_env::Error::from_lock(error).into())
 }
 
-fn scratch(layout: &Layout) -> anyhow::Result<tempfile::TempDir> {
-    layout.temporary("build-").with_context(|| format!("failed to make a temporary directory in `{}`", layout.root().display()))
+/// A temporary directory, and one in it for a hook to write to: what it puts beside that goes as well.
+fn scratch(layout: &Layout) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
+    let make = || {
+        let scratch = layout.temporary("build-")?;
+        let inner = scratch.path().join("out");
+        fs_err::create_dir(&inner)?;
+        Ok::<_, std::io::Error>((scratch, inner))
+    };
+    make().map_err(|source| build_env::Error::Write { path: layout.root().to_path_buf(), source }.into())
 }
 
 /// What a hook says it made, if that is a name in the directory it was given, and is there.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use super::options::Context;
-use crate::build_env::{BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
+use crate::build_env::{self, BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
 use crate::env_vars;
 use crate::hooks::{Answer, Call, Hook, Session};
 use crate::project::Requirement;
@@ -134,7 +134,15 @@ pub(super) fn provision<'a>(
         Ok(env)
     };
 
-    let env = provision_with(remembered.as_deref().unwrap_or_default())?;
+    // An answer that was right once may be impossible today; then the hook has the word.
+    let (env, remembered) = match remembered {
+        Some(dynamic) => match provision_with(&dynamic) {
+            Ok(env) => (env, Some(dynamic)),
+            Err(error) if dynamic.is_empty() || is_interrupt(&error) => return Err(error),
+            Err(_) => (provision_with(&[])?, None),
+        },
+        None => (provision_with(&[])?, None),
+    };
     if ask == Ask::WhenUnknown && remembered.is_some() {
         return Ok(env);
     }
@@ -142,16 +150,20 @@ pub(super) fn provision<'a>(
     if remembered.as_ref() == Some(&answered) {
         return Ok(env);
     }
-    // Others may have added their answers meanwhile.
-    let mut memo = request::Memo::read(&memo_path).unwrap_or_else(|| memo.clone());
-    memo.dynamic.insert(key, answered.clone());
-    memo.write(&memo_path)?;
     let mut final_env = provision_with(&answered)?;
     if env.outcome == Outcome::Created && final_env.path == env.path {
         final_env.outcome = Outcome::Created;
     }
     final_env.duration = env.duration.max(final_env.duration);
+    // Others may have added their answers meanwhile. Only what could be provisioned is worth remembering.
+    let mut memo = request::Memo::read(&memo_path).unwrap_or_else(|| memo.clone());
+    memo.dynamic.insert(key, answered);
+    memo.write(&memo_path)?;
     Ok(final_env)
+}
+
+fn is_interrupt(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<build_env::Error>(), Some(build_env::Error::Interrupted(_)))
 }
 
 fn memo_key(context: &Context<'_>, target: Target) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::report::ErrorReport;
 use crate::ui::Ui;
-use crate::{build_env, exit_code, hooks, interpreter, layout, process, project, wheel};
+use crate::{build_env, exit_code, hooks, interpreter, layout, process, project, sdist, wheel};
 
 /// A mistake in how we were called; the message says all.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,9 @@ impl Facts {
             }
             if let Some(error) = cause.downcast_ref::<wheel::Error>() {
                 return Self::new("WrongArtifact", error.hint(), exit_code::BUILD_FAILED);
+            }
+            if let Some(sdist::Error::Invalid { .. }) = cause.downcast_ref::<sdist::Error>() {
+                return Self::new("WrongArtifact", None, exit_code::BUILD_FAILED);
             }
             if let Some(error) = cause.downcast_ref::<BuildError>() {
                 return Self::new("WrongArtifact", error.hint.clone(), exit_code::BUILD_FAILED);

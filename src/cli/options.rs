@@ -13,7 +13,7 @@ use crate::build_env::{self, Provisioner};
 use crate::hooks::ConfigSettings;
 use crate::interpreter::{self, Interpreter, Source, Wanted};
 use crate::layout::Layout;
-use crate::project::Project;
+use crate::project::{self, Project};
 use crate::ui::Ui;
 use crate::{env_vars, fs};
 
@@ -30,7 +30,14 @@ pub(super) struct EnvironmentArgs {
     #[arg(long, env = env_vars::INSTALLER, value_enum, help_heading = "Build environment")]
     pub installer: Option<Choice>,
     /// Setting for the backend, KEY=VALUE; given several times with one KEY, the values make a list
-    #[arg(short = 'C', long = "config-setting", alias = "config-settings", value_name = "KEY=VALUE", help_heading = "Build environment")]
+    #[arg(
+        short = 'C',
+        long = "config-setting",
+        alias = "config-settings",
+        value_name = "KEY=VALUE",
+        allow_hyphen_values = true,
+        help_heading = "Build environment"
+    )]
     pub config_settings: Vec<String>,
     /// Constrain build requirements with this file (also `PIP_CONSTRAINT`, `UV_BUILD_CONSTRAINT`)
     #[arg(short = 'c', long = "constraint", aliases = ["constraints", "build-constraint", "build-constraints"], value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Build environment")]
@@ -108,6 +115,9 @@ fn root_of(project: &Project, flag: Option<&Path>) -> anyhow::Result<PathBuf> {
         (None, Some(root)) => project.directory.join(root),
         (None, None) => project.workspace.root.join(".pyenv-build"),
     };
+    if root.to_str().is_none() {
+        return Err(project::Error::NotUnicode { path: root }.into());
+    }
     fs::absolute(&root).with_context(|| format!("failed to make `{}` absolute", root.display()))
 }
 

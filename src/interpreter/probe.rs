@@ -162,5 +162,6 @@ fn interpreter(executable: &Path, found: Found) -> Result<Interpreter, Error> {
         sys_platform: marker("sys_platform"),
     })
     .map_err(|error| broken(format!("its version is no version: {error}")))?;
-    Ok(Interpreter { path: executable.to_path_buf(), base_executable: found.base_executable, identity: found.identity, markers })
+    let path = std::path::absolute(executable).unwrap_or_else(|_| executable.to_path_buf());
+    Ok(Interpreter { path, base_executable: found.base_executable, identity: found.identity, markers })
 }

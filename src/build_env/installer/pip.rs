@@ -17,6 +17,8 @@ use crate::{digest, interrupt};
 
 /// The oldest pip with `--python` (22.3) and a stable installation report (23.0).
 const OLDEST: (u32, u32) = (23, 0);
+/// The oldest pip that understands all requirements that uv does: before, `x @ git+file:///path` was none.
+const WANTED: (u32, u32) = (24, 1);
 
 /// Variables that would send packages elsewhere or change what was resolved.
 const HARMFUL: &[&str] = &[
@@ -88,10 +90,17 @@ impl Pip {
             }
         }
         let pip = Self { python };
-        if pip.version().is_none_or(|version| version < OLDEST) {
-            ui.detail("the interpreter's own pip is too old: updating the copy that we use");
-            let command = pip.command("install", layout.root()).args(["--quiet", "--upgrade", "pip>=23"]);
-            run(&indexes.apply(command, Dialect::Pip), "update pip")?;
+        let version = pip.version();
+        if version.is_none_or(|version| version < WANTED) {
+            ui.detail("the interpreter's own pip is old: updating the copy that we use");
+            let command = pip.command("install", layout.root()).args(["--quiet", "--upgrade", "pip>=24.1"]);
+            match run(&indexes.apply(command, Dialect::Pip), "update pip") {
+                Ok(_) => {}
+                Err(Error::Interrupted(signal)) => return Err(Error::Interrupted(signal)),
+                // Without network the old one will do, for most requirements.
+                Err(_) if version.is_some_and(|version| version >= OLDEST) => {}
+                Err(error) => return Err(error),
+            }
         }
         fs::write_atomic(&marker, b"{\"schema\": 1}\n").map_err(|source| Error::Write { path: marker, source })?;
         Ok(pip)
@@ -121,8 +130,9 @@ impl Pip {
             .arg(&report)
             .arg("--requirement")
             .arg(&input);
-        for constraints in resolution.constraints {
-            command = command.arg("--constraint").arg(constraints);
+        for (index, constraints) in resolution.constraints.iter().enumerate() {
+            let copy = scratch.path().join(format!("constraints-{index}.txt"));
+            command = command.arg("--constraint").arg(without_hashes(constraints, copy)?);
         }
         if resolution.no_deps {
             command = command.arg("--no-deps");
@@ -133,7 +143,7 @@ impl Pip {
         }
         command.output().map_err(|source| match source {
             process::Error::Interrupted { signal, .. } => Error::Interrupted(signal),
-            source => Error::Resolve { source },
+            source => Error::Resolve { source, offline: resolution.offline },
         })?;
         let bytes = fs_err::read(&report).map_err(|error| Error::Protocol { what: format!("pip wrote no report: {error}") })?;
         let report: Report =
@@ -161,6 +171,29 @@ impl Pip {
         }
         command
     }
+}
+
+/// A constraints file that pip can use: a hash in one switches pip to a mode in which every requirement must be pinned and
+/// hashed by itself. The hashes are looked at afterwards, whichever installer it is.
+fn without_hashes(constraints: &str, copy: PathBuf) -> Result<PathBuf, Error> {
+    if constraints.contains("://") {
+        return Ok(constraints.into());
+    }
+    let text = fs_err::read_to_string(constraints).map_err(|source| Error::Constraints { path: constraints.into(), source })?;
+    if !text.contains("--hash") {
+        return Ok(constraints.into());
+    }
+    let base = Path::new(constraints).parent().unwrap_or(Path::new(""));
+    let joined = text.replace("\\\r\n", " ").replace("\\\n", " ");
+    let lines = joined.lines().map(|line| {
+        let line = line.split("--hash").next().unwrap_or_default().trim();
+        let included =
+            ["-c ", "-r ", "--constraint ", "--requirement "].iter().find_map(|flag| line.strip_prefix(flag).map(|path| (flag, path)));
+        included.map_or_else(|| line.to_owned(), |(flag, path)| format!("{flag}{}", base.join(path.trim()).display()))
+    });
+    let plain: String = lines.map(|line| line + "\n").collect();
+    fs_err::write(&copy, plain).map_err(|source| Error::Write { path: copy.clone(), source })?;
+    Ok(copy)
 }
 
 /// <https://pip.pypa.io/en/stable/reference/installation-report/>

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::{Dialect, Distribution, Installation, Resolution, from_package};
-use crate::build_env::Error;
+use crate::build_env::fingerprint::Artifact;
 use crate::build_env::pylock::Pylock;
+use crate::build_env::{Error, request};
 use crate::layout::Layout;
 use crate::process::{self, Cmd};
+use crate::project::Requirement;
 
 /// Variables that would send packages elsewhere or change what was resolved.
 const HARMFUL: &[&str] = &[
@@ -61,10 +63,21 @@ impl Uv {
         for constraints in resolution.constraints {
             command = command.arg("--constraints").arg(constraints).arg("--build-constraints").arg(constraints);
         }
-        for (wanted, flag) in [(resolution.offline, "--offline"), (resolution.refresh, "--refresh"), (resolution.no_deps, "--no-deps")] {
+        for (wanted, flag) in [
+            (resolution.offline, "--offline"),
+            (resolution.refresh, "--refresh"),
+            (resolution.no_deps, "--no-deps"),
+            // There is no variable for it.
+            (resolution.indexes.no_index, "--no-index"),
+        ] {
             if wanted {
                 command = command.arg(flag);
             }
+        }
+        // uv would take what it has built of a local directory before, unless `pyproject.toml` has changed.
+        let local = resolution.requirements.iter().filter_map(|text| text.parse::<Requirement>().ok());
+        for requirement in local.filter(|requirement| request::local_path(requirement).is_some()) {
+            command = command.args(["--refresh-package", requirement.name.as_ref()]);
         }
         let command = resolution.indexes.apply(command.args(extra), Dialect::Uv);
         let output = command.output().map_err(|source| match source {
@@ -77,7 +90,7 @@ impl Uv {
                     hint: "update uv (0.7 or newer), or use `--installer pip`".to_owned(),
                 }
             }
-            source => Error::Resolve { source },
+            source => Error::Resolve { source, offline: resolution.offline },
         })?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -100,10 +113,16 @@ impl Uv {
             .arg(install.python)
             .arg("--requirements")
             .arg(requirements);
-        for (wanted, flag) in [(require_hashes, "--require-hashes"), (install.offline, "--offline")] {
+        for (wanted, flag) in
+            [(require_hashes, "--require-hashes"), (install.offline, "--offline"), (install.indexes.no_index, "--no-index")]
+        {
             if wanted {
                 command = command.arg(flag);
             }
+        }
+        let directories = install.distributions.iter().filter(|one| matches!(one.artifact, Artifact::Directory { .. }));
+        for distribution in directories {
+            command = command.args(["--refresh-package", &distribution.name]);
         }
         install.indexes.apply(command, Dialect::Uv)
     }

@@ -1,0 +1,176 @@
+//! The repository's own examples: each is built, installed and tested, and stays warm.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::machine::{Scratch, Venv, commit, run, tools};
+use crate::ours::{Ours, Report};
+
+/// A copy of an example, without what builds have left there, under version control.
+fn checkout(scratch: &Scratch, name: &str) -> PathBuf {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+    let to = scratch.path().join(name);
+    let left_by_builds = ["target", "build", "dist", ".pyenv-build", "__pycache__"];
+    let entries = walkdir::WalkDir::new(&from).into_iter().filter_entry(|entry| {
+        let name = entry.file_name().to_string_lossy();
+        !left_by_builds.contains(&name.as_ref()) && !name.ends_with(".egg-info")
+    });
+    for entry in entries {
+        let entry = entry.unwrap();
+        let target = to.join(entry.path().strip_prefix(&from).unwrap());
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(target).unwrap();
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+    commit(&to);
+    to
+}
+
+/// Builds it, runs its tests on the installed wheel, builds it again and compiles nothing. Returns the first report.
+fn works(ours: &Ours) -> Report {
+    let first = ours.build();
+    let venv = Venv::with(&tools().interpreter, &first.wheel());
+    let tests = ours.directory().join("tests");
+    let output =
+        run(venv.python().args(["-m", "unittest", "discover", "-s"]).arg(&tests).current_dir(tests.parent().unwrap().parent().unwrap()));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("\nOK") && !said.contains("Ran 0 tests"), "{said}");
+    let second = ours.build();
+    second.assert_compiled_nothing("the second build");
+    assert_eq!((second.outcome(), second.env()), ("reused", first.env()));
+    first
+}
+
+#[test]
+fn maturin_abi3() {
+    let scratch = Scratch::new();
+    let ours = Ours::new(&checkout(&scratch, "maturin-abi3"));
+    let first = works(&ours);
+    assert!(first.compiled().contains(&"pyo3") && first.compiled().contains(&"nearword"), "{:?}", first.compiled());
+    for turn in ["first", "second"] {
+        let by_hand = ours.run(&["cargo", "build", "--release"]);
+        assert!(!by_hand.iter().any(|name| name.starts_with("pyo3")), "{turn} turn: {by_hand:?}");
+        ours.build().assert_compiled_nothing(&format!("the {turn} turn"));
+    }
+    edits_compile_what_they_must(&ours);
+}
+
+/// What was not asked to stay warm does not.
+fn edits_compile_what_they_must(ours: &Ours) {
+    let source = ours.directory().join("src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    fs::write(&source, format!("{text}\n// Changed.\n")).unwrap();
+    let changed = ours.build();
+    assert_eq!(changed.compiled(), ["nearword"]);
+    ours.build().assert_compiled_nothing("after the change");
+}
+
+#[test]
+fn maturin_workspace() {
+    let scratch = Scratch::new();
+    let workspace = checkout(&scratch, "maturin-workspace");
+    let ours = Ours::new(&workspace.join("python")).root(&workspace.join(".pyenv-build"));
+    works(&ours);
+    // Where it goes when nobody says.
+    let mut command = crate::machine::command(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
+    let said = crate::machine::stdout(command.args(["provision", "--python"]).arg(&tools().interpreter).current_dir(ours.directory()));
+    assert!(Path::new(said.trim()).starts_with(workspace.join(".pyenv-build/envs")), "{said}");
+}
+
+#[test]
+fn setuptools_rust() {
+    let scratch = Scratch::new();
+    let ours = Ours::new(&checkout(&scratch, "setuptools-rust"));
+    let first = works(&ours);
+    // The feature is setuptools-rust's doing. Without it PyO3 is another unit, and no variable mends that.
+    let by_hand = ["cargo", "build", "--release", "--manifest-path", "rust/Cargo.toml", "--features", "pyo3/extension-module"];
+    assert_eq!(ours.run(&by_hand), [""; 0]);
+    ours.build().assert_compiled_nothing("after cargo by hand");
+
+    // A wheel for one Python only looks at the environment's python: for another environment PyO3 is compiled anew.
+    let requirement = Requirement::new(&ours, "setuptools-rust>=1.12,<2");
+    requirement.set("setuptools-rust==1.12.0");
+    let other = ours.build();
+    assert_ne!((other.env(), other.fingerprint()), (first.env(), first.fingerprint()));
+    assert!(other.compiled().contains(&"pyo3"), "{:?}", other.compiled());
+    ours.build().assert_compiled_nothing("the other version twice");
+    requirement.set("setuptools-rust>=1.12,<2");
+    let back = ours.build();
+    assert_eq!((back.outcome(), back.env(), back.fingerprint()), ("reused", first.env(), first.fingerprint()));
+    assert!(back.compiled().contains(&"pyo3"), "{:?}", back.compiled());
+    ours.build().assert_compiled_nothing("the first version twice");
+}
+
+/// A build requirement in a `pyproject.toml`, to be replaced.
+struct Requirement {
+    path: PathBuf,
+    text: String,
+    was: &'static str,
+}
+
+impl Requirement {
+    fn new(ours: &Ours, was: &'static str) -> Self {
+        let path = ours.directory().join("pyproject.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches(was).count(), 1, "{text}");
+        Self { path, text, was }
+    }
+
+    fn set(&self, requirement: &str) {
+        fs::write(&self.path, self.text.replace(self.was, requirement)).unwrap();
+    }
+}
+
+/// `CMake`'s build directory holds absolute paths into the environment: they are good for the next one, too.
+#[test]
+fn scikit_build_core() {
+    let scratch = Scratch::new();
+    let ours = Ours::new(&checkout(&scratch, "scikit-build-core"));
+    let first = works(&ours);
+    let idle = "ninja: no work to do";
+    assert!(!first.stderr.contains(idle), "{}", first.stderr);
+    assert!(ours.build().stderr.contains(idle));
+
+    let environments = ours.root_path().join("envs");
+    fs::remove_dir_all(&environments).unwrap();
+    let again = ours.build();
+    assert_eq!((again.outcome(), again.env()), ("created", first.env()));
+    assert!(again.stderr.contains(idle), "{}", again.stderr);
+
+    fs::remove_dir_all(&environments).unwrap();
+    let by_pip = ours.clone().installer("pip").build();
+    assert_eq!((by_pip.outcome(), by_pip.installer(), by_pip.env()), ("created", "pip", first.env()));
+    assert!(by_pip.stderr.contains(idle), "{}", by_pip.stderr);
+}
+
+/// Another version of a build requirement is another environment, and the first one comes back as it was.
+///
+/// A stable-ABI build with a maturin and a `PyO3` of today does not look at the python at all, but at maturin's configuration
+/// file, so not even a build with the other version compiles anything.
+#[test]
+fn another_version_of_a_build_requirement_and_back() {
+    let scratch = Scratch::new();
+    let ours = Ours::new(&checkout(&scratch, "maturin-abi3"));
+    let requirement = Requirement::new(&ours, "maturin>=1.16,<2");
+    requirement.set("maturin==1.15.0");
+    let one = ours.build();
+    assert!(one.compiled().contains(&"pyo3"), "{:?}", one.compiled());
+
+    requirement.set("maturin==1.16.0");
+    let other = ours.provision();
+    assert_eq!(other.outcome(), "created");
+    assert_ne!(one.fingerprint(), other.fingerprint());
+    assert_ne!(one.env(), other.env());
+
+    requirement.set("maturin==1.15.0");
+    let back = ours.build();
+    assert_eq!((back.outcome(), back.env(), back.fingerprint()), ("reused", one.env(), one.fingerprint()));
+    back.assert_compiled_nothing("back at the first version");
+
+    requirement.set("maturin==1.16.0");
+    let with_other = ours.build();
+    assert_eq!((with_other.outcome(), with_other.env()), ("reused", other.env()));
+    with_other.assert_compiled_nothing("with the other version");
+}
