@@ -108,9 +108,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::NoInstaller { hint, .. } => hint.clone(),
-            Self::Resolve { offline: true, .. } => {
-                "run once without `--offline` and `--no-index`, then the outcome is remembered".to_owned()
-            }
+            Self::Resolve { offline: true, .. } => "run once without `--offline`, then the outcome is remembered".to_owned(),
             Self::Resolve { source, .. } => resolve_hint(&source.to_string()),
             Self::HashMissing { .. } => {
                 "add `name==version --hash=sha256:...` to a constraints file, or use `lock` and `--locked`".to_owned()
@@ -257,6 +255,10 @@ impl Provisioner<'_> {
     }
 
     fn resolve_open(&self, request: &Request, indexes: &Indexes) -> Result<Vec<Distribution>, Error> {
+        if request.requirements.is_empty() {
+            // No need to set an installer up.
+            return Ok(Vec::new());
+        }
         let installer = self.installer(indexes)?;
         let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
         let scratch = self.scratch()?;
@@ -407,7 +409,8 @@ impl Provisioner<'_> {
         }
         let count = memo.distributions.len();
         let marker = if count == 0 {
-            slot.make(self.interpreter, &fingerprint, &[], "none", |_| Ok(()))?
+            let name = Installer::dialect(self.options.installer).name();
+            slot.make(self.interpreter, &fingerprint, &[], name, |_| Ok(()))?
         } else {
             let indexes = self.indexes();
             let installer = self.installer(&indexes)?;

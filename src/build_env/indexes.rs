@@ -31,6 +31,16 @@ pub enum Dialect {
     Pip,
 }
 
+impl Dialect {
+    /// The installer's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uv => "uv",
+            Self::Pip => "pip",
+        }
+    }
+}
+
 impl Indexes {
     /// Flags win over the variables of the installer in use, those over the other installer's.
     #[must_use]

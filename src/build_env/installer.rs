@@ -80,9 +80,6 @@ impl Installer {
 
     /// What the requirements come to, sorted by name. Nothing is installed.
     pub fn resolve(&self, resolution: &Resolution<'_>, layout: &Layout) -> Result<Vec<Distribution>, Error> {
-        if resolution.requirements.is_empty() {
-            return Ok(Vec::new());
-        }
         let mut distributions = match self {
             Self::Uv(uv) => uv.resolve(resolution, layout)?,
             Self::Pip(pip) => pip.resolve(resolution, layout)?,

@@ -96,7 +96,7 @@ type Reports = Vec<(Option<Layout>, Report)>;
 
 fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Reports) -> anyhow::Result<()> {
     if let Some(out_dir) = args.out_dir.as_deref().filter(|out_dir| out_dir.exists() && !out_dir.is_dir()) {
-        return Err(UsageError { message: format!("`{}` is not a directory", out_dir.display()), hint: None }.into());
+        return Err(UsageError { message: format!("`{}` is not a directory", std::path::absolute(out_dir)?.display()), hint: None }.into());
     }
     let contexts: Vec<Context<'_>> =
         args.directories.iter().map(|directory| Context::open(directory, root, &args.environment, ui)).collect::<Result<_, _>>()?;

@@ -29,7 +29,7 @@ fn an_exception_is_shown_with_its_traceback_and_log() {
     let run = fails(&test, &project, &["-C", "a=b"]);
     assert_eq!(kind(&project), "HookRuntimeError");
     snapshot!(test, run.stderr, @r#"
-     Provisioned [ENV] for CPython [VERSION] (0 packages by pip) in [TIME]
+     Provisioned [ENV] for CPython [VERSION] (empty) in [TIME]
       | to stdout
       | to stderr
     Traceback (most recent call last):
