@@ -1136,21 +1136,7 @@ class Daemon:
         if action is None or action == "shutdown":
             return False
         try:
-            if action == "run":
-                self.run()
-            elif action == "import":
-                self.import_ahead(*parse_reference(self.ask("build_backend", "MalformedBackendName")))
-                self.client.say("OK", "null")
-            elif action == "configure":
-                self.configure(self.ask("configuration", "InvalidConfiguration"))
-                self.client.say("OK", "null")
-            elif action == "temporary_directory":
-                self.client.say("OK", to_json(self.temporary_directory()))
-            elif action == "fetch":
-                self.fetch(self.ask("path", "MalformedHookArgument"))
-                self.client.say("OK", "null")
-            else:
-                raise Refused("InvalidAction", f"`{action}` is not an action")
+            self.do(action)
         except Refused as refused:
             self.client.say("ERROR", refused.kind, refused.text)
             if refused.traceback:
@@ -1158,6 +1144,23 @@ class Daemon:
         if self.reason and (self.client.told or self.client.gone):
             raise Ended
         return True
+
+    def do(self, action: str) -> None:
+        """:raises Refused: If the action fails; otherwise `OK` has been said."""
+        answer = "null"
+        if action == "run":
+            answer = self.run()
+        elif action == "import":
+            self.import_ahead(*parse_reference(self.ask("build_backend", "MalformedBackendName")))
+        elif action == "configure":
+            self.configure(self.ask("configuration", "InvalidConfiguration"))
+        elif action == "temporary_directory":
+            answer = to_json(self.temporary_directory())
+        elif action == "fetch":
+            self.fetch(self.ask("path", "MalformedHookArgument"))
+        else:
+            raise Refused("InvalidAction", f"`{action}` is not an action")
+        self.client.say("OK", answer)
 
     def debug(self, text: str) -> None:
         self.client.say("DEBUG", text)
@@ -1269,9 +1272,11 @@ class Daemon:
             else:
                 self.debug(f"unknown in a configuration, ignored: `{name}`")
 
-    def run(self) -> None:
+    def run(self) -> str:
         """
         Runs one hook.
+
+        :return: Its return value, as JSON.
 
         All values are read before the first bad one is reported, so that a client may send them in one go.
         """
@@ -1313,7 +1318,7 @@ class Daemon:
             self.client.say("USAGE", "{" + ", ".join(items) + "}")
         if verdict[0] != "ok":
             raise Refused(*verdict[1:])
-        self.client.say("OK", to_json(verdict[1]))
+        return to_json(verdict[1])
 
     def argument(self, hook: str, name: str) -> object:
         """:raises Refused: MalformedHookArgument."""

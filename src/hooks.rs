@@ -13,6 +13,7 @@ mod output;
 pub mod protocol;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,32 @@ impl Hook {
             Self::BuildSdist { .. } => "build_sdist",
             Self::BuildEditable { .. } => "build_editable",
         }
+    }
+
+    /// Where it puts what it makes; `None` for hooks that make nothing.
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::PrepareMetadataForBuildWheel { metadata_directory: directory }
+            | Self::PrepareMetadataForBuildEditable { metadata_directory: directory }
+            | Self::BuildWheel { wheel_directory: directory, .. }
+            | Self::BuildSdist { sdist_directory: directory }
+            | Self::BuildEditable { wheel_directory: directory, .. } => Some(directory),
+            Self::GetRequiresForBuildWheel | Self::GetRequiresForBuildSdist | Self::GetRequiresForBuildEditable => None,
+        }
+    }
+
+    /// The same hook, to put what it makes elsewhere.
+    #[must_use]
+    pub fn with_directory(mut self, elsewhere: &Path) -> Self {
+        match &mut self {
+            Self::PrepareMetadataForBuildWheel { metadata_directory: directory }
+            | Self::PrepareMetadataForBuildEditable { metadata_directory: directory }
+            | Self::BuildWheel { wheel_directory: directory, .. }
+            | Self::BuildSdist { sdist_directory: directory }
+            | Self::BuildEditable { wheel_directory: directory, .. } => *directory = elsewhere.to_path_buf(),
+            Self::GetRequiresForBuildWheel | Self::GetRequiresForBuildSdist | Self::GetRequiresForBuildEditable => {}
+        }
+        self
     }
 
     /// The values that hookd asks for, in its order.
@@ -176,21 +203,6 @@ struct Configuration<'a> {
     preload: &'static [&'static str],
 }
 
-impl<'a> Configuration<'a> {
-    fn new(project: &'a Project, environ: &'a [(String, Option<String>)], output: Option<&'a Path>) -> Self {
-        Self {
-            source_tree: &project.directory,
-            backend_path: project.build_system.backend_path.as_deref(),
-            environ: environ.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
-            messages: &["CHILD", "USAGE"],
-            output,
-            grace_seconds: process::GRACE.as_secs(),
-            cancellable: true,
-            preload: preload(project.build_system.backend()),
-        }
-    }
-}
-
 /// Modules that every hook of a backend would import once more, because the backend itself does so late. Those that are
 /// not there are left out.
 fn preload(backend: Backend) -> &'static [&'static str] {
@@ -218,26 +230,78 @@ pub struct Session<'a> {
     layout: &'a Layout,
     ui: &'a Ui,
     calls: usize,
+    /// hookd runs behind a launcher: neither files nor process numbers mean anything to us.
+    is_remote: bool,
 }
 
 impl<'a> Session<'a> {
-    /// Starts a hookd with the environment's python. `environ` is added to our own environment for all hooks.
+    /// Starts a hookd with the environment's python. `environ` is added to our own environment for all hooks. `launcher`, if
+    /// there is one, is the command to start it with; then artifacts have to be [`Self::fetch`]ed from a directory that is
+    /// [`Self::lend`]ed.
     pub fn start(
+        launcher: &[String],
         python: &Path,
         identity: &Identity,
         environ: &[(String, Option<String>)],
         layout: &'a Layout,
         ui: &'a Ui,
     ) -> Result<Self, Error> {
-        let daemon = Daemon::start(python, identity, layout, environ)?;
-        Ok(Self { daemon, sent: VecDeque::new(), outstanding: 0, layout, ui, calls: 0 })
+        let is_remote = !launcher.is_empty();
+        let daemon = if is_remote { Daemon::launch(launcher, python, environ)? } else { Daemon::start(python, identity, layout, environ)? };
+        Ok(Self { daemon, sent: VecDeque::new(), outstanding: 0, layout, ui, calls: 0, is_remote })
+    }
+
+    pub fn is_remote(&self) -> bool {
+        self.is_remote
+    }
+
+    /// A new directory where hookd runs; it goes when the session ends.
+    pub fn lend(&mut self) -> Result<PathBuf, Error> {
+        let value = self.request("temporary_directory", &[], &mut |_| Ok(()))?;
+        value.as_str().map(PathBuf::from).ok_or_else(|| Error::Protocol(format!("it lent {value}, which is no path")))
+    }
+
+    /// Copies a file or directory from where hookd runs into `directory`, under its own name.
+    pub fn fetch(&mut self, path: &Path, directory: &Path) -> Result<(), Error> {
+        let prepare = |source| Error::Prepare { path: directory.to_path_buf(), source };
+        let mut archive = tempfile::tempfile_in(directory).map_err(prepare)?;
+        self.request("fetch", &[("path", &path.to_string_lossy())], &mut |data| archive.write_all(data).map_err(prepare))?;
+        archive.rewind().map_err(prepare)?;
+        // The crate refuses members that lead outside.
+        tar::Archive::new(archive).unpack(directory).map_err(prepare)
+    }
+
+    /// An action that is no hook.
+    fn request(
+        &mut self,
+        action: &'static str,
+        values: &[(&'static str, &str)],
+        data: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<serde_json::Value, Error> {
+        self.send("action", action);
+        for (name, value) in values {
+            self.send(name, value);
+        }
+        let mut state = Waiting { hook: action, log: Path::new(""), start: Instant::now(), timeout: None, cancelled: None, child: None };
+        let mut failed = None;
+        let ended = self.wait_for_answer(&mut state, &mut |event| {
+            if let (Event::Data(bytes), None) = (event, &failed) {
+                failed = data(bytes).err();
+            }
+        })?;
+        match (ended, failed) {
+            (_, Some(error)) => Err(error),
+            (Ended::Value { value, .. }, None) => Ok(value),
+            (Ended::Error { kind, message, .. }, None) => Err(Error::Protocol(format!("`{action}`: {kind}: {message}"))),
+        }
     }
 
     /// Has the backend imported while we do something else. A failure will show, with its output, when a hook is called.
     pub fn import_ahead(&mut self, project: &Project) {
         if project.build_system.backend_path.is_none() {
             // The import sees the source tree.
-            self.configure(&Configuration::new(project, &[], None));
+            let configuration = self.configuration(project, &[], None);
+            self.configure(&configuration);
             self.send("action", "import");
             self.send("build_backend", &project.build_system.build_backend);
             self.outstanding += 1;
@@ -266,8 +330,17 @@ impl<'a> Session<'a> {
             sink(line);
         };
         let mut state = Waiting { hook, log: &log, start, timeout: call.timeout, cancelled: None, child: None };
-        let ended = self.wait_for_answer(&mut state, &mut |path, all| {
-            if all { follower.finish(path, &mut sink) } else { while follower.poll(path, &mut sink) {} }
+        let mut written = if self.is_remote { fs_err::File::create(&log).ok() } else { None };
+        let ended = self.wait_for_answer(&mut state, &mut |event| match event {
+            Event::Tick => while follower.poll(&log, &mut sink) {},
+            Event::Output(text) => {
+                if let Some(file) = &mut written {
+                    let _ = file.write_all(text.as_bytes());
+                }
+                while follower.poll(&log, &mut sink) {}
+            }
+            Event::End => follower.finish(&log, &mut sink),
+            Event::Data(_) => {}
         });
         let duration = start.elapsed();
         // A log that cannot be made shorter is still a log.
@@ -291,6 +364,24 @@ impl<'a> Session<'a> {
         }
     }
 
+    fn configuration<'b>(
+        &self,
+        project: &'b Project,
+        environ: &'b [(String, Option<String>)],
+        output: Option<&'b Path>,
+    ) -> Configuration<'b> {
+        Configuration {
+            source_tree: &project.directory,
+            backend_path: project.build_system.backend_path.as_deref(),
+            environ: environ.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
+            messages: if self.is_remote { &["USAGE", "OUTPUT"] } else { &["CHILD", "USAGE"] },
+            output: output.filter(|_| !self.is_remote),
+            grace_seconds: process::GRACE.as_secs(),
+            cancellable: true,
+            preload: preload(project.build_system.backend()),
+        }
+    }
+
     fn configure(&mut self, configuration: &Configuration<'_>) {
         self.send("action", "configure");
         self.send("configuration", &serde_json::to_string(configuration).expect("paths of ours are UTF-8"));
@@ -298,7 +389,8 @@ impl<'a> Session<'a> {
     }
 
     fn send_call(&mut self, call: &Call<'_>, log: &Path) {
-        self.configure(&Configuration::new(call.project, call.environ, Some(log)));
+        let configuration = self.configuration(call.project, call.environ, Some(log));
+        self.configure(&configuration);
         let settings =
             if call.config_settings.is_empty() { String::new() } else { serde_json::to_string(call.config_settings).expect("plain data") };
         self.send("action", "run");
@@ -310,7 +402,7 @@ impl<'a> Session<'a> {
     }
 
     /// Waits until the hook has ended, handing on output meanwhile, and cancels it when there is reason to.
-    fn wait_for_answer(&mut self, state: &mut Waiting<'_>, follow: &mut dyn FnMut(&Path, bool)) -> Result<Ended, Error> {
+    fn wait_for_answer(&mut self, state: &mut Waiting<'_>, on: &mut dyn FnMut(Event<'_>)) -> Result<Ended, Error> {
         let mut usage = None;
         let mut ended: Option<Ended> = None;
         loop {
@@ -325,6 +417,8 @@ impl<'a> Session<'a> {
                     },
                     Message::Child(group) => state.child = Some(group),
                     Message::Usage(value) => usage = Some(value),
+                    Message::Output { text, .. } => on(Event::Output(&text)),
+                    Message::Data(bytes) => on(Event::Data(&bytes)),
                     Message::Ok(_) | Message::Error { .. } if self.outstanding > 0 => {
                         // The answer to something sent ahead; only a bad configuration is our fault.
                         self.outstanding -= 1;
@@ -348,19 +442,19 @@ impl<'a> Session<'a> {
                     }
                     Message::Ready => {
                         if let Some(ended) = ended.take() {
-                            follow(state.log, true);
+                            on(Event::End);
                             return state.judge(ended);
                         }
                     }
                     Message::Fatal { kind, text } => self.ui.debug(format_args!("hookd is about to exit: {kind}: {text}")),
                     _ => {}
                 },
-                Received::Nothing => follow(state.log, false),
+                Received::Nothing => on(Event::Tick),
                 Received::Closed => {
                     if let Some(group) = state.child {
                         process::signal_group_id(group, process::Kill::Kill);
                     }
-                    follow(state.log, true);
+                    on(Event::End);
                     state.judge(())?;
                     let how = self.daemon.post_mortem();
                     return Err(Error::Died { hook: state.hook, how, log: state.log.to_path_buf() });
@@ -377,7 +471,7 @@ impl<'a> Session<'a> {
                     process::signal_group_id(group, process::Kill::Kill);
                 }
                 self.daemon.end(Duration::ZERO);
-                follow(state.log, true);
+                on(Event::End);
                 state.judge(())?;
                 return Err(Error::Died { hook: state.hook, how: "it did not obey".to_owned(), log: state.log.to_path_buf() });
             }
@@ -399,6 +493,17 @@ impl<'a> Session<'a> {
         let now = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string().replace([':', '.'], "-");
         Ok(logs.join(format!("{now}-{}-{}-{hook}.log", std::process::id(), self.calls)))
     }
+}
+
+/// What happens while an answer is waited for.
+enum Event<'a> {
+    /// Nothing, for a moment: a time to look at the log.
+    Tick,
+    /// A piece of output, from a hookd that shares no files with us.
+    Output(&'a str),
+    Data(&'a [u8]),
+    /// The answer is there, or will never be.
+    End,
 }
 
 enum Ended {

@@ -1,10 +1,13 @@
 """The wire: every message and every question, as README.md has them."""
 
+import base64
+import io
 import json
 import os
 import platform
 import subprocess
 import sys
+import tarfile
 import unittest
 
 from support import BACKENDS, HOOKD, LINUX, ROOT, TestCase, escape, unescape
@@ -251,6 +254,46 @@ class BadAnswers(TestCase):
     def test_bytes_that_are_not_utf8(self):
         self.daemon.write(os.fsdecode(b"caf\xe9\n") if LINUX else "caf\n")
         self.assertEqual(self.daemon.finish().error[0], "InvalidAction")
+
+
+class Transfers(TestCase):
+    """For clients that share no files with hookd."""
+
+    def fetched(self, answer):
+        return tarfile.open(fileobj=io.BytesIO(b"".join(map(base64.b64decode, answer.all("DATA")))))
+
+    def test_lends_a_directory_until_the_end(self):
+        daemon = self.hookd()
+        first = daemon.do("temporary_directory").value
+        second = daemon.do("temporary_directory").value
+        self.assertNotEqual(first, second)
+        self.assertTrue(os.path.isdir(first) and os.path.isdir(second))
+        with open(os.path.join(first, "x"), "w") as file:
+            file.write("x")
+        daemon.shut_down()
+        self.assertFalse(os.path.exists(first) or os.path.exists(second))
+
+    def test_sends_files_and_directories(self):
+        daemon = self.hookd()
+        directory = self.directory()
+        content = os.urandom(300000)
+        os.mkdir(os.path.join(directory, "d"))
+        with open(os.path.join(directory, "d", "f \u00e9"), "wb") as file:
+            file.write(content)
+        answer = daemon.do("fetch", path=os.path.join(directory, "d", "f \u00e9"))
+        self.assertIsNone(answer.value)
+        with self.fetched(answer) as archive:
+            self.assertEqual(archive.getnames(), ["f \u00e9"])
+            self.assertEqual(archive.extractfile("f \u00e9").read(), content)
+        with self.fetched(daemon.do("fetch", path=os.path.join(directory, "d"))) as archive:
+            self.assertEqual(sorted(archive.getnames()), ["d", "d/f \u00e9"])
+
+    def test_says_what_is_not_there(self):
+        daemon = self.hookd()
+        kind, text = daemon.do("fetch", path="/no/such/file").error
+        self.assertEqual(kind, "MalformedHookArgument")
+        self.assertIn("/no/such/file", text)
+        self.assertEqual(daemon.do("configure", configuration="{}").value, None)
 
 
 class Extensions(TestCase):

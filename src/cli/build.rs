@@ -12,7 +12,7 @@ use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, exit_with};
 use crate::build_env::{self, BuildEnv};
 use crate::fs::{Lock, LockWait};
-use crate::hooks::{Answer, Call, Finished, Hook};
+use crate::hooks::{self, Answer, Call, Finished, Hook};
 use crate::layout::Layout;
 use crate::pin::{self, facts};
 use crate::project::Project;
@@ -48,6 +48,10 @@ pub(super) struct BuildArgs {
     /// End a hook that takes longer, such as 30m
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub hook_timeout: Option<Duration>,
+    /// Run the hooks behind another command, such as 'docker exec -i NAME' or 'nice -n 19'. Project and environment must be
+    /// at the same paths there; what is built is copied back
+    #[arg(long, value_name = "CMD")]
+    pub launcher: Option<String>,
     #[command(flatten)]
     pub environment: EnvironmentArgs,
 }
@@ -100,7 +104,9 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
     }
     let contexts: Vec<Context<'_>> =
         args.directories.iter().map(|directory| Context::open(directory, root, &args.environment, ui)).collect::<Result<_, _>>()?;
-    let mut sessions = Sessions::new(ui);
+    let launcher = launcher_words(args.launcher.as_deref())?;
+    let mut sessions = Sessions::behind(launcher, ui);
+    let mut first_error = None;
     for context in &contexts {
         let start = Instant::now();
         let mut build = Build { args, context, env: None, report: Report::new("build"), cargo: CargoOutput::default() };
@@ -124,9 +130,30 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
             );
         }
         reports.push((Some(context.layout.clone()), report));
-        outcome?;
+        if let Err(error) = outcome {
+            let is_interrupt = interrupt::pending().is_some();
+            // The failure of one does not harm the next; the last to be shown is the first, by the caller.
+            match &first_error {
+                None => first_error = Some(error),
+                Some(_) => failure::show(&error, ui),
+            }
+            if is_interrupt {
+                break;
+            }
+        }
     }
-    Ok(())
+    first_error.map_or(Ok(()), Err)
+}
+
+fn launcher_words(launcher: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let Some(text) = launcher else { return Ok(Vec::new()) };
+    shlex::split(text).filter(|words| !words.is_empty()).ok_or_else(|| {
+        UsageError {
+            message: format!("`--launcher {text}` is not a command"),
+            hint: Some("write it as in a shell: `--launcher 'docker exec -i NAME'`".to_owned()),
+        }
+        .into()
+    })
 }
 
 /// One project being built.
@@ -208,6 +235,9 @@ impl<'a> Build<'a, '_> {
         };
         let start = Instant::now();
         let answer = session.call(&call, &mut show);
+        if matches!(&answer, Err(error) if !matches!(error, hooks::Error::Hook { .. })) {
+            sessions.forget(env);
+        }
         let (outcome, finished) = match answer {
             Ok(Answer::Returned(finished)) => ("ok", Ok(Some(finished))),
             Ok(Answer::Unsupported) => ("unsupported", Ok(None)),
@@ -221,7 +251,36 @@ impl<'a> Build<'a, '_> {
         Ok(finished?)
     }
 
-    /// Like [`Self::call`], for hooks that a backend must have.
+    /// Calls a hook that makes something, and finds what it made. `None`: the backend lacks the hook.
+    fn call_and_fetch<'c>(
+        &mut self,
+        context: &'c Context<'c>,
+        env: &BuildEnv,
+        hook: Hook,
+        sessions: &mut Sessions<'c>,
+    ) -> anyhow::Result<Option<PathBuf>> {
+        let name = hook.name();
+        let directory = hook.directory().expect("the hook makes something").to_path_buf();
+        let session = sessions.get(context, env)?;
+        let lent = if session.is_remote() { Some(session.lend()?) } else { None };
+        let hook = match &lent {
+            Some(lent) => hook.with_directory(lent),
+            None => hook,
+        };
+        let Some(finished) = self.call(context, env, hook, sessions)? else { return Ok(None) };
+        if let (Some(lent), Some(name)) = (&lent, plain_name(&finished)) {
+            sessions.get(context, env)?.fetch(&lent.join(name), &directory)?;
+        }
+        let made = made_in(&directory, &finished).ok_or_else(|| {
+            let backend = &context.project.build_system.build_backend;
+            let message =
+                format!("`{backend}` returned {} from `{name}`, and there is nothing of that name where it should be", finished.value);
+            BuildError { message, hint: None }
+        })?;
+        Ok(Some(made))
+    }
+
+    /// [`Self::call_and_fetch`] for hooks that a backend must have.
     fn call_required<'c>(
         &mut self,
         context: &'c Context<'c>,
@@ -230,22 +289,10 @@ impl<'a> Build<'a, '_> {
         sessions: &mut Sessions<'c>,
     ) -> anyhow::Result<PathBuf> {
         let name = hook.name();
-        let directory = match &hook {
-            Hook::BuildWheel { wheel_directory, .. } | Hook::BuildEditable { wheel_directory, .. } => wheel_directory.clone(),
-            Hook::BuildSdist { sdist_directory } => sdist_directory.clone(),
-            Hook::PrepareMetadataForBuildWheel { metadata_directory } | Hook::PrepareMetadataForBuildEditable { metadata_directory } => {
-                metadata_directory.clone()
-            }
-            _ => unreachable!("hooks that ask for requirements make nothing"),
-        };
-        let backend = &context.project.build_system.build_backend;
-        let Some(finished) = self.call(context, env, hook, sessions)? else {
+        self.call_and_fetch(context, env, hook, sessions)?.ok_or_else(|| {
+            let backend = &context.project.build_system.build_backend;
             let hint = (name == "build_editable").then(|| "editable installs need a backend with PEP 660".to_owned());
-            return Err(BuildError { message: format!("`{backend}` has no `{name}`"), hint }.into());
-        };
-        made_in(&directory, &finished).ok_or_else(|| {
-            let message = format!("`{backend}` returned {} from `{name}`, and there is no such file where it should be", finished.value);
-            BuildError { message, hint: None }.into()
+            BuildError { message: format!("`{backend}` has no `{name}`"), hint }.into()
         })
     }
 
@@ -321,11 +368,8 @@ impl<'a> Build<'a, '_> {
         let env = self.provision(context, Target::Wheel, sessions)?;
         let (_scratch, metadata_directory) = scratch(&context.layout)?;
         let hook = Hook::PrepareMetadataForBuildWheel { metadata_directory: metadata_directory.clone() };
-        let made = if let Some(finished) = self.call(context, &env, hook, sessions)? {
-            made_in(&metadata_directory, &finished).ok_or_else(|| BuildError {
-                message: format!("the backend returned {} for the metadata, and there is no such directory", finished.value),
-                hint: None,
-            })?
+        let made = if let Some(made) = self.call_and_fetch(context, &env, hook, sessions)? {
+            made
         } else {
             // PEP 517: "If a build frontend needs this information and the method is not defined, it should call
             // build_wheel and look at the resulting metadata directly."
@@ -373,9 +417,13 @@ fn scratch(layout: &Layout) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
 
 /// What a hook says it made, if that is a name in the directory it was given, and is there.
 fn made_in(directory: &Path, finished: &Finished) -> Option<PathBuf> {
+    Some(directory.join(plain_name(finished)?)).filter(|path| path.exists())
+}
+
+/// What a hook returned, if it is a name and not a path.
+fn plain_name(finished: &Finished) -> Option<&str> {
     let name = finished.value.as_str()?;
-    let is_plain = Path::new(name).file_name().is_some_and(|file| file == name);
-    Some(directory.join(name)).filter(|path| is_plain && path.exists())
+    Path::new(name).file_name().is_some_and(|file| file == name).then_some(name)
 }
 
 /// Moves a file or directory to its final name, replacing what is there.

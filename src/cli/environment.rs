@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::options::Context;
 use crate::build_env::{self, BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
 use crate::env_vars;
-use crate::hooks::{Answer, Call, Hook, Session};
+use crate::hooks::{self, Answer, Call, Hook, Session};
 use crate::project::Requirement;
 use crate::report::{HookReport, round};
 use crate::ui::{Ui, Verbosity};
@@ -44,12 +44,24 @@ pub(super) enum Ask {
 #[derive(Debug)]
 pub(super) struct Sessions<'a> {
     running: Vec<(PathBuf, Session<'a>)>,
+    /// The command that hookds are started with; empty for none.
+    launcher: Vec<String>,
     ui: &'a Ui,
 }
 
 impl<'a> Sessions<'a> {
     pub(super) fn new(ui: &'a Ui) -> Self {
-        Self { running: Vec::new(), ui }
+        Self::behind(Vec::new(), ui)
+    }
+
+    /// Sessions whose hookds are started by a launcher.
+    pub(super) fn behind(launcher: Vec<String>, ui: &'a Ui) -> Self {
+        Self { running: Vec::new(), launcher, ui }
+    }
+
+    /// Forgets the session of an environment, which ends it: after a failure that is not the hook's, a new one is safer.
+    pub(super) fn forget(&mut self, env: &BuildEnv) {
+        self.running.retain(|(path, _)| *path != env.path);
     }
 
     /// The session of an environment, started if there is none.
@@ -57,8 +69,14 @@ impl<'a> Sessions<'a> {
         let index = if let Some(index) = self.running.iter().position(|(path, _)| *path == env.path) {
             index
         } else {
-            let mut session =
-                Session::start(&env.python, &context.interpreter.identity, &environment_of_hookd(env), &context.layout, self.ui)?;
+            let mut session = Session::start(
+                &self.launcher,
+                &env.python,
+                &context.interpreter.identity,
+                &environment_of_hookd(env),
+                &context.layout,
+                self.ui,
+            )?;
             session.import_ahead(&context.project);
             self.running.push((env.path.clone(), session));
             self.running.len() - 1
@@ -243,6 +261,9 @@ fn requires<'a>(
         }
         Err(error) => {
             record("error");
+            if !matches!(error, hooks::Error::Hook { .. }) {
+                sessions.forget(env);
+            }
             Err(error.into())
         }
     }

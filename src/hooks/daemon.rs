@@ -1,10 +1,15 @@
 //! The hookd process: started with the environment's python, spoken to over two pipes, ended without a trace.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use flate2::write::ZlibEncoder;
 
 use super::Error;
 use super::protocol::{self, Message};
@@ -19,6 +24,14 @@ const SOURCE: &str = include_str!("../../hookd/hookd.py");
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 /// How long hookd may take to end once its stdin is closed and no hook runs.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What starts hookd behind a launcher: the first line has everything, read without a buffer so that not a byte of what
+/// follows is lost.
+const BOOT: &str = "import base64,json,os,sys,zlib; sys.path[:1]=[]; \
+    hookd=json.loads(open(0,'rb',0,closefd=False).readline()); \
+    os.environ.update(hookd['environ']); \
+    os.environ['PATH']=hookd['bin']+os.pathsep+os.environ.get('PATH',os.defpath); \
+    exec(compile(zlib.decompress(base64.b64decode(hookd['source'])),'hookd.py','exec'))";
 
 /// A running hookd.
 #[derive(Debug)]
@@ -41,16 +54,19 @@ pub(super) enum Received {
 impl Daemon {
     /// Starts hookd. Does not wait for it.
     pub(super) fn start(python: &Path, identity: &Identity, layout: &Layout, environ: &[(String, Option<String>)]) -> Result<Self, Error> {
-        let script = script(python, identity, layout)?;
-        let stderr = tempfile::tempfile().map_err(|source| Error::Prepare { path: std::env::temp_dir(), source })?;
-        let copy = stderr.try_clone().map_err(|source| Error::Prepare { path: std::env::temp_dir(), source })?;
-        let mut command = Cmd::new(python).arg(&script);
+        let mut command = Cmd::new(python).arg(script(python, identity, layout)?);
         for (name, value) in environ {
             command = match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
         }
+        Self::spawn(&command)
+    }
+
+    fn spawn(command: &Cmd) -> Result<Self, Error> {
+        let stderr = tempfile::tempfile().map_err(|source| Error::Prepare { path: std::env::temp_dir(), source })?;
+        let copy = stderr.try_clone().map_err(|source| Error::Prepare { path: std::env::temp_dir(), source })?;
         let mut group = command
             .spawn_group(|command| {
                 command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(copy);
@@ -78,6 +94,31 @@ impl Daemon {
             }
         });
         Ok(Self { group, stdin, lines, stderr })
+    }
+
+    /// Starts hookd behind another command, in whatever world that leads to: nothing is shared but the two pipes, and the
+    /// path of the environment's python. Variables to be unset stay as they are there.
+    pub(super) fn launch(launcher: &[String], python: &Path, environ: &[(String, Option<String>)]) -> Result<Self, Error> {
+        let (program, rest) = launcher.split_first().expect("the caller looked");
+        let words: Vec<String> = vec![python.to_string_lossy().into_owned(), "-c".to_owned(), BOOT.to_owned()];
+        // ssh hands its arguments to a shell, joined by spaces.
+        let is_ssh = Path::new(program).file_stem().is_some_and(|name| name == "ssh");
+        let quoted = |word: &String| if is_ssh { shlex::try_quote(word).map_or_else(|_| word.clone(), Into::into) } else { word.clone() };
+        let command = Cmd::new(program).args(rest).args(words.iter().map(quoted));
+        let mut daemon = Self::spawn(&command)?;
+        let mut packer = ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        let source = packer.write_all(SOURCE.as_bytes()).and_then(|()| packer.finish()).expect("memory takes any write");
+        let environ: BTreeMap<&str, &str> = environ
+            .iter()
+            .filter(|(name, _)| name != "PATH")
+            .filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)))
+            .collect();
+        let bin = python.parent().unwrap_or(python);
+        let first = serde_json::json!({"source": BASE64.encode(source), "environ": environ, "bin": bin});
+        if let Some(stdin) = &mut daemon.stdin {
+            let _ = stdin.write_all((first.to_string() + "\n").as_bytes());
+        }
+        Ok(daemon)
     }
 
     /// Sends one value. A hookd that is gone shows when its next message is waited for.

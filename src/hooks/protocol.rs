@@ -2,6 +2,8 @@
 //!
 #![doc = include_str!("../../hookd/README.md")]
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde::Deserialize;
 
 /// The protocol that we speak; hookd says its own in its first DEBUG line.
@@ -22,6 +24,8 @@ pub enum Message {
         stream: u8,
         text: String,
     },
+    /// A piece of what is being fetched.
+    Data(Vec<u8>),
     /// The process group of the running hook.
     Child(i32),
     Usage(Usage),
@@ -78,6 +82,7 @@ impl Message {
             "SHUTDOWN" => Self::Shutdown,
             "CHILD" => rest.parse().map_or_else(|_| Self::Unknown(line.to_owned()), Self::Child),
             "USAGE" => serde_json::from_str(&unescape(rest)).map_or_else(|_| Self::Unknown(line.to_owned()), Self::Usage),
+            "DATA" => BASE64.decode(rest).map_or_else(|_| Self::Unknown(line.to_owned()), Self::Data),
             "OUTPUT" => match rest.split_once(' ').unwrap_or((rest, "")) {
                 ("1", text) => Self::Output { stream: 1, text: unescape(text) },
                 ("2", text) => Self::Output { stream: 2, text: unescape(text) },
@@ -138,6 +143,8 @@ mod tests {
         assert_eq!(Message::parse("CHILD 12"), Message::Child(12));
         assert_eq!(Message::parse("CHILD x"), Message::Unknown("CHILD x".into()));
         assert_eq!(Message::parse("OUTPUT 2 a\\n"), Message::Output { stream: 2, text: "a\n".into() });
+        assert_eq!(Message::parse("DATA aGk="), Message::Data(b"hi".to_vec()));
+        assert_eq!(Message::parse("DATA ?"), Message::Unknown("DATA ?".into()));
         let usage = Message::parse(r#"USAGE {"user_seconds": 1.5, "later": 1}"#);
         assert_eq!(usage, Message::Usage(Usage { user_seconds: 1.5, ..Usage::default() }));
         assert_eq!(Message::parse("LATER x"), Message::Unknown("LATER x".into()));
