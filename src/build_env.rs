@@ -19,7 +19,7 @@ pub mod indexes;
 pub mod installer;
 pub mod pylock;
 pub mod request;
-mod store;
+pub(crate) mod store;
 mod venv;
 
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub(crate) use venv::bin_in;
 
 use crate::interpreter::Interpreter;
 use crate::layout::Layout;
-use crate::project::Requirement;
+use crate::project::{Requirement, parse_requirement};
 use crate::ui::{self, Ui};
 use crate::{fs, interrupt, process};
 
@@ -463,7 +463,7 @@ fn allowed_hashes(constraints: &[String]) -> Result<BTreeMap<String, Vec<String>
         for line in text.replace("\\\r\n", " ").replace("\\\n", " ").lines() {
             let line = line.split(" #").next().unwrap_or_default();
             let (requirement, options) = line.split_once("--hash").map_or((line, ""), |(head, _)| (head, &line[head.len()..]));
-            let Ok(requirement) = requirement.trim().parse::<Requirement>() else { continue };
+            let Ok(requirement) = parse_requirement(requirement.trim()) else { continue };
             let hashes = options.split("--hash").filter_map(|option| option.trim_start_matches(['=', ' ']).trim().strip_prefix("sha256:"));
             allowed.entry(requirement.name.to_string()).or_default().extend(hashes.map(|hash| hash.trim().to_ascii_lowercase()));
         }

@@ -20,6 +20,8 @@ pub use discovery::{Source, Wanted, discover};
 pub use identity::Identity;
 #[cfg(test)]
 pub(crate) use identity::tests as identity_tests;
+#[cfg(test)]
+pub(crate) use probe::understands;
 pub use request::Request;
 
 use crate::interrupt;

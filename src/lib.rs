@@ -23,3 +23,6 @@ pub mod fs;
 pub mod interrupt;
 pub mod process;
 pub mod ui;
+
+#[cfg(test)]
+mod property;

@@ -14,7 +14,7 @@ mod workspace;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-pub use build_system::{Backend, BuildSystem};
+pub use build_system::{Backend, BuildSystem, parse_requirement};
 use pep508_rs::pep440_rs::VersionSpecifiers;
 pub use settings::Settings;
 pub use workspace::Workspace;
@@ -92,6 +92,12 @@ impl Project {
             }
             Err(source) => return Err(Error::Read { path: file, source }),
         };
+        Self::from_pyproject(directory, pyproject)
+    }
+
+    /// What the content of `pyproject.toml` says of the project in `directory`, which is absolute.
+    fn from_pyproject(directory: PathBuf, pyproject: toml::Table) -> Result<Self, Error> {
+        let file = directory.join("pyproject.toml");
         let invalid = |message: String| Error::Invalid { path: file.clone(), message, hint: None };
 
         let build_system = BuildSystem::read(&file, &pyproject)?;
@@ -136,6 +142,17 @@ impl Project {
         }
         hasher.finish()
     }
+}
+
+/// All that is done with a `pyproject.toml`, for property tests.
+#[cfg(test)]
+pub(crate) fn understands(directory: &Path, bytes: &[u8]) -> bool {
+    parse_toml(&directory.join("pyproject.toml"), bytes)
+        .and_then(|table| Project::from_pyproject(directory.to_path_buf(), table))
+        .is_ok_and(|project| {
+            let _ = (project.name(), project.build_system.backend());
+            true
+        })
 }
 
 fn parse_toml(path: &Path, bytes: &[u8]) -> Result<toml::Table, Error> {

@@ -159,6 +159,10 @@ fn matches_python(specifiers: &str, python: &Version) -> Result<bool, String> {
 }
 
 fn marker_matches(marker: &str, environment: &MarkerEnvironment) -> Result<bool, String> {
+    // See `project::parse_requirement`.
+    if !marker.is_ascii() {
+        return Err(format!("`{marker}` is not a marker"));
+    }
     let tree = MarkerTree::from_str(marker)
         .map_err(|error| format!("`{marker}` is not a marker: {}", error.to_string().lines().next().unwrap_or_default()))?;
     Ok(tree.evaluate(environment, &[]))

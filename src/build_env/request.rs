@@ -184,7 +184,11 @@ impl Memo {
 
     /// The memo at `path`, if there is one that we understand.
     pub fn read(path: &Path) -> Option<Self> {
-        let memo: Self = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
+        Self::parse(&fs_err::read(path).ok()?)
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let memo: Self = serde_json::from_slice(bytes).ok()?;
         (memo.schema == SCHEMA).then_some(memo)
     }
 

@@ -23,7 +23,7 @@ const RENEW_AFTER: Duration = Duration::from_secs(3600);
 
 /// What an environment is; `envs/<name>.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Marker {
+pub(crate) struct Marker {
     schema: u32,
     pub fingerprint: String,
     pub abi_tag: String,
@@ -34,6 +34,13 @@ pub(super) struct Marker {
     pub created_at: u64,
     /// The version of this program that made it.
     made_by: String,
+}
+
+impl Marker {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let marker: Self = serde_json::from_slice(bytes).ok()?;
+        (marker.schema == SCHEMA).then_some(marker)
+    }
 }
 
 /// Where one environment is.
@@ -52,10 +59,10 @@ impl Slot {
 
     /// The marker, if the environment is complete.
     pub(super) fn read(&self) -> Option<Marker> {
-        let marker: Marker = serde_json::from_slice(&fs_err::read(&self.marker).ok()?).ok()?;
+        let marker = Marker::parse(&fs_err::read(&self.marker).ok()?)?;
         let name = self.path.file_name()?.to_str()?;
         let named_after_it = marker.fingerprint.get(..12).is_some_and(|short| name.ends_with(short));
-        let whole = marker.schema == SCHEMA && named_after_it && venv::python_in(&self.path).exists();
+        let whole = named_after_it && venv::python_in(&self.path).exists();
         if whole {
             self.renew();
         }

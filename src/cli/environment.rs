@@ -9,7 +9,7 @@ use super::options::Context;
 use crate::build_env::{self, BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
 use crate::env_vars;
 use crate::hooks::{self, Answer, Call, Hook, Session};
-use crate::project::Requirement;
+use crate::project::{Requirement, parse_requirement};
 use crate::report::{HookReport, round};
 use crate::ui::{Ui, Verbosity};
 
@@ -116,7 +116,7 @@ fn environment_of_hookd(env: &BuildEnv) -> Vec<(String, Option<String>)> {
 /// `[build-system] requires`, parsed.
 pub(super) fn declared(context: &Context<'_>) -> anyhow::Result<Vec<Requirement>> {
     let requires = &context.project.build_system.requires;
-    requires.iter().map(|text| text.parse().map_err(|error| anyhow::anyhow!("`{text}`: {error}"))).collect()
+    requires.iter().map(|text| parse_requirement(text).map_err(|reason| anyhow::anyhow!("`{text}`: {reason}"))).collect()
 }
 
 /// What the backend said that it requires, when it was last asked.
@@ -198,11 +198,10 @@ fn parse_dynamic(context: &Context<'_>, target: Target, dynamic: &[String]) -> a
     dynamic
         .iter()
         .map(|text| {
-            text.parse::<Requirement>().map_err(|error| {
-                let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+            parse_requirement(text).map_err(|reason| {
                 super::failure::BuildError {
                     message: format!(
-                        "`{}` answered `{text}` to `{}`, which is not a requirement: {first}",
+                        "`{}` answered `{text}` to `{}`, which is not a requirement: {reason}",
                         context.project.build_system.build_backend,
                         target.hook().name()
                     ),

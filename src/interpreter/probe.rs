@@ -125,21 +125,34 @@ fn ask(executable: &Path) -> Result<Found, Error> {
     };
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    // A site customisation may print before us; the answer is the last line.
-    match serde_json::from_str(stdout.trim_end().lines().last().unwrap_or_default()) {
-        Ok(Answer::Ok(found)) => Ok(*found),
-        Ok(Answer::Error { kind, message }) if kind == "unsupported-version" => {
+    match parse_answer(&stdout) {
+        Some(Answer::Ok(found)) => Ok(*found),
+        Some(Answer::Error { kind, message }) if kind == "unsupported-version" => {
             Err(Error::Unsupported { path: executable.to_path_buf(), what: message })
         }
-        Ok(Answer::Error { message, .. }) => Err(broken(message)),
+        Some(Answer::Error { message, .. }) => Err(broken(message)),
         // Python 2 has no -I.
-        Err(_) if stderr.contains("Unknown option: -I") => {
+        None if stderr.contains("Unknown option: -I") => {
             Err(Error::Unsupported { path: executable.to_path_buf(), what: "this is Python 2".to_owned() })
         }
-        Err(_) => {
+        None => {
             let said = stderr.trim().lines().last().or_else(|| stdout.trim().lines().last()).unwrap_or("it printed nothing").to_owned();
             Err(broken(format!("it {} without an answer to our probe ({said})", process::describe(output.status))))
         }
+    }
+}
+
+/// The answer is the last line: a site customisation may print before us.
+fn parse_answer(stdout: &str) -> Option<Answer> {
+    serde_json::from_str(stdout.trim_end().lines().last()?).ok()
+}
+
+/// All that is done with an answer, for property tests.
+#[cfg(test)]
+pub(crate) fn understands(stdout: &str) -> bool {
+    match parse_answer(stdout) {
+        Some(Answer::Ok(found)) => interpreter(Path::new("/python"), *found).is_ok(),
+        _ => false,
     }
 }
 

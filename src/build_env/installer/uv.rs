@@ -8,7 +8,7 @@ use crate::build_env::pylock::Pylock;
 use crate::build_env::{Error, request};
 use crate::layout::Layout;
 use crate::process::{self, Cmd};
-use crate::project::Requirement;
+use crate::project::parse_requirement;
 
 /// Variables that would send packages elsewhere or change what was resolved.
 const HARMFUL: &[&str] = &[
@@ -75,7 +75,7 @@ impl Uv {
             }
         }
         // uv would take what it has built of a local directory before, unless `pyproject.toml` has changed.
-        let local = resolution.requirements.iter().filter_map(|text| text.parse::<Requirement>().ok());
+        let local = resolution.requirements.iter().filter_map(|text| parse_requirement(text).ok());
         for requirement in local.filter(|requirement| request::local_path(requirement).is_some()) {
             command = command.args(["--refresh-package", requirement.name.as_ref()]);
         }
