@@ -106,6 +106,8 @@ pub(super) fn environment_of(env: &BuildEnv) -> Vec<(String, Option<String>)> {
 fn environment_of_hookd(env: &BuildEnv) -> Vec<(String, Option<String>)> {
     let python = env.python.to_string_lossy();
     let mut environ = environment_of(env);
+    // As pypa/build has it: what a hook imports comes from the environment, which its path vouches for.
+    environ.push(("PYTHONPATH".to_owned(), None));
     for name in ["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE"] {
         let value = env_vars::get(name).unwrap_or_else(|| python.clone().into_owned());
         environ.push((name.to_owned(), Some(value)));

@@ -135,7 +135,7 @@ pub(super) fn report(error: &anyhow::Error) -> ErrorReport {
         Some(hooks::Error::Hook { traceback, .. }) => traceback.clone(),
         _ => None,
     };
-    let log = hook.and_then(hooks::Error::log).map(std::path::Path::to_path_buf);
+    let log = hook.and_then(hooks::Error::log).filter(|log| log.exists()).map(std::path::Path::to_path_buf);
     ErrorReport { kind: facts.kind, message: process::mask_credentials(&message(error)), hint: facts.hint, traceback, log }
 }
 
