@@ -18,6 +18,7 @@ mod dynamic;
 mod hashes;
 mod interpreter;
 mod interrupt;
+mod launcher;
 mod paths;
 mod projects;
 mod provisioning;
