@@ -23,7 +23,7 @@ fn a_proxy_can_read_along_and_sees_no_file_names_of_ours() {
     project.write("proxy.sh", "#!/bin/sh\n\"$@\" | tee \"$PROXY_LOG\"\n");
     let log = project.path.join("protocol.log");
     let launcher = format!("sh {}", project.path.join("proxy.sh").display());
-    test.program(&["--launcher", &launcher]).env("PROXY_LOG", &log.display().to_string()).in_(&project).run().success();
+    test.program(&["--launcher", &launcher]).env("PROXY_LOG", log.display().to_string()).in_(&project).run().success();
     let protocol = std::fs::read_to_string(log).unwrap();
     let first = protocol.lines().next().unwrap();
     assert!(first.starts_with("DEBUG hookd protocol 1, "), "{first}");
