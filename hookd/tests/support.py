@@ -20,6 +20,12 @@ PYPY = sys.implementation.name == "pypy"
 #: Nothing here takes this long; it is what a deadlock costs.
 STUCK_SECONDS = 60
 
+# What was started in the background ignores some signals, and so would every hookd that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for name in ("SIGHUP", "SIGQUIT"):
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+
 
 def unescape(text):
     """Written apart from hookd's own, so that one checks the other."""
