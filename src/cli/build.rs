@@ -56,7 +56,7 @@ pub(super) struct BuildArgs {
     pub environment: EnvironmentArgs,
 }
 
-/// Builds all projects; the first failure ends it. Returns the exit code.
+/// Builds all projects, whatever comes of each. Returns the exit code of the first failure.
 pub(super) fn run(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> u8 {
     let start = Instant::now();
     let mut reports = Vec::new();
