@@ -193,6 +193,8 @@ impl Cmd {
             if status.is_err() {
                 group.end(GRACE);
             }
+            // A child that was killed may leave others, which hold the pipes that we read to the end.
+            signal_group(&group.child, Kill::Kill);
             let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<u8>>| thread.join().expect("the reader does not panic");
             let (stdout, stderr) = (join(stdout), join(stderr));
             Ok(Output { status: status?, stdout, stderr })
@@ -442,6 +444,14 @@ mod tests {
         assert_eq!(error.to_string(), "failed to start `/no/such/program`");
         let error = Cmd::new("sh").args(["-c", "kill -SEGV $$"]).output().unwrap_err();
         assert!(error.to_string().ends_with("was killed by SIGSEGV"), "{error}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_a_killed_child_leaves_does_not_keep_us_waiting() {
+        let output = Cmd::new("sh").args(["-c", "sleep 600 & echo started; kill -9 $$"]).output_unchecked(None).unwrap();
+        assert_eq!(describe(output.status), "was killed by SIGKILL");
+        assert_eq!(output.stdout, b"started\n");
     }
 
     #[test]
