@@ -68,9 +68,9 @@ pub(super) fn run(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, 
         finished.push(report);
     }
     if let Err(error) = &outcome {
-        match finished.last_mut() {
-            Some(last) if last.error.is_some() => {}
-            _ => finished.push(failed("build", error)),
+        // What failed before any project was begun is in none of their reports.
+        if finished.iter().all(|report| report.error.is_none()) {
+            finished.push(failed("build", error));
         }
     }
     let report = Report::combine("build", finished, start.elapsed().as_secs_f64());
