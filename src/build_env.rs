@@ -7,7 +7,7 @@
 //! 3. The *fingerprint* ([`fingerprint`]) of interpreter and distributions names the environment: `envs/cp312-1a2b3c4d5e6f`.
 //! 4. If it is not there, it is made ([`store`]) under a lock of its own, from exactly those artifacts, marker last.
 //!
-//! An environment never changes once its marker is there. Another content is another path, so cargo, `CMake`, Ninja and
+//! An environment never changes once its marker is there. Another content is another path, so cargo, CMake, Ninja and
 //! Meson rebuild exactly what depends on it; the same content is the same path with the same dates in it, so they
 //! rebuild nothing.
 //!
@@ -92,8 +92,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// A lock that was not taken.
-    pub fn from_lock(error: fs::LockError) -> Self {
+    fn from_lock(error: fs::LockError) -> Self {
         match error {
             fs::LockError::Io { path, source } => Self::Write { path, source },
             timed_out @ fs::LockError::TimedOut { .. } => Self::LockTimedOut(timed_out.to_string()),
@@ -134,6 +133,16 @@ fn resolve_hint(output: &str) -> String {
         return "the index cannot be reached; an environment that was made before can be used with `--offline`".to_owned();
     }
     "the requirements are in `[build-system] requires`, plus what the backend asks for".to_owned()
+}
+
+/// Takes a lock, saying after a second whom we wait for: the holder, "which {does}".
+pub fn lock(path: &Path, timeout: Option<Duration>, ui: &Ui, does: &str) -> Result<fs::Lock, Error> {
+    let wait = fs::LockWait {
+        timeout,
+        waiting: &|holder| ui.status("Waiting", format_args!("for {holder}, which {does}")),
+        interrupted: &|| interrupt::pending().is_some(),
+    };
+    fs::Lock::exclusive(path, &wait).map_err(Error::from_lock)
 }
 
 /// Everything that provisioning depends on beside the requirements.

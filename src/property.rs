@@ -187,20 +187,7 @@ fn lock_files() {
         b"lock-version = \"1.0\"\ncreated-by = \"uv\"\nrequires-python = \">=3.8\"\n\n[[packages]]\nname = \"a\"\nversion = \"1\"\nmarker = \"python_version < '3.11'\"\nsdist = { url = \"https://h/a-1.tar.gz\", hashes = { sha256 = \"aa\" } }\nwheels = [{ url = \"https://h/a-1-py3-none-any.whl\", hashes = { sha256 = \"bb\" } }]\n",
         b"lock-version = \"1.0\"\n[[packages]]\nname = \"b\"\nvcs = { type = \"git\", url = \"https://h/b\", commit-id = \"c0\" }\n[[packages]]\nname = \"c\"\ndirectory = { path = \"../c\" }\n",
     ];
-    let markers = pep508_rs::MarkerEnvironment::try_from(pep508_rs::MarkerEnvironmentBuilder {
-        implementation_name: "cpython",
-        implementation_version: "3.12.1",
-        os_name: "posix",
-        platform_machine: "x86_64",
-        platform_python_implementation: "CPython",
-        platform_release: "",
-        platform_system: "Linux",
-        platform_version: "",
-        python_full_version: "3.12.1",
-        python_version: "3.12",
-        sys_platform: "linux",
-    })
-    .unwrap();
+    let markers = crate::build_env::pylock::tests::markers("3.12.1");
     hold("pylock", samples, TOML_WORDS, move |bytes| {
         Pylock::parse(&String::from_utf8_lossy(bytes)).is_ok_and(|lock| {
             let _ = lock.for_interpreter(&markers);

@@ -14,7 +14,7 @@ use crate::process::{Cmd, mask_credentials};
 /// Index settings. Empty means: the installer's own default and configuration files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Indexes {
-    /// Instead of `PyPI`.
+    /// Instead of PyPI.
     pub default: Option<String>,
     /// In addition to it.
     pub extra: Vec<String>,

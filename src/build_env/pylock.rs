@@ -174,7 +174,7 @@ pub fn resolve_path(path: &str, lock_directory: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const LOCK: &str = r#"
@@ -195,7 +195,7 @@ marker = "python_full_version < '3.11'"
 wheels = [{ name = "tomli.whl", url = "https://h/x", hashes = { sha256 = "cc" } }]
 "#;
 
-    fn markers(version: &str) -> MarkerEnvironment {
+    pub(crate) fn markers(version: &str) -> MarkerEnvironment {
         MarkerEnvironment::try_from(pep508_rs::MarkerEnvironmentBuilder {
             implementation_name: "cpython",
             implementation_version: version,

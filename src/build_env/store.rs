@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Distribution, EnvFingerprint};
 use super::{Error, venv};
-use crate::fs::{self, Lock, LockWait};
+use crate::fs::{self, Lock};
 use crate::interpreter::Identity;
-use crate::interrupt;
 use crate::layout::Layout;
 use crate::ui::Ui;
 
@@ -79,12 +78,7 @@ impl Slot {
 
     /// Takes the lock of this environment.
     pub(super) fn lock(&self, timeout: Option<Duration>, ui: &Ui) -> Result<Lock, Error> {
-        let wait = LockWait {
-            timeout,
-            waiting: &|holder| ui.status("Waiting", format_args!("for {holder}, which works on the same build environment")),
-            interrupted: &|| interrupt::pending().is_some(),
-        };
-        Lock::exclusive(&self.lock, &wait).map_err(Error::from_lock)
+        super::lock(&self.lock, timeout, ui, "works on the same build environment")
     }
 
     /// Makes the environment, `fill` installing into its python. The caller holds the lock.

@@ -11,7 +11,6 @@ use super::failure::{self, BuildError, UsageError};
 use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, exit_with};
 use crate::build_env::{self, BuildEnv};
-use crate::fs::{Lock, LockWait};
 use crate::hooks::{self, Answer, Call, Finished, Hook};
 use crate::layout::Layout;
 use crate::pin::{self, facts};
@@ -109,7 +108,7 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
     let mut first_error = None;
     for context in &contexts {
         let start = Instant::now();
-        let mut build = Build { args, context, env: None, report: Report::new("build"), cargo: CargoOutput::default() };
+        let mut build = Build { args, context, report: Report::new("build"), cargo: CargoOutput::default() };
         build.report.project = Some(context.project.directory.clone());
         let outcome = build.run(&mut sessions);
         let (mut report, cargo) = (build.report, build.cargo);
@@ -160,7 +159,6 @@ fn launcher_words(launcher: Option<&str>) -> anyhow::Result<Vec<String>> {
 struct Build<'a, 'b> {
     args: &'b BuildArgs,
     context: &'a Context<'a>,
-    env: Option<BuildEnv>,
     report: Report,
     cargo: CargoOutput,
 }
@@ -169,7 +167,8 @@ impl<'a> Build<'a, '_> {
     fn run(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<()> {
         let context = self.context;
         // Hooks write into the source tree: setuptools' `build`, Cargo.lock, `dist`. One build at a time.
-        let _turn = lock(context, &context.layout.project_lock(&context.project.directory), "builds the same project")?;
+        let turn = context.layout.project_lock(&context.project.directory);
+        let _turn = build_env::lock(&turn, context.options.lock_timeout, context.ui, "builds the same project")?;
         self.report.interpreter = Some(InterpreterReport::from(&context.interpreter));
         if self.args.sdist || self.args.from_sdist {
             let (built, _scratch) = self.build_sdist(sessions)?;
@@ -185,7 +184,6 @@ impl<'a> Build<'a, '_> {
     fn provision<'c>(&mut self, context: &'c Context<'c>, target: Target, sessions: &mut Sessions<'c>) -> anyhow::Result<BuildEnv> {
         let env = environment::provision(context, target, Ask::Always, sessions, &mut self.report.hooks)?;
         self.report.env = Some(EnvReport::from(&env));
-        self.env = Some(env.clone());
         Ok(env)
     }
 
@@ -347,7 +345,8 @@ impl<'a> Build<'a, '_> {
         };
         let name: String = outer.project.name().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
         let target = base.join(&name);
-        let _lock = lock(outer, &base.join(format!("{name}.lock")), "builds from the same place")?;
+        let lock = base.join(format!("{name}.lock"));
+        let _lock = build_env::lock(&lock, outer.options.lock_timeout, outer.ui, "builds from the same place")?;
         let scratch = tempfile::Builder::new().prefix(".unpack-").tempdir_in(&base).context("failed to make a temporary directory")?;
         sdist::unpack(archive, &target, scratch.path())?;
         self.place(archive, ArtifactKind::Sdist)?;
@@ -393,15 +392,6 @@ impl<'a> Build<'a, '_> {
         self.report.artifacts.push(artifact);
         Ok(())
     }
-}
-
-fn lock(context: &Context<'_>, path: &Path, does: &str) -> anyhow::Result<Lock> {
-    let wait = LockWait {
-        timeout: context.options.lock_timeout,
-        waiting: &|holder| context.ui.status("Waiting", format_args!("for {holder}, which {does}")),
-        interrupted: &|| interrupt::pending().is_some(),
-    };
-    Lock::exclusive(path, &wait).map_err(|error| build_env::Error::from_lock(error).into())
 }
 
 /// A temporary directory, and one in it for a hook to write to: what it puts beside that goes as well.

@@ -31,7 +31,7 @@ pub(super) enum Format {
     Sh,
     Fish,
     Powershell,
-    /// Lines for $`GITHUB_ENV`
+    /// Lines for the file that `GITHUB_ENV` names
     Github,
     Dotenv,
     Json,

@@ -57,7 +57,7 @@ pub(super) struct EnvironmentArgs {
     /// Use no network: what was resolved before, and the installer's cache
     #[arg(long, help_heading = "Build environment")]
     pub offline: bool,
-    /// Package index instead of `PyPI` (also `PIP_INDEX_URL`, `UV_DEFAULT_INDEX`)
+    /// Package index instead of PyPI (also `PIP_INDEX_URL`, `UV_DEFAULT_INDEX`)
     #[arg(short = 'i', long = "default-index", alias = "index-url", value_name = "URL", help_heading = "Package indexes")]
     pub default_index: Option<String>,
     /// Further package index (also `PIP_EXTRA_INDEX_URL`, `UV_INDEX`)

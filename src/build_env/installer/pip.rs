@@ -7,13 +7,13 @@ use serde::Deserialize;
 
 use super::{Dialect, Distribution, Indexes, Installation, Resolution, directory_artifact, run};
 use crate::build_env::fingerprint::Artifact;
-use crate::build_env::{Error, venv};
-use crate::fs::{self, Lock};
+use crate::build_env::{self, Error, venv};
+use crate::digest;
+use crate::fs;
 use crate::interpreter::Interpreter;
 use crate::layout::Layout;
 use crate::process::{self, Cmd};
 use crate::ui::Ui;
-use crate::{digest, interrupt};
 
 /// The oldest pip with `--python` (22.3) and a stable installation report (23.0).
 const OLDEST: (u32, u32) = (23, 0);
@@ -61,12 +61,7 @@ impl Pip {
         if marker.is_file() && python.is_file() {
             return Ok(Self { python });
         }
-        let wait = fs::LockWait {
-            timeout: None,
-            waiting: &|holder| ui.status("Waiting", format_args!("for {holder}, which sets up pip")),
-            interrupted: &|| interrupt::pending().is_some(),
-        };
-        let _lock = Lock::exclusive(&layout.tools().join(format!("{name}.lock")), &wait).map_err(Error::from_lock)?;
+        let _lock = build_env::lock(&layout.tools().join(format!("{name}.lock")), None, ui, "sets up pip")?;
         if marker.is_file() && python.is_file() {
             return Ok(Self { python });
         }
@@ -93,7 +88,7 @@ impl Pip {
         let version = pip.version();
         if version.is_none_or(|version| version < WANTED) {
             ui.detail("the interpreter's own pip is old: updating the copy that we use");
-            let command = pip.command("install", layout.root()).args(["--quiet", "--upgrade", "pip>=24.1"]);
+            let command = pip.command(None, "install", layout.root()).args(["--upgrade", "pip>=24.1"]);
             match run(&indexes.apply(command, Dialect::Pip), "update pip") {
                 Ok(_) => {}
                 Err(Error::Interrupted(signal)) => return Err(Error::Interrupted(signal)),
@@ -114,10 +109,13 @@ impl Pip {
         Some((numbers.next()??, numbers.next()??))
     }
 
-    fn command(&self, verb: &str, directory: &Path) -> Cmd {
+    /// A pip command for the interpreter that has it, or for another one.
+    fn command(&self, python: Option<&Path>, verb: &str, directory: &Path) -> Cmd {
         let command = Cmd::new(&self.python).args(["-I", "-m", "pip"]).cwd(directory);
         let command = HARMFUL.iter().fold(command, Cmd::env_remove);
-        command.args([verb, "--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off"])
+        // `--python` goes before the verb.
+        let command = python.into_iter().fold(command, |command, python| command.arg("--python").arg(python));
+        command.args([verb, "--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off", "--quiet"])
     }
 
     pub(super) fn resolve(&self, resolution: &Resolution<'_>, layout: &Layout) -> Result<Vec<Distribution>, Error> {
@@ -125,8 +123,8 @@ impl Pip {
         let (input, report) = (scratch.path().join("requirements.in"), scratch.path().join("report.json"));
         fs_err::write(&input, resolution.requirements.join("\n") + "\n").map_err(|source| Error::Write { path: input.clone(), source })?;
         let mut command = self
-            .command("install", resolution.directory)
-            .args(["--quiet", "--dry-run", "--ignore-installed", "--report"])
+            .command(None, "install", resolution.directory)
+            .args(["--dry-run", "--ignore-installed", "--report"])
             .arg(&report)
             .arg("--requirement")
             .arg(&input);
@@ -155,11 +153,8 @@ impl Pip {
     }
 
     pub(super) fn install(&self, install: &Installation<'_>, requirements: &Path, require_hashes: bool) -> Cmd {
-        // `--python` goes before the verb.
-        let command = Cmd::new(&self.python).args(["-I", "-m", "pip", "--python"]).arg(install.python).cwd(install.directory);
-        let command = HARMFUL.iter().fold(command, Cmd::env_remove);
-        let mut command = command
-            .args(["install", "--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off", "--quiet"])
+        let mut command = self
+            .command(Some(install.python), "install", install.directory)
             .args(["--no-deps", "--no-compile", "--no-warn-script-location", "--requirement"])
             .arg(requirements);
         if require_hashes {
