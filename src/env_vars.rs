@@ -18,6 +18,9 @@ pub const LOCK_TIMEOUT: &str = "PYENV_BUILD_LOCK_TIMEOUT";
 /// How long a memo of a resolution is trusted.
 pub const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
 
+/// What counts as an input of crates: `auto`, `declared`, `strict` or `off`.
+pub const FRESHNESS: &str = "PYENV_BUILD_FRESHNESS";
+
 /// Reads a variable; an empty or non-UTF-8 value counts as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn get(name: &str) -> Option<String> {

@@ -9,6 +9,9 @@
 //!   tools/pip-<hash>/             a pip to install with, where there is no uv
 //!   hookd/<hash>.py               the daemon that is embedded in the binary
 //!   locks/<hash>.lock             one build of a source tree at a time
+//!   freshness/<target id>.json    ledgers: what cargo's inputs were
+//!   layer/<target id>/            staged workspace layer
+//!   build/cp312-1a2b3c4d5e6f/     build directories of environments that alternate
 //!   sdist/<name>/                 source trees unpacked by --from-sdist
 //!   reports/last.json             what the last build did
 //!   logs/                         full hook output, newest 20 kept
@@ -103,6 +106,24 @@ impl Layout {
 
     pub fn sdist(&self) -> PathBuf {
         self.root.join("sdist")
+    }
+
+    pub fn freshness_directory(&self) -> PathBuf {
+        self.root.join("freshness")
+    }
+
+    /// The ledger of a build directory.
+    pub fn freshness(&self, id: &str) -> PathBuf {
+        self.freshness_directory().join(format!("{id}.json"))
+    }
+
+    pub fn layer(&self) -> PathBuf {
+        self.root.join("layer")
+    }
+
+    /// Build directories, named like their environments.
+    pub fn build(&self) -> PathBuf {
+        self.root.join("build")
     }
 
     /// The lock of a source tree.

@@ -5,15 +5,19 @@
 
 pub mod cli;
 
+pub mod build_dirs;
 pub mod build_env;
+pub mod freshness;
 pub mod hooks;
 pub mod interpreter;
+pub mod layer;
 pub mod pin;
 pub mod project;
 pub mod report;
 pub mod sdist;
 pub mod wheel;
 
+pub mod cargo_records;
 pub mod layout;
 
 pub mod digest;
