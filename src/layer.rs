@@ -120,8 +120,8 @@ pub fn pack(keeper: &Keeper, layout: &Layout, ledger: &Ledger, records: &Records
     Ok(outcome)
 }
 
-/// Puts units back that are missing or other than packed, and the ledger if there is none. A layer of another generation than
-/// the ledger that is there is left alone.
+/// Puts units back that are missing, and the ledger if there is none; then units that are there in another state are replaced
+/// as well, as nothing vouches for them. A layer of another generation than the ledger that is there is left alone.
 pub fn unpack(keeper: &Keeper, layout: &Layout) -> Result<Outcome, Error> {
     let directory = directory(keeper, layout);
     let failed = |source| Error::Io { path: directory.clone(), source };
@@ -130,6 +130,7 @@ pub fn unpack(keeper: &Keeper, layout: &Layout) -> Result<Outcome, Error> {
         return Ok(Outcome::default());
     };
     let here = &keeper.tree;
+    let is_new_here = !keeper.path.exists();
     let is_of_here = packed_ledger.tree.workspace == here.workspace && packed_ledger.build_directory == keeper.build_directory;
     if !is_of_here || keeper.ledger().is_some_and(|ledger| ledger.id != manifest.ledger) {
         return Ok(Outcome::default());
@@ -143,6 +144,10 @@ pub fn unpack(keeper: &Keeper, layout: &Layout) -> Result<Outcome, Error> {
     for unit in manifest.units.values() {
         let mut missing = unit.files.iter().filter(|(path, stamp)| is_plain(path) && self::stamp(&build.join(path)) != Some(**stamp)).peekable();
         if missing.peek().is_none() {
+            continue;
+        }
+        // What cargo has made since by itself.
+        if !is_new_here && unit.files.iter().any(|(path, stamp)| self::stamp(&build.join(path)).is_some_and(|there| there != *stamp)) {
             continue;
         }
         let is_whole = unit.files.iter().all(|(path, stamp)| is_packed(path, *stamp));
@@ -168,7 +173,7 @@ pub fn unpack(keeper: &Keeper, layout: &Layout) -> Result<Outcome, Error> {
             outcome.files += 1;
         }
     }
-    if !keeper.path.exists() {
+    if is_new_here {
         let bytes = fs_err::read(directory.join("ledger.json")).map_err(failed)?;
         fs::write_atomic(&keeper.path, &bytes).map_err(failed)?;
     }

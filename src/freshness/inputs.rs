@@ -13,7 +13,7 @@ use crate::cargo_records::{Inputs, Kind, Records, Unit};
 
 /// The paths that cargo compares with the references of a unit, as cargo names them. A path relative to the package stands
 /// below every package of that name: which it is, the records do not say.
-pub fn of_unit(unit: &Unit, tree: &Tree, skipped: &Skipped) -> Vec<PathBuf> {
+pub(super) fn of_unit(unit: &Unit, tree: &Tree, skipped: &Skipped) -> Vec<PathBuf> {
     let roots: Vec<&Path> = tree.named(&unit.package).map(|package| package.root.as_path()).collect();
     let below = |path: &Path| -> Vec<PathBuf> {
         // `rerun-if-changed=` with nothing is the package itself.
@@ -53,7 +53,7 @@ pub fn of_unit(unit: &Unit, tree: &Tree, skipped: &Skipped) -> Vec<PathBuf> {
 }
 
 /// A path and everything that belongs to it in a snapshot: below it, and behind links.
-pub fn closure<'a>(path: &Path, seen: &'a BTreeMap<PathBuf, Entry>) -> BTreeMap<&'a Path, &'a Entry> {
+pub(super) fn closure<'a>(path: &Path, seen: &'a BTreeMap<PathBuf, Entry>) -> BTreeMap<&'a Path, &'a Entry> {
     let mut found = BTreeMap::new();
     let mut queue: Vec<PathBuf> = vec![path.to_path_buf()];
     while let Some(path) = queue.pop() {
@@ -83,7 +83,7 @@ fn children<'a>(directory: &'a Path, seen: &'a BTreeMap<PathBuf, Entry>) -> impl
 ///
 /// Code that runs while a package is compiled (its build script, procedural macros) may read any of its files. Not taken for
 /// such: Python, documentation and tests, as a mixed project has them in the same directory, and what is hidden.
-pub fn undeclared(package: &Package, mode: Mode, tree: &Tree, skipped: &Skipped) -> Option<Vec<PathBuf>> {
+pub(super) fn undeclared(package: &Package, mode: Mode, tree: &Tree, skipped: &Skipped) -> Option<Vec<PathBuf>> {
     let counts: fn(&Path) -> bool = match mode {
         Mode::Strict => |_| true,
         Mode::Auto if package.runs_code => |path| !is_of_the_python_side(path),
@@ -107,7 +107,7 @@ fn is_of_the_python_side(relative: &Path) -> bool {
 }
 
 /// The files that the user's `inputs` match, below `base` or, with `..`, beside it.
-pub fn matching(globs: &[String], base: &Path, skipped: &Skipped) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn matching(globs: &[String], base: &Path, skipped: &Skipped) -> Result<Vec<PathBuf>, Error> {
     if globs.is_empty() {
         return Ok(Vec::new());
     }
@@ -134,7 +134,7 @@ pub fn matching(globs: &[String], base: &Path, skipped: &Skipped) -> Result<Vec<
 
 /// Names that rustc read through a link, and what they lead to now: cargo keeps only the latter, and would not notice if the
 /// link were turned.
-pub fn links_of(unit: &Unit, tree: &Tree, records: &Records) -> BTreeMap<PathBuf, PathBuf> {
+pub(super) fn links_of(unit: &Unit, tree: &Tree, records: &Records) -> BTreeMap<PathBuf, PathBuf> {
     let mut links = BTreeMap::new();
     let roots: Vec<&Path> = tree.named(&unit.package).map(|package| package.root.as_path()).collect();
     if roots.is_empty() || unit.kind != Kind::Compile {

@@ -17,7 +17,7 @@ use crate::cargo_records::{Kind, ReferenceState, Unit};
 use crate::{digest, fs};
 
 /// Version of the format. Files of another count as absent.
-pub const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -109,7 +109,7 @@ impl Ledger {
 }
 
 /// The date of an entry as a file time.
-pub fn mtime_of(entry: &Entry) -> FileTime {
+pub(super) fn mtime_of(entry: &Entry) -> FileTime {
     let second = 1_000_000_000;
     FileTime::from_unix_time(entry.stat.mtime.div_euclid(second), u32::try_from(entry.stat.mtime.rem_euclid(second)).unwrap_or_default())
 }

@@ -61,14 +61,14 @@ impl Entry {
 
 /// Paths that nobody looks at here: cargo takes them for immutable, or they are not ours to judge.
 #[derive(Debug, Clone)]
-pub struct Skipped {
+pub(super) struct Skipped {
     pub cargo_home: PathBuf,
     /// Our environments, whose paths tell their content, and what cargo builds.
     pub directories: Vec<PathBuf>,
 }
 
 impl Skipped {
-    pub fn contains(&self, path: &Path) -> bool {
+    pub(super) fn contains(&self, path: &Path) -> bool {
         is_in_cargo_home(path, &self.cargo_home)
             || path.components().any(|part| part.as_os_str() == ".git")
             || self.directories.iter().any(|directory| path.starts_with(directory))
@@ -78,7 +78,7 @@ impl Skipped {
 /// What is known of a path from an earlier look: its content need not be read again while its dates, size and inode are the
 /// same.
 #[derive(Debug, Default)]
-pub struct Known<'a> {
+pub(super) struct Known<'a> {
     pub entries: Option<&'a BTreeMap<PathBuf, Entry>>,
     /// When the entries were made.
     pub at: Nanos,
@@ -94,7 +94,7 @@ impl Known<'_> {
 }
 
 /// Looks at all paths, at everything below those that are directories, and at what links lead to. In parallel.
-pub fn take(paths: impl IntoIterator<Item = PathBuf>, skipped: &Skipped, known: &Known<'_>) -> BTreeMap<PathBuf, Entry> {
+pub(super) fn take(paths: impl IntoIterator<Item = PathBuf>, skipped: &Skipped, known: &Known<'_>) -> BTreeMap<PathBuf, Entry> {
     let mut seen: BTreeMap<PathBuf, Entry> = BTreeMap::new();
     let mut frontier: Vec<PathBuf> = paths.into_iter().filter(|path| !skipped.contains(path)).collect();
     while !frontier.is_empty() {
@@ -172,7 +172,7 @@ fn digest_of(names: &[std::ffi::OsString]) -> String {
 }
 
 /// Dates, size and inode of what is at a path now.
-pub fn stat(path: &Path) -> Option<Stat> {
+pub(super) fn stat(path: &Path) -> Option<Stat> {
     fs_err::symlink_metadata(path).ok().map(|metadata| stat_of(&metadata))
 }
 

@@ -191,7 +191,7 @@ fn dependents(metadata: &Metadata, macros: &BTreeSet<String>) -> BTreeSet<String
 }
 
 /// `CARGO_HOME`, or `.cargo` in the home directory.
-pub fn cargo_home() -> PathBuf {
+pub(super) fn cargo_home() -> PathBuf {
     let home = || env_vars::get_os("HOME").or_else(|| env_vars::get_os("USERPROFILE")).map(|home| PathBuf::from(home).join(".cargo"));
     env_vars::get_os("CARGO_HOME").map(PathBuf::from).or_else(home).unwrap_or_default()
 }
@@ -199,7 +199,7 @@ pub fn cargo_home() -> PathBuf {
 /// Whether cargo takes a path for immutable, and does not look at its date.
 ///
 /// Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/mod.rs#L2084>
-pub fn is_in_cargo_home(path: &Path, cargo_home: &Path) -> bool {
+pub(super) fn is_in_cargo_home(path: &Path, cargo_home: &Path) -> bool {
     path.starts_with(cargo_home.join("registry")) || path.starts_with(cargo_home.join("git"))
 }
 
