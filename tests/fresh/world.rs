@@ -311,7 +311,7 @@ impl World {
         if how.release {
             words.push("--release");
         }
-        if how.loud {
+        if how.loud && how.only.is_none() {
             words.extend(["--features", "app/loud"]);
         }
         let mut command = if how.plain {
