@@ -20,6 +20,8 @@ pub const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
 
 /// What counts as an input of crates: `auto`, `declared`, `strict` or `off`.
 pub const FRESHNESS: &str = "PYENV_BUILD_FRESHNESS";
+/// rustc's incremental state: `auto`, `true` or `false`.
+pub const INCREMENTAL: &str = "PYENV_BUILD_INCREMENTAL";
 
 /// Reads a variable; an empty or non-UTF-8 value counts as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]

@@ -42,6 +42,7 @@ pub use tree::{Package, Tree};
 
 use crate::cargo_records::{self, Records};
 use crate::digest;
+use crate::incremental::ColdSeconds;
 use crate::layout::Layout;
 use snapshot::Skipped;
 
@@ -136,8 +137,8 @@ impl Keeper {
     }
 
     /// Writes down the present state. `restored`: what was done before the build.
-    pub fn record(&self, restored: Option<&Restored>) -> Result<Ledger, Error> {
-        record::record(self, restored)
+    pub fn record(&self, restored: Option<&Restored>, cold_seconds: &ColdSeconds) -> Result<Ledger, Error> {
+        record::record(self, restored, cold_seconds)
     }
 }
 

@@ -28,6 +28,9 @@ struct Manifest {
     /// Of the ledger that belongs to it.
     ledger: String,
     units: BTreeMap<String, PackedUnit>,
+    /// rustc's incremental state: files by directory, relative to the build directory.
+    #[serde(default)]
+    incremental: BTreeMap<PathBuf, BTreeMap<PathBuf, Stamp>>,
     /// Of `target/maturin`, relative to the target directory.
     target_files: BTreeMap<PathBuf, Stamp>,
 }
@@ -68,8 +71,9 @@ pub fn directory(keeper: &Keeper, layout: &Layout) -> PathBuf {
     layout.layer().join(id_of(&keeper.build_directory, layout))
 }
 
-/// Stages the layer of the state that `ledger` was written of. Does nothing if that is what is staged.
-pub fn pack(keeper: &Keeper, layout: &Layout, ledger: &Ledger, records: &Records) -> Result<Outcome, Error> {
+/// Stages the layer of the state that `ledger` was written of, with directories of incremental state. Does nothing if that is what
+/// is staged.
+pub fn pack(keeper: &Keeper, layout: &Layout, ledger: &Ledger, records: &Records, incremental: &[PathBuf]) -> Result<Outcome, Error> {
     let directory = directory(keeper, layout);
     let failed = |source| Error::Io { path: directory.clone(), source };
     if read_manifest(&directory).is_some_and(|manifest| manifest.ledger == ledger.id) {
@@ -78,7 +82,7 @@ pub fn pack(keeper: &Keeper, layout: &Layout, ledger: &Ledger, records: &Records
     let staging = layout.temporary("layer-").map_err(failed)?;
     let files_of = FilesOf::new(records);
     let by_fingerprint = records.by_fingerprint();
-    let mut manifest = Manifest { schema: SCHEMA, ledger: ledger.id.clone(), units: BTreeMap::new(), target_files: BTreeMap::new() };
+    let mut manifest = Manifest { schema: SCHEMA, ledger: ledger.id.clone(), units: BTreeMap::new(), incremental: BTreeMap::new(), target_files: BTreeMap::new() };
     let mut outcome = Outcome::default();
     let mut staged: BTreeSet<PathBuf> = BTreeSet::new();
     for key in ledger.units.keys() {
@@ -101,6 +105,18 @@ pub fn pack(keeper: &Keeper, layout: &Layout, ledger: &Ledger, records: &Records
         }
         manifest.units.insert(key.clone(), packed);
         outcome.units += 1;
+    }
+    for state in incremental {
+        let mut files = BTreeMap::new();
+        for path in files_below(&records.directory.join(state)) {
+            let Some((relative, stamp)) = path.strip_prefix(&records.directory).ok().zip(stamp(&path)) else { continue };
+            // rustc writes a session once and links from one to the next.
+            place(&path, &staging.path().join("build").join(relative), true, stamp).map_err(failed)?;
+            outcome.files += 1;
+            outcome.bytes += stamp.size;
+            files.insert(relative.to_path_buf(), stamp);
+        }
+        manifest.incremental.insert(state.clone(), files);
     }
     for path in files_below(&keeper.tree.target_directory.join("maturin")) {
         let Some((relative, stamp)) = path.strip_prefix(&keeper.tree.target_directory).ok().zip(stamp(&path)) else { continue };
@@ -165,6 +181,17 @@ pub fn unpack(keeper: &Keeper, layout: &Layout) -> Result<Outcome, Error> {
             outcome.bytes += stamp.size;
         }
         outcome.units += 1;
+    }
+    for (state, files) in manifest.incremental.iter().filter(|(state, _)| is_plain(state) && !build.join(state).exists()) {
+        // All of it or nothing: a part would confuse rustc.
+        if !files.iter().all(|(path, stamp)| path.starts_with(state) && is_packed(path, *stamp)) {
+            continue;
+        }
+        for (path, stamp) in files {
+            place(&directory.join("build").join(path), &build.join(path), true, *stamp).map_err(failed)?;
+            outcome.files += 1;
+            outcome.bytes += stamp.size;
+        }
     }
     for (path, stamp) in manifest.target_files.iter().filter(|(path, _)| is_plain(path) && path.starts_with("maturin")) {
         let (from, to) = (directory.join("target").join(path), here.target_directory.join(path));

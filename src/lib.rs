@@ -9,6 +9,7 @@ pub mod build_dirs;
 pub mod build_env;
 pub mod freshness;
 pub mod hooks;
+pub mod incremental;
 pub mod interpreter;
 pub mod layer;
 pub mod pin;

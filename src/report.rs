@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::build_env::{BuildEnv, Outcome};
+use crate::incremental::Kept;
 use crate::interpreter::Interpreter;
 use crate::pin::Pins;
 use crate::{digest, fs};
@@ -44,6 +45,9 @@ pub struct Report {
     pub freshness: FreshnessReport,
     #[serde(default)]
     pub crates: Crates,
+    /// Crates whose incremental state is kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incremental: Vec<Kept>,
     pub seconds: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
@@ -255,6 +259,7 @@ impl Report {
             hooks: Vec::new(),
             freshness: FreshnessReport::default(),
             crates: Crates::default(),
+            incremental: Vec::new(),
             seconds: 0.0,
             error: None,
             projects: Vec::new(),

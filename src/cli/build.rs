@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, BuildError, UsageError};
 use super::options::{Context, EnvironmentArgs};
-use super::warmth::{self, Budget, Warmth, WarmthArgs};
+use super::warmth::{Budget, Warmth, WarmthArgs, Wishes};
 use super::{MessageFormat, exit_with};
 use crate::build_env::{self, BuildEnv};
 use crate::hooks::{self, Answer, Call, Finished, Hook};
@@ -318,16 +318,17 @@ impl<'a> Build<'a, '_> {
             } else {
                 Hook::BuildWheel { wheel_directory, metadata_directory: None }
             };
-            let mode = warmth::mode_of(&self.args.warmth, &context.project)?;
+            let wishes = Wishes::new(&self.args.warmth, &context.project)?;
             let name = env.path.file_name().map(|name| name.to_string_lossy().into_owned());
             let mut warmth =
-                Warmth::begin(&context.project, &context.layout, mode, self.target_dir()?.as_deref(), name.as_deref(), context.ui);
+                Warmth::begin(&context.project, &context.layout, wishes, self.target_dir()?.as_deref(), name.as_deref(), context.ui);
             self.environ = warmth.as_ref().map(Warmth::environ).unwrap_or_default();
             let built = self.call_required(context, &env, hook, sessions);
             if let Some(warmth) = &mut warmth {
                 let found = warmth.end(context.ui);
                 self.report.crates = found.crates;
                 self.report.freshness = found.freshness;
+                self.report.incremental = found.incremental;
             }
             let built = built?;
             match asked.join().expect("asking does not panic") {

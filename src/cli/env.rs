@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::directory_or_here;
+use super::{directory_or_here, warmth};
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
+use crate::build_dirs::{self, Place};
+use crate::build_env::BuildEnv;
 use crate::pin::{self, Pin, Pins, facts};
 use crate::ui::Ui;
 use crate::{env_vars, fs};
@@ -41,7 +43,8 @@ pub(super) enum Format {
 
 pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
     let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
-    let pins = pins_of(&context)?;
+    let (build_env, mut pins) = pins_of(&context)?;
+    pins.variables.extend(own_build_directory(&context, &build_env));
     let text = render(&pins.variables, args.format);
     if !text.is_empty() {
         ui.result(text.trim_end());
@@ -50,14 +53,32 @@ pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
 }
 
 /// Provisions and decides the pins; what they need on disk is there afterwards.
-pub(super) fn pins_of(context: &Context<'_>) -> anyhow::Result<Pins> {
+fn pins_of(context: &Context<'_>) -> anyhow::Result<(BuildEnv, Pins)> {
     let ui = context.ui;
     let env = environment::provision(context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
-    pins_in(context, &env)
+    let pins = pins_in(context, &env)?;
+    Ok((env, pins))
+}
+
+/// Where environments alternate, each has a build directory of its own.
+fn own_build_directory(context: &Context<'_>, env: &BuildEnv) -> Option<Pin> {
+    if !context.layout.build().is_dir() {
+        return None;
+    }
+    let tree = warmth::tree_of(&context.project, &context.layout).ok()??;
+    let name = env.path.file_name()?.to_string_lossy();
+    match build_dirs::find(&context.layout, &tree.build_directory, &name)? {
+        Place::Own(directory) => Some(Pin {
+            name: build_dirs::VARIABLE,
+            value: Some(directory.to_string_lossy().into_owned()),
+            source: "https://doc.rust-lang.org/cargo/reference/config.html#buildbuild-dir".to_owned(),
+        }),
+        Place::Default => None,
+    }
 }
 
 /// [`pins_of`] for an environment that is there.
-pub(super) fn pins_in(context: &Context<'_>, env: &crate::build_env::BuildEnv) -> anyhow::Result<Pins> {
+pub(super) fn pins_in(context: &Context<'_>, env: &BuildEnv) -> anyhow::Result<Pins> {
     let ui = context.ui;
     let facts = match facts::ask_cargo(&context.project, &context.interpreter) {
         Ok(cargo) => facts::learn(&context.project, &context.interpreter, env, cargo),

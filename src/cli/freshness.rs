@@ -118,8 +118,10 @@ pub(super) fn run(args: &FreshnessArgs, root: Option<&Path>, format: MessageForm
             None => Default::default(),
         },
         Action::Record(_) => {
-            let ledger = keeper.record(None)?;
-            layer::pack(&keeper, &layout, &ledger, &keeper.records()?)?;
+            let cold_seconds = keeper.ledger().map(|ledger| ledger.cold_seconds).unwrap_or_default();
+            let ledger = keeper.record(None, &cold_seconds)?;
+            let records = keeper.records()?;
+            layer::pack(&keeper, &layout, &ledger, &records, &crate::incremental::states(&keeper.build_directory, &records))?;
             status.recorded = true;
             status.units = ledger.units.len();
             status.inputs = ledger.files.len();

@@ -35,7 +35,8 @@ pub(super) fn run(args: &LayerArgs, root: Option<&Path>, format: MessageFormat, 
                 message: format!("nothing is recorded of `{}`", keeper.build_directory.display()),
                 hint: Some("run `cargo pyenv-build freshness record` after cargo has run".to_owned()),
             })?;
-            layer::pack(&keeper, &layout, &ledger, &keeper.records()?)
+            let records = keeper.records()?;
+            layer::pack(&keeper, &layout, &ledger, &records, &crate::incremental::states(&keeper.build_directory, &records))
         }
         Action::Unpack(_) => layer::unpack(&keeper, &layout),
     };

@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
-use super::warmth::{self, Budget, Warmth, WarmthArgs};
+use super::warmth::{Budget, Warmth, WarmthArgs, Wishes};
 use super::{directory_or_here, env, options};
 use crate::interrupt;
 use crate::process::Cmd;
@@ -53,9 +53,9 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     } else {
         layout = options::layout_of(&project, root)?;
     }
-    let mode = warmth::mode_of(&args.warmth, &project)?;
+    let wishes = Wishes::new(&args.warmth, &project)?;
     let budget = Budget::new(&args.warmth, &project.settings)?;
-    let mut warmth = Warmth::begin(&project, &layout, mode, None, environment.as_deref(), ui);
+    let mut warmth = Warmth::begin(&project, &layout, wishes, None, environment.as_deref(), ui);
     environ.extend(warmth.iter().flat_map(Warmth::environ));
     let (program, rest) = args.command.split_first().expect("clap demands one");
     let mut command = Cmd::new(program).args(rest);
@@ -72,6 +72,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
         let found = warmth.end(ui);
         report.crates = found.crates;
         report.freshness = found.freshness;
+        report.incremental = found.incremental;
     }
     let status = status?;
     let code = match status.code() {

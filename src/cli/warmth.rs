@@ -13,6 +13,7 @@ use super::failure::UsageError;
 use crate::build_dirs::{self, Place};
 use crate::cargo_records::Records;
 use crate::freshness::{Keeper, Mode, Restored, Tree, is_supported};
+use crate::incremental::{self, Incremental, Kept};
 use crate::layout::Layout;
 use crate::project::{Project, Settings};
 use crate::report::rebuilds::{Before, explain};
@@ -26,6 +27,9 @@ pub(super) struct WarmthArgs {
     /// What counts as an input of crates when dates are restored [default: auto]
     #[arg(long, env = env_vars::FRESHNESS, value_enum, value_name = "MODE", help_heading = "Cargo")]
     pub freshness: Option<Mode>,
+    /// Keep rustc's incremental state of the workspace's crates: for tests, not for wheels that are published [default: false]
+    #[arg(long, env = env_vars::INCREMENTAL, value_enum, value_name = "WHEN", help_heading = "Cargo")]
+    pub incremental: Option<Incremental>,
     /// Fail with code 3 if such a crate was compiled: `all`, `deps`, `workspace` or a pattern for names; can be repeated
     #[arg(long, value_name = "SPEC", help_heading = "Cargo")]
     pub deny_rebuild: Vec<String>,
@@ -122,6 +126,9 @@ pub(super) struct Warmth {
     before: Option<Before>,
     restored: Restored,
     main: Option<PathBuf>,
+    incremental: Incremental,
+    /// Incremental state that was there before.
+    states: Vec<PathBuf>,
     spent: Duration,
 }
 
@@ -130,6 +137,30 @@ pub(super) struct Warmth {
 pub(super) struct Found {
     pub crates: Crates,
     pub freshness: FreshnessReport,
+    pub incremental: Vec<Kept>,
+}
+
+/// What is wished, from the command line and the project.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wishes {
+    pub mode: Mode,
+    pub incremental: Incremental,
+}
+
+impl Wishes {
+    pub(super) fn new(args: &WarmthArgs, project: &Project) -> anyhow::Result<Self> {
+        let set = project.settings.incremental.as_ref();
+        let text = set.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let incremental = match (args.incremental, text) {
+            (Some(incremental), _) => incremental,
+            (None, None) => Incremental::default(),
+            (None, Some(text)) => Incremental::from_str(&text, true).map_err(|_| UsageError {
+                message: format!("`{}`: `tool.pyenv-build.incremental` is `{text}`", project.pyproject_path().display()),
+                hint: Some("it can be `\"auto\"`, `true` or `false`".to_owned()),
+            })?,
+        };
+        Ok(Self { mode: mode_of(args, project)?, incremental })
+    }
 }
 
 /// What counts, from the command line and the project.
@@ -158,7 +189,7 @@ impl Warmth {
     pub(super) fn begin(
         project: &Project,
         layout: &Layout,
-        mode: Mode,
+        wishes: Wishes,
         target_dir: Option<&Path>,
         environment: Option<&str>,
         ui: &Ui,
@@ -185,27 +216,36 @@ impl Warmth {
             _ => Place::Default,
         };
         let main = project.workspace.manifests.first().and_then(|manifest| Some(manifest.parent()?.to_path_buf()));
-        let mut warmth = Self::at(tree, place, layout, mode, &project.settings.inputs, &project.directory, main);
+        let mut warmth = Self::at(tree, place, layout, wishes, project, main);
         warmth.restore(ui);
         warmth.spent = started.elapsed();
         Some(warmth)
     }
 
-    /// For any Cargo workspace.
-    pub(super) fn at(tree: Tree, place: Place, layout: &Layout, mode: Mode, globs: &[String], base: &Path, main: Option<PathBuf>) -> Self {
+    fn at(tree: Tree, place: Place, layout: &Layout, wishes: Wishes, project: &Project, main: Option<PathBuf>) -> Self {
         let directory = match &place {
             Place::Default => tree.build_directory.clone(),
             Place::Own(directory) => directory.clone(),
         };
-        let keeper = Keeper::new(tree, directory, layout, mode, globs.to_vec(), base);
-        Self { keeper, layout: layout.clone(), place, before: None, restored: Restored::default(), main, spent: Duration::ZERO }
+        let keeper = Keeper::new(tree, directory, layout, wishes.mode, project.settings.inputs.clone(), &project.directory);
+        Self {
+            keeper,
+            layout: layout.clone(),
+            place,
+            before: None,
+            restored: Restored::default(),
+            main,
+            incremental: wishes.incremental,
+            states: Vec::new(),
+            spent: Duration::ZERO,
+        }
     }
 
     fn is_off(&self) -> bool {
         self.keeper.mode == Mode::Off || !is_supported()
     }
 
-    pub(super) fn restore(&mut self, ui: &Ui) {
+    fn restore(&mut self, ui: &Ui) {
         if self.is_off() {
             let why = if is_supported() { "as it is wished" } else { "this system has no dates of change" };
             ui.detail(format_args!("dates are not restored: {why}"));
@@ -213,7 +253,10 @@ impl Warmth {
             ui.warning(format_args!("the workspace layer was not put back: {error}"));
         }
         match self.keeper.records() {
-            Ok(records) => self.before = Some(Before::look(records)),
+            Ok(records) => {
+                self.states = incremental::states(&self.keeper.build_directory, &records);
+                self.before = Some(Before::look(records));
+            }
             Err(error) => {
                 ui.warning(format_args!("nothing is restored: {error}"));
                 return;
@@ -245,10 +288,14 @@ impl Warmth {
 
     /// What cargo must be told.
     pub(super) fn environ(&self) -> Vec<(String, Option<String>)> {
-        match &self.place {
-            Place::Default => Vec::new(),
-            Place::Own(directory) => vec![(build_dirs::VARIABLE.to_owned(), Some(directory.to_string_lossy().into_owned()))],
+        let mut environ = Vec::new();
+        if let Place::Own(directory) = &self.place {
+            environ.push((build_dirs::VARIABLE.to_owned(), Some(directory.to_string_lossy().into_owned())));
         }
+        if self.incremental != Incremental::False {
+            environ.push((incremental::VARIABLE.to_owned(), Some("1".to_owned())));
+        }
+        environ
     }
 
     /// Finds out what was compiled, and writes down the state: after a failure as well.
@@ -265,8 +312,19 @@ impl Warmth {
         if let Some(before) = &self.before {
             found.crates = explain(before, &records, &self.keeper.tree, &self.restored, self.main.as_deref());
         }
+        let mut cold = self.restored.ledger.as_ref().map(|ledger| ledger.cold_seconds.clone()).unwrap_or_default();
+        if let Some(before) = &self.before {
+            found.incremental =
+                incremental::tidy(self.incremental, &before.records, &records, &self.states, &self.keeper.tree, &mut cold);
+        }
+        for kept in &found.incremental {
+            let took = kept.seconds.filter(|seconds| *seconds < kept.cold_seconds);
+            let took = took.map_or_else(String::new, |seconds| format!(" took {seconds:.1}s instead of {:.1}s;", kept.cold_seconds));
+            ui.status("Incremental", format_args!("{}:{took} its state is {}", kept.name, indicatif::HumanBytes(kept.size_bytes)));
+        }
         if !self.is_off() {
-            self.record(&records, ui);
+            let states: Vec<PathBuf> = found.incremental.iter().map(|kept| kept.directory.clone()).collect();
+            self.record(&records, &cold, &states, ui);
         }
         self.spent += started.elapsed();
         let plan = &self.restored.plan;
@@ -280,7 +338,7 @@ impl Warmth {
         found
     }
 
-    fn record(&mut self, records: &Records, ui: &Ui) {
+    fn record(&mut self, records: &Records, cold: &incremental::ColdSeconds, states: &[PathBuf], ui: &Ui) {
         // Members that were added, or other dependencies, since cargo was asked.
         if let Some(manifest) = self.main.as_ref().map(|main| main.join("Cargo.toml"))
             && self.restored.ledger.as_ref().is_none_or(|ledger| ledger.manifests != self.keeper.tree.manifests_digest())
@@ -289,9 +347,9 @@ impl Warmth {
             let target_directory = self.keeper.tree.target_directory.clone();
             self.keeper.tree = tree.with_target_directory(target_directory);
         }
-        match self.keeper.record(Some(&self.restored)) {
+        match self.keeper.record(Some(&self.restored), cold) {
             Ok(ledger) => {
-                if let Err(error) = layer::pack(&self.keeper, &self.layout, &ledger, records) {
+                if let Err(error) = layer::pack(&self.keeper, &self.layout, &ledger, records, states) {
                     ui.warning(format_args!("the workspace layer was not staged: {error}"));
                 }
             }

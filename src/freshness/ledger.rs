@@ -19,7 +19,7 @@ use crate::{digest, fs};
 /// Version of the format. Files of another count as absent.
 pub(super) const SCHEMA: u32 = 1;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     pub schema: u32,
     /// Digest of the rest: which generation this is.
@@ -39,6 +39,9 @@ pub struct Ledger {
     pub packages: BTreeMap<PathBuf, PackageEntry>,
     /// Files that the user named in `inputs`, with their digests.
     pub extra: BTreeMap<PathBuf, Entry>,
+    /// What crates take to compile without incremental state.
+    #[serde(default)]
+    pub cold_seconds: crate::incremental::ColdSeconds,
 }
 
 /// A unit whose state is known, and what it was made from.

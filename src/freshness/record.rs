@@ -9,8 +9,9 @@ use super::restore::{Restored, manifest_digest, now};
 use super::snapshot::{Entry, Known, State, take};
 use super::{Error, Keeper, nanos};
 use crate::cargo_records::{Kind, Unit};
+use crate::incremental::ColdSeconds;
 
-pub(super) fn record(keeper: &Keeper, restored: Option<&Restored>) -> Result<Ledger, Error> {
+pub(super) fn record(keeper: &Keeper, restored: Option<&Restored>, cold_seconds: &ColdSeconds) -> Result<Ledger, Error> {
     let tree = &keeper.tree;
     let records = keeper.records()?;
     let from_disk = if restored.is_none() { keeper.ledger() } else { None };
@@ -93,6 +94,7 @@ pub(super) fn record(keeper: &Keeper, restored: Option<&Restored>) -> Result<Led
         units: entries,
         packages,
         extra: look(&extra),
+        cold_seconds: cold_seconds.clone(),
     };
     ledger.write(&keeper.path)?;
     Ok(ledger)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Error;
 
 /// What a project may fix for everyone who builds it. Flags and environment variables win.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Settings {
     /// The interpreter: a path (relative to the project), a name or a version.
@@ -23,6 +23,8 @@ pub struct Settings {
     pub freshness: Option<String>,
     /// Further inputs of crates: patterns, relative to the project.
     pub inputs: Vec<String>,
+    /// rustc's incremental state: `"auto"`, `true` or `false`.
+    pub incremental: Option<toml::Value>,
     /// Crates that must not be compiled: `all`, `deps`, `workspace` or patterns for names.
     pub deny_rebuild: Vec<String>,
     /// `warm` or `always`.
@@ -32,7 +34,7 @@ pub struct Settings {
     pub unknown: Vec<String>,
 }
 
-const KNOWN: &[&str] = &["python", "root", "installer", "constraints", "freshness", "mode", "inputs", "deny-rebuild", "deny-rebuild-when"];
+const KNOWN: &[&str] = &["python", "root", "installer", "constraints", "freshness", "mode", "inputs", "incremental", "deny-rebuild", "deny-rebuild-when"];
 
 impl Settings {
     pub(super) fn read(file: &Path, pyproject: &toml::Table) -> Result<Self, Error> {

@@ -146,15 +146,19 @@ fn edit(world: &mut World, random: &mut Random, log: &mut Vec<String>) {
     }
 }
 
-fn script(seed: u64) {
+/// In a world that is used again and again, with `first.tar` of a first build.
+fn script(world: &mut World, seed: u64) {
     let mut random = Random(seed);
-    let mut world = World::new();
+    world.begin_again();
+    if random.chance(90) {
+        world.restore("first.tar");
+    }
     let mut log: Vec<String> = Vec::new();
     let mut saved: Vec<String> = Vec::new();
     let mut branches = vec![world.tree.clone()];
     for step in 0..2 + random.below(3) {
         for _ in 0..random.below(3) {
-            edit(&mut world, &mut random, &mut log);
+            edit(world, &mut random, &mut log);
         }
         match random.below(10) {
             0..=3 if step > 0 => {
@@ -236,8 +240,11 @@ fn whatever_happens_nothing_is_stale() {
     let seed = number("PYENV_BUILD_FRESH_SEED", u64::from(std::process::id()) * 1_000_000);
     let count = number("PYENV_BUILD_FRESH_SCRIPTS", 8);
     println!("{count} scripts from seed {seed} (PYENV_BUILD_FRESH_SEED)");
+    let mut world = World::new();
+    world.build_right(&How::default());
+    world.save("first.tar");
     for number in 0..count {
-        script(seed + number);
+        script(&mut world, seed + number);
     }
     println!("{count} scripts: nothing stale");
 }

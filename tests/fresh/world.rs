@@ -148,6 +148,12 @@ impl World {
         world
     }
 
+    /// As it was at first, in a new checkout.
+    pub(crate) fn begin_again(&mut self) {
+        self.tree = sources();
+        self.check_out();
+    }
+
     /// The content of a file of the tree, without its line feed.
     fn text(&self, name: &str) -> &str {
         match &self.tree[name] {
