@@ -189,7 +189,8 @@ impl Records {
             list_old(&profile.join(".fingerprint"), &mut found);
             list_new(&profile.join("build"), &mut found);
         }
-        let units: Vec<Unit> = found.par_iter().map(|place| place.read(directory)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let units: Vec<Unit> =
+            found.par_iter().map(|place| place.read(directory)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let units = units.into_iter().map(|unit| (unit.key.clone(), unit)).collect();
         Ok(Self { directory: directory.to_path_buf(), units })
     }
@@ -296,7 +297,8 @@ impl Place {
             Some(directory) => directory.clone(),
             None => self.profile.join("build").join(format!("{}-{}", self.package, self.hash)),
         });
-        let output = run_directory.as_deref().map(|directory| directory.join(if self.run_directory.is_some() { "stdout" } else { "output" }));
+        let output =
+            run_directory.as_deref().map(|directory| directory.join(if self.run_directory.is_some() { "stdout" } else { "output" }));
         let mut references = Vec::new();
         for local in record.iter().flat_map(|record| &record.local) {
             references.extend(reference(local, build_directory)?);
@@ -327,14 +329,15 @@ fn reference(local: &Local, build_directory: &Path) -> Result<Option<Reference>,
         Local::Precalculated(_) | Local::RerunIfEnvChanged { .. } => return Ok(None),
     };
     let read = fs_err::read(&path).ok().zip(mtime(&path));
-    let inputs = match (paths, &read) {
-        (Some(paths), _) => Inputs::Paths(paths.clone()),
-        (None, Some((bytes, _))) => Inputs::DepInfo(dep_info::parse(bytes).ok_or_else(|| Error::UnknownFormat {
-            path: path.clone(),
-            reason: "not the first version of cargo's dep-info".to_owned(),
-        })?),
-        (None, None) => Inputs::DepInfo(DepInfo::default()),
-    };
+    let inputs =
+        match (paths, &read) {
+            (Some(paths), _) => Inputs::Paths(paths.clone()),
+            (None, Some((bytes, _))) => Inputs::DepInfo(dep_info::parse(bytes).ok_or_else(|| Error::UnknownFormat {
+                path: path.clone(),
+                reason: "not the first version of cargo's dep-info".to_owned(),
+            })?),
+            (None, None) => Inputs::DepInfo(DepInfo::default()),
+        };
     let state = read.map(|(bytes, mtime)| ReferenceState { mtime, sha256: crate::digest::bytes(&bytes) });
     Ok(Some(Reference { path, state, inputs }))
 }
@@ -372,10 +375,14 @@ mod tests {
         write(root, "release/.fingerprint/a-b-00/dep-lib-a_b", &dep_info::tests::sample());
         write(root, "release/.fingerprint/a-b-00/output-lib-a_b", b"");
         let run = r#"{"local":[{"RerunIfEnvChanged":{"var":"V","val":null}},{"RerunIfChanged":{"output":"release/build/c-01/output","paths":["x"]}}]}"#;
-        write(root, "release/.fingerprint/c-01/run-build-script-build-script-build", &9_835_548_342_800_406_833_u64.to_le_bytes().iter().fold(Vec::new(), |mut text, byte| {
-            text.extend(format!("{byte:02x}").bytes());
-            text
-        }));
+        write(
+            root,
+            "release/.fingerprint/c-01/run-build-script-build-script-build",
+            &9_835_548_342_800_406_833_u64.to_le_bytes().iter().fold(Vec::new(), |mut text, byte| {
+                text.extend(format!("{byte:02x}").bytes());
+                text
+            }),
+        );
         write(root, "release/.fingerprint/c-01/run-build-script-build-script-build.json", run.as_bytes());
         write(root, "release/build/c-01/output", b"cargo::rustc-cfg=x");
         write(root, "triple/debug/build/d/02/fingerprint/lib-d", b"00");

@@ -82,7 +82,13 @@ pub fn pack(keeper: &Keeper, layout: &Layout, ledger: &Ledger, records: &Records
     let staging = layout.temporary("layer-").map_err(failed)?;
     let files_of = FilesOf::new(records);
     let by_fingerprint = records.by_fingerprint();
-    let mut manifest = Manifest { schema: SCHEMA, ledger: ledger.id.clone(), units: BTreeMap::new(), incremental: BTreeMap::new(), target_files: BTreeMap::new() };
+    let mut manifest = Manifest {
+        schema: SCHEMA,
+        ledger: ledger.id.clone(),
+        units: BTreeMap::new(),
+        incremental: BTreeMap::new(),
+        target_files: BTreeMap::new(),
+    };
     let mut outcome = Outcome::default();
     let mut staged: BTreeSet<PathBuf> = BTreeSet::new();
     for key in ledger.units.keys() {
@@ -158,7 +164,8 @@ pub fn unpack(keeper: &Keeper, layout: &Layout) -> Result<Outcome, Error> {
         manifest.units.values().flat_map(|unit| unit.files.iter().map(|(path, stamp)| (path, *stamp))).collect();
     let is_packed = |path: &Path, stamp: Stamp| is_plain(path) && self::stamp(&directory.join("build").join(path)) == Some(stamp);
     for unit in manifest.units.values() {
-        let mut missing = unit.files.iter().filter(|(path, stamp)| is_plain(path) && self::stamp(&build.join(path)) != Some(**stamp)).peekable();
+        let mut missing =
+            unit.files.iter().filter(|(path, stamp)| is_plain(path) && self::stamp(&build.join(path)) != Some(**stamp)).peekable();
         if missing.peek().is_none() {
             continue;
         }
@@ -243,7 +250,10 @@ fn place(from: &Path, to: &Path, link: bool, stamp: Stamp) -> io::Result<()> {
         return Ok(());
     }
     fs_err::copy(from, to)?;
-    let mtime = FileTime::from_unix_time(stamp.mtime.div_euclid(1_000_000_000), u32::try_from(stamp.mtime.rem_euclid(1_000_000_000)).unwrap_or_default());
+    let mtime = FileTime::from_unix_time(
+        stamp.mtime.div_euclid(1_000_000_000),
+        u32::try_from(stamp.mtime.rem_euclid(1_000_000_000)).unwrap_or_default(),
+    );
     filetime::set_file_mtime(to, mtime)
 }
 
@@ -264,7 +274,8 @@ impl<'a> FilesOf<'a> {
         let mut deps: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for unit in records.units.values() {
             deps.entry(&unit.profile).or_insert_with(|| {
-                let entries = fs_err::read_dir(records.directory.join(&unit.profile).join("deps")).into_iter().flatten().filter_map(Result::ok);
+                let entries =
+                    fs_err::read_dir(records.directory.join(&unit.profile).join("deps")).into_iter().flatten().filter_map(Result::ok);
                 entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
             });
         }
@@ -291,7 +302,9 @@ impl<'a> FilesOf<'a> {
         let name = unit.crate_name().replace('-', "_");
         let hashed = format!("-{}.", unit.hash);
         let plain = [format!("lib{name}."), format!("{name}.")];
-        let is_its = |file: &&String| file.contains(&hashed) || file.ends_with(hashed.trim_end_matches('.')) || plain.iter().any(|start| file.starts_with(start));
+        let is_its = |file: &&String| {
+            file.contains(&hashed) || file.ends_with(hashed.trim_end_matches('.')) || plain.iter().any(|start| file.starts_with(start))
+        };
         let outputs = self.deps.get(unit.profile.as_str()).into_iter().flatten().filter(is_its);
         files.extend(outputs.map(|file| profile.join("deps").join(file)).map(|path| (path.clone(), is_output(&path))));
         files

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::{directory_or_here, warmth};
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
+use super::{directory_or_here, warmth};
 use crate::build_dirs::{self, Place};
 use crate::build_env::BuildEnv;
 use crate::pin::{self, Pin, Pins, facts};

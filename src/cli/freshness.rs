@@ -97,7 +97,11 @@ pub(super) fn run(args: &FreshnessArgs, root: Option<&Path>, format: MessageForm
     let (keeper, layout) = keeper_of(of, root)?;
     let mut status = Status { build_directory: keeper.build_directory.clone(), mode: keeper.mode, ..Status::default() };
     if !is_supported() || keeper.mode == Mode::Off {
-        let why = if is_supported() { "freshness is `off`" } else { "this system has no dates of change, without which replaced content goes unseen" };
+        let why = if is_supported() {
+            "freshness is `off`"
+        } else {
+            "this system has no dates of change, without which replaced content goes unseen"
+        };
         ui.warning(format_args!("no dates are kept: {why}"));
         return Ok(());
     }

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
+use super::MessageFormat;
 use super::failure::UsageError;
 use super::freshness::{OfArgs, keeper_of};
-use super::MessageFormat;
 use crate::layer;
 use crate::ui::Ui;
 

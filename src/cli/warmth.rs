@@ -76,7 +76,10 @@ impl Budget {
             "deps" => Ok(Spec::Deps),
             "workspace" => Ok(Spec::Workspace),
             pattern => Glob::new(pattern).map(|glob| Spec::Name(glob.compile_matcher())).map_err(|error| {
-                invalid(format!("`{pattern}` is not a pattern for names of crates: {}", error.kind()), "write `all`, `deps`, `workspace` or such as 'pyo3*'")
+                invalid(
+                    format!("`{pattern}` is not a pattern for names of crates: {}", error.kind()),
+                    "write `all`, `deps`, `workspace` or such as 'pyo3*'",
+                )
             }),
         };
         let when = match (args.deny_rebuild_when, settings.deny_rebuild_when.as_deref()) {
@@ -110,7 +113,8 @@ impl Budget {
             .filter(|one| one.root_cause && one.reason.had_previous_state())
             .map(|one| format!("\n  {} v{}: {}", one.name, one.version, render::because(one)))
             .collect();
-        let causes = if causes.is_empty() { format!("\n  {} v{}: {}", first.name, first.version, render::because(first)) } else { causes.concat() };
+        let causes =
+            if causes.is_empty() { format!("\n  {} v{}: {}", first.name, first.version, render::because(first)) } else { causes.concat() };
         let names: Vec<&str> = denied.iter().map(|one| one.name.as_str()).collect();
         let message = format!("compiled what --deny-rebuild forbids: {}{causes}", names.join(", "));
         Err(RebuildDenied { message })
@@ -314,8 +318,7 @@ impl Warmth {
         }
         let mut cold = self.restored.ledger.as_ref().map(|ledger| ledger.cold_seconds.clone()).unwrap_or_default();
         if let Some(before) = &self.before {
-            found.incremental =
-                incremental::tidy(self.incremental, &before.records, &records, &self.states, &self.keeper.tree, &mut cold);
+            found.incremental = incremental::tidy(self.incremental, &before.records, &records, &self.states, &self.keeper.tree, &mut cold);
         }
         for kept in &found.incremental {
             let took = kept.seconds.filter(|seconds| *seconds < kept.cold_seconds);

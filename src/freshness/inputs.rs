@@ -119,7 +119,8 @@ pub(super) fn matching(globs: &[String], base: &Path, skipped: &Skipped) -> Resu
         let invalid = |error: globset::Error| Error::Glob { glob: glob.clone(), message: error.kind().to_string() };
         set.add(GlobBuilder::new(&text).literal_separator(true).build().map_err(invalid)?);
         // The part before the first wildcard is where to look.
-        let fixed: PathBuf = absolute.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{'])).collect();
+        let fixed: PathBuf =
+            absolute.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{'])).collect();
         starts.insert(fixed);
     }
     let set: GlobSet = set.build().map_err(|error| Error::Glob { glob: globs.join(" "), message: error.to_string() })?;

@@ -42,11 +42,13 @@ pub(super) fn record(keeper: &Keeper, restored: Option<&Restored>, cold_seconds:
     let mut entries = BTreeMap::new();
     for (unit, inputs) in units {
         let identity = Identity::of(unit);
-        let was = previous.and_then(|previous| Some((previous, previous.units.get(&unit.key)?))).filter(|(_, was)| was.identity == identity);
+        let was =
+            previous.and_then(|previous| Some((previous, previous.units.get(&unit.key)?))).filter(|(_, was)| was.identity == identity);
         // What was there when it was recorded last, with the same date, has been there all the time.
         let is_old = |path: &Path, entry: &Entry, then: Option<&Entry>| {
-            then.is_some_and(|then| then.is_same(entry) && (then.stat.mtime == entry.stat.mtime || !matches!(entry.state, State::File { .. })))
-                && was.is_some()
+            then.is_some_and(|then| {
+                then.is_same(entry) && (then.stat.mtime == entry.stat.mtime || !matches!(entry.state, State::File { .. }))
+            }) && was.is_some()
                 && !path.as_os_str().is_empty()
         };
         let Some(reference) = unit.reference_time().map(nanos) else { continue };

@@ -280,7 +280,8 @@ impl Judge<'_> {
         let equal = then.is_same(now)
             && match &now.state {
                 State::Directory { .. } => {
-                    let below: Vec<PathBuf> = fs_err::read_dir(path).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path()).collect();
+                    let below: Vec<PathBuf> =
+                        fs_err::read_dir(path).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path()).collect();
                     below.iter().all(|path| self.keeper.skipped.contains(path) || self.is_equal(path))
                 }
                 State::Link { .. } => match fs_err::canonicalize(path) {
@@ -320,7 +321,8 @@ fn cause_in_inputs(
             State::Missing => !is_whole,
             State::Link { .. } | State::Unknown => false,
             _ => reference.is_some_and(|reference| {
-                !is_whole && closure(input, seen).into_iter().any(|(path, now)| mtime_after(path, now) > reference && now.state != State::Missing)
+                !is_whole
+                    && closure(input, seen).into_iter().any(|(path, now)| mtime_after(path, now) > reference && now.state != State::Missing)
             }),
         });
         if !is_seen {
@@ -364,9 +366,9 @@ fn taint_packages(
                 (None, _) => None,
             };
             // Whose package one of `inputs` belongs to, is known if it is in it.
-            let extra = extra_change.as_ref().filter(|path| {
-                path.starts_with(&package.root) || !tree.packages.iter().any(|package| path.starts_with(&package.root))
-            });
+            let extra = extra_change
+                .as_ref()
+                .filter(|path| path.starts_with(&package.root) || !tree.packages.iter().any(|package| path.starts_with(&package.root)));
             change.as_ref().or(extra).cloned().map(Cause::Undeclared)
         };
         if let Some(cause) = cause {

@@ -12,7 +12,8 @@ use crate::process::Cmd;
 use crate::{digest, env_vars};
 
 /// Procedural macros of registries that read files without saying so to rustc.
-const READING_MACROS: &[&str] = &["include_dir_macros", "rust-embed-impl", "sqlx-macros", "askama_derive", "askama_macros", "rinja_derive", "embed-doc-image"];
+const READING_MACROS: &[&str] =
+    &["include_dir_macros", "rust-embed-impl", "sqlx-macros", "askama_derive", "askama_macros", "rinja_derive", "embed-doc-image"];
 
 /// A Cargo workspace and where it is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +46,12 @@ pub struct Package {
 impl Tree {
     pub fn new(metadata: &Metadata) -> Self {
         let target_directory = metadata.target_directory.clone().into_std_path_buf();
-        let build_directory = metadata.build_directory.as_ref().map_or_else(|| target_directory.clone(), |path| path.clone().into_std_path_buf());
+        let build_directory =
+            metadata.build_directory.as_ref().map_or_else(|| target_directory.clone(), |path| path.clone().into_std_path_buf());
         let has_build_directory = metadata.build_directory.is_some();
         let home = cargo_home();
-        let is_local = |package: &cargo_metadata::Package| package.source.is_none() || !is_in_cargo_home(package.manifest_path.as_std_path(), &home);
+        let is_local =
+            |package: &cargo_metadata::Package| package.source.is_none() || !is_in_cargo_home(package.manifest_path.as_std_path(), &home);
         let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for package in &metadata.packages {
             versions.entry(package.name.to_string()).or_default().insert(package.version.to_string());
@@ -75,7 +78,14 @@ impl Tree {
                 })
             })
             .collect();
-        Self { workspace: metadata.workspace_root.clone().into_std_path_buf(), build_directory, target_directory, has_build_directory, packages, versions }
+        Self {
+            workspace: metadata.workspace_root.clone().into_std_path_buf(),
+            build_directory,
+            target_directory,
+            has_build_directory,
+            packages,
+            versions,
+        }
     }
 
     /// Asks cargo about the workspace of a manifest: without the network if that will do.
@@ -209,8 +219,12 @@ fn from_git(root: &Path) -> Option<Vec<PathBuf>> {
     if !output.status.success() {
         return None;
     }
-    let files: Option<Vec<PathBuf>> =
-        output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| Some(root.join(std::str::from_utf8(name).ok()?))).collect();
+    let files: Option<Vec<PathBuf>> = output
+        .stdout
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(|name| Some(root.join(std::str::from_utf8(name).ok()?)))
+        .collect();
     // Of a submodule git names the directory only; and it names what is gone.
     let whole = |path: PathBuf| if path.is_dir() && !path.is_symlink() { walk(&path) } else { vec![path] };
     let files = files.map(|files| files.into_iter().flat_map(whole).filter(|path| path.symlink_metadata().is_ok()).collect::<Vec<_>>());
@@ -240,7 +254,8 @@ mod tests {
     fn a_packages_files_are_those_that_cargo_lists() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
-        for name in ["Cargo.toml", "src/lib.rs", "nested/Cargo.toml", "nested/src/lib.rs", "target/x", ".hidden", "ignored", "sub/target/x"] {
+        for name in ["Cargo.toml", "src/lib.rs", "nested/Cargo.toml", "nested/src/lib.rs", "target/x", ".hidden", "ignored", "sub/target/x"]
+        {
             fs_err::create_dir_all(root.join(name).parent().unwrap()).unwrap();
             fs_err::write(root.join(name), "").unwrap();
         }
@@ -256,7 +271,7 @@ mod tests {
             tree.files_of(root).iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()).collect()
         };
         assert_eq!(listed(), ["Cargo.toml", "ignored", "src/lib.rs", "sub/target/x"]);
-        Cmd::new("git").args(["init", "-q"]).current_dir(root).output().unwrap();
+        Cmd::new("git").args(["init", "-q"]).cwd(root).output().unwrap();
         fs_err::write(root.join(".gitignore"), "ignored\ntarget\n").unwrap();
         assert_eq!(listed(), [".gitignore", ".hidden", "Cargo.toml", "src/lib.rs"]);
     }

@@ -34,7 +34,8 @@ pub struct Settings {
     pub unknown: Vec<String>,
 }
 
-const KNOWN: &[&str] = &["python", "root", "installer", "constraints", "freshness", "mode", "inputs", "incremental", "deny-rebuild", "deny-rebuild-when"];
+const KNOWN: &[&str] =
+    &["python", "root", "installer", "constraints", "freshness", "mode", "inputs", "incremental", "deny-rebuild", "deny-rebuild-when"];
 
 impl Settings {
     pub(super) fn read(file: &Path, pyproject: &toml::Table) -> Result<Self, Error> {

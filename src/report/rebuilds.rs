@@ -47,13 +47,16 @@ impl Before {
         let mut names: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
         for unit in records.units.values() {
             names.entry(&unit.profile).or_insert_with(|| {
-                let entries = fs_err::read_dir(records.directory.join(&unit.profile).join("deps")).into_iter().flatten().filter_map(Result::ok);
+                let entries =
+                    fs_err::read_dir(records.directory.join(&unit.profile).join("deps")).into_iter().flatten().filter_map(Result::ok);
                 entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| !name.ends_with(".d")).collect()
             });
         }
         // Both what has the hash in its name and what has none.
-        let stems: BTreeMap<&str, HashSet<&str>> =
-            names.iter().map(|(profile, names)| (*profile, names.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect())).collect();
+        let stems: BTreeMap<&str, HashSet<&str>> = names
+            .iter()
+            .map(|(profile, names)| (*profile, names.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect()))
+            .collect();
         let incomplete = records
             .units
             .values()
@@ -177,7 +180,8 @@ fn version_of(unit: &Unit, tree: &Tree, records: &Records, dependencies: &[&Unit
     }
     // Its sources' directory has it in its name; a script that is run was compiled first.
     let compiled = if unit.kind == Kind::Run { dependencies.iter().copied().find(|one| one.package == unit.package) } else { Some(unit) };
-    let text = compiled.and_then(|unit| fs_err::read_to_string(rustc_dep_files(unit, &records.directory).first()?).ok()).unwrap_or_default();
+    let text =
+        compiled.and_then(|unit| fs_err::read_to_string(rustc_dep_files(unit, &records.directory).first()?).ok()).unwrap_or_default();
     let mut all: Vec<&String> = all.into_iter().flatten().collect();
     // The longest first: 1.0.1 is not 1.0.10.
     all.sort_by_key(|version| std::cmp::Reverse(version.len()));
@@ -291,7 +295,8 @@ fn variable(name: &str, old: Option<&str>, new: Option<&str>) -> Why {
 /// A value as it may be shown: not that of a variable whose name says that it is secret.
 fn mask(name: &str, value: &str) -> String {
     let name = name.to_ascii_uppercase();
-    let is_secret = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "AUTH"].iter().any(|part| name.contains(part));
+    let is_secret =
+        ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "AUTH"].iter().any(|part| name.contains(part));
     if is_secret { "***".to_owned() } else { mask_credentials(value) }
 }
 
@@ -334,7 +339,8 @@ mod tests {
 
     #[test]
     fn what_differs_between_two_records_is_named() {
-        let base = Record { rustc: 1, features: "[]".into(), local: vec![Local::Precalculated("1.0s (src/a.rs)".into())], ..Record::default() };
+        let base =
+            Record { rustc: 1, features: "[]".into(), local: vec![Local::Precalculated("1.0s (src/a.rs)".into())], ..Record::default() };
         let reason = |change: fn(&mut Record)| {
             let mut other = base.clone();
             change(&mut other);

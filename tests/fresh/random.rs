@@ -98,7 +98,11 @@ fn edit(world: &mut World, random: &mut Random, log: &mut Vec<String>) {
             touched.clear();
         }
         11 => {
-            let pair = *random.choice(&[("listed/data/a.txt", "listed/one.txt"), ("old/assets/x.txt", "old/assets/y.txt"), ("listed/src/turn_a.rs", "listed/src/turn_b.rs")]);
+            let pair = *random.choice(&[
+                ("listed/data/a.txt", "listed/one.txt"),
+                ("old/assets/x.txt", "old/assets/y.txt"),
+                ("listed/src/turn_a.rs", "listed/src/turn_b.rs"),
+            ]);
             let (one, other) = (world.tree[pair.0].clone(), world.tree[pair.1].clone());
             let how = random.below(2);
             if how == 0 {
@@ -225,7 +229,13 @@ fn script(world: &mut World, seed: u64) {
         how.only = None;
         let built = world.build(&how);
         assert!(built.ok, "seed {seed}: {log:#?}\n{}", built.stderr);
-        assert_eq!(built.printed, world.expected(&how), "STALE with seed {seed}: {log:#?}\ncompiled {:?}\n{}", built.compiled, built.stderr);
+        assert_eq!(
+            built.printed,
+            world.expected(&how),
+            "STALE with seed {seed}: {log:#?}\ncompiled {:?}\n{}",
+            built.compiled,
+            built.stderr
+        );
         if random.chance(20) {
             let name = format!("saved{step}.tar");
             world.save(&name);

@@ -338,7 +338,12 @@ fn a_newer_target_with_an_older_ledger_and_the_other_way_round() {
     for (target, ours) in [("target2.tar", "ours1.tar"), ("target1.tar", "ours2.tar")] {
         for (part, user) in [("p0", "u0"), ("p1", "u0"), ("p1", "u1"), ("p0", "u1")] {
             world.write("app/src/part.rs", &format!("pub const VALUE: &str = \"{part}\";\n"));
-            world.write("user/src/lib.rs", &format!("pub fn words() -> String {{ format!(\"{{}} {{}}\", macros::words!(), VALUE) }}\nconst VALUE: &str = \"{user}\";\n"));
+            world.write(
+                "user/src/lib.rs",
+                &format!(
+                    "pub fn words() -> String {{ format!(\"{{}} {{}}\", macros::words!(), VALUE) }}\nconst VALUE: &str = \"{user}\";\n"
+                ),
+            );
             world.check_out();
             world.restore(target);
             world.restore(ours);
@@ -415,14 +420,20 @@ fn moved_to_another_place() {
     world.date("shared/text.txt", 1000);
     assert!(old.join("shared/text.txt").exists());
     let built = world.build_right(&how);
-    assert!(built.report["crates"]["compiled"].as_array().unwrap().iter().all(|one| one["reason"] != "first-build" || one["workspace"] == true));
+    assert!(
+        built.report["crates"]["compiled"].as_array().unwrap().iter().all(|one| one["reason"] != "first-build" || one["workspace"] == true)
+    );
 }
 
 #[test]
 fn unknown_formats_restore_nothing_and_say_so() {
     let (mut world, how) = built();
     world.next_job();
-    let ledger = walkdir::WalkDir::new(world.at(".pyenv-build/freshness")).into_iter().filter_map(Result::ok).find(|entry| entry.file_type().is_file()).unwrap();
+    let ledger = walkdir::WalkDir::new(world.at(".pyenv-build/freshness"))
+        .into_iter()
+        .filter_map(Result::ok)
+        .find(|entry| entry.file_type().is_file())
+        .unwrap();
     let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(ledger.path()).unwrap()).unwrap();
     value["schema"] = 99.into();
     std::fs::write(ledger.path(), value.to_string()).unwrap();
@@ -494,7 +505,8 @@ fn a_hostile_layer_writes_nothing_elsewhere() {
     std::fs::create_dir_all(layer.join("build")).unwrap();
     std::fs::write(layer.join("evil"), "evil").unwrap();
     let stamp = serde_json::json!({"size": 4, "mtime": filetime::FileTime::from_last_modification_time(&std::fs::metadata(layer.join("evil")).unwrap()).unix_seconds() * 1_000_000_000});
-    filetime::set_file_mtime(layer.join("evil"), filetime::FileTime::from_unix_time(stamp["mtime"].as_i64().unwrap() / 1_000_000_000, 0)).unwrap();
+    filetime::set_file_mtime(layer.join("evil"), filetime::FileTime::from_unix_time(stamp["mtime"].as_i64().unwrap() / 1_000_000_000, 0))
+        .unwrap();
     for unit in value["units"].as_object_mut().unwrap().values_mut() {
         unit["files"]["../evil"] = stamp.clone();
         unit["files"]["../../../../src/evil"] = stamp.clone();
@@ -551,6 +563,13 @@ fn by_hand_around_plain_cargo() {
     world.write("hidden/secret.txt", "s1\n");
     let status = String::from_utf8(run(&mut world.program(&["freshness", "status", "--message-format", "json"])).stdout).unwrap();
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
-    assert!(status["invalidated"].as_array().unwrap().iter().any(|one| one["because"].as_str().unwrap().contains("secret.txt changed, which the package may read")), "{status}");
+    assert!(
+        status["invalidated"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["because"].as_str().unwrap().contains("secret.txt changed, which the package may read")),
+        "{status}"
+    );
     assert!(say(&world, &["layer", "unpack"]).starts_with("0 units"));
 }

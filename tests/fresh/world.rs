@@ -71,7 +71,10 @@ fn sources() -> BTreeMap<String, Node> {
     let package = |name: &str, rest: &str| format!("[package]\nname = '{name}'\nversion = '0.1.0'\nedition = '2021'\n{rest}");
     file(
         "app/Cargo.toml",
-        &package("app", "[features]\nloud = []\n[dependencies]\nlisted = {path = '../listed'}\nold = {path = '../old'}\nhidden = {path = '../hidden'}\nuser = {path = '../user'}\n"),
+        &package(
+            "app",
+            "[features]\nloud = []\n[dependencies]\nlisted = {path = '../listed'}\nold = {path = '../old'}\nhidden = {path = '../hidden'}\nuser = {path = '../user'}\n",
+        ),
     );
     file(
         "app/src/main.rs",
@@ -194,7 +197,8 @@ impl World {
 
     /// What a clean build would print.
     pub(crate) fn expected(&self, how: &How) -> String {
-        let data: String = self.below("listed/data", true).iter().map(|(name, text)| format!("{}:{text} ", name.rsplit('/').next().unwrap())).collect();
+        let data: String =
+            self.below("listed/data", true).iter().map(|(name, text)| format!("{}:{text} ", name.rsplit('/').next().unwrap())).collect();
         let assets: Vec<String> = self.below("old/assets", false).iter().map(|(name, text)| format!("{name}:{text}")).collect();
         let manifest = self.text("hidden/Cargo.toml");
         let description = manifest.split("description = '").nth(1).unwrap().split('\'').next().unwrap();
@@ -338,9 +342,11 @@ impl World {
         }
         let output = command.output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let mut built = Built { ok: output.status.success(), printed: String::new(), compiled: Vec::new(), report: serde_json::Value::Null, stderr };
+        let mut built =
+            Built { ok: output.status.success(), printed: String::new(), compiled: Vec::new(), report: serde_json::Value::Null, stderr };
         if !how.plain {
-            let report = std::fs::read(self.at(".pyenv-build/reports/last.json")).unwrap_or_else(|error| panic!("{error}: {}", built.stderr));
+            let report =
+                std::fs::read(self.at(".pyenv-build/reports/last.json")).unwrap_or_else(|error| panic!("{error}: {}", built.stderr));
             built.report = serde_json::from_slice(&report).unwrap();
             let compiled = built.report["crates"]["compiled"].as_array().unwrap();
             built.compiled = compiled.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();

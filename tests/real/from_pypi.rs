@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::machine::{Scratch, Venv, command, commit, once, run, scratch_of_target, stdout, tools};
+use crate::machine::{Scratch, Venv, clone_again, command, commit, once, run, scratch_of_target, stdout, tools};
 use crate::ours::Ours;
 use crate::wheels;
 
@@ -75,6 +75,21 @@ fn stays_warm(name: &str, version: &str, manifest: &str, check: &str) -> (Scratc
     alone.assert_compiled_nothing("without uv");
 
     Venv::with(&tools().interpreter, &alone.wheel()).check(check);
+
+    // A fresh machine with the caches of the last one, twice.
+    for job in ["the next job", "the one after"] {
+        clone_again(&directory);
+        let fresh = ours.build();
+        fresh.assert_compiled_nothing(job);
+        assert!(
+            fresh.json["freshness"]["restored"].as_u64() > Some(0) && fresh.json["crates"]["fresh"].as_u64() > Some(10),
+            "{}",
+            fresh.json
+        );
+        wheels::assert_alike(&fresh.wheel(), &by_uv);
+    }
+    clone_again(&directory);
+    assert_eq!(ours.run(&cargo), [""; 0], "cargo by hand in a fresh checkout");
     (scratch, ours)
 }
 
@@ -89,10 +104,37 @@ fn rpds_py() {
     assert_eq!(first.installer(), "pip");
     assert!(first.compiled().contains(&"pyo3"), "{:?}", first.compiled());
     elsewhere.build().assert_compiled_nothing("the second build elsewhere");
+
+    // Another version of a build requirement, built with, and back: nothing is compiled, whichever it is.
+    let file = ours.directory().join("pyproject.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let pinned = text.replacen("requires = [\"maturin", "requires = [\"maturin==1.9.4\", \"maturin", 1);
+    assert_ne!(text, pinned, "{text}");
+    ours.build();
+    fs::write(&file, &pinned).unwrap();
+    let other = ours.build();
+    assert!(other.compiled().contains(&"pyo3"), "{:?}", other.compiled());
+    fs::write(&file, &text).unwrap();
+    ours.build().assert_compiled_nothing("back at the first version");
+    fs::write(&file, &pinned).unwrap();
+    ours.build().assert_compiled_nothing("the other version again");
+    fs::write(&file, &text).unwrap();
+    ours.build().assert_compiled_nothing("and the first");
 }
 
 #[test]
 fn bcrypt() {
     let check = "import bcrypt; assert bcrypt.checkpw(b'word', bcrypt.hashpw(b'word', bcrypt.gensalt(4)))";
-    stays_warm("bcrypt", "5.0.0", "src/_bcrypt/Cargo.toml", check);
+    let (_scratch, ours) = stays_warm("bcrypt", "5.0.0", "src/_bcrypt/Cargo.toml", check);
+
+    // A budget passes while all is warm, and names what was changed by hand.
+    let budget = ours.clone().argument("--deny-rebuild").argument("deps");
+    budget.build().assert_compiled_nothing("within the budget");
+    let output = budget.command("build").env("PYO3_PYTHON", &tools().interpreter).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(
+        stderr.contains("--deny-rebuild forbids: ") && stderr.contains("the environment variable PYO3_PYTHON changed from "),
+        "{stderr}"
+    );
 }

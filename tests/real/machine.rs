@@ -228,6 +228,29 @@ pub(crate) fn commit(directory: &Path) -> String {
     git(directory, &["rev-parse", "HEAD"]).trim().to_owned()
 }
 
+/// The next job on a fresh machine: what a cache keeps goes through tar, as `actions/cache` calls it, and everything else is
+/// cloned anew at the same place.
+pub(crate) fn clone_again(directory: &Path) {
+    let beside = |extension: &str| directory.with_file_name(format!("{}.{extension}", directory.file_name().unwrap().display()));
+    let (origin, archive) = (beside("origin"), beside("tar"));
+    let mut kept = Vec::new();
+    let mut walk = walkdir::WalkDir::new(directory).max_depth(4).into_iter();
+    while let Some(entry) = walk.next() {
+        let entry = entry.unwrap();
+        let is_kept = entry.file_type().is_dir() && (entry.file_name() == "target" || entry.file_name() == ".pyenv-build");
+        if is_kept {
+            kept.push(entry.path().strip_prefix(directory).unwrap().to_path_buf());
+            walk.skip_current_dir();
+        }
+    }
+    run(Command::new("tar").args(["--posix", "-cf"]).arg(&archive).args(kept).current_dir(directory));
+    fs::rename(directory, &origin).unwrap();
+    let url = format!("file://{}", origin.display());
+    git(directory.parent().unwrap(), &["clone", "--quiet", "--depth", "1", &url, directory.to_str().unwrap()]);
+    fs::remove_dir_all(origin).unwrap();
+    run(Command::new("tar").arg("-xf").arg(archive).current_dir(directory));
+}
+
 /// A virtual environment to install wheels into.
 #[derive(Debug)]
 pub(crate) struct Venv {
