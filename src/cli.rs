@@ -3,6 +3,8 @@
 //! One file per subcommand, with its arguments and its `run`. Nothing imports `cli`.
 
 mod build;
+#[cfg(feature = "github")]
+mod cache;
 mod completions;
 mod env;
 mod environment;
@@ -84,6 +86,8 @@ enum Command {
     Fingerprint(fingerprint::FingerprintArgs),
     Why(why::WhyArgs),
     Gc(gc::GcArgs),
+    #[cfg(feature = "github")]
+    Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -130,6 +134,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Fingerprint(args) => finish("fingerprint", &fingerprint::run(args, root, format, &ui), format, &ui),
         Command::Why(args) => finish("why", &why::run(args, root, format, &ui), format, &ui),
         Command::Gc(args) => finish("gc", &gc::run(args, root, format, &ui), format, &ui),
+        #[cfg(feature = "github")]
+        Command::Cache(args) => finish("cache", &cache::run(args, format, &ui), format, &ui),
         Command::Completions(args) => {
             completions::run(args, Cli::command());
             exit_code::OK

@@ -6,6 +6,9 @@
 pub mod cli;
 
 pub mod build_env;
+pub mod cache;
+#[cfg(feature = "github")]
+pub mod github;
 pub mod hooks;
 pub mod interpreter;
 pub mod pin;

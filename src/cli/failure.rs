@@ -80,6 +80,14 @@ impl Facts {
             if let Some(error) = cause.downcast_ref::<BuildError>() {
                 return Self::new("WrongArtifact", error.hint.clone(), exit_code::BUILD_FAILED);
             }
+            #[cfg(feature = "github")]
+            if let Some(error) = cause.downcast_ref::<crate::github::Error>() {
+                return match error {
+                    crate::github::Error::Interrupted(signal) => Self::new("Interrupted", None, signal.exit_code()),
+                    error if error.is_usage() => Self::new("GitHub", error.hint(), exit_code::USAGE),
+                    error => Self::new("GitHub", error.hint(), exit_code::BUILD_FAILED),
+                };
+            }
             if let Some(error) = cause.downcast_ref::<UsageError>() {
                 return Self::new("Usage", error.hint.clone(), exit_code::USAGE);
             }

@@ -12,6 +12,8 @@ mod context;
 
 mod backends;
 mod build;
+#[cfg(feature = "github")]
+mod cache;
 mod command_line;
 mod commands;
 mod dynamic;
