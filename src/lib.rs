@@ -5,6 +5,7 @@
 
 pub mod cli;
 
+pub mod actions;
 pub mod build_env;
 pub mod cache;
 #[cfg(feature = "github")]
