@@ -2,6 +2,7 @@
 //!
 //! One file per subcommand, with its arguments and its `run`. Nothing imports `cli`.
 
+mod action;
 mod build;
 #[cfg(feature = "github")]
 mod cache;
@@ -89,6 +90,8 @@ enum Command {
     #[cfg(feature = "github")]
     Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Action(action::ActionArgs),
 }
 
 /// Runs the program with all its arguments, the first being its name. Returns the exit code.
@@ -136,6 +139,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Gc(args) => finish("gc", &gc::run(args, root, format, &ui), format, &ui),
         #[cfg(feature = "github")]
         Command::Cache(args) => finish("cache", &cache::run(args, format, &ui), format, &ui),
+        Command::Action(args) => action::run(args, root, &ui),
         Command::Completions(args) => {
             completions::run(args, Cli::command());
             exit_code::OK

@@ -86,12 +86,12 @@ pub fn text(raw: &str) -> String {
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '@' | '!' | '$' => {
                 let _ = write!(markdown, "&#{};", c as u32);
             }
-            ':' => markdown.push_str("&#58;"),
             c if c.is_control() => markdown.push(' '),
             c => markdown.push(c),
         }
     }
-    markdown
+    // Addresses would become links by themselves.
+    markdown.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
 /// [`text`], set as code.

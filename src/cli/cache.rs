@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::MessageFormat;
+use crate::actions::Actions;
 use crate::cache::{Entry, Filter, Owner, Policy, Reason, choose, parse_size, size};
 use crate::github::{Deleted, Error, Repository};
 use crate::ui::Ui;
@@ -84,6 +85,9 @@ pub(super) struct PruneArgs {
 }
 
 pub(super) fn run(args: &CacheArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+    let actions = Actions::detect(ui);
+    // A fork's pull request chooses the keys of its caches; in the log of a later job they must be text.
+    let _quiet = actions.as_ref().map(Actions::quiet);
     match &args.command {
         CacheCommand::List(args) => list(args, format, ui),
         CacheCommand::Usage(args) => usage(args, format, ui),
@@ -172,6 +176,13 @@ impl Pruned {
             "caches": list, "deleted": self.deleted, "failed": self.failed,
         })
     }
+}
+
+/// What the action prunes.
+pub(super) fn prune_for_action(max_size: Option<u64>, ui: &Ui) -> anyhow::Result<()> {
+    let at = WhereArgs { repository: None };
+    let filter = FilterArgs { branch: None, fingerprint: None };
+    prune(&PruneArgs { at, filter, all: false, max_size, yes: true, dry_run: false }, ui).map(drop)
 }
 
 /// Housekeeping, and so no reason to fail: what the token does not allow is said in one line, what GitHub cannot do now is

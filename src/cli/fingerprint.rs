@@ -74,7 +74,7 @@ pub(super) fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFo
 }
 
 /// `- gone`, `+ new`, `~ name: old -> new`; nothing for equal maps.
-fn difference(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn difference(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     names
         .into_iter()

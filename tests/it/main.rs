@@ -10,6 +10,7 @@
 
 mod context;
 
+mod actions;
 mod backends;
 mod build;
 #[cfg(feature = "github")]
