@@ -100,7 +100,7 @@ fn backend_prints(project: &Project, lines: &[&str], fails: bool) {
 }
 
 /// The runner's reading of its files; a name that comes twice would be a smuggled one.
-fn parsed(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn parsed(text: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {

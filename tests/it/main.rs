@@ -10,6 +10,7 @@
 
 mod context;
 
+mod action_yml;
 mod actions;
 mod backends;
 mod build;
