@@ -123,6 +123,9 @@ pub fn main(args: Vec<OsString>) -> u8 {
     if let Err(error) = interrupt::listen() {
         ui.warning(format_args!("Ctrl-C cannot be listened for: {error}"));
     }
+    if let Some(code) = action::without_exports(matches!(cli.command, Command::Action(_)), &ui) {
+        return code;
+    }
     let root = global.root.as_deref();
     let format = global.message_format;
     match &cli.command {

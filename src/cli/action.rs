@@ -68,9 +68,6 @@ pub(super) fn run(args: &ActionArgs, root: Option<&Path>, ui: &Ui) -> u8 {
         let hint = "outside of GitHub Actions it is `cargo pyenv-build`".to_owned();
         return exit_with(Some(&UsageError { message: "`action` is for GitHub Actions".to_owned(), hint: Some(hint) }.into()), ui);
     }
-    if let Some(code) = without_former_exports(ui) {
-        return code;
-    }
     let words = words();
     // "Enable debug logging", of who runs a workflow again, is `-v`.
     let is_debugged = env_vars::get("RUNNER_DEBUG").as_deref() == Some("1");
@@ -113,15 +110,17 @@ fn in_words(error: &ErrorReport) -> String {
     format!("{}{hint}", error.message)
 }
 
-/// Runs this program again without the variables that an earlier call in the same job has exported, if there are any: they would count
-/// as the user's word, and another project or interpreter would be built for the first one's.
-fn without_former_exports(ui: &Ui) -> Option<u8> {
+/// Runs this program again without the variables that the action has exported in the same job, if it has: they are for others. To us they
+/// would be the user's word, and what is built next would be built for another project's environment. A further call of the action
+/// (`is_action`) finds its own interpreter, too.
+pub(super) fn without_exports(is_action: bool, ui: &Ui) -> Option<u8> {
     let exported: BTreeMap<String, String> = serde_json::from_str(&env_vars::get(env_vars::EXPORTED)?).unwrap_or_default();
     let program = std::env::current_exe().ok()?;
     let mut again = Cmd::new(program).args(std::env::args_os().skip(1)).env_remove(env_vars::EXPORTED);
     for (name, value) in &exported {
+        let is_setting = [env_vars::PYTHON, env_vars::INSTALLER].contains(&name.as_str());
         // Who has changed it since means it.
-        if env_vars::get(name).unwrap_or_default() == *value {
+        if env_vars::get(name).unwrap_or_default() == *value && (is_action || !is_setting) {
             again = again.env_remove(name);
         }
     }
@@ -360,7 +359,7 @@ impl<'a> Step<'a> {
         }
         // `cargo pyenv-build run` in a later step has none of our inputs.
         exported.insert(env_vars::PYTHON.to_owned(), context.interpreter.path.to_string_lossy().into_owned());
-        exported.extend(input("installer").map(|installer| (env_vars::INSTALLER.to_owned(), installer)));
+        exported.extend(installer().map(|installer| (env_vars::INSTALLER.to_owned(), installer)));
         for (name, value) in &exported {
             self.actions.variable(name, value)?;
         }
@@ -492,9 +491,14 @@ fn provision(context: &Context<'_>) -> anyhow::Result<BuildEnv> {
 /// The inputs as arguments of `build`. Each is one argument, whatever is in it.
 fn words() -> anyhow::Result<Words> {
     let mut line: Vec<OsString> = vec!["args".into()];
-    for (name, flag) in [("python", "--python"), ("installer", "--installer"), ("out-dir", "--out-dir"), ("deny-rebuild", "--deny-rebuild")]
-    {
-        line.extend(input(name).map(|value| format!("{flag}={value}").into()));
+    let given = [
+        ("--python", input("python")),
+        ("--installer", installer()),
+        ("--out-dir", input("out-dir")),
+        ("--deny-rebuild", input("deny-rebuild")),
+    ];
+    for (flag, value) in given {
+        line.extend(value.map(|value| format!("{flag}={value}").into()));
     }
     line.extend(
         input("constraints")
@@ -519,6 +523,11 @@ fn words() -> anyhow::Result<Words> {
         return Err(UsageError { message: "the input `args` has a directory in it".to_owned(), hint }.into());
     }
     Ok(words)
+}
+
+/// `auto` is the input's default, and leaves the word to the project's settings and to `PYENV_BUILD_INSTALLER`.
+fn installer() -> Option<String> {
+    input("installer").filter(|installer| installer != "auto")
 }
 
 fn not_understood(error: &clap::Error) -> anyhow::Error {

@@ -402,11 +402,23 @@ fn a_second_call_is_not_bound_by_what_the_first_has_exported() {
     wheels.add("dep", "1", &[]);
     let (one, other) = (test.project("one"), test.project("other").requires(&["dep"]));
     let args = format!("--no-index --find-links '{}'", wheels.path.display());
-    let first = Job::new(&test, &one).done("build");
+    let first = Job::new(&test, &one).input("args", &args).done("build");
     let with_exports = |job| first.env.iter().fold(job, |job: Job<'_>, (name, value)| job.env(name, value));
     let second = with_exports(Job::new(&test, &other).input("args", &args)).done("build");
     assert_eq!(second.env["PYO3_PYTHON"], second.outputs["python"]);
     assert_ne!(second.env["PYO3_PYTHON"], first.env["PYO3_PYTHON"]);
+    // Nor are other commands in later steps, but for the interpreter.
+    let later = |project: &Project| {
+        let program = test.program(&["run"]).args(wheels.flags()).args(["--", "sh", "-c", "echo $PYO3_PYTHON"]).in_(project);
+        first.env.iter().fold(program, |program, (name, value)| program.env(name, value)).run().success()
+    };
+    let (same, another) = (later(&one), later(&other));
+    assert_eq!(
+        (same.stdout.trim_end(), same.stderr.as_str()),
+        (first.outputs["python"].as_str(), ""),
+        "and it is not taken for the user's"
+    );
+    assert_eq!(another.stdout.trim_end(), second.outputs["python"]);
     // What somebody has set in between is theirs.
     let third = with_exports(Job::new(&test, &one)).env("PYENV_BUILD_PYTHON", "/nowhere/python");
     let (run, _) = third.step("plan");
