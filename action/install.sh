@@ -57,8 +57,10 @@ if [ -n "${INPUT_BINARY:-}" ]; then
 else
     own=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../Cargo.toml" | head -n 1)
     version=${INPUT_VERSION:-$own}
-    if download "${version#v}"; then
-        :
+    if [ -x "$program" ] && [ "$("$program" --version)" = "cargo pyenv-build ${version#v}" ]; then
+        echo "an earlier call in this job has brought it"
+    elif download "${version#v}"; then
+        echo "it is the release that the action's table knows"
     elif [ "${version#v}" = "$own" ]; then
         echo "building cargo-pyenv-build from the action's own checkout; this takes minutes (the input \`binary\` spares them)"
         # In its own directories: neither the project's configuration nor its target directory is any of our business.

@@ -34,9 +34,9 @@ use crate::actions::commands::{Annotation, Level};
 use crate::actions::context::{self, Policy, SaveCache, UseCache};
 use crate::actions::summary::{self, Summary};
 use crate::actions::{Actions, input};
+use crate::build_env::BuildEnv;
 use crate::build_env::fingerprint::parts;
 use crate::build_env::gc::{Keep, collect};
-use crate::build_env::{self, BuildEnv};
 use crate::cache::{self, Key};
 use crate::layout::Layout;
 use crate::process::Cmd;
@@ -230,9 +230,7 @@ impl<'a> Step<'a> {
         let context = self.open()?;
         let env = provision(&context)?;
         let layout = &context.layout;
-        let roll = format!("# The build environment of {}: {}\n", self.leg, env.fingerprint);
-        // Equal bytes keep their date, and cargo and rust-cache their peace.
-        fs::write_if_changed(&layout.roll(), roll.as_bytes()).map_err(|source| build_env::Error::Write { path: layout.roll(), source })?;
+        environment::write_roll(layout, &env)?;
         let key = self.layer_key(&context, &env);
         self.output("fingerprint", &env.fingerprint)?;
         self.output("layer-key", &key.key)?;
@@ -278,7 +276,7 @@ impl<'a> Step<'a> {
         for (name, value) in env_vars::with_prefixes(RUST_VARIABLES) {
             lock.field(name.as_bytes()).field(value.as_bytes());
         }
-        let sources = digest::tree(root).unwrap_or_else(|error| {
+        let sources = tracked(root).map_or_else(|| digest::tree(root), |files| digest::files(root, &files)).unwrap_or_else(|error| {
             self.ui.warning(format_args!("the sources cannot all be read, and are known by their commit: {error}"));
             digest::bytes(env_vars::get("GITHUB_SHA").unwrap_or_default().as_bytes())
         });
@@ -315,8 +313,7 @@ impl<'a> Step<'a> {
             self.export(&context, &env)?;
             history.parts = parts(&context.interpreter.identity, &env.distributions);
             if let Some(report) = report.as_ref().filter(|report| hits.is_cold() && report.crates.fresh == 0) {
-                history.cold_seconds = Some(report.seconds);
-                history.crates = report.crates.compiled.len() as u64;
+                history.note_cold(report.crates.compiled.len() as u64, report.seconds);
             }
             history.write(layout, &self.leg);
         }
@@ -483,6 +480,14 @@ impl<'a> Step<'a> {
 /// As rust-cache has them: variables that change what cargo and compilers make.
 const RUST_VARIABLES: &[&str] = &["CARGO", "CC", "CFLAGS", "CXX", "CMAKE", "RUST"];
 
+/// The files that git knows of, so that what builds leave behind (`dist`, `*.egg-info`) is no source. `None` without git, or
+/// where git does not trust the directory, as in containers.
+fn tracked(root: &Path) -> Option<Vec<String>> {
+    let output = Cmd::new("git").args(["ls-files", "-z", "--recurse-submodules"]).cwd(root).output().ok()?;
+    let files: Vec<String> = String::from_utf8(output.stdout).ok()?.split_terminator('\0').map(str::to_owned).collect();
+    (!files.is_empty()).then_some(files)
+}
+
 /// The environment, quietly made if it is not there.
 fn provision(context: &Context<'_>) -> anyhow::Result<BuildEnv> {
     environment::provision(context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(context.ui), &mut Vec::new())
@@ -598,8 +603,8 @@ impl Hits {
             env: get("ENV_MATCHED_KEY"),
             layer_key: get("LAYER_KEY"),
             layer: get("LAYER_MATCHED_KEY"),
-            rust_cache_key: get("RUST_CACHE_PREFIX_KEY"),
-            rust_cache: get("RUST_CACHE_HIT"),
+            rust_cache_key: get("DEPENDENCIES_KEY"),
+            rust_cache: get("DEPENDENCIES_HIT"),
         }
     }
 
@@ -655,6 +660,15 @@ impl History {
         read().filter(|history| history.schema == Self::SCHEMA).unwrap_or_default()
     }
 
+    /// rust-cache tells a hit in part from none as little as a build that found nothing to do: what compiled less than once was
+    /// compiled is not a cold build.
+    fn note_cold(&mut self, compiled: u64, seconds: f64) {
+        if compiled > 0 && compiled >= self.crates {
+            self.crates = compiled;
+            self.cold_seconds = Some(seconds);
+        }
+    }
+
     /// Losing it loses a sentence of the next summary.
     fn write(&mut self, layout: &Layout, leg: &str) {
         self.schema = Self::SCHEMA;
@@ -707,6 +721,17 @@ mod tests {
         assert_eq!(verdict(&report(1, 0, 0.9), &History::default()), "cold: 1 crate compiled, 0.9 s");
         let failed = Report { ok: false, ..report(2, 0, 1.0) };
         assert_eq!(verdict(&failed, &history), "failed: 2 of 38 crates compiled, 1.0 s; a cold build took 27.8 s");
+    }
+
+    #[test]
+    fn only_a_whole_build_is_remembered_as_a_cold_one() {
+        let mut history = History::default();
+        for (compiled, seconds) in [(0, 0.1), (38, 27.8), (3, 9.0), (0, 0.2)] {
+            history.note_cold(compiled, seconds);
+        }
+        assert_eq!((history.crates, history.cold_seconds), (38, Some(27.8)));
+        history.note_cold(40, 30.0);
+        assert_eq!((history.crates, history.cold_seconds), (40, Some(30.0)));
     }
 
     #[test]

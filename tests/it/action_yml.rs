@@ -418,7 +418,9 @@ fn what_is_downloaded_must_have_the_digest_of_the_table() {
     // The script with a table of the test's, and a `curl` that brings a program.
     copy_tree(&root().join("action"), &test.path.join("checkout/action"));
     std::fs::copy(root().join("Cargo.toml"), test.path.join("checkout/Cargo.toml")).unwrap();
-    script(&test.bin().join("curl"), "while [ \"$1\" != --output ]; do shift; done; printf '#!/bin/sh\\necho downloaded\\n' > \"$2\"");
+    let content = format!("#!/bin/sh\necho cargo pyenv-build {}\n", env!("CARGO_PKG_VERSION"));
+    std::fs::write(test.path.join("released"), &content).unwrap();
+    script(&test.bin().join("curl"), "while [ \"$1\" != --output ]; do shift; done; cp released \"$2\"");
     script(&test.bin().join("cargo"), "exit 7");
     let table = |digest: &str| {
         let line = format!("{} x86_64-unknown-linux-musl {digest} https://github.com/x\n", env!("CARGO_PKG_VERSION"));
@@ -439,9 +441,14 @@ fn what_is_downloaded_must_have_the_digest_of_the_table() {
         (run, std::fs::read_to_string(&output).unwrap_or_default())
     };
     let program = test.path.join("temp/cargo-pyenv-build/bin/cargo-pyenv-build");
-    table(&crate::context::sha256("#!/bin/sh\necho downloaded\n"));
+    table(&crate::context::sha256(&content));
     let (run, output) = install("");
-    assert_eq!((run.success().stdout.as_str(), output), ("downloaded\n", format!("program={}\n", program.display())));
+    let run = run.success();
+    assert!(run.stdout.starts_with("it is the release that the action's table knows\ncargo pyenv-build "), "{}", run.stdout);
+    assert_eq!(output, format!("program={}\n", program.display()));
+    let (run, again) = install("");
+    assert!(run.success().stdout.starts_with("an earlier call in this job has brought it\n"));
+    assert_eq!(again, format!("program={}\n", program.display()));
     std::fs::remove_file(&program).unwrap();
     table(&"0".repeat(64));
     let (run, output) = install("");

@@ -163,7 +163,7 @@ fn three_steps_from_inputs_to_outputs() {
     assert_eq!(prepare["rust-cache"], "false", "there is no Rust in it");
 
     let (run, build) =
-        job().env("ENV_KEY", &plan["env-key"]).env("LAYER_KEY", &prepare["layer-key"]).env("RUST_CACHE_HIT", "false").step("build");
+        job().env("ENV_KEY", &plan["env-key"]).env("LAYER_KEY", &prepare["layer-key"]).env("DEPENDENCIES_HIT", "false").step("build");
     let run = run.success();
     assert_eq!(commands(&run), [""; 0]);
     let wheel = Path::new(&build.outputs["wheel"]);
@@ -190,6 +190,20 @@ fn three_steps_from_inputs_to_outputs() {
         .done("build");
     assert_eq!((again.outputs["cache-hit"].as_str(), again.outputs["save-env"].as_str()), ("true", "false"));
     assert_eq!(again.outputs["save-layer"], "false");
+}
+
+#[test]
+fn provision_rolls_a_rust_cache_of_the_users_own() {
+    let test = Test::new();
+    let project = test.project("p");
+    let roll = project.root().join(".cargo/config.toml");
+    let provision = || {
+        let report = test.program(&["--message-format=json", "provision"]).in_(&project).run().success().json();
+        (report["env"]["fingerprint"].as_str().unwrap().to_owned(), std::fs::metadata(&roll).unwrap().modified().unwrap())
+    };
+    let first = provision();
+    assert_eq!(std::fs::read_to_string(&roll).unwrap(), format!("# The build environment: {}\n", first.0));
+    assert_eq!(provision(), first, "and is not touched again");
 }
 
 #[test]
@@ -222,9 +236,17 @@ fn an_untouched_project_never_rolls_and_a_touched_one_rolls_what_it_must() {
     assert_eq!(differs(&sources.1, &first.1), [false, false, false, false, false, true]);
     assert_eq!(sources.2, first.2, "the file that rolls rust-cache was left alone");
 
+    // Where there is git, what builds leave behind is no source.
+    let git = |args: &[&str]| test.command("git").args(args).in_(&project).run().success();
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    let tracked = keys("leg");
+    project.write("dist/p.whl", "built");
+    assert_eq!(keys("leg"), tracked);
+
     project.write("Cargo.lock", "version = 4\n# changed\n");
     let lock = keys("leg");
-    assert_eq!(differs(&lock.1, &sources.1), [false, false, false, false, true, true]);
+    assert_eq!(differs(&lock.1, &tracked.1), [false, false, false, false, true, true]);
 
     project.set_requires(&["dep>=2"]);
     let raised = keys("leg");
@@ -286,13 +308,13 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
     let test = Test::new();
     let project = test.project("p");
     backend_prints(&project, &["   Compiling pyo3-ffi v0.29.0", "   Compiling evil|`x` v1.0.0", "   Compiling p v0.1.0 (/w/p)"], false);
-    let job = || Job::new(&test, &project).env("ENV_KEY", "e").env("LAYER_KEY", "l").env("RUST_CACHE_PREFIX_KEY", "v0-rust-x");
-    let cold = job().env("RUST_CACHE_HIT", "false").done("build");
+    let job = || Job::new(&test, &project).env("ENV_KEY", "e").env("LAYER_KEY", "l").env("DEPENDENCIES_KEY", "v0-rust-x");
+    let cold = job().env("DEPENDENCIES_HIT", "false").done("build");
     assert_eq!(cold.outputs["compiled-crates"], "2");
     assert!(cold.summary.contains("\n**cold: 2 crates compiled, "), "{}", cold.summary);
     assert!(cold.summary.contains("<details><summary>What was compiled, and why</summary>"), "{}", cold.summary);
 
-    let (run, warm) = job().env("RUST_CACHE_HIT", "true").env("ENV_MATCHED_KEY", "e").env("LAYER_MATCHED_KEY", "l").step("build");
+    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_MATCHED_KEY", "e").env("LAYER_MATCHED_KEY", "l").step("build");
     let run = run.success();
     let commands = commands(&run);
     assert_eq!(commands.len(), 1);
@@ -317,7 +339,7 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
     ");
 
     backend_prints(&project, &[], false);
-    let (run, warm) = job().env("RUST_CACHE_HIT", "true").env("ENV_MATCHED_KEY", "e").env("LAYER_MATCHED_KEY", "l").step("build");
+    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_MATCHED_KEY", "e").env("LAYER_MATCHED_KEY", "l").step("build");
     assert_eq!(self::commands(&run.success()), [""; 0]);
     assert!(warm.summary.contains("\n**warm: 0 of 2 crates compiled, "), "{}", warm.summary);
     let none = job().input("summary", "false").done("build");
