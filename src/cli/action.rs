@@ -34,9 +34,9 @@ use crate::actions::commands::{Annotation, Level};
 use crate::actions::context::{self, Policy, SaveCache, UseCache};
 use crate::actions::summary::{self, Summary};
 use crate::actions::{Actions, input};
-use crate::build_env::BuildEnv;
 use crate::build_env::fingerprint::parts;
 use crate::build_env::gc::{Keep, collect};
+use crate::build_env::{BuildEnv, Outcome};
 use crate::cache::{self, Key};
 use crate::layout::Layout;
 use crate::process::Cmd;
@@ -233,6 +233,7 @@ impl<'a> Step<'a> {
         environment::write_roll(layout, &env)?;
         let key = self.layer_key(&context, &env);
         self.output("fingerprint", &env.fingerprint)?;
+        self.output("env-outcome", if env.outcome == Outcome::Created { "made" } else { "reused" })?;
         self.output("layer-key", &key.key)?;
         self.output("layer-restore-keys", &key.restore_keys.join("\n"))?;
         self.output("layer-path", &lines(&[layout.layer()]))?;
@@ -406,7 +407,8 @@ impl<'a> Step<'a> {
             let changes = super::fingerprint::difference(&before.parts, &now.parts);
             let mut text = format!(
                 "{} {} by {}",
-                env.outcome,
+                // To the build it is always there: `prepare` has made it.
+                if hits.env_outcome.is_empty() { &env.outcome } else { &hits.env_outcome },
                 summary::code(&env.fingerprint[..12.min(env.fingerprint.len())]),
                 summary::text(&env.installer)
             );
@@ -588,6 +590,8 @@ struct Hits {
     env_key: String,
     /// The key that was found; empty for none.
     env: String,
+    /// What `prepare` did about it: `made` or `reused`.
+    env_outcome: String,
     layer_key: String,
     layer: String,
     rust_cache_key: String,
@@ -601,6 +605,7 @@ impl Hits {
         Self {
             env_key: get("ENV_KEY"),
             env: get("ENV_MATCHED_KEY"),
+            env_outcome: get("ENV_OUTCOME"),
             layer_key: get("LAYER_KEY"),
             layer: get("LAYER_MATCHED_KEY"),
             rust_cache_key: get("DEPENDENCIES_KEY"),

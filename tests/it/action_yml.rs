@@ -181,6 +181,7 @@ struct Ran {
     env: BTreeMap<String, String>,
     path: Vec<String>,
     log: String,
+    summary: String,
     /// `restored KEY`, `saved KEY`
     caches: Vec<String>,
 }
@@ -267,6 +268,7 @@ impl<'a> Machine<'a> {
         ran.log += &done.stderr;
         let file = |name: &str| std::fs::read_to_string(files.join(name)).unwrap_or_default();
         ran.env.extend(parsed(&file("GITHUB_ENV")));
+        ran.summary += &file("GITHUB_STEP_SUMMARY");
         ran.path.extend(file("GITHUB_PATH").lines().map(str::to_owned));
         // Our script writes plain lines.
         let output = file("GITHUB_OUTPUT");
@@ -359,6 +361,7 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     let job = || Machine::new(&test, &project).input("args", &args);
 
     let cold = job().run();
+    assert!(cold.summary.contains("\n\nmade <code>"), "{}", cold.summary);
     assert!(Path::new(&cold.outputs["wheel"]).is_file());
     assert_eq!(cold.outputs["cache-hit"], "false");
     assert_eq!(cold.caches.len(), 1, "there is no layer without Rust: {:?}", cold.caches);
@@ -370,6 +373,7 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     let away = test.path.join("away");
     std::fs::rename(&wheels.path, &away).unwrap();
     let warm = job().run();
+    assert!(warm.summary.contains("\n\nreused <code>") && warm.summary.contains("; as the last time"), "{}", warm.summary);
     assert_eq!(warm.caches, [cold.caches[0].replace("saved", "restored")]);
     assert_eq!((&warm.outputs["fingerprint"], &warm.outputs["python"]), (&cold.outputs["fingerprint"], &cold.outputs["python"]));
     assert!(Path::new(&warm.outputs["wheel"]).is_file());
