@@ -11,11 +11,14 @@ mod env;
 mod environment;
 mod failure;
 mod fingerprint;
+mod freshness;
 mod gc;
+mod layer;
 mod lock;
 mod options;
 mod provision;
 mod run;
+mod warmth;
 mod why;
 
 use std::ffi::OsString;
@@ -85,6 +88,8 @@ enum Command {
     Run(run::RunArgs),
     Lock(lock::LockArgs),
     Fingerprint(fingerprint::FingerprintArgs),
+    Freshness(freshness::FreshnessArgs),
+    Layer(layer::LayerArgs),
     Why(why::WhyArgs),
     Gc(gc::GcArgs),
     #[cfg(feature = "github")]
@@ -138,6 +143,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
         },
         Command::Lock(args) => finish("lock", &lock::run(args, root, format, &ui), format, &ui),
         Command::Fingerprint(args) => finish("fingerprint", &fingerprint::run(args, root, format, &ui), format, &ui),
+        Command::Freshness(args) => finish("freshness", &freshness::run(args, root, format, &ui), format, &ui),
+        Command::Layer(args) => finish("layer", &layer::run(args, root, format, &ui), format, &ui),
         Command::Why(args) => finish("why", &why::run(args, root, format, &ui), format, &ui),
         Command::Gc(args) => finish("gc", &gc::run(args, root, format, &ui), format, &ui),
         #[cfg(feature = "github")]

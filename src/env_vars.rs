@@ -20,6 +20,8 @@ pub const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
 
 /// What our GitHub Action has exported to later steps, as a JSON object; internal.
 pub const EXPORTED: &str = "__PYENV_BUILD_EXPORTED";
+/// What counts as an input of crates: `auto`, `declared`, `strict` or `off`.
+pub const FRESHNESS: &str = "PYENV_BUILD_FRESHNESS";
 
 /// Reads a variable; an empty or non-UTF-8 value counts as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]

@@ -9,10 +9,12 @@
 //!   tools/pip-<hash>/             a pip to install with, where there is no uv
 //!   hookd/<hash>.py               the daemon that is embedded in the binary
 //!   locks/<hash>.lock             one build of a source tree at a time
+//!   freshness/<target id>.json    ledgers: what cargo's inputs were
+//!   layer/<target id>/            staged workspace layer
+//!   build/cp312-1a2b3c4d5e6f/     build directories of environments that alternate
 //!   sdist/<name>/                 source trees unpacked by --from-sdist
 //!   reports/last.json             what the last build did
 //!   .cargo/config.toml            a comment that rolls rust-cache's key: see `cli::action`
-//!   layer/                        the workspace layer, for a cache
 //!   history/<hash>.json           what a cold build took, for the summaries of GitHub Actions
 //!   logs/                         full hook output, newest 20 kept
 //!   tmp/                          being made; renamed to where it belongs
@@ -108,6 +110,24 @@ impl Layout {
         self.root.join("sdist")
     }
 
+    pub fn freshness_directory(&self) -> PathBuf {
+        self.root.join("freshness")
+    }
+
+    /// The ledger of a build directory.
+    pub fn freshness(&self, id: &str) -> PathBuf {
+        self.freshness_directory().join(format!("{id}.json"))
+    }
+
+    pub fn layer(&self) -> PathBuf {
+        self.root.join("layer")
+    }
+
+    /// Build directories, named like their environments.
+    pub fn build(&self) -> PathBuf {
+        self.root.join("build")
+    }
+
     /// The lock of a source tree.
     pub fn project_lock(&self, directory: &Path) -> PathBuf {
         let name = &crate::digest::bytes(directory.as_os_str().as_encoded_bytes())[..12];
@@ -125,10 +145,6 @@ impl Layout {
     /// rust-cache hashes every file of this name below a workspace into the end of its key.
     pub fn roll(&self) -> PathBuf {
         self.root.join(".cargo/config.toml")
-    }
-
-    pub fn layer(&self) -> PathBuf {
-        self.root.join("layer")
     }
 
     pub fn history(&self) -> PathBuf {

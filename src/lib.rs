@@ -6,18 +6,22 @@
 pub mod cli;
 
 pub mod actions;
+pub mod build_dirs;
 pub mod build_env;
 pub mod cache;
+pub mod freshness;
 #[cfg(feature = "github")]
 pub mod github;
 pub mod hooks;
 pub mod interpreter;
+pub mod layer;
 pub mod pin;
 pub mod project;
 pub mod report;
 pub mod sdist;
 pub mod wheel;
 
+pub mod cargo_records;
 pub mod layout;
 
 pub mod digest;

@@ -95,6 +95,26 @@ impl Project {
         Self::from_pyproject(directory, pyproject)
     }
 
+    /// [`Self::load`]; where there is no Python project, the Cargo package or workspace at or above `directory`, for commands
+    /// that only need that.
+    pub fn load_any(directory: &Path) -> Result<Self, Error> {
+        match Self::load(directory) {
+            Err(Error::NoProject { directory }) => {
+                let crate_root = directory.ancestors().find(|directory| directory.join("Cargo.toml").is_file()).map(Path::to_path_buf);
+                match crate_root {
+                    Some(root) => Self::from_pyproject(root, toml::Table::new()),
+                    None => Err(Error::NoProject { directory }),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether a PEP 517 frontend can build it.
+    pub fn is_python(&self) -> bool {
+        ["pyproject.toml", "setup.py"].iter().any(|name| self.directory.join(name).is_file())
+    }
+
     /// What the content of `pyproject.toml` says of the project in `directory`, which is absolute.
     fn from_pyproject(directory: PathBuf, pyproject: toml::Table) -> Result<Self, Error> {
         let file = directory.join("pyproject.toml");

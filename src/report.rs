@@ -1,9 +1,10 @@
 //! What a build did: the JSON report, and which crates cargo compiled.
 //!
-//! The report is printed with `--message-format json` and kept at `.pyenv-build/reports/last.json`. [`cargo_output`] turns
-//! what cargo says into data; [`render`] is for people.
+//! The report is printed with `--message-format json` and kept at `.pyenv-build/reports/last.json`. [`rebuilds`] finds out from
+//! cargo's records what was compiled and why, [`cargo_output`] from what cargo says; [`render`] is for people.
 
 pub mod cargo_output;
+pub mod rebuilds;
 pub mod render;
 
 use std::collections::BTreeMap;
@@ -136,38 +137,89 @@ pub struct FreshnessReport {
 }
 
 /// What cargo did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Crates {
+    /// In the order in which they were begun.
     pub compiled: Vec<CompiledCrate>,
-    /// Crates that cargo said were fresh; it says so only when it is verbose.
+    /// Crates that belong to what was built, and were not compiled.
     pub fresh: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub build_scripts: Vec<BuildScriptRun>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompiledCrate {
     pub name: String,
     pub version: String,
     /// Whether it is a local package, not one from a registry or repository.
     pub workspace: bool,
     pub reason: Reason,
+    /// What the reason is about: a variable, a file, a dependency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The value of then and of now, of variables, features and flags. Secrets are masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
+    /// Whether the reason is in itself; if not, it was compiled because another was.
+    #[serde(default)]
+    pub root_cause: bool,
+    /// Of all its units together, each from when cargo began it to when it was done.
+    #[serde(default)]
+    pub seconds: f64,
 }
 
-/// Why cargo compiled a crate.
+/// A build script that was run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildScriptRun {
+    pub name: String,
+    pub version: String,
+    pub reason: Reason,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    pub seconds: f64,
+}
+
+/// Why cargo compiled a crate or ran its build script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// Its `detail` names the variable.
+    /// There was nothing of it.
+    FirstBuild,
+    /// `detail` names the variable.
     EnvVarChanged,
-    /// Its `detail` names the file.
+    /// `detail` names the file.
     InputChanged,
-    /// Its `detail` names the dependency.
+    /// `detail` names the dependency.
     DependencyRebuilt,
-    /// Its `detail` has cargo's words.
+    /// Another version of a dependency, or other features of it; `detail` names it.
+    DependencyChanged,
+    FeaturesChanged,
+    ProfileChanged,
+    RustflagsChanged,
+    RustcChanged,
+    /// It is of another version now, which `detail` has.
+    VersionChanged,
+    /// What it had made was gone.
+    OutputMissing,
+    /// It was not done the last time.
+    Unfinished,
+    /// It was not in the state that the ledger knows, and the file that `detail` names may have changed since.
+    NotRecorded,
+    /// It was made for another directory, which `detail` names.
+    Moved,
+    /// `detail` has more.
     Other,
-    /// cargo did not say.
+    /// There is no telling.
     Unknown,
+}
+
+impl Reason {
+    /// Whether there was a state that this crate could have been taken from.
+    pub fn had_previous_state(self) -> bool {
+        self != Self::FirstBuild
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -177,6 +229,16 @@ pub struct ErrorReport {
     pub hint: Option<String>,
     pub traceback: Option<String>,
     pub log: Option<PathBuf>,
+}
+
+impl Crates {
+    /// Adds crates that cargo named and of which there are no records: built elsewhere than where they were looked for.
+    pub fn add_what_was_said(&mut self, said: Self) {
+        let is_known = |one: &CompiledCrate| self.compiled.iter().any(|known| known.name == one.name && known.version == one.version);
+        let more: Vec<CompiledCrate> = said.compiled.into_iter().filter(|one| !is_known(one)).collect();
+        self.compiled.extend(more);
+        self.fresh = self.fresh.max(said.fresh);
+    }
 }
 
 impl Report {

@@ -709,11 +709,12 @@ fn full_hit_compiled(crates: &Crates) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{CompiledCrate, Reason};
+    use crate::report::CompiledCrate;
 
     fn report(compiled: usize, fresh: u64, seconds: f64) -> Report {
-        let one = CompiledCrate { name: "x".into(), version: "1.0.0".into(), workspace: false, reason: Reason::Unknown, detail: None };
-        Report { crates: Crates { compiled: vec![one; compiled], fresh }, seconds, ..Report::new("build") }
+        let one = serde_json::json!({"name": "x", "version": "1.0.0", "workspace": false, "reason": "unknown"});
+        let one: CompiledCrate = serde_json::from_value(one).unwrap();
+        Report { crates: Crates { compiled: vec![one; compiled], fresh, ..Crates::default() }, seconds, ..Report::new("build") }
     }
 
     #[test]

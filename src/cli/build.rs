@@ -9,6 +9,7 @@ use clap::{Args, ValueHint};
 use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, BuildError, UsageError};
 use super::options::{Context, EnvironmentArgs};
+use super::warmth::{self, Budget, Warmth, WarmthArgs};
 use super::{MessageFormat, exit_with};
 use crate::build_env::{self, BuildEnv};
 use crate::hooks::{self, Answer, Call, Finished, Hook};
@@ -51,6 +52,8 @@ pub(super) struct BuildArgs {
     /// at the same paths there; what is built is copied back
     #[arg(long, value_name = "CMD")]
     pub launcher: Option<String>,
+    #[command(flatten)]
+    pub warmth: WarmthArgs,
     #[command(flatten)]
     pub environment: EnvironmentArgs,
 }
@@ -108,11 +111,12 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
     let mut first_error = None;
     for context in &contexts {
         let start = Instant::now();
-        let mut build = Build { args, context, report: Report::new("build"), cargo: CargoOutput::default() };
+        let mut build = Build { args, context, report: Report::new("build"), cargo: CargoOutput::default(), environ: Vec::new() };
         build.report.project = Some(context.project.directory.clone());
         let outcome = build.run(&mut sessions);
         let (mut report, cargo) = (build.report, build.cargo);
-        report.crates = cargo.finish();
+        report.crates.add_what_was_said(cargo.finish());
+        let outcome = outcome.and_then(|()| Ok(Budget::new(&args.warmth, &context.project.settings)?.check(&report.crates)?));
         report.seconds = round(start.elapsed().as_secs_f64());
         if let Err(error) = &outcome {
             report.ok = false;
@@ -161,6 +165,8 @@ struct Build<'a, 'b> {
     context: &'a Context<'a>,
     report: Report,
     cargo: CargoOutput,
+    /// What cargo is to be told, beside what hooks are told anyway.
+    environ: Vec<(String, Option<String>)>,
 }
 
 impl<'a> Build<'a, '_> {
@@ -187,6 +193,11 @@ impl<'a> Build<'a, '_> {
         Ok(env)
     }
 
+    fn target_dir(&self) -> anyhow::Result<Option<PathBuf>> {
+        let absolute = |path: &PathBuf| fs::absolute(path).with_context(|| format!("failed to make `{}` absolute", path.display()));
+        self.args.target_dir.as_ref().map(absolute).transpose()
+    }
+
     /// Calls a hook, showing and counting what cargo says. `None`: the backend lacks it.
     fn call<'c>(
         &mut self,
@@ -197,9 +208,8 @@ impl<'a> Build<'a, '_> {
     ) -> anyhow::Result<Option<Finished>> {
         let ui = context.ui;
         let name = hook.name();
-        let mut environ = Vec::new();
-        if let Some(target_dir) = &self.args.target_dir {
-            let target_dir = fs::absolute(target_dir).with_context(|| format!("failed to make `{}` absolute", target_dir.display()))?;
+        let mut environ = self.environ.clone();
+        if let Some(target_dir) = self.target_dir()? {
             environ.push(("CARGO_TARGET_DIR".to_owned(), Some(target_dir.to_string_lossy().into_owned())));
         }
         if ui.is_interactive() {
@@ -308,7 +318,18 @@ impl<'a> Build<'a, '_> {
             } else {
                 Hook::BuildWheel { wheel_directory, metadata_directory: None }
             };
-            let built = self.call_required(context, &env, hook, sessions)?;
+            let mode = warmth::mode_of(&self.args.warmth, &context.project)?;
+            let name = env.path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let mut warmth =
+                Warmth::begin(&context.project, &context.layout, mode, self.target_dir()?.as_deref(), name.as_deref(), context.ui);
+            self.environ = warmth.as_ref().map(Warmth::environ).unwrap_or_default();
+            let built = self.call_required(context, &env, hook, sessions);
+            if let Some(warmth) = &mut warmth {
+                let found = warmth.end(context.ui);
+                self.report.crates = found.crates;
+                self.report.freshness = found.freshness;
+            }
+            let built = built?;
             match asked.join().expect("asking does not panic") {
                 Ok(cargo) => {
                     let pins = pin::pins(&facts::learn(&context.project, &context.interpreter, &env, cargo));

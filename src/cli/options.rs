@@ -121,9 +121,14 @@ fn root_of(project: &Project, flag: Option<&Path>) -> anyhow::Result<PathBuf> {
     fs::absolute(&root).with_context(|| format!("failed to make `{}` absolute", root.display()))
 }
 
+/// Our directory for a project.
+pub(super) fn layout_of(project: &Project, root: Option<&Path>) -> anyhow::Result<Layout> {
+    Ok(Layout::open(root_of(project, root)?)?)
+}
+
 /// Our directory for the project in `directory`, without looking for an interpreter.
 pub(super) fn open_layout(directory: &Path, root: Option<&Path>) -> anyhow::Result<Layout> {
-    Ok(Layout::open(root_of(&Project::load(directory)?, root)?)?)
+    layout_of(&Project::load_any(directory)?, root)
 }
 
 fn wanted(project: &Project, args: &EnvironmentArgs) -> Wanted {

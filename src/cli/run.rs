@@ -1,23 +1,29 @@
-//! `run -- CMD`: any command, with the pins and the build environment first on PATH.
+//! `run -- CMD`: any command, with the pins and the build environment first on PATH, and warm as a build is.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::{Args, ValueHint};
 
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
-use super::{directory_or_here, env};
+use super::warmth::{self, Budget, Warmth, WarmthArgs};
+use super::{directory_or_here, env, options};
 use crate::interrupt;
 use crate::process::Cmd;
+use crate::project::Project;
+use crate::report::{EnvReport, InterpreterReport, Report, round};
 use crate::ui::Ui;
 
-/// Runs a command so that cargo agrees with the wheel build: `run -- cargo test`.
+/// Runs a command so that cargo agrees with the wheel build and stays as warm: `run -- cargo test`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RunArgs {
     /// The project [default: here]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub project: Option<PathBuf>,
+    #[command(flatten)]
+    pub warmth: WarmthArgs,
     #[command(flatten)]
     pub environment: EnvironmentArgs,
     /// The command and its arguments
@@ -25,14 +31,35 @@ pub(super) struct RunArgs {
     pub command: Vec<OsString>,
 }
 
-/// Returns the command's own exit code.
+/// Returns the command's own exit code, or that of a denied rebuild.
 pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<u8> {
-    let context = Context::open(directory_or_here(args.project.as_deref()), root, &args.environment, ui)?;
-    let build_env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
-    let pins = env::pins_in(&context, &build_env)?;
+    let start = Instant::now();
+    let directory = directory_or_here(args.project.as_deref());
+    let project = Project::load_any(directory)?;
+    let mut report = Report { project: Some(project.directory.clone()), ..Report::new("run") };
+    let mut environ = Vec::new();
+    let mut environment = None;
+    let layout;
+    if project.is_python() {
+        let context = Context::open(directory, root, &args.environment, ui)?;
+        let build_env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
+        let pins = env::pins_in(&context, &build_env)?;
+        environ.extend(environment::environment_of(&build_env).into_iter().chain(pins.environ()));
+        report.interpreter = Some(InterpreterReport::from(&context.interpreter));
+        report.env = Some(EnvReport::from(&build_env));
+        report.set_pins(&pins);
+        environment = build_env.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        layout = context.layout.clone();
+    } else {
+        layout = options::layout_of(&project, root)?;
+    }
+    let mode = warmth::mode_of(&args.warmth, &project)?;
+    let budget = Budget::new(&args.warmth, &project.settings)?;
+    let mut warmth = Warmth::begin(&project, &layout, mode, None, environment.as_deref(), ui);
+    environ.extend(warmth.iter().flat_map(Warmth::environ));
     let (program, rest) = args.command.split_first().expect("clap demands one");
     let mut command = Cmd::new(program).args(rest);
-    for (name, value) in environment::environment_of(&build_env).into_iter().chain(pins.environ()) {
+    for (name, value) in environ {
         command = match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
@@ -40,9 +67,27 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     }
     ui.detail(command.display());
     // In our own process group: it is the terminal's foreground, and gets Ctrl-C from there as we do.
-    let status = command.spawn_foreground()?;
-    Ok(match status.code() {
+    let status = command.spawn_foreground();
+    if let Some(warmth) = &mut warmth {
+        let found = warmth.end(ui);
+        report.crates = found.crates;
+        report.freshness = found.freshness;
+    }
+    let status = status?;
+    let code = match status.code() {
         Some(code) => u8::try_from(code).unwrap_or(1),
         None => interrupt::exit_code_of(status),
-    })
+    };
+    let denied = budget.check(&report.crates);
+    report.ok = code == 0 && denied.is_ok();
+    report.seconds = round(start.elapsed().as_secs_f64());
+    if warmth.is_some()
+        && let Err(error) = report.write(&layout.last_report())
+    {
+        ui.warning(format_args!("the report was not kept: {error}"));
+    }
+    if code == 0 {
+        denied?;
+    }
+    Ok(code)
 }

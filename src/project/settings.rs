@@ -18,12 +18,21 @@ pub struct Settings {
     pub installer: Option<String>,
     /// Constraints files, relative to the project.
     pub constraints: Vec<String>,
+    /// What counts as an input of crates: `auto`, `declared`, `strict` or `off`.
+    #[serde(alias = "mode")]
+    pub freshness: Option<String>,
+    /// Further inputs of crates: patterns, relative to the project.
+    pub inputs: Vec<String>,
+    /// Crates that must not be compiled: `all`, `deps`, `workspace` or patterns for names.
+    pub deny_rebuild: Vec<String>,
+    /// `warm` or `always`.
+    pub deny_rebuild_when: Option<String>,
     /// Keys we do not know; they are named in a warning.
     #[serde(skip)]
     pub unknown: Vec<String>,
 }
 
-const KNOWN: &[&str] = &["python", "root", "installer", "constraints"];
+const KNOWN: &[&str] = &["python", "root", "installer", "constraints", "freshness", "mode", "inputs", "deny-rebuild", "deny-rebuild-when"];
 
 impl Settings {
     pub(super) fn read(file: &Path, pyproject: &toml::Table) -> Result<Self, Error> {

@@ -18,13 +18,16 @@ pub struct Workspace {
     /// Where `.pyenv-build` goes: the Cargo workspace's root, or the source tree when that contains the workspace or
     /// there is none.
     pub root: PathBuf,
+    /// The root of the Cargo workspace of the first manifest.
+    pub cargo_root: Option<PathBuf>,
 }
 
 impl Workspace {
     pub(super) fn find(directory: &Path, pyproject: &toml::Table) -> Self {
         let manifests = manifests(directory, pyproject);
-        let root = manifests.first().map(|manifest| workspace_root(manifest)).filter(|root| !root.starts_with(directory));
-        Self { manifests, root: root.unwrap_or_else(|| directory.to_path_buf()) }
+        let cargo_root = manifests.first().map(|manifest| workspace_root(manifest));
+        let root = cargo_root.clone().filter(|root| !root.starts_with(directory));
+        Self { manifests, root: root.unwrap_or_else(|| directory.to_path_buf()), cargo_root }
     }
 
     /// Whether a crate below our directory would be taken for a part of somebody's Cargo workspace.

@@ -69,11 +69,21 @@ impl CargoOutput {
             .map(|package| {
                 let said = self.dirty.get(&(package.name.clone(), package.version.clone()));
                 let (reason, detail) = said.map_or((Reason::Unknown, None), |said| reason(said));
-                CompiledCrate { name: package.name.clone(), version: package.version.clone(), workspace: package.local, reason, detail }
+                CompiledCrate {
+                    name: package.name.clone(),
+                    version: package.version.clone(),
+                    workspace: package.local,
+                    reason,
+                    detail,
+                    old: None,
+                    new: None,
+                    root_cause: !matches!(reason, Reason::DependencyRebuilt | Reason::Unknown),
+                    seconds: 0.0,
+                }
             })
             .collect();
         let fresh = self.fresh.iter().filter(|package| !self.compiled.contains(package)).count();
-        Crates { compiled, fresh: fresh as u64 }
+        Crates { compiled, fresh: fresh as u64, build_scripts: Vec::new() }
     }
 }
 

@@ -20,15 +20,32 @@ pub fn crates_line(crates: &Crates) -> String {
     }
 }
 
-/// Why a crate was compiled, as far as cargo said.
+/// Why a crate was compiled.
 pub fn because(one: &CompiledCrate) -> String {
     let detail = one.detail.as_deref().unwrap_or("?");
+    let values = |text: String| match (&one.old, &one.new) {
+        (Some(old), Some(new)) => format!("{text} from {old} to {new}"),
+        (Some(old), None) => format!("{text}: it was {old} and is unset"),
+        (None, Some(new)) => format!("{text}: it was unset and is {new}"),
+        (None, None) => text,
+    };
     match one.reason {
-        Reason::EnvVarChanged => format!("the environment variable {detail} changed"),
+        Reason::FirstBuild => "it was not there before".to_owned(),
+        Reason::EnvVarChanged => values(format!("the environment variable {detail} changed")),
         Reason::InputChanged => format!("{detail} changed"),
         Reason::DependencyRebuilt => format!("{detail} was rebuilt"),
+        Reason::DependencyChanged => format!("its dependency {detail} is another"),
+        Reason::FeaturesChanged => values("its features changed".to_owned()),
+        Reason::ProfileChanged => "the profile changed".to_owned(),
+        Reason::RustflagsChanged => values("the flags for rustc changed".to_owned()),
+        Reason::RustcChanged => "rustc is another".to_owned(),
+        Reason::VersionChanged => format!("its version is {detail} now"),
+        Reason::OutputMissing => "what it had made was gone".to_owned(),
+        Reason::Unfinished => "it was not done the last time".to_owned(),
+        Reason::NotRecorded => format!("{detail} may have changed since it was compiled"),
+        Reason::Moved => format!("it was compiled for {detail}"),
         Reason::Other => detail.to_owned(),
-        Reason::Unknown => "cargo did not say why (`CARGO_TERM_VERBOSE=true` makes it)".to_owned(),
+        Reason::Unknown => "there is no telling why".to_owned(),
     }
 }
 
@@ -42,8 +59,10 @@ pub fn why(report: &Report) -> String {
         }
         let verdict = if part.ok { "" } else { " (the build failed)" };
         let _ = writeln!(text, "{} in {:.1}s{verdict}", crates_line(&part.crates), part.seconds);
-        for one in &part.crates.compiled {
-            let _ = writeln!(text, "  {} v{}: {}", one.name, one.version, because(one));
+        let (causes, consequences): (Vec<_>, Vec<_>) = part.crates.compiled.iter().partition(|one| one.root_cause);
+        for one in causes.into_iter().chain(consequences) {
+            let seconds = if one.seconds > 0.0 { format!(" ({:.1}s)", one.seconds) } else { String::new() };
+            let _ = writeln!(text, "  {} v{}: {}{seconds}", one.name, one.version, because(one));
         }
     }
     text.trim_end().to_owned()
@@ -61,8 +80,12 @@ mod tests {
             workspace: false,
             reason: Reason::InputChanged,
             detail: Some("src/lib.rs".into()),
+            old: None,
+            new: None,
+            root_cause: true,
+            seconds: 0.0,
         };
-        let crates = |names: &str| Crates { compiled: names.split_whitespace().map(one).collect(), fresh: 0 };
+        let crates = |names: &str| Crates { compiled: names.split_whitespace().map(one).collect(), ..Crates::default() };
         assert_eq!(crates_line(&crates("")), "0 crates compiled");
         assert_eq!(crates_line(&crates("a")), "1 crate compiled: a");
         assert_eq!(crates_line(&crates("a b c d e f g h")), "8 crates compiled: a, b, c, d, e, f, and 2 more");

@@ -1,0 +1,167 @@
+//! Build directories for environments that alternate in one checkout.
+//!
+//! cargo keeps one state per unit, and PyO3's build scripts depend on the environment's path. So when another environment's turn
+//! comes, the state of the last one is set aside under its name, and used when it comes back: neither recompiles for the
+//! other. What does not depend on Python is shared by hard links. Environments of another ABI never work in each other's
+//! directory (mixing them crashes: <https://github.com/PyO3/pyo3/issues/4882>).
+//!
+//! With one environment only, nothing of this happens: cargo works in its target directory. `CARGO_BUILD_BUILD_DIR` moves what
+//! is between sources and artifacts; artifacts and `target/maturin` stay where they are.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use filetime::FileTime;
+
+use crate::cargo_records::{Kind, Records};
+use crate::freshness::{Ledger, id_of};
+use crate::layout::Layout;
+
+/// The variable that tells cargo; stable since 1.91.
+pub const VARIABLE: &str = "CARGO_BUILD_BUILD_DIR";
+
+/// Variables by which build scripts are told which Python they build for.
+const TIES: &[&str] = &["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "PYO3_CONFIG_FILE"];
+
+/// Where an environment's builds take place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Where cargo does it by itself.
+    Default,
+    /// In a directory of its own.
+    Own(PathBuf),
+}
+
+/// Finds the place for an environment, setting the state of another one aside, or taking a copy of it, if need be.
+/// `default`: cargo's own build directory.
+pub fn choose(layout: &Layout, default: &Path, environment: &str) -> io::Result<Place> {
+    let Some(owner) = owner(layout, default) else { return Ok(Place::Default) };
+    if owner == environment {
+        return Ok(Place::Default);
+    }
+    let own = layout.build().join(environment);
+    if own.is_dir() {
+        return Ok(Place::Own(own));
+    }
+    if abi_of(&owner) == abi_of(environment) {
+        let aside = layout.build().join(&owner);
+        // Nobody comes back to what is gone.
+        if layout.envs().join(&owner).is_dir() && !aside.exists() {
+            copy(layout, default, &aside)?;
+        }
+        return Ok(Place::Default);
+    }
+    copy(layout, default, &own)?;
+    Ok(Place::Own(own))
+}
+
+/// The place that [`choose`] would find, without making anything: `None` if it would have to.
+pub fn find(layout: &Layout, default: &Path, environment: &str) -> Option<Place> {
+    let own = layout.build().join(environment);
+    match owner(layout, default) {
+        Some(owner) if owner != environment => own.is_dir().then_some(Place::Own(own)),
+        _ => Some(Place::Default),
+    }
+}
+
+/// `cp312` of `cp312-1a2b3c4d5e6f`.
+fn abi_of(environment: &str) -> &str {
+    environment.rsplit_once('-').map_or(environment, |(abi, _)| abi)
+}
+
+/// The environment that a build directory was used for last, by what its build scripts were told.
+fn owner(layout: &Layout, directory: &Path) -> Option<String> {
+    let records = Records::read(directory).ok()?;
+    let mut runs: Vec<_> = records.units.values().filter(|unit| unit.kind == Kind::Run && unit.fingerprint.len() == 16).collect();
+    runs.sort_by_key(|unit| std::cmp::Reverse(unit.finished));
+    let envs = layout.envs();
+    runs.into_iter().find_map(|unit| {
+        let told = unit.variables().filter(|(name, _)| TIES.contains(name)).find_map(|(_, value)| {
+            let inside = Path::new(value?).strip_prefix(&envs).ok()?;
+            Some(inside.components().next()?.as_os_str().to_string_lossy().into_owned())
+        });
+        told.filter(|name| !name.is_empty())
+    })
+}
+
+/// A copy of a build directory that cargo takes for the same: hard links to what compilers replace as a whole, copies with the
+/// same dates of what is written in place. The ledger comes along.
+fn copy(layout: &Layout, from: &Path, to: &Path) -> io::Result<()> {
+    let staging = layout.temporary("build-dir-")?;
+    for entry in walkdir::WalkDir::new(from).into_iter().filter_entry(|entry| is_intermediate(from, entry)) {
+        let entry = entry?;
+        let Ok(relative) = entry.path().strip_prefix(from) else { continue };
+        let target = staging.path().join(relative);
+        if entry.file_type().is_dir() {
+            fs_err::create_dir_all(&target)?;
+        } else if entry.file_type().is_file() {
+            let in_deps = entry.path().parent().and_then(Path::file_name).is_some_and(|name| name == "deps");
+            let is_small = entry.path().extension().is_some_and(|extension| extension == "d");
+            if in_deps && !is_small && fs_err::hard_link(entry.path(), &target).is_ok() {
+                continue;
+            }
+            fs_err::copy(entry.path(), &target)?;
+            filetime::set_file_mtime(&target, FileTime::from_last_modification_time(&entry.metadata()?))?;
+        }
+    }
+    // The ledger first: without it a copy would be compiled again, with the wrong one it would be, too.
+    if let Some(mut ledger) = Ledger::read(&layout.freshness(&id_of(from, layout))) {
+        ledger.build_directory = to.to_path_buf();
+        ledger.write(&layout.freshness(&id_of(to, layout))).map_err(io::Error::other)?;
+    }
+    fs_err::create_dir_all(layout.build())?;
+    fs_err::rename(staging.path(), to)
+}
+
+/// Whether an entry belongs to what is between sources and artifacts: `<profile>/{.fingerprint,build,deps}`.
+fn is_intermediate(root: &Path, entry: &walkdir::DirEntry) -> bool {
+    let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+    let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let is_part = |name: &str| matches!(name, ".fingerprint" | "build" | "deps");
+    match parts.as_slice() {
+        [] => true,
+        [one] => entry.file_type().is_dir() && !matches!(&**one, "maturin" | "wheels" | "package" | "doc" | "tmp") && !is_part(one),
+        // Below a profile, or below a target triple, whose profiles come next.
+        [_, two] => entry.file_type().is_dir() && (is_part(two) || entry.path().join(".fingerprint").is_dir()),
+        [_, two, three] if !is_part(two) => entry.file_type().is_dir() && is_part(three),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_for_one_environment_is_set_aside_for_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::open(dir.path().join(".pyenv-build")).unwrap();
+        let target = dir.path().join("target");
+        let built_for = |environment: &str| {
+            let python = layout.envs().join(environment).join("bin/python");
+            fs_err::create_dir_all(python.parent().unwrap()).unwrap();
+            let unit = target.join("release/.fingerprint/pyo3-ffi-00");
+            fs_err::create_dir_all(&unit).unwrap();
+            fs_err::create_dir_all(target.join("release/deps")).unwrap();
+            fs_err::write(target.join("release/deps/libpyo3-01.rlib"), "x").unwrap();
+            fs_err::write(target.join("release/libmine.so"), "x").unwrap();
+            fs_err::write(unit.join("run-build-script-build-script-build"), "0123456789abcdef").unwrap();
+            let json = serde_json::json!({"local": [{"RerunIfEnvChanged": {"var": "PYO3_PYTHON", "val": python}}]});
+            fs_err::write(unit.join("run-build-script-build-script-build.json"), json.to_string()).unwrap();
+        };
+        let place = |environment: &str| choose(&layout, &target, environment).unwrap();
+        assert_eq!(place("cp312-a"), Place::Default, "nothing there yet");
+        built_for("cp312-a");
+        assert_eq!(place("cp312-a"), Place::Default);
+        assert_eq!(place("cp312-b"), Place::Default, "the same ABI goes on where it was");
+        built_for("cp312-b");
+        assert_eq!(place("cp312-a"), Place::Own(layout.build().join("cp312-a")), "and what was there is there");
+        assert!(layout.build().join("cp312-a/release/deps/libpyo3-01.rlib").exists());
+        assert!(!layout.build().join("cp312-a/release/libmine.so").exists(), "artifacts stay");
+        let other = layout.build().join("cp313t-c");
+        assert_eq!(find(&layout, &target, "cp313t-c"), None);
+        assert_eq!(place("cp313t-c"), Place::Own(other.clone()), "another ABI has a place of its own");
+        assert_eq!(find(&layout, &target, "cp313t-c"), Some(Place::Own(other)));
+        assert_eq!(place("cp312-b"), Place::Default);
+    }
+}

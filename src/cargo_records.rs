@@ -1,0 +1,418 @@
+//! What cargo itself has written of the units in a build directory: their fingerprints, what they looked at, when they ran.
+//!
+//! Read only here, and strictly: these are cargo's internals, and a form that we do not know is an error, upon which nothing
+//! is restored. Both layouts are known: `<profile>/.fingerprint/<package>-<hash>/` with `<profile>/build/<package>-<hash>/`,
+//! and `<profile>/build/<package>/<hash>/{fingerprint,run,out}`.
+//! Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/mod.rs>
+
+pub mod dep_info;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use filetime::FileTime;
+use rayon::prelude::*;
+use serde::Deserialize;
+
+use dep_info::DepInfo;
+
+/// All units in a build directory.
+#[derive(Debug, Clone, Default)]
+pub struct Records {
+    /// The build directory, absolute.
+    pub directory: PathBuf,
+    /// By [`Unit::key`].
+    pub units: std::collections::BTreeMap<String, Unit>,
+}
+
+/// One unit of work: a crate compiled in one way, or a build script run.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    /// Of the hash file, relative to the build directory, with `/`: `release/.fingerprint/pyo3-0123456789abcdef/lib-pyo3`.
+    pub key: String,
+    /// The name of the package.
+    pub package: String,
+    /// 16 hex digits, as in the names of its files.
+    pub hash: String,
+    /// `lib-pyo3`, `build-script-build-script-build`, `run-build-script-build-script-build`, `test-lib-x`, `doc-lib-x`.
+    pub stem: String,
+    pub kind: Kind,
+    /// Relative to the build directory: `release`, `x86_64-unknown-linux-gnu/release`.
+    pub profile: String,
+    /// The content of the hash file: what dependents' [`Record::deps`] refer to. Empty while the unit is being built and
+    /// after it failed.
+    pub fingerprint: String,
+    /// `None`: cargo was killed while it wrote it.
+    pub record: Option<Record>,
+    /// The reference files, absolute: what the mtimes of inputs are compared with.
+    pub references: Vec<Reference>,
+    /// When it was last begun.
+    pub invoked: Option<FileTime>,
+    /// When it was last done.
+    pub finished: Option<FileTime>,
+    /// Of a run: where its `output` and `out` are.
+    pub run_directory: Option<PathBuf>,
+    /// Of a run: its `output`, whose date cargo sets to just before the script ran.
+    pub output: Option<ReferenceState>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Compile,
+    /// A build script that is run.
+    Run,
+    /// rustdoc.
+    Doc,
+}
+
+/// A file whose mtime is a unit's reference.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    pub path: PathBuf,
+    /// `None`: it is not there, which makes the unit dirty.
+    pub state: Option<ReferenceState>,
+    pub inputs: Inputs,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReferenceState {
+    pub mtime: FileTime,
+    pub sha256: String,
+}
+
+/// What is compared with a reference.
+#[derive(Debug, Clone)]
+pub enum Inputs {
+    /// Of a `dep-*` file.
+    DepInfo(DepInfo),
+    /// Of `rerun-if-changed`: relative to the package or absolute; directories stand for all below them.
+    Paths(Vec<PathBuf>),
+}
+
+/// The JSON beside a hash file.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    pub rustc: u64,
+    pub features: String,
+    pub declared_features: String,
+    pub target: u64,
+    pub profile: u64,
+    pub path: u64,
+    /// Identity of the package, name, is-public, fingerprint.
+    pub deps: Vec<(u64, String, bool, u64)>,
+    pub local: Vec<Local>,
+    pub rustflags: Vec<String>,
+    pub config: u64,
+    pub compile_kind: u64,
+    /// Of older cargos: authors, description and so on.
+    pub metadata: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub enum Local {
+    Precalculated(String),
+    CheckDepInfo {
+        dep_info: PathBuf,
+        #[serde(default)]
+        checksum: bool,
+    },
+    RerunIfChanged {
+        output: PathBuf,
+        paths: Vec<PathBuf>,
+    },
+    RerunIfEnvChanged {
+        var: String,
+        val: Option<String>,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{}` is of a form that we do not know: {reason}", path.display())]
+    UnknownFormat { path: PathBuf, reason: String },
+    #[error("failed to read cargo's records in `{}`", path.display())]
+    Read { path: PathBuf, source: io::Error },
+}
+
+impl Unit {
+    /// The directory of the hash file.
+    pub fn fingerprint_directory(&self, build_directory: &Path) -> PathBuf {
+        build_directory.join(&self.key).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    }
+
+    /// What a unit above would call it.
+    pub fn crate_name(&self) -> &str {
+        self.stem.split_once('-').map_or(self.stem.as_str(), |(_, name)| name)
+    }
+
+    /// A build script of the kind that names nothing: it is run again when any file of its package changes. So are packages
+    /// documented.
+    pub fn looks_at_whole_package(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.local.iter().any(|local| matches!(local, Local::Precalculated(_))))
+    }
+
+    /// The variables it depends on, and their values at the time.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let declared = self.record.iter().flat_map(|record| &record.local).filter_map(|local| match local {
+            Local::RerunIfEnvChanged { var, val } => Some((var.as_str(), val.as_deref())),
+            _ => None,
+        });
+        let read = self.references.iter().filter_map(|reference| match &reference.inputs {
+            Inputs::DepInfo(info) => Some(info.env.iter().map(|(name, value)| (name.as_str(), value.as_deref()))),
+            Inputs::Paths(_) => None,
+        });
+        declared.chain(read.flatten())
+    }
+
+    /// What the mtimes of its inputs are compared with: when it was begun, as cargo remembers it.
+    pub fn reference_time(&self) -> Option<FileTime> {
+        match self.kind {
+            Kind::Run => self.output.as_ref().map(|state| state.mtime),
+            _ => self.references.first().and_then(|reference| Some(reference.state.as_ref()?.mtime)),
+        }
+    }
+
+    /// The newest date of anything that cargo wrote for it.
+    pub fn newest(&self) -> Option<FileTime> {
+        let references = self.references.iter().filter_map(|reference| reference.state.as_ref().map(|state| state.mtime));
+        references.chain(self.invoked).chain(self.finished).max()
+    }
+}
+
+impl Records {
+    /// Reads a build directory; one that is not there has no units.
+    pub fn read(directory: &Path) -> Result<Self, Error> {
+        let mut found = Vec::new();
+        for profile in profiles(directory) {
+            list_old(&profile.join(".fingerprint"), &mut found);
+            list_new(&profile.join("build"), &mut found);
+        }
+        let units: Vec<Unit> =
+            found.par_iter().map(|place| place.read(directory)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let units = units.into_iter().map(|unit| (unit.key.clone(), unit)).collect();
+        Ok(Self { directory: directory.to_path_buf(), units })
+    }
+
+    /// Units by what their dependents call them: the number that [`Record::deps`] ends with.
+    pub fn by_fingerprint(&self) -> HashMap<u64, &Unit> {
+        let number = |text: &str| Some(u64::from_str_radix(text, 16).ok()?.swap_bytes());
+        self.units.values().filter_map(|unit| Some((number(&unit.fingerprint)?, unit))).collect()
+    }
+}
+
+/// The directories that have units: `debug`, `release`, `<triple>/release`.
+fn profiles(directory: &Path) -> Vec<PathBuf> {
+    let subdirectories = |directory: &Path| -> Vec<PathBuf> {
+        let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+        entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    };
+    let is_profile = |path: &PathBuf| path.join(".fingerprint").is_dir() || path.join("build").is_dir();
+    let mut found = Vec::new();
+    for path in subdirectories(directory) {
+        if is_profile(&path) {
+            found.push(path);
+        } else {
+            found.extend(subdirectories(&path).into_iter().filter(is_profile));
+        }
+    }
+    found
+}
+
+/// A hash file that was found.
+struct Place {
+    hash_file: PathBuf,
+    package: String,
+    hash: String,
+    profile: PathBuf,
+    /// Of the new layout.
+    run_directory: Option<PathBuf>,
+}
+
+fn list_old(fingerprints: &Path, found: &mut Vec<Place>) {
+    for (name, directory) in names(fingerprints) {
+        let Some((package, hash)) = name.rsplit_once('-') else { continue };
+        let profile = fingerprints.parent().expect("it is in a profile's directory").to_path_buf();
+        list_stems(&directory, |hash_file| Place {
+            hash_file,
+            package: package.to_owned(),
+            hash: hash.to_owned(),
+            profile: profile.clone(),
+            run_directory: None,
+        })
+        .for_each(|place| found.push(place));
+    }
+}
+
+fn list_new(build: &Path, found: &mut Vec<Place>) {
+    for (package, directory) in names(build) {
+        for (hash, directory) in names(&directory) {
+            let fingerprint = directory.join("fingerprint");
+            if !fingerprint.is_dir() {
+                continue;
+            }
+            let profile = build.parent().expect("it is in a profile's directory").to_path_buf();
+            list_stems(&fingerprint, |hash_file| Place {
+                hash_file,
+                package: package.clone(),
+                hash: hash.clone(),
+                profile: profile.clone(),
+                run_directory: Some(directory.join("run")),
+            })
+            .for_each(|place| found.push(place));
+        }
+    }
+}
+
+fn names(directory: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path()))).collect()
+}
+
+fn list_stems<'a>(directory: &Path, place: impl Fn(PathBuf) -> Place + 'a) -> impl Iterator<Item = Place> + 'a {
+    let is_hash_file =
+        |name: &str| name != "invoked.timestamp" && !name.ends_with(".json") && !name.starts_with("dep-") && !name.starts_with("output-");
+    names(directory).into_iter().filter(move |(name, _)| is_hash_file(name)).map(move |(_, path)| place(path))
+}
+
+impl Place {
+    fn read(&self, build_directory: &Path) -> Result<Option<Unit>, Error> {
+        let Some(relative) = self.hash_file.strip_prefix(build_directory).ok().and_then(slashed) else { return Ok(None) };
+        let stem = self.hash_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Ok(fingerprint) = fs_err::read(&self.hash_file) else { return Ok(None) };
+        let kind = match stem.as_str() {
+            stem if stem.starts_with("run-build-script-") => Kind::Run,
+            stem if stem.starts_with("doc-") => Kind::Doc,
+            _ => Kind::Compile,
+        };
+        let json = self.hash_file.with_file_name(format!("{stem}.json"));
+        let record = match fs_err::read(&json).map(|bytes| serde_json::from_slice::<Record>(&bytes)) {
+            Ok(Ok(record)) => Some(record),
+            Ok(Err(error)) if error.is_data() => return Err(Error::UnknownFormat { path: json, reason: error.to_string() }),
+            // Not there, or cut short.
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let run_directory = (kind == Kind::Run).then(|| match &self.run_directory {
+            Some(directory) => directory.clone(),
+            None => self.profile.join("build").join(format!("{}-{}", self.package, self.hash)),
+        });
+        let output =
+            run_directory.as_deref().map(|directory| directory.join(if self.run_directory.is_some() { "stdout" } else { "output" }));
+        let mut references = Vec::new();
+        for local in record.iter().flat_map(|record| &record.local) {
+            references.extend(reference(local, build_directory)?);
+        }
+        let invoked_in = run_directory.as_deref().or(self.hash_file.parent()).expect("a file has a parent");
+        Ok(Some(Unit {
+            key: relative,
+            package: self.package.clone(),
+            hash: self.hash.clone(),
+            stem,
+            kind,
+            profile: self.profile.strip_prefix(build_directory).ok().and_then(slashed).unwrap_or_default(),
+            fingerprint: String::from_utf8_lossy(&fingerprint).into_owned(),
+            record,
+            references,
+            invoked: mtime(&invoked_in.join("invoked.timestamp")),
+            finished: mtime(&self.hash_file),
+            run_directory,
+            output: output.and_then(|path| state(&path, fs_err::read(&path).ok()?.as_slice())),
+        }))
+    }
+}
+
+fn reference(local: &Local, build_directory: &Path) -> Result<Option<Reference>, Error> {
+    let (path, paths) = match local {
+        Local::CheckDepInfo { dep_info, .. } => (build_directory.join(dep_info), None),
+        Local::RerunIfChanged { output, paths } => (build_directory.join(output), Some(paths)),
+        Local::Precalculated(_) | Local::RerunIfEnvChanged { .. } => return Ok(None),
+    };
+    let read = fs_err::read(&path).ok().zip(mtime(&path));
+    let inputs =
+        match (paths, &read) {
+            (Some(paths), _) => Inputs::Paths(paths.clone()),
+            (None, Some((bytes, _))) => Inputs::DepInfo(dep_info::parse(bytes).ok_or_else(|| Error::UnknownFormat {
+                path: path.clone(),
+                reason: "not the first version of cargo's dep-info".to_owned(),
+            })?),
+            (None, None) => Inputs::DepInfo(DepInfo::default()),
+        };
+    let state = read.map(|(bytes, mtime)| ReferenceState { mtime, sha256: crate::digest::bytes(&bytes) });
+    Ok(Some(Reference { path, state, inputs }))
+}
+
+fn state(path: &Path, bytes: &[u8]) -> Option<ReferenceState> {
+    Some(ReferenceState { mtime: mtime(path)?, sha256: crate::digest::bytes(bytes) })
+}
+
+fn mtime(path: &Path) -> Option<FileTime> {
+    fs_err::symlink_metadata(path).ok().map(|metadata| FileTime::from_last_modification_time(&metadata))
+}
+
+fn slashed(path: &Path) -> Option<String> {
+    let parts: Option<Vec<&str>> = path.components().map(|part| part.as_os_str().to_str()).collect();
+    Some(parts?.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(root: &Path, name: &str, content: &[u8]) {
+        let path = root.join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, content).unwrap();
+    }
+
+    #[test]
+    fn both_layouts_are_found_and_units_know_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let lib = r#"{"rustc":1,"deps":[[1,"build_script_build",false,9835548342800406833]],"local":[{"CheckDepInfo":{"dep_info":"release/.fingerprint/a-b-00/dep-lib-a_b","checksum":false}}]}"#;
+        write(root, "release/.fingerprint/a-b-00/lib-a_b", b"a50c0dcfaacbbedd");
+        write(root, "release/.fingerprint/a-b-00/lib-a_b.json", lib.as_bytes());
+        write(root, "release/.fingerprint/a-b-00/dep-lib-a_b", &dep_info::tests::sample());
+        write(root, "release/.fingerprint/a-b-00/output-lib-a_b", b"");
+        let run = r#"{"local":[{"RerunIfEnvChanged":{"var":"V","val":null}},{"RerunIfChanged":{"output":"release/build/c-01/output","paths":["x"]}}]}"#;
+        write(
+            root,
+            "release/.fingerprint/c-01/run-build-script-build-script-build",
+            &9_835_548_342_800_406_833_u64.to_le_bytes().iter().fold(Vec::new(), |mut text, byte| {
+                text.extend(format!("{byte:02x}").bytes());
+                text
+            }),
+        );
+        write(root, "release/.fingerprint/c-01/run-build-script-build-script-build.json", run.as_bytes());
+        write(root, "release/build/c-01/output", b"cargo::rustc-cfg=x");
+        write(root, "triple/debug/build/d/02/fingerprint/lib-d", b"00");
+        let records = Records::read(root).unwrap();
+        let keys: Vec<&str> = records.units.keys().map(String::as_str).collect();
+        assert_eq!(
+            keys,
+            [
+                "release/.fingerprint/a-b-00/lib-a_b",
+                "release/.fingerprint/c-01/run-build-script-build-script-build",
+                "triple/debug/build/d/02/fingerprint/lib-d"
+            ]
+        );
+        let unit = &records.units[keys[0]];
+        assert_eq!((unit.package.as_str(), unit.crate_name(), unit.kind), ("a-b", "a_b", Kind::Compile));
+        assert_eq!(unit.variables().collect::<Vec<_>>(), [("A", Some("1")), ("B", None)]);
+        let run = records.by_fingerprint()[&unit.record.as_ref().unwrap().deps[0].3];
+        assert_eq!((run.key.as_str(), run.kind), (keys[1], Kind::Run));
+        assert_eq!(run.variables().collect::<Vec<_>>(), [("V", None)]);
+        assert!(run.references[0].state.is_some());
+    }
+
+    #[test]
+    fn what_is_cut_short_is_known_to_be_and_what_is_unknown_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "debug/.fingerprint/a-00/lib-a", b"00");
+        write(dir.path(), "debug/.fingerprint/a-00/lib-a.json", br#"{"local":[{"CheckDe"#);
+        assert_eq!(Records::read(dir.path()).unwrap().units["debug/.fingerprint/a-00/lib-a"].record, None);
+        write(dir.path(), "debug/.fingerprint/a-00/lib-a.json", br#"{"local":[{"Checksummed":{}}]}"#);
+        let error = Records::read(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("lib-a.json` is of a form that we do not know: unknown variant `Checksummed`"), "{error}");
+    }
+}

@@ -1,0 +1,305 @@
+//! What is done around everything that runs cargo: the layer and the dates are put back before, and what was compiled, and why,
+//! is found out and written down after.
+//!
+//! Nothing here fails a build: without it cargo compiles more, and no reasons are known.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use globset::Glob;
+
+use super::failure::UsageError;
+use crate::build_dirs::{self, Place};
+use crate::cargo_records::Records;
+use crate::freshness::{Keeper, Mode, Restored, Tree, is_supported};
+use crate::layout::Layout;
+use crate::project::{Project, Settings};
+use crate::report::rebuilds::{Before, explain};
+use crate::report::{Crates, FreshnessReport, render, round};
+use crate::ui::Ui;
+use crate::{env_vars, layer};
+
+/// How cargo is kept warm, and what must not be compiled.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct WarmthArgs {
+    /// What counts as an input of crates when dates are restored [default: auto]
+    #[arg(long, env = env_vars::FRESHNESS, value_enum, value_name = "MODE", help_heading = "Cargo")]
+    pub freshness: Option<Mode>,
+    /// Fail with code 3 if such a crate was compiled: `all`, `deps`, `workspace` or a pattern for names; can be repeated
+    #[arg(long, value_name = "SPEC", help_heading = "Cargo")]
+    pub deny_rebuild: Vec<String>,
+    /// When --deny-rebuild counts: `warm`, if there was a state that it could have been taken from, or `always`
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = "Cargo")]
+    pub deny_rebuild_when: Option<When>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum When {
+    #[default]
+    Warm,
+    Always,
+}
+
+/// Crates that must not be compiled.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Budget {
+    specs: Vec<Spec>,
+    when: When,
+}
+
+#[derive(Debug, Clone)]
+enum Spec {
+    All,
+    Deps,
+    Workspace,
+    Name(globset::GlobMatcher),
+}
+
+/// `--deny-rebuild` tripped.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct RebuildDenied {
+    message: String,
+}
+
+impl Budget {
+    pub(super) fn new(args: &WarmthArgs, settings: &Settings) -> anyhow::Result<Self> {
+        let invalid = |message: String, hint: &str| UsageError { message, hint: Some(hint.to_owned()) };
+        let texts = if args.deny_rebuild.is_empty() { &settings.deny_rebuild } else { &args.deny_rebuild };
+        let spec = |text: &String| match text.as_str() {
+            "all" => Ok(Spec::All),
+            "deps" => Ok(Spec::Deps),
+            "workspace" => Ok(Spec::Workspace),
+            pattern => Glob::new(pattern).map(|glob| Spec::Name(glob.compile_matcher())).map_err(|error| {
+                invalid(
+                    format!("`{pattern}` is not a pattern for names of crates: {}", error.kind()),
+                    "write `all`, `deps`, `workspace` or such as 'pyo3*'",
+                )
+            }),
+        };
+        let when = match (args.deny_rebuild_when, settings.deny_rebuild_when.as_deref()) {
+            (Some(when), _) => when,
+            (None, None | Some("warm")) => When::Warm,
+            (None, Some("always")) => When::Always,
+            (None, Some(other)) => {
+                return Err(invalid(format!("`tool.pyenv-build.deny-rebuild-when` is `{other}`"), "it can be `warm` or `always`").into());
+            }
+        };
+        Ok(Self { specs: texts.iter().map(spec).collect::<Result<_, _>>()?, when })
+    }
+
+    /// Whether what was compiled may have been.
+    pub(super) fn check(&self, crates: &Crates) -> Result<(), RebuildDenied> {
+        let counts = |one: &&crate::report::CompiledCrate| {
+            let matches = self.specs.iter().any(|spec| match spec {
+                Spec::All => true,
+                Spec::Deps => !one.workspace,
+                Spec::Workspace => one.workspace,
+                Spec::Name(glob) => glob.is_match(&one.name),
+            });
+            matches && (self.when == When::Always || one.reason.had_previous_state())
+        };
+        let denied: Vec<_> = crates.compiled.iter().filter(counts).collect();
+        let Some(first) = denied.first() else { return Ok(()) };
+        // Where it began, which may be a crate that could be compiled.
+        let causes: Vec<String> = crates
+            .compiled
+            .iter()
+            .filter(|one| one.root_cause && one.reason.had_previous_state())
+            .map(|one| format!("\n  {} v{}: {}", one.name, one.version, render::because(one)))
+            .collect();
+        let causes =
+            if causes.is_empty() { format!("\n  {} v{}: {}", first.name, first.version, render::because(first)) } else { causes.concat() };
+        let names: Vec<&str> = denied.iter().map(|one| one.name.as_str()).collect();
+        let message = format!("compiled what --deny-rebuild forbids: {}{causes}", names.join(", "));
+        Err(RebuildDenied { message })
+    }
+}
+
+/// The Cargo side of a project while something runs cargo.
+#[derive(Debug)]
+pub(super) struct Warmth {
+    keeper: Keeper,
+    layout: Layout,
+    place: Place,
+    before: Option<Before>,
+    restored: Restored,
+    main: Option<PathBuf>,
+    spent: Duration,
+}
+
+/// What was found out.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub crates: Crates,
+    pub freshness: FreshnessReport,
+}
+
+/// What counts, from the command line and the project.
+pub(super) fn mode_of(args: &WarmthArgs, project: &Project) -> anyhow::Result<Mode> {
+    let mode = match (args.freshness, project.settings.freshness.as_deref()) {
+        (Some(mode), _) => mode,
+        (None, None) => Mode::default(),
+        (None, Some(text)) => Mode::from_str(text, true).map_err(|_| UsageError {
+            message: format!("`{}`: `tool.pyenv-build.freshness` is `{text}`", project.pyproject_path().display()),
+            hint: Some("it can be `auto`, `declared`, `strict` or `off`".to_owned()),
+        })?,
+    };
+    Ok(mode)
+}
+
+/// The Cargo workspace of a project, by memory or by asking cargo. `None`: it has no Rust.
+pub(super) fn tree_of(project: &Project, layout: &Layout) -> Result<Option<Tree>, crate::freshness::Error> {
+    let Some(manifest) = project.workspace.manifests.first() else { return Ok(None) };
+    let remembered = project.workspace.cargo_root.as_deref().and_then(|root| Keeper::remembered(layout, root));
+    remembered.map_or_else(|| Tree::of_manifest(manifest), Ok).map(Some)
+}
+
+impl Warmth {
+    /// Puts back what there is, for a build in `environment` (its directory's name) if there is one. `None`: the project has no Rust,
+    /// or cargo cannot read it, which it will say itself.
+    pub(super) fn begin(
+        project: &Project,
+        layout: &Layout,
+        mode: Mode,
+        target_dir: Option<&Path>,
+        environment: Option<&str>,
+        ui: &Ui,
+    ) -> Option<Self> {
+        let started = Instant::now();
+        let tree = match tree_of(project, layout) {
+            Ok(tree) => tree?,
+            Err(error) => {
+                ui.detail(format_args!("dates are not restored: {error}"));
+                return None;
+            }
+        };
+        let tree = match target_dir {
+            Some(target_dir) => tree.with_target_directory(target_dir.to_path_buf()),
+            None => tree,
+        };
+        let place = match environment {
+            Some(environment) if tree.has_build_directory && tree.build_directory == tree.target_directory => {
+                build_dirs::choose(layout, &tree.build_directory, environment).unwrap_or_else(|error| {
+                    ui.warning(format_args!("environments share one build directory: {error}"));
+                    Place::Default
+                })
+            }
+            _ => Place::Default,
+        };
+        let main = project.workspace.manifests.first().and_then(|manifest| Some(manifest.parent()?.to_path_buf()));
+        let mut warmth = Self::at(tree, place, layout, mode, &project.settings.inputs, &project.directory, main);
+        warmth.restore(ui);
+        warmth.spent = started.elapsed();
+        Some(warmth)
+    }
+
+    /// For any Cargo workspace.
+    pub(super) fn at(tree: Tree, place: Place, layout: &Layout, mode: Mode, globs: &[String], base: &Path, main: Option<PathBuf>) -> Self {
+        let directory = match &place {
+            Place::Default => tree.build_directory.clone(),
+            Place::Own(directory) => directory.clone(),
+        };
+        let keeper = Keeper::new(tree, directory, layout, mode, globs.to_vec(), base);
+        Self { keeper, layout: layout.clone(), place, before: None, restored: Restored::default(), main, spent: Duration::ZERO }
+    }
+
+    fn is_off(&self) -> bool {
+        self.keeper.mode == Mode::Off || !is_supported()
+    }
+
+    pub(super) fn restore(&mut self, ui: &Ui) {
+        if self.is_off() {
+            let why = if is_supported() { "as it is wished" } else { "this system has no dates of change" };
+            ui.detail(format_args!("dates are not restored: {why}"));
+        } else if let Err(error) = layer::unpack(&self.keeper, &self.layout) {
+            ui.warning(format_args!("the workspace layer was not put back: {error}"));
+        }
+        match self.keeper.records() {
+            Ok(records) => self.before = Some(Before::look(records)),
+            Err(error) => {
+                ui.warning(format_args!("nothing is restored: {error}"));
+                return;
+            }
+        }
+        if self.is_off() {
+            return;
+        }
+        match self.keeper.restore() {
+            Ok(restored) => self.restored = restored,
+            Err(error) => ui.warning(format_args!("nothing is restored: {error}")),
+        }
+        if let Some(by) = self.restored.shifted {
+            let by = Duration::from_nanos(by.unsigned_abs());
+            ui.detail(format_args!("what cargo built was dated in the future: moved back by {}", humantime::format_duration(by)));
+        }
+        let plan = &self.restored.plan;
+        ui.detail(format_args!(
+            "dates of inputs: {} put back, {} as they were, {} inputs changed, {} units invalidated",
+            plan.restore.len(),
+            plan.unchanged,
+            plan.changed.len(),
+            plan.invalidate.len()
+        ));
+        for (key, cause) in &plan.invalidate {
+            ui.debug(format_args!("invalidated {key}: {cause}"));
+        }
+    }
+
+    /// What cargo must be told.
+    pub(super) fn environ(&self) -> Vec<(String, Option<String>)> {
+        match &self.place {
+            Place::Default => Vec::new(),
+            Place::Own(directory) => vec![(build_dirs::VARIABLE.to_owned(), Some(directory.to_string_lossy().into_owned()))],
+        }
+    }
+
+    /// Finds out what was compiled, and writes down the state: after a failure as well.
+    pub(super) fn end(&mut self, ui: &Ui) -> Found {
+        let started = Instant::now();
+        let mut found = Found::default();
+        let records = match self.keeper.records() {
+            Ok(records) => records,
+            Err(error) => {
+                ui.warning(format_args!("it is not known what was compiled: {error}"));
+                return found;
+            }
+        };
+        if let Some(before) = &self.before {
+            found.crates = explain(before, &records, &self.keeper.tree, &self.restored, self.main.as_deref());
+        }
+        if !self.is_off() {
+            self.record(&records, ui);
+        }
+        self.spent += started.elapsed();
+        let plan = &self.restored.plan;
+        found.freshness = FreshnessReport {
+            inputs: plan.inputs as u64,
+            restored: plan.restore.len() as u64,
+            unchanged: plan.unchanged as u64,
+            changed: plan.changed.len() as u64,
+            seconds: round(self.spent.as_secs_f64()),
+        };
+        found
+    }
+
+    fn record(&mut self, records: &Records, ui: &Ui) {
+        // Members that were added, or other dependencies, since cargo was asked.
+        if let Some(manifest) = self.main.as_ref().map(|main| main.join("Cargo.toml"))
+            && self.restored.ledger.as_ref().is_none_or(|ledger| ledger.manifests != self.keeper.tree.manifests_digest())
+            && let Ok(tree) = Tree::of_manifest(&manifest)
+        {
+            let target_directory = self.keeper.tree.target_directory.clone();
+            self.keeper.tree = tree.with_target_directory(target_directory);
+        }
+        match self.keeper.record(Some(&self.restored)) {
+            Ok(ledger) => {
+                if let Err(error) = layer::pack(&self.keeper, &self.layout, &ledger, records) {
+                    ui.warning(format_args!("the workspace layer was not staged: {error}"));
+                }
+            }
+            Err(error) => ui.warning(format_args!("the state was not written down, the next fresh checkout compiles more: {error}")),
+        }
+    }
+}

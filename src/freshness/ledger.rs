@@ -1,0 +1,115 @@
+//! The ledger's format: one generation of what cargo's inputs were when its units were as they are.
+//!
+//! It is bound to the units: an entry of a unit holds only while cargo's own records of it are, byte for byte and date for
+//! date, those that were there when it was written. So a ledger that belongs to another state of the target directory can
+//! only cost time.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use filetime::FileTime;
+use serde::{Deserialize, Serialize};
+
+use super::snapshot::{Entry, Nanos};
+use super::tree::Tree;
+use super::{Error, Mode, nanos};
+use crate::cargo_records::{Kind, ReferenceState, Unit};
+use crate::{digest, fs};
+
+/// Version of the format. Files of another count as absent.
+pub(super) const SCHEMA: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    pub schema: u32,
+    /// Digest of the rest: which generation this is.
+    #[serde(default)]
+    pub id: String,
+    pub saved: Nanos,
+    pub mode: Mode,
+    pub tree: Tree,
+    pub build_directory: PathBuf,
+    /// [`Tree::manifests_digest`] of then.
+    pub manifests: String,
+    /// [`Tree::inherited_digest`] of then.
+    pub inherited: String,
+    pub files: BTreeMap<PathBuf, Entry>,
+    pub units: BTreeMap<String, UnitEntry>,
+    /// By root.
+    pub packages: BTreeMap<PathBuf, PackageEntry>,
+    /// Files that the user named in `inputs`, with their digests.
+    pub extra: BTreeMap<PathBuf, Entry>,
+}
+
+/// A unit whose state is known, and what it was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitEntry {
+    pub package: String,
+    pub identity: Identity,
+    /// What cargo compares with the unit's references.
+    pub inputs: Vec<PathBuf>,
+    /// Names that rustc saw through a link, and what they led to. cargo keeps the latter only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<PathBuf, PathBuf>,
+}
+
+/// A package's files that may be read without cargo being told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageEntry {
+    /// Of its manifest: scripts see it in `CARGO_PKG_*`.
+    pub manifest: String,
+    /// All files that count, with their digests; `None` where only what is declared counts.
+    pub files: Option<BTreeMap<PathBuf, Entry>>,
+}
+
+/// What makes a unit the one that it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub fingerprint: String,
+    /// Digest and date of each reference, and of a script's output; `None`: it is not there.
+    pub references: Vec<Option<(String, Nanos)>>,
+}
+
+impl Identity {
+    pub fn of(unit: &Unit) -> Self {
+        let state = |state: &Option<ReferenceState>| state.as_ref().map(|state| (state.sha256.clone(), nanos(state.mtime)));
+        let mut references: Vec<_> = unit.references.iter().map(|reference| state(&reference.state)).collect();
+        if unit.kind == Kind::Run {
+            references.push(state(&unit.output));
+        }
+        Self { fingerprint: unit.fingerprint.clone(), references }
+    }
+}
+
+impl Ledger {
+    /// Reads a ledger. `None`: there is none, or it is of another format.
+    pub fn read(path: &Path) -> Option<Self> {
+        let ledger: Self = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
+        (ledger.schema == SCHEMA).then_some(ledger)
+    }
+
+    pub fn write(&mut self, path: &Path) -> Result<(), Error> {
+        self.id = String::new();
+        self.id = digest::json(self);
+        let bytes = serde_json::to_vec(self).expect("our own plain data always serialises");
+        fs::write_atomic(path, &bytes).map_err(|source| Error::Write { path: path.to_path_buf(), source })
+    }
+
+    /// Moves all dates back, together with those of the target directory.
+    pub fn shift(&mut self, by: Nanos) {
+        for entry in self.files.values_mut().chain(self.extra.values_mut()) {
+            entry.stat.mtime -= by;
+        }
+        for unit in self.units.values_mut() {
+            for (_, mtime) in unit.identity.references.iter_mut().flatten() {
+                *mtime -= by;
+            }
+        }
+    }
+}
+
+/// The date of an entry as a file time.
+pub(super) fn mtime_of(entry: &Entry) -> FileTime {
+    let second = 1_000_000_000;
+    FileTime::from_unix_time(entry.stat.mtime.div_euclid(second), u32::try_from(entry.stat.mtime.rem_euclid(second)).unwrap_or_default())
+}

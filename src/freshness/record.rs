@@ -1,0 +1,101 @@
+//! After a build: what every input was when the units became what they are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::inputs::{closure, links_of, matching, of_unit, undeclared};
+use super::ledger::{Identity, Ledger, PackageEntry, SCHEMA, UnitEntry};
+use super::restore::{Restored, manifest_digest, now};
+use super::snapshot::{Entry, Known, State, take};
+use super::{Error, Keeper, nanos};
+use crate::cargo_records::{Kind, Unit};
+
+pub(super) fn record(keeper: &Keeper, restored: Option<&Restored>) -> Result<Ledger, Error> {
+    let tree = &keeper.tree;
+    let records = keeper.records()?;
+    let from_disk = if restored.is_none() { keeper.ledger() } else { None };
+    let previous = restored.and_then(|restored| restored.ledger.as_ref()).or(from_disk.as_ref());
+
+    let units: Vec<(&Unit, Vec<PathBuf>)> = records
+        .units
+        .values()
+        .filter(|unit| unit.fingerprint.len() == 16 && unit.record.is_some() && unit.kind != Kind::Doc)
+        .map(|unit| (unit, of_unit(unit, tree, &keeper.skipped)))
+        .filter(|(unit, inputs)| !inputs.is_empty() || tree.named(&unit.package).next().is_some())
+        .collect();
+    let mut undeclared_files: BTreeMap<&Path, Option<Vec<PathBuf>>> = BTreeMap::new();
+    for package in &tree.packages {
+        undeclared_files.insert(&package.root, undeclared(package, keeper.mode, tree, &keeper.skipped));
+    }
+    let extra = matching(&keeper.globs, &keeper.base, &keeper.skipped)?;
+
+    let inputs = units.iter().flat_map(|(_, inputs)| inputs).chain(undeclared_files.values().flatten().flatten()).chain(&extra);
+    let started = now();
+    let known = match restored {
+        Some(restored) if !restored.seen.is_empty() => Known { entries: Some(&restored.seen), at: started },
+        _ => previous.map_or_else(Known::default, |previous| Known { entries: Some(&previous.files), at: previous.saved }),
+    };
+    let seen = take(inputs.cloned(), &keeper.skipped, &known);
+
+    let mut files = BTreeMap::new();
+    let mut entries = BTreeMap::new();
+    for (unit, inputs) in units {
+        let identity = Identity::of(unit);
+        let was =
+            previous.and_then(|previous| Some((previous, previous.units.get(&unit.key)?))).filter(|(_, was)| was.identity == identity);
+        // What was there when it was recorded last, with the same date, has been there all the time.
+        let is_old = |path: &Path, entry: &Entry, then: Option<&Entry>| {
+            then.is_some_and(|then| {
+                then.is_same(entry) && (then.stat.mtime == entry.stat.mtime || !matches!(entry.state, State::File { .. }))
+            }) && was.is_some()
+                && !path.as_os_str().is_empty()
+        };
+        let Some(reference) = unit.reference_time().map(nanos) else { continue };
+        let below: BTreeMap<&Path, &Entry> = inputs.iter().flat_map(|input| closure(input, &seen)).collect();
+        let is_replaced = below.iter().any(|(path, entry)| {
+            let then = previous.and_then(|previous| previous.files.get(*path));
+            entry.state != State::Missing && entry.stat.mtime <= reference && reference <= entry.stat.ctime && !is_old(path, entry, then)
+        });
+        let is_unseen = tree.named(&unit.package).any(|package| {
+            let then = previous.and_then(|previous| previous.packages.get(&package.root)?.files.as_ref());
+            undeclared_files.get(package.root.as_path()).into_iter().flatten().flatten().any(|path| {
+                let same = |entry: &Entry| was.is_some() && then.and_then(|then| then.get(path)).is_some_and(|then| then.is_same(entry));
+                !below.contains_key(path.as_path()) && seen.get(path).is_some_and(|entry| entry.stat.ctime >= reference && !same(entry))
+            })
+        });
+        if is_replaced || is_unseen {
+            // Its content may not be what was compiled: it stays unrecorded, and is not vouched for.
+            continue;
+        }
+        files.extend(below.into_iter().map(|(path, entry)| (path.to_path_buf(), entry.clone())));
+        let links = links_of(unit, tree, &records);
+        entries.insert(unit.key.clone(), UnitEntry { package: unit.package.clone(), identity, inputs, links });
+    }
+    let look = |paths: &[PathBuf]| -> BTreeMap<PathBuf, Entry> {
+        paths.iter().filter_map(|path| Some((path.clone(), seen.get(path)?.clone()))).collect()
+    };
+    let packages = tree
+        .packages
+        .iter()
+        .map(|package| {
+            let files = undeclared_files.get(package.root.as_path()).and_then(Option::as_ref).map(|paths| look(paths));
+            (package.root.clone(), PackageEntry { manifest: manifest_digest(&package.root.join("Cargo.toml")), files })
+        })
+        .collect();
+    let mut ledger = Ledger {
+        schema: SCHEMA,
+        id: String::new(),
+        saved: started,
+        mode: keeper.mode,
+        tree: tree.clone(),
+        build_directory: keeper.build_directory.clone(),
+        manifests: tree.manifests_digest(),
+        inherited: tree.inherited_digest(),
+        files,
+        units: entries,
+        packages,
+        extra: look(&extra),
+    };
+    ledger.write(&keeper.path)?;
+    Ok(ledger)
+}

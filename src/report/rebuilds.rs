@@ -1,0 +1,358 @@
+//! Which crates were compiled, and why: cargo's own records before and after, compared.
+//!
+//! Needs no flag that would change the build, and works whoever runs cargo. What ran is told by the date of its
+//! `invoked.timestamp`; why, by what differs between the two records of a unit, by the dates of its inputs, and by what the ledger
+//! invalidated.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use filetime::FileTime;
+
+use super::{BuildScriptRun, CompiledCrate, Crates, Reason};
+use crate::cargo_records::{Kind, Local, Record, Records, Unit};
+use crate::freshness::{Cause, Restored, Tree, inputs_of, nanos, rustc_dep_files};
+use crate::process::mask_credentials;
+
+/// A reason with what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Why {
+    reason: Reason,
+    detail: Option<String>,
+    old: Option<String>,
+    new: Option<String>,
+}
+
+impl Why {
+    fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: Some(detail.into()), old: None, new: None }
+    }
+
+    fn only(reason: Reason) -> Self {
+        Self { reason, detail: None, old: None, new: None }
+    }
+}
+
+/// The state before a build that its outcome is compared with.
+#[derive(Debug)]
+pub struct Before {
+    pub records: Records,
+    /// Units whose outputs were not all there.
+    incomplete: HashSet<String>,
+}
+
+impl Before {
+    /// Looks at the build directory: before dates are restored and units invalidated.
+    pub fn look(records: Records) -> Self {
+        let mut names: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
+        for unit in records.units.values() {
+            names.entry(&unit.profile).or_insert_with(|| {
+                let entries =
+                    fs_err::read_dir(records.directory.join(&unit.profile).join("deps")).into_iter().flatten().filter_map(Result::ok);
+                entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| !name.ends_with(".d")).collect()
+            });
+        }
+        // Both what has the hash in its name and what has none.
+        let stems: BTreeMap<&str, HashSet<&str>> = names
+            .iter()
+            .map(|(profile, names)| (*profile, names.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect()))
+            .collect();
+        let incomplete = records
+            .units
+            .values()
+            .filter(|unit| unit.kind == Kind::Compile && unit.key.contains("/.fingerprint/") && unit.stem.starts_with("lib-"))
+            .filter(|unit| {
+                let name = unit.crate_name().replace('-', "_");
+                let has = |stem: &str| stems.get(unit.profile.as_str()).is_some_and(|stems| stems.contains(stem));
+                let windows = cfg!(windows) && (has(&name) || has(&format!("{name}-{}", unit.hash)));
+                !has(&format!("lib{name}-{}", unit.hash)) && !has(&format!("lib{name}")) && !windows
+            })
+            .map(|unit| unit.key.clone())
+            .collect();
+        Self { incomplete, records }
+    }
+}
+
+/// What was compiled between `before` and `after`. `main`: the directory of the crate that was asked for, whose dependencies
+/// are the fresh ones if they were not compiled.
+pub fn explain(before: &Before, after: &Records, tree: &Tree, restored: &Restored, main: Option<&Path>) -> Crates {
+    let ran: Vec<&Unit> = after
+        .units
+        .values()
+        .filter(|unit| unit.invoked.is_some() && before.records.units.get(&unit.key).is_none_or(|then| then.invoked != unit.invoked))
+        .collect();
+    let keys: HashSet<&str> = ran.iter().map(|unit| unit.key.as_str()).collect();
+    let by_fingerprint = after.by_fingerprint();
+    let dependencies = |unit: &Unit| -> Vec<&Unit> {
+        let deps = unit.record.iter().flat_map(|record| &record.deps);
+        deps.filter_map(|(_, _, _, fingerprint)| by_fingerprint.get(fingerprint).copied()).collect()
+    };
+    let version = |unit: &Unit| version_of(unit, tree, after, &dependencies(unit));
+    let mut crates = Crates::default();
+    let mut by_package: BTreeMap<(String, String), Vec<(&Unit, Why)>> = BTreeMap::new();
+    for unit in &ran {
+        let rebuilt = dependencies(unit).into_iter().find(|dependency| keys.contains(dependency.key.as_str()));
+        let why = own_reason(unit, before, tree, restored)
+            .or_else(|| rebuilt.map(|dependency| Why::new(Reason::DependencyRebuilt, &dependency.package)))
+            .unwrap_or_else(|| Why::only(Reason::Unknown));
+        by_package.entry((unit.package.clone(), version(unit))).or_default().push((unit, why));
+    }
+    let mut packages: Vec<_> = by_package.into_iter().collect();
+    packages.sort_by_key(|(_, units)| units.iter().filter_map(|(unit, _)| unit.invoked).min());
+    for ((name, version), units) in packages {
+        let seconds = |kind: fn(&Unit) -> bool| {
+            let spans = units.iter().filter(|(unit, _)| kind(unit)).filter_map(|(unit, _)| span(unit));
+            super::round(spans.sum::<f64>())
+        };
+        let workspace = tree.named(&name).any(|package| package.version == version);
+        let is_consequence = |why: &Why| matches!(why.reason, Reason::DependencyRebuilt | Reason::Unknown);
+        // A cause in one of its units (its build script was run for a variable) explains the others.
+        let (_, why) = units
+            .iter()
+            .find(|(_, why)| !is_consequence(why))
+            .or_else(|| units.iter().find(|(_, why)| why.reason == Reason::DependencyRebuilt && why.detail.as_deref() != Some(&name)))
+            .unwrap_or(&units[0]);
+        if let Some((run, why)) = units.iter().find(|(unit, _)| unit.kind == Kind::Run) {
+            crates.build_scripts.push(BuildScriptRun {
+                name: name.clone(),
+                version: version.clone(),
+                reason: why.reason,
+                detail: why.detail.clone(),
+                seconds: super::round(span(run).unwrap_or_default()),
+            });
+        }
+        if units.iter().any(|(unit, _)| unit.kind == Kind::Compile) {
+            crates.compiled.push(CompiledCrate {
+                workspace,
+                reason: why.reason,
+                detail: why.detail.clone(),
+                old: why.old.clone(),
+                new: why.new.clone(),
+                root_cause: !is_consequence(why),
+                seconds: seconds(|unit| unit.kind == Kind::Compile),
+                name,
+                version,
+            });
+        }
+    }
+    let compiled: HashSet<(&str, &str)> = crates.compiled.iter().map(|one| (one.name.as_str(), one.version.as_str())).collect();
+    let all = reachable(after, tree, main, &ran, &dependencies, &version);
+    crates.fresh = all.iter().filter(|(name, version)| !compiled.contains(&(name.as_str(), version.as_str()))).count() as u64;
+    crates
+}
+
+/// Packages that the last build of a crate consists of.
+fn reachable<'a>(
+    after: &'a Records,
+    tree: &Tree,
+    main: Option<&Path>,
+    ran: &[&'a Unit],
+    dependencies: &dyn Fn(&Unit) -> Vec<&'a Unit>,
+    version: &dyn Fn(&Unit) -> String,
+) -> BTreeSet<(String, String)> {
+    let is_main = |unit: &&Unit| {
+        let is_product = unit.stem.starts_with("lib-") || unit.stem.starts_with("bin-");
+        is_product && tree.named(&unit.package).any(|package| Some(package.root.as_path()) == main)
+    };
+    let newest = after.units.values().filter(is_main).max_by_key(|unit| unit.finished);
+    let mut queue: Vec<&Unit> = ran.iter().copied().chain(newest).collect();
+    let mut seen: HashSet<&str> = queue.iter().map(|unit| unit.key.as_str()).collect();
+    let mut packages = BTreeSet::new();
+    while let Some(unit) = queue.pop() {
+        packages.insert((unit.package.clone(), version(unit)));
+        queue.extend(dependencies(unit).into_iter().filter(|unit| seen.insert(&unit.key)));
+    }
+    packages
+}
+
+/// From when cargo began with it to when it was done, in seconds.
+fn span(unit: &Unit) -> Option<f64> {
+    let nanos = nanos(unit.finished?) - nanos(unit.invoked?);
+    // A unit that failed was not done.
+    #[expect(clippy::cast_precision_loss, reason = "fractions of a microsecond do not matter")]
+    (nanos >= 0).then_some(nanos as f64 / 1e9)
+}
+
+fn version_of(unit: &Unit, tree: &Tree, records: &Records, dependencies: &[&Unit]) -> String {
+    let all = tree.versions.get(&unit.package);
+    if let Some(only) = all.filter(|all| all.len() == 1).and_then(|all| all.first()) {
+        return only.clone();
+    }
+    // Its sources' directory has it in its name; a script that is run was compiled first.
+    let compiled = if unit.kind == Kind::Run { dependencies.iter().copied().find(|one| one.package == unit.package) } else { Some(unit) };
+    let text =
+        compiled.and_then(|unit| fs_err::read_to_string(rustc_dep_files(unit, &records.directory).first()?).ok()).unwrap_or_default();
+    let mut all: Vec<&String> = all.into_iter().flatten().collect();
+    // The longest first: 1.0.1 is not 1.0.10.
+    all.sort_by_key(|version| std::cmp::Reverse(version.len()));
+    let found = all.into_iter().find(|version| text.contains(&format!("/{}-{version}/", unit.package)));
+    found.cloned().or_else(|| tree.named(&unit.package).next().map(|package| package.version.clone())).unwrap_or_else(|| "?".to_owned())
+}
+
+/// A reason that lies in the unit itself.
+fn own_reason(unit: &Unit, before: &Before, tree: &Tree, restored: &Restored) -> Option<Why> {
+    let Some(then) = before.records.units.get(&unit.key) else { return Some(new_unit(unit, &before.records, tree)) };
+    if let Some(cause) = restored.plan.invalidate.get(&unit.key) {
+        return Some(match cause {
+            Cause::NotRecorded(path) => Why::new(Reason::NotRecorded, shown(path, tree)),
+            Cause::Moved(path) => Why::new(Reason::Moved, path.display().to_string()),
+            other => Why::new(Reason::InputChanged, shown(other.path(), tree)),
+        });
+    }
+    if let (Some(one), Some(other)) = (&then.record, &unit.record)
+        && let Some(why) = record_difference(one, other)
+    {
+        return Some(why);
+    }
+    let old: BTreeMap<&str, Option<&str>> = then.variables().collect();
+    for (name, new) in unit.variables() {
+        if let Some(old) = old.get(name).filter(|old| **old != new) {
+            return Some(variable(name, *old, new));
+        }
+    }
+    if let Some(path) = newer_input(then, tree, restored) {
+        return Some(Why::new(Reason::InputChanged, shown(&path, tree)));
+    }
+    if then.fingerprint.len() != 16 {
+        return Some(Why::only(Reason::Unfinished));
+    }
+    before.incomplete.contains(&unit.key).then(|| Why::only(Reason::OutputMissing))
+}
+
+/// Why there is a unit that was not there: perhaps one like it was.
+fn new_unit(unit: &Unit, before: &Records, tree: &Tree) -> Why {
+    let alike = before.units.values().filter(|then| then.package == unit.package && then.stem == unit.stem && then.profile == unit.profile);
+    let Some(then) = alike.max_by_key(|then| then.finished).and_then(|then| then.record.as_ref()) else {
+        return Why::only(Reason::FirstBuild);
+    };
+    let Some(now) = &unit.record else { return Why::only(Reason::FirstBuild) };
+    if let Some(why) = record_difference(then, now) {
+        return why;
+    }
+    let names = |record: &Record| -> BTreeSet<(u64, String)> { record.deps.iter().map(|(id, name, _, _)| (*id, name.clone())).collect() };
+    let (old, new) = (names(then), names(now));
+    if let Some((_, name)) = new.difference(&old).chain(old.difference(&new)).next() {
+        return Why::new(Reason::DependencyChanged, name);
+    }
+    let versions = tree.versions.get(&unit.package).into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+    Why::new(Reason::VersionChanged, versions)
+}
+
+fn record_difference(then: &Record, now: &Record) -> Option<Why> {
+    if then.rustc != now.rustc {
+        return Some(Why::only(Reason::RustcChanged));
+    }
+    if then.profile != now.profile {
+        return Some(Why::only(Reason::ProfileChanged));
+    }
+    if then.features != now.features {
+        let changed = Why { old: Some(then.features.clone()), new: Some(now.features.clone()), ..Why::only(Reason::FeaturesChanged) };
+        return Some(changed);
+    }
+    if then.rustflags != now.rustflags {
+        let text = |flags: &[String]| Some(mask_credentials(&flags.join(" ")));
+        return Some(Why { old: text(&then.rustflags), new: text(&now.rustflags), ..Why::only(Reason::RustflagsChanged) });
+    }
+    if then.declared_features != now.declared_features || then.target != now.target || then.metadata != now.metadata {
+        return Some(Why::new(Reason::InputChanged, "Cargo.toml"));
+    }
+    if then.config != now.config || then.compile_kind != now.compile_kind || then.path != now.path {
+        return Some(Why::new(Reason::Other, "the configuration of cargo or the target changed"));
+    }
+    let variables = |record: &Record| -> BTreeMap<String, Option<String>> {
+        let of = |local: &Local| match local {
+            Local::RerunIfEnvChanged { var, val } => Some((var.clone(), val.clone())),
+            _ => None,
+        };
+        record.local.iter().filter_map(of).collect()
+    };
+    let (old, new) = (variables(then), variables(now));
+    for (name, value) in &new {
+        if let Some(was) = old.get(name).filter(|was| *was != value) {
+            return Some(variable(name, was.as_deref(), value.as_deref()));
+        }
+    }
+    let newest = |record: &Record| {
+        record.local.iter().find_map(|local| match local {
+            Local::Precalculated(text) => Some(text.clone()),
+            _ => None,
+        })
+    };
+    match (newest(then), newest(now)) {
+        (Some(old), Some(new)) if old != new => {
+            let file = new.split_once(" (").map_or(new.as_str(), |(_, file)| file.trim_end_matches(')'));
+            Some(Why::new(Reason::InputChanged, file))
+        }
+        _ => None,
+    }
+}
+
+fn variable(name: &str, old: Option<&str>, new: Option<&str>) -> Why {
+    let shown = |value: Option<&str>| value.map(|value| mask(name, value));
+    Why { old: shown(old), new: shown(new), ..Why::new(Reason::EnvVarChanged, name) }
+}
+
+/// A value as it may be shown: not that of a variable whose name says that it is secret.
+fn mask(name: &str, value: &str) -> String {
+    let name = name.to_ascii_uppercase();
+    let is_secret =
+        ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "AUTH"].iter().any(|part| name.contains(part));
+    if is_secret { "***".to_owned() } else { mask_credentials(value) }
+}
+
+/// The input that made a unit dirty: one that is known to differ, else one that is newer than its reference, or gone.
+fn newer_input(then: &Unit, tree: &Tree, restored: &Restored) -> Option<PathBuf> {
+    let inputs = inputs_of(then, tree);
+    let changed = |input: &PathBuf| restored.plan.changed.range(input.clone()..).take_while(|path| path.starts_with(input)).last().cloned();
+    if let Some(path) = inputs.iter().find_map(changed) {
+        return Some(path);
+    }
+    let reference = then.reference_time()?;
+    let several_roots = tree.named(&then.package).count() > 1;
+    inputs.into_iter().find_map(|input| {
+        if !input.exists() && !several_roots {
+            return Some(input);
+        }
+        let entries = walkdir::WalkDir::new(&input).into_iter().filter_map(Result::ok);
+        entries
+            .filter(|entry| entry.metadata().is_ok_and(|metadata| FileTime::from_last_modification_time(&metadata) > reference))
+            .map(walkdir::DirEntry::into_path)
+            .last()
+    })
+}
+
+/// Relative to the workspace if it is in it.
+fn shown(path: &Path, tree: &Tree) -> String {
+    path.strip_prefix(&tree.workspace).unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_stay_out() {
+        assert_eq!(mask("PYO3_PYTHON", "/a"), "/a");
+        assert_eq!(mask("MY_API_TOKEN", "x"), "***");
+        assert_eq!(mask("INDEX", "https://u:p@h/"), "https://***@h/");
+    }
+
+    #[test]
+    fn what_differs_between_two_records_is_named() {
+        let base =
+            Record { rustc: 1, features: "[]".into(), local: vec![Local::Precalculated("1.0s (src/a.rs)".into())], ..Record::default() };
+        let reason = |change: fn(&mut Record)| {
+            let mut other = base.clone();
+            change(&mut other);
+            record_difference(&base, &other).map(|why| (why.reason, why.detail))
+        };
+        assert_eq!(reason(|_| ()), None);
+        assert_eq!(reason(|record| record.rustc = 2), Some((Reason::RustcChanged, None)));
+        assert_eq!(reason(|record| record.features = "[\"x\"]".into()), Some((Reason::FeaturesChanged, None)));
+        assert_eq!(reason(|record| record.rustflags = vec!["-g".into()]), Some((Reason::RustflagsChanged, None)));
+        assert_eq!(
+            reason(|record| record.local = vec![Local::Precalculated("2.0s (src/b.rs)".into())]),
+            Some((Reason::InputChanged, Some("src/b.rs".into())))
+        );
+    }
+}
