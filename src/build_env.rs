@@ -197,15 +197,7 @@ impl Provisioner<'_> {
     pub fn resolve(&self, requirements: &[Requirement]) -> Result<(Memo, PathBuf), Error> {
         let lock_file = self.lock_file()?;
         let indexes = self.indexes();
-        let context = RequestContext {
-            interpreter: self.interpreter,
-            constraints: &self.options.constraints,
-            inline_constraints: self.inline_constraints,
-            indexes: &indexes,
-            require_hashes: self.options.require_hashes,
-            locked: lock_file.as_deref().map(str::as_bytes),
-        };
-        let request = Request::new(&context, requirements)?;
+        let request = self.request(requirements, lock_file.as_deref(), &indexes)?;
         let path = request.memo_path(&self.layout.requests());
         let old = Memo::read(&path);
         if let Some(memo) = &old {
@@ -224,6 +216,24 @@ impl Provisioner<'_> {
         memo.dynamic = old.map(|old| old.dynamic).unwrap_or_default();
         memo.write(&path)?;
         Ok((memo, path))
+    }
+
+    fn request(&self, requirements: &[Requirement], lock_file: Option<&str>, indexes: &Indexes) -> Result<Request, Error> {
+        let context = RequestContext {
+            interpreter: self.interpreter,
+            constraints: &self.options.constraints,
+            inline_constraints: self.inline_constraints,
+            indexes,
+            require_hashes: self.options.require_hashes,
+            locked: lock_file.map(str::as_bytes),
+        };
+        Request::new(&context, requirements)
+    }
+
+    /// Where the memo of these requirements is, or would be; its name is a digest of all that is asked for.
+    pub fn memo_path(&self, requirements: &[Requirement]) -> Result<PathBuf, Error> {
+        let request = self.request(requirements, self.lock_file()?.as_deref(), &self.indexes())?;
+        Ok(request.memo_path(&self.layout.requests()))
     }
 
     fn indexes(&self) -> Indexes {

@@ -2,7 +2,10 @@
 //!
 //! One file per subcommand, with its arguments and its `run`. Nothing imports `cli`.
 
+mod action;
 mod build;
+#[cfg(feature = "github")]
+mod cache;
 mod completions;
 mod env;
 mod environment;
@@ -89,7 +92,11 @@ enum Command {
     Layer(layer::LayerArgs),
     Why(why::WhyArgs),
     Gc(gc::GcArgs),
+    #[cfg(feature = "github")]
+    Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Action(action::ActionArgs),
 }
 
 /// Runs the program with all its arguments, the first being its name. Returns the exit code.
@@ -121,6 +128,9 @@ pub fn main(args: Vec<OsString>) -> u8 {
     if let Err(error) = interrupt::listen() {
         ui.warning(format_args!("Ctrl-C cannot be listened for: {error}"));
     }
+    if let Some(code) = action::without_exports(matches!(cli.command, Command::Action(_)), &ui) {
+        return code;
+    }
     let root = global.root.as_deref();
     let format = global.message_format;
     match &cli.command {
@@ -137,6 +147,9 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Layer(args) => finish("layer", &layer::run(args, root, format, &ui), format, &ui),
         Command::Why(args) => finish("why", &why::run(args, root, format, &ui), format, &ui),
         Command::Gc(args) => finish("gc", &gc::run(args, root, format, &ui), format, &ui),
+        #[cfg(feature = "github")]
+        Command::Cache(args) => finish("cache", &cache::run(args, format, &ui), format, &ui),
+        Command::Action(args) => action::run(args, root, &ui),
         Command::Completions(args) => {
             completions::run(args, Cli::command());
             exit_code::OK

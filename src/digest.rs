@@ -89,6 +89,23 @@ pub fn tree(root: &Path) -> std::io::Result<String> {
     Ok(hasher.finish())
 }
 
+/// Digest of these files below `root`, as [`tree`] has it; one that is not there counts as such.
+pub fn files(root: &Path, names: &[String]) -> std::io::Result<String> {
+    let mut hasher = Hasher::default();
+    for name in names {
+        let path = root.join(name);
+        hasher.field(name.as_bytes());
+        match fs_err::symlink_metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => hasher.field(b"gone"),
+            Err(error) => return Err(error),
+            Ok(kind) if kind.is_symlink() => hasher.field(b"link").field(fs_err::read_link(&path)?.as_os_str().as_encoded_bytes()),
+            Ok(kind) if kind.is_dir() => hasher.field(b"dir"),
+            Ok(kind) => hasher.field(if is_executable(&kind) { b"exe" } else { b"file" }).field(file(&path)?.as_bytes()),
+        };
+    }
+    Ok(hasher.finish())
+}
+
 #[cfg(unix)]
 fn is_executable(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
@@ -111,6 +128,25 @@ mod tests {
         let mut other = Hasher::default();
         other.field(b"a").field(b"bc");
         assert_ne!(one.finish(), other.finish());
+    }
+
+    #[test]
+    fn a_digest_of_files_sees_these_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs_err::write(dir.path().join(name), text).unwrap();
+        let names = ["a".to_owned(), "b".to_owned()];
+        let digest = || files(dir.path(), &names).unwrap();
+        write("a", "1");
+        let without_b = digest();
+        write("c", "1");
+        assert_eq!(digest(), without_b);
+        write("b", "");
+        let with_b = digest();
+        assert_ne!(with_b, without_b);
+        write("a", "2");
+        assert_ne!(digest(), with_b);
+        write("a", "1");
+        assert_eq!(digest(), with_b);
     }
 
     #[test]

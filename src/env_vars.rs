@@ -18,6 +18,8 @@ pub const LOCK_TIMEOUT: &str = "PYENV_BUILD_LOCK_TIMEOUT";
 /// How long a memo of a resolution is trusted.
 pub const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
 
+/// What our GitHub Action has exported to later steps, as a JSON object; internal.
+pub const EXPORTED: &str = "__PYENV_BUILD_EXPORTED";
 /// What counts as an input of crates: `auto`, `declared`, `strict` or `off`.
 pub const FRESHNESS: &str = "PYENV_BUILD_FRESHNESS";
 /// rustc's incremental state: `auto`, `true` or `false`.
@@ -33,6 +35,15 @@ pub fn get(name: &str) -> Option<String> {
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn get_os(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// All variables whose names begin with one of these, sorted.
+pub fn with_prefixes(prefixes: &[&str]) -> Vec<(String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let all = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let mut found: Vec<_> = all.filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix))).collect();
+    found.sort();
+    found
 }
 
 /// Whether a continuous integration service runs us. `CI` is set by all the common ones.

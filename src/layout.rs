@@ -14,6 +14,8 @@
 //!   build/cp312-1a2b3c4d5e6f/     build directories of environments that alternate
 //!   sdist/<name>/                 source trees unpacked by --from-sdist
 //!   reports/last.json             what the last build did
+//!   .cargo/config.toml            a comment that rolls rust-cache's key: see `cli::action`
+//!   history/<hash>.json           what a cold build took, for the summaries of GitHub Actions
 //!   logs/                         full hook output, newest 20 kept
 //!   tmp/                          being made; renamed to where it belongs
 //! ```
@@ -138,6 +140,15 @@ impl Layout {
 
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
+    }
+
+    /// rust-cache hashes every file of this name below a workspace into the end of its key.
+    pub fn roll(&self) -> PathBuf {
+        self.root.join(".cargo/config.toml")
+    }
+
+    pub fn history(&self) -> PathBuf {
+        self.root.join("history")
     }
 
     /// A fresh directory on the same file system as everything else of ours, removed when dropped.

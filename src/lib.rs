@@ -5,9 +5,13 @@
 
 pub mod cli;
 
+pub mod actions;
 pub mod build_dirs;
 pub mod build_env;
+pub mod cache;
 pub mod freshness;
+#[cfg(feature = "github")]
+pub mod github;
 pub mod hooks;
 pub mod incremental;
 pub mod interpreter;

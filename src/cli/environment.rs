@@ -9,6 +9,7 @@ use super::options::Context;
 use crate::build_env::{self, BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
 use crate::env_vars;
 use crate::hooks::{self, Answer, Call, Hook, Session};
+use crate::layout::Layout;
 use crate::project::{Requirement, parse_requirement};
 use crate::report::{HookReport, round};
 use crate::ui::{Ui, Verbosity};
@@ -113,6 +114,16 @@ fn environment_of_hookd(env: &BuildEnv) -> Vec<(String, Option<String>)> {
         environ.push((name.to_owned(), Some(value)));
     }
     environ
+}
+
+/// Says which environment there is in a file that rust-cache hashes into the end of its key: another environment is another entry,
+/// with the last one to begin with. It is a comment; equal bytes keep their date.
+///
+/// Source: <https://github.com/Swatinem/rust-cache/blob/6323deb102c322ba6fcbdcafc7e3dddab59af2b6/src/config.ts>
+pub(super) fn write_roll(layout: &Layout, env: &BuildEnv) -> Result<(), build_env::Error> {
+    let path = layout.roll();
+    let text = format!("# The build environment: {}\n", env.fingerprint);
+    crate::fs::write_if_changed(&path, text.as_bytes()).map(drop).map_err(|source| build_env::Error::Write { path, source })
 }
 
 /// `[build-system] requires`, parsed.

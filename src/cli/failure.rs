@@ -80,6 +80,14 @@ impl Facts {
             if let Some(error) = cause.downcast_ref::<BuildError>() {
                 return Self::new("WrongArtifact", error.hint.clone(), exit_code::BUILD_FAILED);
             }
+            #[cfg(feature = "github")]
+            if let Some(error) = cause.downcast_ref::<crate::github::Error>() {
+                return match error {
+                    crate::github::Error::Interrupted(signal) => Self::new("Interrupted", None, signal.exit_code()),
+                    error if error.is_usage() => Self::new("GitHub", error.hint(), exit_code::USAGE),
+                    error => Self::new("GitHub", error.hint(), exit_code::BUILD_FAILED),
+                };
+            }
             if cause.downcast_ref::<super::warmth::RebuildDenied>().is_some() {
                 let hint = "`cargo pyenv-build why` has all of them";
                 return Self::new("RebuildDenied", Some(hint.to_owned()), exit_code::REBUILD_DENIED);

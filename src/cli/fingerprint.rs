@@ -67,6 +67,11 @@ pub(super) fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFo
                 for (name, value) in &now.parts {
                     ui.result(format_args!("  {name} = {value}"));
                 }
+                // What a change does to GitHub's caches; see `cli::action`.
+                let of_abi = "interpreter's implementation, major and minor version, free_threaded, debug, platform";
+                ui.status("Hard roll", format_args!("{} ({of_abi}): nothing is restored from another", now.abi_tag));
+                ui.status("Soft roll", "every part: rust-cache and the workspace layer begin with the last entry, and save a new one");
+                ui.status("No roll", "a new release of a requirement, unless it is asked for: what was resolved is cached, too");
             }
         }
     }
@@ -74,7 +79,7 @@ pub(super) fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFo
 }
 
 /// `- gone`, `+ new`, `~ name: old -> new`; nothing for equal maps.
-fn difference(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn difference(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     names
         .into_iter()

@@ -38,6 +38,18 @@ impl Workspace {
         })
     }
 
+    /// The Cargo workspace's root and its target directory; asks cargo, but resolves and downloads nothing.
+    pub fn cargo_directories(&self) -> Option<(PathBuf, PathBuf)> {
+        let manifest = self.manifests.first()?;
+        let mut command = cargo_metadata::MetadataCommand::new();
+        command.manifest_path(manifest).no_deps().current_dir(manifest.parent().unwrap_or(manifest));
+        if let Some(cargo) = env_vars::get_os("CARGO") {
+            command.cargo_path(cargo);
+        }
+        let metadata = command.exec().ok()?;
+        Some((metadata.workspace_root.into_std_path_buf(), metadata.target_directory.into_std_path_buf()))
+    }
+
     /// What cargo knows of the workspace of the first manifest, dependencies and features resolved for `features`.
     pub fn metadata(&self, features: &[String]) -> Result<Option<cargo_metadata::Metadata>, Error> {
         let Some(manifest) = self.manifests.first() else { return Ok(None) };

@@ -2,7 +2,7 @@
 
 use crate::context::{FILTERS, Test};
 
-const COMMANDS: &[&str] = &["build", "provision", "env", "run", "lock", "fingerprint", "why", "gc", "completions"];
+const COMMANDS: &[&str] = &["build", "provision", "env", "run", "lock", "fingerprint", "why", "gc", "cache", "completions"];
 
 fn help(command: Option<&str>) {
     let test = Test::pristine();
@@ -125,7 +125,7 @@ fn a_reader_that_goes_away_is_no_error() {
     let project = test.project("p");
     test.program(&["provision"]).in_(&project).run().success();
     let program = env!("CARGO_BIN_EXE_cargo-pyenv-build");
-    let script = format!("{{ '{program}' fingerprint --explain; echo $? >&2; }} | true");
+    let script = format!("{{ '{program}' -q fingerprint --explain; echo $? >&2; }} | true");
     let run = test.command("sh").args(["-c", &script]).in_(&project).run().success();
     assert_eq!(run.stderr, "0\n");
 }

@@ -10,8 +10,12 @@
 
 mod context;
 
+mod action_yml;
+mod actions;
 mod backends;
 mod build;
+#[cfg(feature = "github")]
+mod cache;
 mod command_line;
 mod commands;
 mod dynamic;

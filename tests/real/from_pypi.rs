@@ -99,7 +99,7 @@ fn rpds_py() {
     let (scratch, ours) = stays_warm("rpds-py", "2026.9.1", "Cargo.toml", check);
 
     // A directory of ours elsewhere is another path of the environment, and so another build of PyO3, once.
-    let elsewhere = ours.root(&scratch.path().join("elsewhere")).without_uv();
+    let elsewhere = ours.clone().root(&scratch.path().join("elsewhere")).without_uv();
     let first = elsewhere.build();
     assert_eq!(first.installer(), "pip");
     assert!(first.compiled().contains(&"pyo3"), "{:?}", first.compiled());
