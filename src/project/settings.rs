@@ -35,7 +35,7 @@ pub struct Settings {
 }
 
 const KNOWN: &[&str] =
-    &["python", "root", "installer", "constraints", "freshness", "mode", "inputs", "incremental", "deny-rebuild", "deny-rebuild-when"];
+    &["python", "root", "installer", "constraints", "freshness", "inputs", "incremental", "deny-rebuild", "deny-rebuild-when"];
 
 impl Settings {
     pub(super) fn read(file: &Path, pyproject: &toml::Table) -> Result<Self, Error> {
@@ -47,7 +47,7 @@ impl Settings {
         };
         let table = value.as_table().ok_or_else(|| invalid("not a table".to_owned()))?;
         let mut settings: Self = value.clone().try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))?;
-        settings.unknown = table.keys().filter(|key| !KNOWN.contains(&key.as_str())).cloned().collect();
+        settings.unknown = table.keys().filter(|key| !KNOWN.contains(&key.as_str()) && *key != "mode").cloned().collect();
         Ok(settings)
     }
 }

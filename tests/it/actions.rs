@@ -334,8 +334,8 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
 
     | crate | whose | why |
     | --- | --- | --- |
-    | <code>pyo3-ffi 0.29.0</code> | a dependency | cargo did not say why (&#96;CARGO&#95;TERM&#95;VERBOSE=true&#96; makes it) |
-    | <code>p 0.1.0</code> | yours | cargo did not say why (&#96;CARGO&#95;TERM&#95;VERBOSE=true&#96; makes it) |
+    | <code>pyo3-ffi 0.29.0</code> | a dependency | there is no telling why |
+    | <code>p 0.1.0</code> | yours | there is no telling why |
     ");
 
     backend_prints(&project, &[], false);

@@ -2,7 +2,8 @@
 
 use crate::context::{FILTERS, Test};
 
-const COMMANDS: &[&str] = &["build", "provision", "env", "run", "lock", "fingerprint", "freshness", "layer", "why", "gc", "cache", "completions"];
+const COMMANDS: &[&str] =
+    &["build", "provision", "env", "run", "lock", "fingerprint", "freshness", "layer", "why", "gc", "cache", "completions"];
 
 fn help(command: Option<&str>) {
     let test = Test::pristine();
