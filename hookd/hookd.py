@@ -660,6 +660,8 @@ class Keeper:
         self.deadline = 0.0
         self.known: Census = (set(), set())
         self.files: list[Any] = []
+        #: What hookd would remove at its end.
+        self.litter: list[str] = []
 
     def serve(self) -> NoReturn:
         """Runs hooks until hookd closes the pipe."""
@@ -727,6 +729,7 @@ class Keeper:
     def run(self, job: Job) -> None:
         """Forks the hook process, sees it end, and tidies up behind it."""
         self.known = census()
+        self.litter = job["litter"]
         self.deadline = 0.0
         go, gate = os.pipe() if job["gated"] else (-1, -1)
         previous = signals.signal(signals.SIGTERM, self.abandon)
@@ -807,6 +810,7 @@ class Keeper:
             deadline = time.monotonic() + LEFTOVER_SECONDS
             clear_group(group, deadline)
             sweep(self.known)
+            remove(self.litter)
         os._exit(1)
 
     def become_hook(self, job: Job, go: int, gate: int) -> NoReturn:
@@ -1081,6 +1085,7 @@ class Daemon:
         self.environ: Overlay = {}
         self.messages: list[str] = []
         self.output: str | None = None
+        self.temporary: str | None = None
         self.grace = DEFAULT_GRACE_SECONDS
         self.cancellable = False
         self.isolation = "fork"
@@ -1118,10 +1123,7 @@ class Daemon:
             self.client.say("TRACEBACK", traceback.format_exc())
         self.client.flush()
         if self.lent:
-            import shutil
-
-            for path in self.lent:
-                shutil.rmtree(path, ignore_errors=True)
+            remove(self.lent)
         return status
 
     def act(self) -> bool:
@@ -1250,6 +1252,12 @@ class Daemon:
                 lambda value: value is None or (isinstance(value, str) and os.path.isabs(value)),
                 "an absolute path or null",
             ),
+            "temporary": (
+                lambda value: (
+                    value is None or (isinstance(value, str) and os.path.isabs(value) and os.path.isdir(value))
+                ),
+                "the absolute path of a directory or null",
+            ),
             "grace_seconds": (
                 lambda value: type(value) in (int, float) and 0 <= value <= 10**6,
                 "a number of seconds",
@@ -1350,6 +1358,7 @@ class Daemon:
             "grace": self.grace,
             "gated": "CHILD" in self.messages,
             "report": self.report,
+            "litter": [],
             "fresh": False,
             "stdout": os.devnull,
             "stderr": os.devnull,
@@ -1357,7 +1366,7 @@ class Daemon:
 
     def temporary_path(self, name: str) -> str:
         """
-        A path that does not exist, in the system's directory for temporary files.
+        A path that does not exist, beside our own directory: the client deletes what is there when we may be gone.
 
         ``tempfile`` would take 10 ms to load.
         """
@@ -1369,7 +1378,7 @@ class Daemon:
 
         :raises Refused: There is no place for it.
         """
-        places = [self.base.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+        places = [self.temporary or "", *(self.base.get(name, "") for name in ("TMPDIR", "TEMP", "TMP"))]
         places += FALLBACK_DIRECTORIES
         for place in [*filter(None, places), os.getcwd()]:
             directory = os.path.join(os.path.abspath(place), f"hookd-{os.getpid()}-{os.urandom(6).hex()}")
@@ -1399,6 +1408,7 @@ class Daemon:
         if not self.directory:
             self.make_directory()
         job["report"] = self.report
+        job["litter"] = [self.directory, *self.lent]
         os.ftruncate(self.report_file, 0)
         if "OUTPUT" in self.messages:
             self.open_output_stream(job)
@@ -1466,6 +1476,13 @@ class Daemon:
 
     def close_output(self) -> None:
         raise NotImplementedError
+
+
+def remove(directories: Iterable[str]) -> None:
+    import shutil
+
+    for directory in directories:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def is_list_of_strings(value: object) -> bool:
@@ -1748,7 +1765,7 @@ class ForkDaemon(Daemon):
         import codecs
 
         for number, name in ((1, "stdout"), (2, "stderr")):
-            path = self.temporary_path(f"{os.urandom(6).hex()}.{name}")
+            path = os.path.join(self.directory, f"{os.urandom(6).hex()}.{name}")
             os.mkfifo(path, 0o600)
             reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             # Our own writing end keeps the reading end from being at end of file before the hook has opened it.

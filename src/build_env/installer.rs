@@ -156,6 +156,14 @@ fn requirement_line(distribution: &Distribution) -> String {
     }
 }
 
+/// Constraints that may stand on a command line, and those that may not, as both installers' variables take them: a URL can
+/// carry credentials.
+fn public_and_secret(constraints: &[String]) -> (Vec<&String>, String) {
+    let (public, secret): (Vec<_>, Vec<_>) =
+        constraints.iter().partition(|one| !one.contains("://") || process::mask_credentials(one) == **one);
+    (public, secret.into_iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+}
+
 /// Runs an installer; its own words are the error.
 fn run(command: &Cmd, doing: &'static str) -> Result<process::Output, Error> {
     command.output().map_err(|source| match source {

@@ -15,7 +15,7 @@ use super::Error;
 use super::protocol::{self, Message};
 use crate::interpreter::Identity;
 use crate::layout::Layout;
-use crate::process::{Cmd, GRACE, Group};
+use crate::process::{Cmd, GRACE, Group, mask_credentials};
 use crate::ui::Ui;
 use crate::{digest, fs};
 
@@ -122,16 +122,21 @@ impl Daemon {
     }
 
     /// Sends one value. A hookd that is gone shows when its next message is waited for.
-    pub(super) fn send(&mut self, value: &str) {
+    ///
+    /// With `-vv` each line is shown, here and in [`Self::receive`], in the order in which one led to the other: what a
+    /// `hookd>` says had been read when the `hookd<` below it was written. So it can be replayed to either end.
+    pub(super) fn send(&mut self, value: &str, ui: &Ui) {
+        let line = protocol::escape(value);
+        ui.debug(format_args!("hookd< {}", mask_credentials(&line)));
         if let Some(stdin) = &mut self.stdin {
-            let _ = stdin.write_all((protocol::escape(value) + "\n").as_bytes());
+            let _ = stdin.write_all((line + "\n").as_bytes());
         }
     }
 
     pub(super) fn receive(&self, timeout: Duration, ui: &Ui) -> Received {
         match self.lines.recv_timeout(timeout) {
             Ok(line) => {
-                ui.debug(format_args!("hookd> {line}"));
+                ui.debug(format_args!("hookd> {}", mask_credentials(&line)));
                 Received::Message(Message::parse(&line))
             }
             Err(RecvTimeoutError::Timeout) => Received::Nothing,

@@ -15,11 +15,14 @@ mod build;
 mod command_line;
 mod commands;
 mod dynamic;
+mod fire;
 mod hashes;
 mod interpreter;
 mod interrupt;
 mod launcher;
 mod paths;
+#[cfg(target_os = "linux")]
+mod processes;
 mod projects;
 mod provisioning;
 mod report;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Dialect, Distribution, Indexes, Installation, Resolution, directory_artifact, run};
+use super::{Dialect, Distribution, Indexes, Installation, Resolution, directory_artifact, public_and_secret, run};
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::{self, Error, venv};
 use crate::digest;
@@ -128,7 +128,11 @@ impl Pip {
             .arg(&report)
             .arg("--requirement")
             .arg(&input);
-        for (index, constraints) in resolution.constraints.iter().enumerate() {
+        let (public, secret) = public_and_secret(resolution.constraints);
+        if !secret.is_empty() {
+            command = command.env("PIP_CONSTRAINT", secret);
+        }
+        for (index, constraints) in public.into_iter().enumerate() {
             let copy = scratch.path().join(format!("constraints-{index}.txt"));
             command = command.arg("--constraint").arg(without_hashes(constraints, copy)?);
         }
