@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use crate::interpreter::Identity;
 use crate::interrupt::{self, Signal};
-use crate::layout::Layout;
+use crate::layout::{CANNOT_WRITE, Layout};
 use crate::process;
 use crate::project::{Backend, Project};
 use crate::ui::Ui;
@@ -175,6 +175,7 @@ impl Error {
                 _ => return None,
             },
             Self::TimedOut { .. } => "give it more time with `--hook-timeout`".to_owned(),
+            Self::Prepare { .. } => CANNOT_WRITE.to_owned(),
             Self::Died { .. } => "a hook may have killed its parent, or the system ran out of memory".to_owned(),
             _ => return None,
         };

@@ -11,6 +11,7 @@
 mod context;
 
 mod backends;
+mod bad_input;
 mod build;
 mod command_line;
 mod commands;
@@ -26,3 +27,6 @@ mod processes;
 mod projects;
 mod provisioning;
 mod report;
+mod secrets;
+mod server;
+mod shared;

@@ -247,14 +247,14 @@ impl Installed {
         let local = || url::Url::parse(&info.url).ok()?.to_file_path().ok();
         let sha256 = info.archive_info.as_ref().and_then(|archive| archive.hashes.get("sha256").cloned());
         let artifact = if let Some(vcs) = info.vcs_info {
-            Artifact::Vcs { url: info.url, commit: vcs.commit_id, subdirectory: info.subdirectory }
+            Artifact::Vcs { url: process::without_credentials(&info.url), commit: vcs.commit_id, subdirectory: info.subdirectory }
         } else if info.dir_info.is_some() {
             directory_artifact(local().unwrap_or_default())?
         } else if self.is_direct {
             let Some(sha256) = sha256.or_else(|| digest::file(&local()?).ok()) else {
                 return Err(Error::Protocol { what: format!("pip's report has no hash for `{}`", self.metadata.name) });
             };
-            Artifact::Archive { url: info.url, sha256 }
+            Artifact::Archive { url: process::without_credentials(&info.url), sha256 }
         } else {
             let path = info.url.split(['#', '?']).next().unwrap_or_default();
             Artifact::Index { filename: path.rsplit('/').next().unwrap_or_default().to_owned(), sha256 }
