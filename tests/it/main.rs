@@ -30,3 +30,4 @@ mod report;
 mod secrets;
 mod server;
 mod shared;
+mod transcripts;
