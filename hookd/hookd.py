@@ -143,6 +143,11 @@ def unescape(text: str) -> str:
     return "\\".join(pieces)
 
 
+def not_json(text: str, error: Exception) -> str:
+    """Why a text is no JSON. PyPy's (7.3.11) words name a single byte of a longer character: using them is a crash."""
+    return f"not JSON: {error}" if text.isascii() or sys.implementation.name != "pypy" else "not JSON"
+
+
 def to_json(value: object) -> str:
     """Encodes a hook's return value; the plain ones without the 5 ms that ``json`` takes to load."""
     if value is None:
@@ -1234,7 +1239,7 @@ class Daemon:
         try:
             settings = json.loads(text)
         except ValueError as error:
-            raise Refused("InvalidConfiguration", f"not JSON: {error}") from None
+            raise Refused("InvalidConfiguration", not_json(text, error)) from None
         if not isinstance(settings, dict):
             raise Refused("InvalidConfiguration", "not a JSON object")
         checks: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -1343,7 +1348,7 @@ class Daemon:
         try:
             settings = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise Refused(kind, f"`config_settings` is not JSON: {error}") from None
+            raise Refused(kind, f"`config_settings` is {not_json(text, error)}") from None
         if not isinstance(settings, dict):
             raise Refused(kind, "`config_settings` is not a JSON object")
         return settings
