@@ -143,6 +143,11 @@ def unescape(text: str) -> str:
     return "\\".join(pieces)
 
 
+def not_json(text: str, error: Exception) -> str:
+    """Why a text is no JSON. PyPy's (7.3.11) words name a single byte of a longer character: using them is a crash."""
+    return f"not JSON: {error}" if text.isascii() or sys.implementation.name != "pypy" else "not JSON"
+
+
 def to_json(value: object) -> str:
     """Encodes a hook's return value; the plain ones without the 5 ms that ``json`` takes to load."""
     if value is None:
@@ -660,6 +665,8 @@ class Keeper:
         self.deadline = 0.0
         self.known: Census = (set(), set())
         self.files: list[Any] = []
+        #: What hookd would remove at its end.
+        self.litter: list[str] = []
 
     def serve(self) -> NoReturn:
         """Runs hooks until hookd closes the pipe."""
@@ -727,6 +734,7 @@ class Keeper:
     def run(self, job: Job) -> None:
         """Forks the hook process, sees it end, and tidies up behind it."""
         self.known = census()
+        self.litter = job["litter"]
         self.deadline = 0.0
         go, gate = os.pipe() if job["gated"] else (-1, -1)
         previous = signals.signal(signals.SIGTERM, self.abandon)
@@ -807,6 +815,7 @@ class Keeper:
             deadline = time.monotonic() + LEFTOVER_SECONDS
             clear_group(group, deadline)
             sweep(self.known)
+            remove(self.litter)
         os._exit(1)
 
     def become_hook(self, job: Job, go: int, gate: int) -> NoReturn:
@@ -1081,6 +1090,7 @@ class Daemon:
         self.environ: Overlay = {}
         self.messages: list[str] = []
         self.output: str | None = None
+        self.temporary: str | None = None
         self.grace = DEFAULT_GRACE_SECONDS
         self.cancellable = False
         self.isolation = "fork"
@@ -1118,10 +1128,7 @@ class Daemon:
             self.client.say("TRACEBACK", traceback.format_exc())
         self.client.flush()
         if self.lent:
-            import shutil
-
-            for path in self.lent:
-                shutil.rmtree(path, ignore_errors=True)
+            remove(self.lent)
         return status
 
     def act(self) -> bool:
@@ -1232,7 +1239,7 @@ class Daemon:
         try:
             settings = json.loads(text)
         except ValueError as error:
-            raise Refused("InvalidConfiguration", f"not JSON: {error}") from None
+            raise Refused("InvalidConfiguration", not_json(text, error)) from None
         if not isinstance(settings, dict):
             raise Refused("InvalidConfiguration", "not a JSON object")
         checks: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -1249,6 +1256,12 @@ class Daemon:
             "output": (
                 lambda value: value is None or (isinstance(value, str) and os.path.isabs(value)),
                 "an absolute path or null",
+            ),
+            "temporary": (
+                lambda value: (
+                    value is None or (isinstance(value, str) and os.path.isabs(value) and os.path.isdir(value))
+                ),
+                "the absolute path of a directory or null",
             ),
             "grace_seconds": (
                 lambda value: type(value) in (int, float) and 0 <= value <= 10**6,
@@ -1335,7 +1348,7 @@ class Daemon:
         try:
             settings = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise Refused(kind, f"`config_settings` is not JSON: {error}") from None
+            raise Refused(kind, f"`config_settings` is {not_json(text, error)}") from None
         if not isinstance(settings, dict):
             raise Refused(kind, "`config_settings` is not a JSON object")
         return settings
@@ -1350,6 +1363,7 @@ class Daemon:
             "grace": self.grace,
             "gated": "CHILD" in self.messages,
             "report": self.report,
+            "litter": [],
             "fresh": False,
             "stdout": os.devnull,
             "stderr": os.devnull,
@@ -1357,7 +1371,7 @@ class Daemon:
 
     def temporary_path(self, name: str) -> str:
         """
-        A path that does not exist, in the system's directory for temporary files.
+        A path that does not exist, beside our own directory: the client deletes what is there when we may be gone.
 
         ``tempfile`` would take 10 ms to load.
         """
@@ -1369,7 +1383,7 @@ class Daemon:
 
         :raises Refused: There is no place for it.
         """
-        places = [self.base.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+        places = [self.temporary or "", *(self.base.get(name, "") for name in ("TMPDIR", "TEMP", "TMP"))]
         places += FALLBACK_DIRECTORIES
         for place in [*filter(None, places), os.getcwd()]:
             directory = os.path.join(os.path.abspath(place), f"hookd-{os.getpid()}-{os.urandom(6).hex()}")
@@ -1399,6 +1413,7 @@ class Daemon:
         if not self.directory:
             self.make_directory()
         job["report"] = self.report
+        job["litter"] = [self.directory, *self.lent]
         os.ftruncate(self.report_file, 0)
         if "OUTPUT" in self.messages:
             self.open_output_stream(job)
@@ -1466,6 +1481,13 @@ class Daemon:
 
     def close_output(self) -> None:
         raise NotImplementedError
+
+
+def remove(directories: Iterable[str]) -> None:
+    import shutil
+
+    for directory in directories:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def is_list_of_strings(value: object) -> bool:
@@ -1748,7 +1770,7 @@ class ForkDaemon(Daemon):
         import codecs
 
         for number, name in ((1, "stdout"), (2, "stderr")):
-            path = self.temporary_path(f"{os.urandom(6).hex()}.{name}")
+            path = os.path.join(self.directory, f"{os.urandom(6).hex()}.{name}")
             os.mkfifo(path, 0o600)
             reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             # Our own writing end keeps the reading end from being at end of file before the hook has opened it.

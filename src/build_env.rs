@@ -34,7 +34,7 @@ use store::Slot;
 pub(crate) use venv::bin_in;
 
 use crate::interpreter::Interpreter;
-use crate::layout::Layout;
+use crate::layout::{CANNOT_WRITE, Layout};
 use crate::project::{Requirement, parse_requirement};
 use crate::ui::{self, Ui};
 use crate::{fs, interrupt, process};
@@ -106,6 +106,9 @@ impl Error {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
+            Self::Resolve { source, .. } | Self::Installer { source, .. } | Self::Venv { source } if lacks_room(&source.to_string()) => {
+                CANNOT_WRITE.to_owned()
+            }
             Self::NoInstaller { hint, .. } => hint.clone(),
             Self::Resolve { offline: true, .. } => "run once without `--offline`, then the outcome is remembered".to_owned(),
             Self::Resolve { source, .. } => resolve_hint(&source.to_string()),
@@ -115,7 +118,7 @@ impl Error {
             Self::HashMismatch { .. } => "the artifact is not the one that was trusted: find out why before allowing it".to_owned(),
             Self::Lock { .. } => "`cargo pyenv-build lock` writes it anew".to_owned(),
             Self::LockTimedOut(_) => format!("wait longer with `{}` (seconds)", crate::env_vars::LOCK_TIMEOUT),
-            Self::Write { .. } => "see that the disk has room and that the directory can be written".to_owned(),
+            Self::Write { .. } => CANNOT_WRITE.to_owned(),
             Self::Constraints { .. } => {
                 "constraints come from `-c`, `[tool.pyenv-build] constraints`, PIP_CONSTRAINT and UV_BUILD_CONSTRAINT".to_owned()
             }
@@ -123,6 +126,11 @@ impl Error {
         };
         Some(text)
     }
+}
+
+/// Whether another program says that it could not write.
+fn lacks_room(output: &str) -> bool {
+    ["No space left on device", "Read-only file system", "Disk quota exceeded", "File too large"].iter().any(|words| output.contains(words))
 }
 
 fn resolve_hint(output: &str) -> String {
@@ -156,6 +164,8 @@ pub struct Provisioner<'a> {
     pub directory: &'a Path,
     /// `[tool.uv] build-constraint-dependencies`.
     pub inline_constraints: &'a [String],
+    /// `[build-system] requires` as it is written.
+    pub declared: &'a [String],
 }
 
 /// How to provision.
@@ -353,6 +363,7 @@ impl Provisioner<'_> {
             Some(text) => text?,
             None => self.lock_here(&installer, &resolution)?.to_toml(),
         };
+        let text = process::without_credentials(&text);
         let path = self.lock_path();
         let lock = pylock::Pylock::parse(&text).map_err(|message| Error::Protocol {
             what: format!("the lock file that {} made cannot be read: {message}", installer.name()),
@@ -438,6 +449,7 @@ impl Provisioner<'_> {
             slot.make(self.interpreter, &fingerprint, &memo.distributions, installer.name(), |python| {
                 installer.install(&Installation {
                     distributions: &memo.distributions,
+                    declared: self.declared,
                     python,
                     indexes: &indexes,
                     directory: self.directory,

@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use crate::interpreter::Identity;
 use crate::interrupt::{self, Signal};
-use crate::layout::Layout;
+use crate::layout::{CANNOT_WRITE, Layout};
 use crate::process;
 use crate::project::{Backend, Project};
 use crate::ui::Ui;
@@ -175,6 +175,7 @@ impl Error {
                 _ => return None,
             },
             Self::TimedOut { .. } => "give it more time with `--hook-timeout`".to_owned(),
+            Self::Prepare { .. } => CANNOT_WRITE.to_owned(),
             Self::Died { .. } => "a hook may have killed its parent, or the system ran out of memory".to_owned(),
             _ => return None,
         };
@@ -198,6 +199,8 @@ struct Configuration<'a> {
     environ: BTreeMap<&'a str, Option<&'a str>>,
     messages: &'static [&'static str],
     output: Option<&'a Path>,
+    /// hookd's own files: where we tidy up, should it be killed.
+    temporary: Option<PathBuf>,
     grace_seconds: u64,
     cancellable: bool,
     preload: &'static [&'static str],
@@ -232,6 +235,8 @@ pub struct Session<'a> {
     calls: usize,
     /// hookd runs behind a launcher: neither files nor process numbers mean anything to us.
     is_remote: bool,
+    /// For what hookd needs while it runs. Dropped after it.
+    scratch: Option<tempfile::TempDir>,
 }
 
 impl<'a> Session<'a> {
@@ -247,8 +252,10 @@ impl<'a> Session<'a> {
         ui: &'a Ui,
     ) -> Result<Self, Error> {
         let is_remote = !launcher.is_empty();
+        let prepare = |source| Error::Prepare { path: layout.tmp(), source };
+        let scratch = if is_remote { None } else { Some(layout.temporary("hookd-").map_err(prepare)?) };
         let daemon = if is_remote { Daemon::launch(launcher, python, environ)? } else { Daemon::start(python, identity, layout, environ)? };
-        Ok(Self { daemon, sent: VecDeque::new(), outstanding: 0, layout, ui, calls: 0, is_remote })
+        Ok(Self { daemon, sent: VecDeque::new(), outstanding: 0, layout, ui, calls: 0, is_remote, scratch })
     }
 
     pub fn is_remote(&self) -> bool {
@@ -310,7 +317,7 @@ impl<'a> Session<'a> {
 
     fn send(&mut self, name: &'static str, value: &str) {
         self.sent.push_back(name);
-        self.daemon.send(value);
+        self.daemon.send(value, self.ui);
     }
 
     /// Calls a hook and follows its output: `sink` gets each line.
@@ -376,6 +383,7 @@ impl<'a> Session<'a> {
             environ: environ.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
             messages: if self.is_remote { &["USAGE", "OUTPUT"] } else { &["CHILD", "USAGE"] },
             output: output.filter(|_| !self.is_remote),
+            temporary: self.scratch.as_ref().map(|scratch| scratch.path().to_path_buf()),
             grace_seconds: process::GRACE.as_secs(),
             cancellable: true,
             preload: preload(project.build_system.backend()),
@@ -462,7 +470,7 @@ impl<'a> Session<'a> {
             }
             if let Some(because) = state.reason_to_cancel() {
                 state.cancelled = Some((because, Instant::now()));
-                self.daemon.send("cancel");
+                self.daemon.send("cancel", self.ui);
             }
             // hookd ends the hook within its grace period; if it does not, it is past help.
             let overdue = state.cancelled.as_ref().is_some_and(|(_, since)| since.elapsed() > process::GRACE + Duration::from_secs(5));

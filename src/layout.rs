@@ -33,6 +33,9 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # For information about cache directory tags, see https://bford.info/cachedir/\n";
 const OURS: &str = "made by cargo-pyenv-build";
 
+/// The hint where something in it could not be written.
+pub const CANNOT_WRITE: &str = "see that the disk has room and that the directory can be written";
+
 /// Our directory, known to be ours.
 #[derive(Debug, Clone)]
 pub struct Layout {

@@ -417,9 +417,21 @@ pub fn mask_credentials(text: &str) -> String {
     masked
 }
 
+/// Takes `user:password@` out of all HTTP URLs within a text, as what is written down for good must not have them.
+pub fn without_credentials(text: &str) -> String {
+    let masked = mask_credentials(text);
+    masked.replace("http://***@", "http://").replace("https://***@", "https://")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_taken_out_of_http_urls() {
+        assert_eq!(without_credentials("git+https://u:p@h/x@y http://t@h/"), "git+https://h/x@y http://h/");
+        assert_eq!(without_credentials("u = \"https://h/a\""), "u = \"https://h/a\"");
+    }
 
     #[test]
     fn credentials_are_masked_wherever_they_stand() {

@@ -104,6 +104,8 @@ class Hookd:
             env=env,
         )
         self.buffer = b""
+        #: The last message as it was on the wire.
+        self.line = ""
         self.log = []
         self.outputs = {}
 
@@ -140,7 +142,8 @@ class Hookd:
                 return None, ""
             self.buffer += data
         line, _, self.buffer = self.buffer.partition(b"\n")
-        word, _, value = line.decode("utf-8").partition(" ")
+        self.line = line.decode("utf-8")
+        word, _, value = self.line.partition(" ")
         message = word, unescape(value)
         self.log.append(message)
         return message

@@ -135,9 +135,22 @@ class Census(TestCase):
         for way, daemon in list(self.hanging("ignores_sigterm"))[:3]:
             with self.subTest(way):
                 self.start(daemon)
+                # What it keeps while it runs goes with it, wherever the client wants that to be.
                 daemon.process.kill()
                 daemon.process.wait()
                 eventually(lambda: not census(daemon.token))
+                self.assertEqual(os.listdir(daemon.temporary), [])
+
+    def test_hookds_own_files_are_where_the_client_wants_them(self):
+        directory = self.directory()
+        for way, daemon in self.every_way("normal", temporary=directory, messages=["OUTPUT"]):
+            with self.subTest(way):
+                daemon.hook("get_requires_for_build_wheel")
+                self.assertEqual([name.startswith("hookd-") for name in os.listdir(directory)], [True])
+                daemon.shut_down()
+                self.assertEqual(os.listdir(directory), [])
+        answer = self.in_tree("normal").do("configure", configuration='{"temporary": "relative"}')
+        self.assertEqual(answer.error[0], "InvalidConfiguration")
 
     def test_client_that_is_killed(self):
         # The client is a process of its own; we hold no end of its pipes.

@@ -13,7 +13,8 @@ use super::indexes::{Dialect, Indexes};
 use super::{Error, pylock};
 use crate::interpreter::Interpreter;
 use crate::layout::Layout;
-use crate::process::{self, Cmd};
+use crate::process::{self, Cmd, without_credentials};
+use crate::project::parse_requirement;
 use crate::ui::Ui;
 
 /// What the user may say.
@@ -104,7 +105,7 @@ impl Installer {
             if part.is_empty() {
                 continue;
             }
-            let lines: String = part.iter().map(|distribution| requirement_line(distribution) + "\n").collect();
+            let lines: String = part.iter().map(|distribution| requirement_line(distribution, install.declared) + "\n").collect();
             let file = install.scratch.join("requirements.txt");
             fs_err::write(&file, lines).map_err(|source| Error::Write { path: file.clone(), source })?;
             let command = match self {
@@ -121,6 +122,8 @@ impl Installer {
 #[derive(Debug)]
 pub struct Installation<'a> {
     pub distributions: &'a [Distribution],
+    /// The project's own words, which may have the credentials of direct URLs.
+    pub declared: &'a [String],
     /// The environment's python.
     pub python: &'a Path,
     pub indexes: &'a Indexes,
@@ -138,22 +141,46 @@ fn sha256(distribution: &Distribution) -> Option<&str> {
     }
 }
 
+/// A URL with the credentials that the project's requirement of this name has for the same host.
+fn with_credentials(url: &str, name: &str, declared: &[String]) -> String {
+    let found = || {
+        let mut full = url::Url::parse(url).ok()?;
+        let requirement = declared.iter().filter_map(|text| parse_requirement(text).ok()).find(|one| one.name.as_ref() == name)?;
+        let Some(pep508_rs::VersionOrUrl::Url(source)) = &requirement.version_or_url else { return None };
+        let source = source.to_url();
+        if source.host_str() != full.host_str() || source.username().is_empty() {
+            return None;
+        }
+        full.set_username(source.username()).and_then(|()| full.set_password(source.password())).ok()?;
+        Some(full.to_string())
+    };
+    found().unwrap_or_else(|| url.to_owned())
+}
+
 /// A line of a requirements file that can be satisfied by this artifact only.
-fn requirement_line(distribution: &Distribution) -> String {
+fn requirement_line(distribution: &Distribution, declared: &[String]) -> String {
     let name = &distribution.name;
     let hash = sha256(distribution).map(|sha256| format!(" --hash=sha256:{sha256}")).unwrap_or_default();
     match &distribution.artifact {
         Artifact::Index { .. } => format!("{name}=={}{hash}", distribution.version.as_deref().unwrap_or_default()),
-        Artifact::Archive { url, .. } => format!("{name} @ {url}{hash}"),
+        Artifact::Archive { url, .. } => format!("{name} @ {}{hash}", with_credentials(url, name, declared)),
         Artifact::Vcs { url, commit, subdirectory } => {
             let fragment = subdirectory.as_deref().map(|path| format!("#subdirectory={path}")).unwrap_or_default();
-            format!("{name} @ git+{url}@{commit}{fragment}")
+            format!("{name} @ git+{}@{commit}{fragment}", with_credentials(url, name, declared))
         }
         Artifact::Directory { path, .. } => {
             let url = url::Url::from_file_path(path).map_or_else(|()| path.clone(), |url| url.to_string());
             format!("{name} @ {url}")
         }
     }
+}
+
+/// Constraints that may stand on a command line, and those that may not, as both installers' variables take them: a URL can
+/// carry credentials.
+fn public_and_secret(constraints: &[String]) -> (Vec<&String>, String) {
+    let (public, secret): (Vec<_>, Vec<_>) =
+        constraints.iter().partition(|one| !one.contains("://") || process::mask_credentials(one) == **one);
+    (public, secret.into_iter().map(String::as_str).collect::<Vec<_>>().join(" "))
 }
 
 /// Runs an installer; its own words are the error.
@@ -177,13 +204,13 @@ pub(super) fn from_package(package: &pylock::Package, lock_directory: &Path) -> 
     let broken = |reason: &str| Error::Protocol { what: format!("`{}` in the resolution {reason}", package.name) };
     let artifact = if let Some(vcs) = &package.vcs {
         let url = vcs.url.clone().or_else(|| vcs.path.clone()).ok_or_else(|| broken("has no URL"))?;
-        Artifact::Vcs { url, commit: vcs.commit_id.clone(), subdirectory: vcs.subdirectory.clone() }
+        Artifact::Vcs { url: without_credentials(&url), commit: vcs.commit_id.clone(), subdirectory: vcs.subdirectory.clone() }
     } else if let Some(directory) = &package.directory {
         directory_artifact(pylock::resolve_path(&directory.path, lock_directory).into())?
     } else if let Some(archive) = &package.archive {
         let local = || archive.path.as_deref().map(|path| PathBuf::from(pylock::resolve_path(path, lock_directory)));
         let url = match (&archive.url, local()) {
-            (Some(url), _) => url.clone(),
+            (Some(url), _) => without_credentials(url),
             (None, Some(path)) => url::Url::from_file_path(&path).map_err(|()| broken("has a path that is no path"))?.to_string(),
             (None, None) => return Err(broken("has neither a URL nor a path")),
         };
@@ -210,11 +237,20 @@ mod tests {
 
     #[test]
     fn every_line_allows_one_artifact_only() {
-        let line = |artifact: Artifact| requirement_line(&Distribution { name: "a".into(), version: Some("1".into()), artifact });
+        let line = |artifact: Artifact| requirement_line(&Distribution { name: "a".into(), version: Some("1".into()), artifact }, &[]);
         assert_eq!(line(Artifact::Index { filename: "f".into(), sha256: Some("ab".into()) }), "a==1 --hash=sha256:ab");
         assert_eq!(line(Artifact::Archive { url: "https://h/a.whl".into(), sha256: "ab".into() }), "a @ https://h/a.whl --hash=sha256:ab");
         let vcs = Artifact::Vcs { url: "https://h/a.git".into(), commit: "c0".into(), subdirectory: Some("x".into()) };
         assert_eq!(line(vcs), "a @ git+https://h/a.git@c0#subdirectory=x");
         assert_eq!(line(Artifact::Directory { path: "/a b".into(), content: String::new() }), "a @ file:///a%20b");
+    }
+
+    #[test]
+    fn credentials_of_a_direct_url_come_from_the_project_and_go_to_the_same_host_only() {
+        let declared = ["b>=1".to_owned(), "a @ git+https://me:p%40ss@h/a.git@main".to_owned()];
+        assert_eq!(with_credentials("https://h/a.git", "a", &declared), "https://me:p%40ss@h/a.git");
+        for (url, name) in [("https://other/a.git", "a"), ("https://h/a.git", "b"), ("https://h/a.git", "c"), ("no URL", "a")] {
+            assert_eq!(with_credentials(url, name, &declared), url);
+        }
     }
 }

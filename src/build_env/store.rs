@@ -10,14 +10,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::{Distribution, EnvFingerprint};
+use super::fingerprint::{self, Distribution, EnvFingerprint};
 use super::{Error, venv};
 use crate::fs::{self, Lock};
 use crate::interpreter::Identity;
 use crate::layout::Layout;
 use crate::ui::Ui;
 
-const SCHEMA: u32 = 1;
+/// The fingerprint's, so that a program with another form of marker has other paths, and neither takes the other's
+/// environments for half-made.
+const SCHEMA: u32 = fingerprint::SCHEMA;
 const RENEW_AFTER: Duration = Duration::from_secs(3600);
 
 /// What an environment is; `envs/<name>.json`.
@@ -71,7 +73,8 @@ impl Slot {
     fn renew(&self) {
         let now = SystemTime::now();
         let used = fs_err::metadata(&self.marker).and_then(|metadata| metadata.modified());
-        if used.is_ok_and(|used| now.duration_since(used).is_ok_and(|age| age > RENEW_AFTER)) {
+        // One from the future was written under another clock; `gc` would take it for the newest for ever.
+        if used.is_ok_and(|used| now.duration_since(used).map_or(true, |age| age > RENEW_AFTER)) {
             let _ = filetime::set_file_mtime(&self.marker, FileTime::from_system_time(now));
         }
     }

@@ -14,6 +14,31 @@ use crate::process::{self, Cmd};
 /// re-created environment must not look newer than the last; zip archives cannot hold dates before 1980.
 const MTIME: FileTime = FileTime::from_unix_time(946_684_800, 0);
 
+/// compileall, and a look at what came of it. What could not be written is told by the exit status, which is the `errno`.
+///
+/// Why: until <https://github.com/python/cpython/issues/126606> (3.12.8, 3.13.1) a write that a full disk has cut short was taken
+/// for a whole one, and byte code that nobody checks would be broken for good. And compileall does not tell a source that
+/// cannot be compiled from a file that could not be written.
+const COMPILE: &str = "import compileall, errno, marshal, os, sys
+library = sys.argv[-1]
+try:
+    if not compileall.main():
+        probe = os.path.join(library, 'room-for-more')
+        with open(probe, 'wb') as file:
+            file.write(bytes(1 << 18))
+        os.unlink(probe)
+    if sys.implementation.name in ('cpython', 'pypy'):
+        for directory, _, names in os.walk(library):
+            for name in names:
+                if name.endswith('.pyc'):
+                    with open(os.path.join(directory, name), 'rb') as file:
+                        marshal.loads(file.read()[16:])
+except OSError as error:
+    sys.exit(error.errno)
+except (EOFError, TypeError, ValueError):
+    sys.exit(errno.ENOSPC)
+";
+
 /// The directory of an environment's programs.
 pub(crate) fn bin_in(environment: &Path) -> PathBuf {
     environment.join(if cfg!(windows) { "Scripts" } else { "bin" })
@@ -42,14 +67,14 @@ pub(super) fn create(interpreter: &Interpreter, path: &Path) -> Result<(), Error
 pub(super) fn seal(path: &Path) -> Result<(), Error> {
     let library = path.join(if cfg!(windows) { "Lib" } else { "lib" });
     let command = Cmd::new(python_in(path))
-        .args(["-I", "-B", "-m", "compileall", "-qq", "-j", "0", "--invalidation-mode", "unchecked-hash"])
-        .arg(library);
-    match command.output_unchecked(None) {
-        Err(process::Error::Interrupted { signal, .. }) => return Err(Error::Interrupted(signal)),
-        Err(source) => return Err(Error::Venv { source }),
-        // 1 says that some file did not compile.
-        Ok(output) if !matches!(output.status.code(), Some(0 | 1)) => return Err(Error::Venv { source: command.status_error(&output) }),
-        Ok(_) => {}
-    }
+        .args(["-I", "-B", "-c", COMPILE, "-qq", "-j", "0", "--invalidation-mode", "unchecked-hash"])
+        .arg(&library);
+    command.output().map_err(|source| match source {
+        process::Error::Interrupted { signal, .. } => Error::Interrupted(signal),
+        process::Error::Status { status, .. } if status.code().is_some_and(|code| code > 1) => {
+            Error::Write { path: library, source: std::io::Error::from_raw_os_error(status.code().unwrap_or_default()) }
+        }
+        source => Error::Venv { source },
+    })?;
     fs::set_mtimes(path, MTIME).map_err(|source| Error::Write { path: path.to_path_buf(), source })
 }

@@ -10,6 +10,7 @@ use crate::build_env::{self, BuildEnv, Outcome, Provisioned, bin_in, request, sa
 use crate::env_vars;
 use crate::hooks::{self, Answer, Call, Hook, Session};
 use crate::layout::Layout;
+use crate::process::mask_credentials;
 use crate::project::{Requirement, parse_requirement};
 use crate::report::{HookReport, round};
 use crate::ui::{Ui, Verbosity};
@@ -188,8 +189,11 @@ pub(super) fn provision<'a>(
     final_env.duration = env.duration.max(final_env.duration);
     // Others may have added their answers meanwhile. Only what could be provisioned is worth remembering.
     let mut memo = request::Memo::read(&memo_path).unwrap_or_else(|| memo.clone());
-    memo.dynamic.insert(key, answered);
-    memo.write(&memo_path)?;
+    // What has credentials in it is not written down; it is asked for each time.
+    if answered.iter().all(|text| mask_credentials(text) == *text) {
+        memo.dynamic.insert(key, answered);
+        memo.write(&memo_path)?;
+    }
     Ok(final_env)
 }
 

@@ -148,7 +148,7 @@ pub(super) fn report(error: &anyhow::Error) -> ErrorReport {
     let facts = Facts::of(error);
     let hook = error.chain().find_map(|cause| cause.downcast_ref::<hooks::Error>());
     let traceback = match hook {
-        Some(hooks::Error::Hook { traceback, .. }) => traceback.clone(),
+        Some(hooks::Error::Hook { traceback, .. }) => traceback.as_deref().map(process::mask_credentials),
         _ => None,
     };
     let log = hook.and_then(hooks::Error::log).filter(|log| log.exists()).map(std::path::Path::to_path_buf);
@@ -171,7 +171,7 @@ pub(super) fn show(error: &anyhow::Error, ui: &Ui) {
         // With `-v` all of it has been shown.
         if ui.verbosity() <= crate::ui::Verbosity::Normal {
             for line in tail {
-                ui.passthrough(&format!("  | {line}"));
+                ui.passthrough(&format!("  | {}", process::mask_credentials(line)));
             }
         }
     }

@@ -105,6 +105,7 @@ impl<'a> Context<'a> {
             options: &self.options,
             directory: &self.project.directory,
             inline_constraints: &self.project.build_constraints,
+            declared: &self.project.build_system.requires,
         }
     }
 }

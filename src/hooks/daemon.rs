@@ -15,7 +15,7 @@ use super::Error;
 use super::protocol::{self, Message};
 use crate::interpreter::Identity;
 use crate::layout::Layout;
-use crate::process::{Cmd, GRACE, Group};
+use crate::process::{Cmd, GRACE, Group, mask_credentials};
 use crate::ui::Ui;
 use crate::{digest, fs};
 
@@ -122,16 +122,21 @@ impl Daemon {
     }
 
     /// Sends one value. A hookd that is gone shows when its next message is waited for.
-    pub(super) fn send(&mut self, value: &str) {
+    ///
+    /// With `-vv` each line is shown, here and in [`Self::receive`], in the order in which one led to the other: what a
+    /// `hookd>` says had been read when the `hookd<` below it was written. So it can be replayed to either end.
+    pub(super) fn send(&mut self, value: &str, ui: &Ui) {
+        let line = protocol::escape(value);
+        ui.debug(format_args!("hookd< {}", mask_credentials(&line)));
         if let Some(stdin) = &mut self.stdin {
-            let _ = stdin.write_all((protocol::escape(value) + "\n").as_bytes());
+            let _ = stdin.write_all((line + "\n").as_bytes());
         }
     }
 
     pub(super) fn receive(&self, timeout: Duration, ui: &Ui) -> Received {
         match self.lines.recv_timeout(timeout) {
             Ok(line) => {
-                ui.debug(format_args!("hookd> {line}"));
+                ui.debug(format_args!("hookd> {}", mask_credentials(&line)));
                 Received::Message(Message::parse(&line))
             }
             Err(RecvTimeoutError::Timeout) => Received::Nothing,
@@ -185,13 +190,17 @@ fn script(python: &Path, identity: &Identity, layout: &Layout) -> Result<PathBuf
     }
     let source = layout.hookd().join(format!("{name}.py"));
     fs::write_if_changed(&source, SOURCE.as_bytes()).map_err(|error| Error::Prepare { path: source.clone(), source: error })?;
-    // `py_compile` writes to a temporary file and renames it.
-    let code = "import py_compile, sys\n\
-        py_compile.compile(sys.argv[1], sys.argv[2], doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)";
-    let command = Cmd::new(python).args(["-I", "-B", "-c", code]).arg(&source).arg(&compiled);
+    // Under a temporary name until it has been read: older Pythons do not notice that a full disk has cut it short.
+    let code = "import marshal, py_compile, sys\n\
+        py_compile.compile(sys.argv[1], sys.argv[2], doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)\n\
+        with open(sys.argv[2], 'rb') as file: marshal.loads(file.read()[16:])";
+    let made =
+        tempfile::Builder::new().prefix(".tmp-").suffix(".pyc").tempfile_in(layout.hookd()).map(tempfile::NamedTempFile::into_temp_path);
+    // It works without, too.
+    let Ok(made) = made else { return Ok(source) };
+    let command = Cmd::new(python).args(["-I", "-B", "-c", code]).arg(&source).arg(&made);
     match command.output() {
-        Ok(_) if compiled.exists() => Ok(compiled),
-        // It works without, too.
+        Ok(_) if made.persist(&compiled).is_ok() => Ok(compiled),
         _ => Ok(source),
     }
 }

@@ -89,7 +89,7 @@ fn kernel_release() -> String {
 /// Probes an executable, or takes the cached answer. `cache` is the directory of answers.
 pub(super) fn probe(executable: &Path, cache: &Path) -> Result<Interpreter, Error> {
     let stamp = Stamp::of(executable).map_err(|source| Error::Missing { path: executable.to_path_buf(), source })?;
-    let file = cache.join(format!("{}.json", &digest::bytes(stamp.real_path.as_os_str().as_encoded_bytes())[..16]));
+    let file = cache.join(format!("{}.json", &digest::bytes(&key(&stamp.real_path))[..16]));
     if let Some(found) = read_cached(&file, &stamp) {
         return interpreter(executable, found);
     }
@@ -102,6 +102,11 @@ pub(super) fn probe(executable: &Path, cache: &Path) -> Result<Interpreter, Erro
         let _ = fs::write_atomic(&file, &json);
     }
     interpreter(executable, found)
+}
+
+/// Of another schema is another file: versions of this program can share a directory.
+fn key(real_path: &Path) -> Vec<u8> {
+    [SCHEMA.to_string().as_bytes(), real_path.as_os_str().as_encoded_bytes()].join(&0)
 }
 
 fn read_cached(file: &Path, stamp: &Stamp) -> Option<Found> {

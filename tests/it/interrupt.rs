@@ -2,48 +2,15 @@
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
-use std::process::Child;
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 
 use crate::context::{Project, Test, script};
-
-/// A variable that all processes of one run inherit.
-const MARK: &str = "PYENV_BUILD_TEST_MARK";
-/// When a test gives up. Nothing that works comes near.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Command lines of living processes that have this value of [`MARK`].
-fn census(mark: &str) -> Vec<String> {
-    let wanted = format!("{MARK}={mark}");
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    processes
-        .filter_map(|entry| {
-            let environ = std::fs::read(entry.path().join("environ")).ok()?;
-            let is_ours = environ.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes());
-            let command = || String::from_utf8_lossy(&std::fs::read(entry.path().join("cmdline")).unwrap_or_default()).replace('\0', " ");
-            is_ours.then(command)
-        })
-        .collect()
-}
-
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+use crate::processes::{MARK, census, kill, wait_until};
 
 fn logs_say(project: &Project, word: &str) -> bool {
     let logs = project.list(".pyenv-build/logs");
     logs.iter().any(|name| std::fs::read_to_string(project.root().join("logs").join(name)).is_ok_and(|text| text.contains(word)))
-}
-
-fn kill(child: &Child, signal: Signal) {
-    rustix::process::kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
 /// Starts a build that hangs, sends a signal once it does, and looks at what is left.

@@ -13,17 +13,25 @@ mod context;
 mod action_yml;
 mod actions;
 mod backends;
+mod bad_input;
 mod build;
 #[cfg(feature = "github")]
 mod cache;
 mod command_line;
 mod commands;
 mod dynamic;
+mod fire;
 mod hashes;
 mod interpreter;
 mod interrupt;
 mod launcher;
 mod paths;
+#[cfg(target_os = "linux")]
+mod processes;
 mod projects;
 mod provisioning;
 mod report;
+mod secrets;
+mod server;
+mod shared;
+mod transcripts;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Dialect, Distribution, Indexes, Installation, Resolution, directory_artifact, run};
+use super::{Dialect, Distribution, Indexes, Installation, Resolution, directory_artifact, public_and_secret, run};
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::{self, Error, venv};
 use crate::digest;
@@ -128,7 +128,11 @@ impl Pip {
             .arg(&report)
             .arg("--requirement")
             .arg(&input);
-        for (index, constraints) in resolution.constraints.iter().enumerate() {
+        let (public, secret) = public_and_secret(resolution.constraints);
+        if !secret.is_empty() {
+            command = command.env("PIP_CONSTRAINT", secret);
+        }
+        for (index, constraints) in public.into_iter().enumerate() {
             let copy = scratch.path().join(format!("constraints-{index}.txt"));
             command = command.arg("--constraint").arg(without_hashes(constraints, copy)?);
         }
@@ -243,14 +247,14 @@ impl Installed {
         let local = || url::Url::parse(&info.url).ok()?.to_file_path().ok();
         let sha256 = info.archive_info.as_ref().and_then(|archive| archive.hashes.get("sha256").cloned());
         let artifact = if let Some(vcs) = info.vcs_info {
-            Artifact::Vcs { url: info.url, commit: vcs.commit_id, subdirectory: info.subdirectory }
+            Artifact::Vcs { url: process::without_credentials(&info.url), commit: vcs.commit_id, subdirectory: info.subdirectory }
         } else if info.dir_info.is_some() {
             directory_artifact(local().unwrap_or_default())?
         } else if self.is_direct {
             let Some(sha256) = sha256.or_else(|| digest::file(&local()?).ok()) else {
                 return Err(Error::Protocol { what: format!("pip's report has no hash for `{}`", self.metadata.name) });
             };
-            Artifact::Archive { url: info.url, sha256 }
+            Artifact::Archive { url: process::without_credentials(&info.url), sha256 }
         } else {
             let path = info.url.split(['#', '?']).next().unwrap_or_default();
             Artifact::Index { filename: path.rsplit('/').next().unwrap_or_default().to_owned(), sha256 }

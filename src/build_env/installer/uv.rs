@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Dialect, Distribution, Installation, Resolution, from_package};
+use super::{Dialect, Distribution, Installation, Resolution, from_package, public_and_secret};
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::pylock::Pylock;
 use crate::build_env::{Error, request};
@@ -60,7 +60,11 @@ impl Uv {
             .arg(&input)
             .args(["--format", "pylock.toml", "--no-header", "--no-annotate", "--python"])
             .arg(&resolution.interpreter.base_executable);
-        for constraints in resolution.constraints {
+        let (public, secret) = public_and_secret(resolution.constraints);
+        if !secret.is_empty() {
+            command = command.env("UV_CONSTRAINT", &secret).env("UV_BUILD_CONSTRAINT", &secret);
+        }
+        for constraints in public {
             command = command.arg("--constraints").arg(constraints).arg("--build-constraints").arg(constraints);
         }
         for (wanted, flag) in [
