@@ -119,7 +119,6 @@ fn is_intermediate(root: &Path, entry: &walkdir::DirEntry) -> bool {
     let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     let is_part = |name: &str| matches!(name, ".fingerprint" | "build" | "deps");
     match parts.as_slice() {
-        [] => true,
         [one] => entry.file_type().is_dir() && !matches!(&**one, "maturin" | "wheels" | "package" | "doc" | "tmp") && !is_part(one),
         // Below a profile, or below a target triple, whose profiles come next.
         [_, two] => entry.file_type().is_dir() && (is_part(two) || entry.path().join(".fingerprint").is_dir()),

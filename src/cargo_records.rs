@@ -271,8 +271,10 @@ fn names(directory: &Path) -> Vec<(String, PathBuf)> {
 }
 
 fn list_stems<'a>(directory: &Path, place: impl Fn(PathBuf) -> Place + 'a) -> impl Iterator<Item = Place> + 'a {
-    let is_hash_file =
-        |name: &str| name != "invoked.timestamp" && !name.ends_with(".json") && !name.starts_with("dep-") && !name.starts_with("output-");
+    let is_hash_file = |name: &str| {
+        let is_json = Path::new(name).extension().is_some_and(|extension| extension == "json");
+        name != "invoked.timestamp" && !is_json && !name.starts_with("dep-") && !name.starts_with("output-")
+    };
     names(directory).into_iter().filter(move |(name, _)| is_hash_file(name)).map(move |(_, path)| place(path))
 }
 

@@ -93,6 +93,7 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere paths are text")]
 fn path(bytes: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes)))
 }

@@ -1,5 +1,6 @@
 //! `freshness restore|record|status`: the ledger by hand, in any Cargo workspace.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
@@ -8,7 +9,7 @@ use serde::Serialize;
 use super::warmth::{self, WarmthArgs};
 use super::{MessageFormat, directory_or_here, options};
 use crate::build_dirs::Place;
-use crate::freshness::{Keeper, Mode, is_supported};
+use crate::freshness::{Keeper, Mode, Plan, is_supported};
 use crate::project::Project;
 use crate::ui::Ui;
 use crate::{build_dirs, layer};
@@ -119,7 +120,7 @@ pub(super) fn run(args: &FreshnessArgs, root: Option<&Path>, format: MessageForm
                 status.units = ledger.units.len();
                 keeper.plan(&ledger, &keeper.records()?)?
             }
-            None => Default::default(),
+            None => Plan::default(),
         },
         Action::Record(_) => {
             let cold_seconds = keeper.ledger().map(|ledger| ledger.cold_seconds).unwrap_or_default();
@@ -129,7 +130,7 @@ pub(super) fn run(args: &FreshnessArgs, root: Option<&Path>, format: MessageForm
             status.recorded = true;
             status.units = ledger.units.len();
             status.inputs = ledger.files.len();
-            Default::default()
+            Plan::default()
         }
     };
     if !matches!(args.action, Action::Record(_)) {
@@ -164,10 +165,10 @@ fn render(action: &Action, status: &Status) -> String {
         status.changed.len()
     );
     for path in &status.changed {
-        text += &format!("\n  changed: {}", path.display());
+        let _ = write!(text, "\n  changed: {}", path.display());
     }
     for one in &status.invalidated {
-        text += &format!("\n  compiled again: {}: {}", one.unit, one.because);
+        let _ = write!(text, "\n  compiled again: {}: {}", one.unit, one.because);
     }
     text
 }

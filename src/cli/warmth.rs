@@ -158,7 +158,7 @@ impl Wishes {
         let incremental = match (args.incremental, text) {
             (Some(incremental), _) => incremental,
             (None, None) => Incremental::default(),
-            (None, Some(text)) => Incremental::from_str(&text, true).map_err(|_| UsageError {
+            (None, Some(text)) => Incremental::from_str(&text, true).map_err(|_reason| UsageError {
                 message: format!("`{}`: `tool.pyenv-build.incremental` is `{text}`", project.pyproject_path().display()),
                 hint: Some("it can be `\"auto\"`, `true` or `false`".to_owned()),
             })?,
@@ -172,7 +172,7 @@ pub(super) fn mode_of(args: &WarmthArgs, project: &Project) -> anyhow::Result<Mo
     let mode = match (args.freshness, project.settings.freshness.as_deref()) {
         (Some(mode), _) => mode,
         (None, None) => Mode::default(),
-        (None, Some(text)) => Mode::from_str(text, true).map_err(|_| UsageError {
+        (None, Some(text)) => Mode::from_str(text, true).map_err(|_reason| UsageError {
             message: format!("`{}`: `tool.pyenv-build.freshness` is `{text}`", project.pyproject_path().display()),
             hint: Some("it can be `auto`, `declared`, `strict` or `off`".to_owned()),
         })?,

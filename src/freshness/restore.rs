@@ -1,5 +1,6 @@
 //! Before a build: equal inputs get their dates back, and what cannot be vouched for is invalidated.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -48,10 +49,9 @@ impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path = self.path().display();
         match self {
-            Self::Input(_) => write!(f, "{path} changed"),
+            Self::Input(_) | Self::Manifest(_) => write!(f, "{path} changed"),
             Self::Undeclared(_) => write!(f, "{path} changed, which the package may read"),
             Self::FileSet(_) => write!(f, "{path} was added or removed"),
-            Self::Manifest(_) => write!(f, "{path} changed"),
             Self::Link(_) => write!(f, "{path} leads elsewhere"),
             Self::NotRecorded(_) => write!(f, "{path} may have changed since it was compiled"),
             Self::Moved(_) => write!(f, "it was compiled for {path}"),
@@ -406,13 +406,13 @@ fn difference(then: &BTreeMap<PathBuf, Entry>, now: &[PathBuf], seen: &BTreeMap<
 struct Bounds {
     directories: Vec<PathBuf>,
     /// Whether a directory's real place is within, by directory.
-    real: std::cell::RefCell<HashMap<PathBuf, bool>>,
+    real: RefCell<HashMap<PathBuf, bool>>,
 }
 
 impl Bounds {
     fn new(directories: Vec<PathBuf>) -> Self {
         let directories = directories.into_iter().map(|path| crate::fs::canonicalize(&path).unwrap_or(path)).collect();
-        Self { directories, real: Default::default() }
+        Self { directories, real: RefCell::default() }
     }
 
     /// Never in `.git`, and never through a link that leads out.
@@ -432,7 +432,7 @@ impl Bounds {
 
 /// Sets the dates, invalidates, and returns what is known of the paths afterwards.
 fn apply(keeper: &Keeper, records: &Records, plan: &Plan) -> BTreeMap<PathBuf, Entry> {
-    for (key, _) in &plan.invalidate {
+    for key in plan.invalidate.keys() {
         if let Some(unit) = records.units.get(key) {
             invalidate(unit, &keeper.build_directory);
         }

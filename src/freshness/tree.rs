@@ -112,6 +112,7 @@ impl Tree {
     }
 
     /// The same with another target directory, which cargo will be told.
+    #[must_use]
     pub fn with_target_directory(mut self, target_directory: PathBuf) -> Self {
         if self.build_directory == self.target_directory {
             self.build_directory.clone_from(&target_directory);

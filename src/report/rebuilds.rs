@@ -49,7 +49,10 @@ impl Before {
             names.entry(&unit.profile).or_insert_with(|| {
                 let entries =
                     fs_err::read_dir(records.directory.join(&unit.profile).join("deps")).into_iter().flatten().filter_map(Result::ok);
-                entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| !name.ends_with(".d")).collect()
+                entries
+                    .filter_map(|entry| entry.file_name().into_string().ok())
+                    .filter(|name| Path::new(name).extension().is_none_or(|extension| extension != "d"))
+                    .collect()
             });
         }
         // Both what has the hash in its name and what has none.
@@ -69,7 +72,7 @@ impl Before {
             })
             .map(|unit| unit.key.clone())
             .collect();
-        Self { incomplete, records }
+        Self { records, incomplete }
     }
 }
 

@@ -198,9 +198,7 @@ fn script(world: &mut World, seed: u64) {
             }
             _ => {}
         }
-        let mut how = How::default();
-        how.loud = random.chance(15);
-        how.release = random.chance(10);
+        let mut how = How { loud: random.chance(15), release: random.chance(10), ..How::default() };
         if random.chance(15) {
             how.colour = Some((*random.choice(&["red", "blue"])).to_owned());
         }

@@ -197,8 +197,9 @@ impl World {
 
     /// What a clean build would print.
     pub(crate) fn expected(&self, how: &How) -> String {
-        let data: String =
+        let data: Vec<String> =
             self.below("listed/data", true).iter().map(|(name, text)| format!("{}:{text} ", name.rsplit('/').next().unwrap())).collect();
+        let data = data.concat();
         let assets: Vec<String> = self.below("old/assets", false).iter().map(|(name, text)| format!("{name}:{text}")).collect();
         let manifest = self.text("hidden/Cargo.toml");
         let description = manifest.split("description = '").nth(1).unwrap().split('\'').next().unwrap();
