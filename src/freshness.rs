@@ -42,7 +42,6 @@ pub use tree::{Package, Tree};
 
 use crate::cargo_records::{self, Records};
 use crate::digest;
-use crate::incremental::ColdSeconds;
 use crate::layout::Layout;
 use snapshot::Skipped;
 
@@ -159,6 +158,9 @@ pub fn nanos(time: FileTime) -> Nanos {
 pub fn inputs_of(unit: &cargo_records::Unit, tree: &Tree) -> Vec<PathBuf> {
     inputs::of_unit(unit, tree, &Skipped { cargo_home: tree::cargo_home(), directories: Vec::new() })
 }
+
+/// Seconds that crates took to compile without any incremental state, by profile and crate: `release/big`.
+pub type ColdSeconds = BTreeMap<String, f64>;
 
 /// Why units were invalidated, by key.
 pub type Causes = BTreeMap<String, Cause>;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cargo_records::{Kind, Records, Unit};
-use crate::freshness::{Tree, nanos};
+use crate::freshness::{ColdSeconds, Tree, nanos};
 use crate::fs;
 
 /// The variable that tells cargo.
@@ -36,9 +36,6 @@ pub enum Incremental {
     #[default]
     False,
 }
-
-/// Seconds that crates took to compile without any state, by profile and crate: `release/big`.
-pub type ColdSeconds = BTreeMap<String, f64>;
 
 /// A crate whose state is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use globset::Glob;
 use super::failure::UsageError;
 use crate::build_dirs::{self, Place};
 use crate::cargo_records::Records;
-use crate::freshness::{Keeper, Mode, Restored, Tree, is_supported};
+use crate::freshness::{ColdSeconds, Keeper, Mode, Restored, Tree, is_supported};
 use crate::incremental::{self, Incremental, Kept};
 use crate::layout::Layout;
 use crate::project::{Project, Settings};
@@ -341,7 +341,7 @@ impl Warmth {
         found
     }
 
-    fn record(&mut self, records: &Records, cold: &incremental::ColdSeconds, states: &[PathBuf], ui: &Ui) {
+    fn record(&mut self, records: &Records, cold: &ColdSeconds, states: &[PathBuf], ui: &Ui) {
         // Members that were added, or other dependencies, since cargo was asked.
         if let Some(manifest) = self.main.as_ref().map(|main| main.join("Cargo.toml"))
             && self.restored.ledger.as_ref().is_none_or(|ledger| ledger.manifests != self.keeper.tree.manifests_digest())

@@ -41,7 +41,7 @@ pub struct Ledger {
     pub extra: BTreeMap<PathBuf, Entry>,
     /// What crates take to compile without incremental state.
     #[serde(default)]
-    pub cold_seconds: crate::incremental::ColdSeconds,
+    pub cold_seconds: super::ColdSeconds,
 }
 
 /// A unit whose state is known, and what it was made from.

@@ -7,9 +7,8 @@ use super::inputs::{closure, links_of, matching, of_unit, undeclared};
 use super::ledger::{Identity, Ledger, PackageEntry, SCHEMA, UnitEntry};
 use super::restore::{Restored, manifest_digest, now};
 use super::snapshot::{Entry, Known, State, take};
-use super::{Error, Keeper, nanos};
+use super::{ColdSeconds, Error, Keeper, nanos};
 use crate::cargo_records::{Kind, Unit};
-use crate::incremental::ColdSeconds;
 
 pub(super) fn record(keeper: &Keeper, restored: Option<&Restored>, cold_seconds: &ColdSeconds) -> Result<Ledger, Error> {
     let tree = &keeper.tree;
