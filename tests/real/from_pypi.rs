@@ -103,7 +103,9 @@ fn rpds_py() {
     let first = elsewhere.build();
     assert_eq!(first.installer(), "pip");
     assert!(first.compiled().contains(&"pyo3"), "{:?}", first.compiled());
-    elsewhere.build().assert_compiled_nothing("the second build elsewhere");
+    // Dates here were put back by a ledger that the other directory does not have, so it does not vouch for the build script.
+    assert_eq!(elsewhere.build().compiled(), ["rpds-py"]);
+    elsewhere.build().assert_compiled_nothing("the third build elsewhere");
 
     // Another version of a build requirement, built with, and back: nothing is compiled, whichever it is.
     let file = ours.directory().join("pyproject.toml");
