@@ -220,9 +220,10 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether there was a state that this crate could have been taken from.
+    /// Whether there was a state that this crate could have been taken from. What is compiled for another profile, as `cargo check`
+    /// does, was not compiled for it before.
     pub fn had_previous_state(self) -> bool {
-        self != Self::FirstBuild
+        !matches!(self, Self::FirstBuild | Self::ProfileChanged)
     }
 }
 

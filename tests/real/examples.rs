@@ -58,6 +58,15 @@ fn maturin_abi3() {
         assert!(!by_hand.iter().any(|name| name.starts_with("pyo3")), "{turn} turn: {by_hand:?}");
         ours.build().assert_compiled_nothing(&format!("the {turn} turn"));
     }
+    // What a job does after the wheel: nothing is compiled for the second time, whoever compiles.
+    let steps: [&[&str]; 2] = [&["cargo", "test", "--no-run"], &["cargo", "clippy"]];
+    for step in steps {
+        assert!(ours.run(step).contains(&"pyo3".to_owned()) || step[1] == "clippy");
+    }
+    ours.build().assert_compiled_nothing("after cargo test and clippy");
+    for step in steps {
+        assert_eq!(ours.run(step), [""; 0], "{step:?}");
+    }
     edits_compile_what_they_must(&ours);
 }
 
