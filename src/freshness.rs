@@ -135,6 +135,13 @@ impl Keeper {
         restore::restore(self)
     }
 
+    /// Keeps what restoring found out of the files, so that a recording by another process need not read them again.
+    pub fn remember(&self, restored: &Restored) -> Result<(), Error> {
+        let Some(mut ledger) = restored.ledger.clone() else { return Ok(()) };
+        restore::refresh(&mut ledger, restored);
+        ledger.write_again(&self.path)
+    }
+
     /// Writes down the present state. `restored`: what was done before the build.
     pub fn record(&self, restored: Option<&Restored>, cold_seconds: &ColdSeconds) -> Result<Ledger, Error> {
         record::record(self, restored, cold_seconds)

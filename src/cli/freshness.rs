@@ -110,6 +110,7 @@ pub(super) fn run(args: &FreshnessArgs, root: Option<&Path>, format: MessageForm
         Action::Restore(_) => {
             layer::unpack(&keeper, &layout)?;
             let restored = keeper.restore()?;
+            keeper.remember(&restored)?;
             status.recorded = restored.ledger.is_some();
             status.units = restored.ledger.map_or(0, |ledger| ledger.units.len());
             restored.plan

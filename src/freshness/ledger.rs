@@ -93,7 +93,18 @@ impl Ledger {
 
     pub fn write(&mut self, path: &Path) -> Result<(), Error> {
         self.id = String::new();
-        self.id = digest::json(self);
+        let mut bytes = serde_json::to_vec(self).expect("our own plain data always serialises");
+        self.id = digest::bytes(&bytes);
+        // It stands at the beginning; what is megabytes long is not made a second time for it.
+        let empty = b"\"id\":\"\"";
+        if let Some(at) = bytes.windows(empty.len()).position(|window| window == empty) {
+            bytes.splice(at..at + empty.len(), format!("\"id\":\"{}\"", self.id).into_bytes());
+        }
+        fs::write_atomic(path, &bytes).map_err(|source| Error::Write { path: path.to_path_buf(), source })
+    }
+
+    /// The same generation, with what has become known of its files.
+    pub fn write_again(&self, path: &Path) -> Result<(), Error> {
         let bytes = serde_json::to_vec(self).expect("our own plain data always serialises");
         fs::write_atomic(path, &bytes).map_err(|source| Error::Write { path: path.to_path_buf(), source })
     }

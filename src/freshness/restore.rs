@@ -100,6 +100,16 @@ pub(super) fn restore(keeper: &Keeper) -> Result<Restored, Error> {
     Ok(Restored { plan, ledger: Some(ledger), shifted, seen })
 }
 
+/// Takes over the dates that equal files have now.
+pub(super) fn refresh(ledger: &mut Ledger, restored: &Restored) {
+    ledger.saved = now();
+    for (path, entry) in &mut ledger.files {
+        if let Some(seen) = restored.seen.get(path).filter(|seen| seen.is_same(entry) && seen.stat.mtime == entry.stat.mtime) {
+            entry.stat = seen.stat;
+        }
+    }
+}
+
 pub(super) fn now() -> Nanos {
     nanos(FileTime::from_system_time(SystemTime::now()))
 }

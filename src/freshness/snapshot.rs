@@ -17,7 +17,7 @@ const TICK: Nanos = 100_000_000;
 
 /// What is at a path. Equal means: what reads it, reads the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     Missing,
     File {
@@ -37,9 +37,7 @@ pub enum State {
 /// A path's state and dates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    #[serde(flatten)]
     pub state: State,
-    #[serde(default)]
     pub stat: Stat,
 }
 
