@@ -33,8 +33,8 @@ pub enum Place {
 }
 
 /// Finds the place for an environment, setting the state of another one aside, or taking a copy of it, if need be.
-/// `default`: cargo's own build directory.
-pub fn choose(layout: &Layout, default: &Path, environment: &str) -> io::Result<Place> {
+/// `default`: the records of cargo's own build directory.
+pub fn choose(layout: &Layout, default: &Records, environment: &str) -> io::Result<Place> {
     let Some(owner) = owner(layout, default) else { return Ok(Place::Default) };
     if owner == environment {
         return Ok(Place::Default);
@@ -47,16 +47,16 @@ pub fn choose(layout: &Layout, default: &Path, environment: &str) -> io::Result<
         let aside = layout.build().join(&owner);
         // Nobody comes back to what is gone.
         if layout.envs().join(&owner).is_dir() && !aside.exists() {
-            copy(layout, default, &aside)?;
+            copy(layout, &default.directory, &aside)?;
         }
         return Ok(Place::Default);
     }
-    copy(layout, default, &own)?;
+    copy(layout, &default.directory, &own)?;
     Ok(Place::Own(own))
 }
 
 /// The place that [`choose`] would find, without making anything: `None` if it would have to.
-pub fn find(layout: &Layout, default: &Path, environment: &str) -> Option<Place> {
+pub fn find(layout: &Layout, default: &Records, environment: &str) -> Option<Place> {
     let own = layout.build().join(environment);
     match owner(layout, default) {
         Some(owner) if owner != environment => own.is_dir().then_some(Place::Own(own)),
@@ -70,8 +70,7 @@ fn abi_of(environment: &str) -> &str {
 }
 
 /// The environment that a build directory was used for last, by what its build scripts were told.
-fn owner(layout: &Layout, directory: &Path) -> Option<String> {
-    let records = Records::read(directory).ok()?;
+fn owner(layout: &Layout, records: &Records) -> Option<String> {
     let mut runs: Vec<_> = records.units.values().filter(|unit| unit.kind == Kind::Run && unit.fingerprint.len() == 16).collect();
     runs.sort_by_key(|unit| std::cmp::Reverse(unit.finished));
     let envs = layout.envs();
@@ -148,7 +147,7 @@ mod tests {
             let json = serde_json::json!({"local": [{"RerunIfEnvChanged": {"var": "PYO3_PYTHON", "val": python}}]});
             fs_err::write(unit.join("run-build-script-build-script-build.json"), json.to_string()).unwrap();
         };
-        let place = |environment: &str| choose(&layout, &target, environment).unwrap();
+        let place = |environment: &str| choose(&layout, &Records::read(&target).unwrap(), environment).unwrap();
         assert_eq!(place("cp312-a"), Place::Default, "nothing there yet");
         built_for("cp312-a");
         assert_eq!(place("cp312-a"), Place::Default);
@@ -158,9 +157,9 @@ mod tests {
         assert!(layout.build().join("cp312-a/release/deps/libpyo3-01.rlib").exists());
         assert!(!layout.build().join("cp312-a/release/libmine.so").exists(), "artifacts stay");
         let other = layout.build().join("cp313t-c");
-        assert_eq!(find(&layout, &target, "cp313t-c"), None);
+        assert_eq!(find(&layout, &Records::read(&target).unwrap(), "cp313t-c"), None);
         assert_eq!(place("cp313t-c"), Place::Own(other.clone()), "another ABI has a place of its own");
-        assert_eq!(find(&layout, &target, "cp313t-c"), Some(Place::Own(other)));
+        assert_eq!(find(&layout, &Records::read(&target).unwrap(), "cp313t-c"), Some(Place::Own(other)));
         assert_eq!(place("cp312-b"), Place::Default);
     }
 }

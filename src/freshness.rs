@@ -115,7 +115,9 @@ impl Keeper {
     pub fn remembered(layout: &Layout, workspace: &Path) -> Option<Tree> {
         let entries = fs_err::read_dir(layout.freshness_directory()).ok()?.filter_map(Result::ok);
         let ledgers = entries.filter_map(|entry| Ledger::read(&entry.path()));
-        let mut trees = ledgers.filter(|ledger| ledger.tree.workspace == workspace && ledger.manifests == ledger.tree.manifests_digest());
+        let mut trees = ledgers.filter(|ledger| {
+            !ledger.tree.is_told && ledger.tree.workspace == workspace && ledger.manifests == ledger.tree.manifests_digest()
+        });
         trees.next().map(|ledger| ledger.tree)
     }
 
@@ -131,8 +133,8 @@ impl Keeper {
 
     /// Gives inputs their dates back, and invalidates what cannot be vouched for. Without a ledger it does nothing: cargo
     /// judges by itself.
-    pub fn restore(&self) -> Result<Restored, Error> {
-        restore::restore(self)
+    pub fn restore(&self, records: &Records) -> Result<Restored, Error> {
+        restore::restore(self, records)
     }
 
     /// Keeps what restoring found out of the files, so that a recording by another process need not read them again.
@@ -142,9 +144,9 @@ impl Keeper {
         ledger.write_again(&self.path)
     }
 
-    /// Writes down the present state. `restored`: what was done before the build.
-    pub fn record(&self, restored: Option<&Restored>, cold_seconds: &ColdSeconds) -> Result<Ledger, Error> {
-        record::record(self, restored, cold_seconds)
+    /// Writes down the present state, of which these are the `records`. `restored`: what was done before the build.
+    pub fn record(&self, records: &Records, restored: Option<&Restored>, cold_seconds: &ColdSeconds) -> Result<Ledger, Error> {
+        record::record(self, records, restored, cold_seconds)
     }
 }
 

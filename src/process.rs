@@ -170,6 +170,13 @@ impl Cmd {
         Error::Status { command: self.display(), status: output.status, output: mask_credentials(&text) }
     }
 
+    /// What a program prints that has no children and ends soon by itself, such as `git ls-files`: without a supervisor, which costs
+    /// as much as that. `None`: it could not be run, or failed.
+    pub fn quick_answer(&self) -> Option<Vec<u8>> {
+        let output = self.to_std().stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+        output.status.success().then_some(output.stdout)
+    }
+
     /// Runs it to its end, whatever the status.
     pub fn output_unchecked(&self, timeout: Option<Duration>) -> Result<Output, Error> {
         let supervised = self.supervised();

@@ -10,6 +10,7 @@ use super::options::{Context, EnvironmentArgs};
 use super::{directory_or_here, warmth};
 use crate::build_dirs::{self, Place};
 use crate::build_env::BuildEnv;
+use crate::cargo_records::Records;
 use crate::pin::{self, Pin, Pins, facts};
 use crate::ui::Ui;
 use crate::{env_vars, fs};
@@ -67,7 +68,8 @@ fn own_build_directory(context: &Context<'_>, env: &BuildEnv) -> Option<Pin> {
     }
     let tree = warmth::tree_of(&context.project, &context.layout).ok()??;
     let name = env.path.file_name()?.to_string_lossy();
-    match build_dirs::find(&context.layout, &tree.build_directory, &name)? {
+    let records = Records::read(&tree.build_directory).ok()?;
+    match build_dirs::find(&context.layout, &records, &name)? {
         Place::Own(directory) => Some(Pin {
             name: build_dirs::VARIABLE,
             value: Some(directory.to_string_lossy().into_owned()),

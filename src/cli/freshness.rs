@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::warmth::{self, WarmthArgs};
 use super::{MessageFormat, directory_or_here, options};
 use crate::build_dirs::Place;
+use crate::cargo_records::Records;
 use crate::freshness::{Keeper, Mode, Plan, is_supported};
 use crate::project::Project;
 use crate::ui::Ui;
@@ -63,7 +64,10 @@ pub(super) fn keeper_of(args: &OfArgs, root: Option<&Path>) -> anyhow::Result<(K
     if let Some(target_dir) = &args.target_dir {
         tree = tree.with_target_directory(crate::fs::absolute(target_dir)?);
     }
-    let place = args.environment.as_deref().and_then(|name| build_dirs::find(&layout, &tree.build_directory, name));
+    let place = match &args.environment {
+        Some(name) => build_dirs::find(&layout, &Records::read(&tree.build_directory).map_err(crate::freshness::Error::from)?, name),
+        None => None,
+    };
     let directory = match place {
         Some(Place::Own(directory)) => directory,
         _ => tree.build_directory.clone(),
@@ -109,7 +113,7 @@ pub(super) fn run(args: &FreshnessArgs, root: Option<&Path>, format: MessageForm
     let plan = match &args.action {
         Action::Restore(_) => {
             layer::unpack(&keeper, &layout)?;
-            let restored = keeper.restore()?;
+            let restored = keeper.restore(&keeper.records()?)?;
             keeper.remember(&restored)?;
             status.recorded = restored.ledger.is_some();
             status.units = restored.ledger.map_or(0, |ledger| ledger.units.len());
@@ -125,8 +129,8 @@ pub(super) fn run(args: &FreshnessArgs, root: Option<&Path>, format: MessageForm
         },
         Action::Record(_) => {
             let cold_seconds = keeper.ledger().map(|ledger| ledger.cold_seconds).unwrap_or_default();
-            let ledger = keeper.record(None, &cold_seconds)?;
             let records = keeper.records()?;
+            let ledger = keeper.record(&records, None, &cold_seconds)?;
             layer::pack(&keeper, &layout, &ledger, &records, &crate::incremental::states(&keeper.build_directory, &records))?;
             status.recorded = true;
             status.units = ledger.units.len();

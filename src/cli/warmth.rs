@@ -210,18 +210,22 @@ impl Warmth {
             Some(target_dir) => tree.with_target_directory(target_dir.to_path_buf()),
             None => tree,
         };
-        let place = match environment {
+        let (place, records) = match environment {
             Some(environment) if tree.has_build_directory && tree.build_directory == tree.target_directory => {
-                build_dirs::choose(layout, &tree.build_directory, environment).unwrap_or_else(|error| {
+                let records = Records::read(&tree.build_directory).ok();
+                let place = records.as_ref().map_or(Ok(Place::Default), |records| build_dirs::choose(layout, records, environment));
+                let place = place.unwrap_or_else(|error| {
                     ui.warning(format_args!("environments share one build directory: {error}"));
                     Place::Default
-                })
+                });
+                let records = records.filter(|_| place == Place::Default);
+                (place, records)
             }
-            _ => Place::Default,
+            _ => (Place::Default, None),
         };
         let main = project.workspace.manifests.first().and_then(|manifest| Some(manifest.parent()?.to_path_buf()));
         let mut warmth = Self::at(tree, place, layout, wishes, project, main);
-        warmth.restore(ui);
+        warmth.restore(records, ui);
         warmth.spent = started.elapsed();
         Some(warmth)
     }
@@ -249,29 +253,39 @@ impl Warmth {
         self.keeper.mode == Mode::Off || !is_supported()
     }
 
-    fn restore(&mut self, ui: &Ui) {
+    /// `records`: of the build directory, if they have been read.
+    fn restore(&mut self, records: Option<Records>, ui: &Ui) {
+        let mut records = records;
         if self.is_off() {
             let why = if is_supported() { "as it is wished" } else { "this system has no dates of change" };
             ui.detail(format_args!("dates are not restored: {why}"));
-        } else if let Err(error) = layer::unpack(&self.keeper, &self.layout) {
-            ui.warning(format_args!("the workspace layer was not put back: {error}"));
-        }
-        match self.keeper.records() {
-            Ok(records) => {
-                self.states = incremental::states(&self.keeper.build_directory, &records);
-                self.before = Some(Before::look(records));
+        } else {
+            match layer::unpack(&self.keeper, &self.layout) {
+                Ok(outcome) if outcome == layer::Outcome::default() => {}
+                Ok(_) => records = None,
+                Err(error) => {
+                    ui.warning(format_args!("the workspace layer was not put back: {error}"));
+                    records = None;
+                }
             }
+        }
+        let records = match records.map_or_else(|| self.keeper.records(), Ok) {
+            Ok(records) => records,
             Err(error) => {
                 ui.warning(format_args!("nothing is restored: {error}"));
                 return;
             }
+        };
+        self.states = incremental::states(&self.keeper.build_directory, &records);
+        if !self.is_off() {
+            match self.keeper.restore(&records) {
+                Ok(restored) => self.restored = restored,
+                Err(error) => ui.warning(format_args!("nothing is restored: {error}")),
+            }
         }
+        self.before = Some(Before::look(records));
         if self.is_off() {
             return;
-        }
-        match self.keeper.restore() {
-            Ok(restored) => self.restored = restored,
-            Err(error) => ui.warning(format_args!("nothing is restored: {error}")),
         }
         if let Some(by) = self.restored.shifted {
             let by = Duration::from_nanos(by.unsigned_abs());
@@ -350,7 +364,7 @@ impl Warmth {
             let target_directory = self.keeper.tree.target_directory.clone();
             self.keeper.tree = tree.with_target_directory(target_directory);
         }
-        match self.keeper.record(Some(&self.restored), cold) {
+        match self.keeper.record(records, Some(&self.restored), cold) {
             Ok(ledger) => {
                 if let Err(error) = layer::pack(&self.keeper, &self.layout, &ledger, records, states) {
                     ui.warning(format_args!("the workspace layer was not staged: {error}"));

@@ -8,11 +8,11 @@ use super::ledger::{Identity, Ledger, PackageEntry, SCHEMA, UnitEntry};
 use super::restore::{Restored, manifest_digest, now};
 use super::snapshot::{Entry, Known, State, take};
 use super::{ColdSeconds, Error, Keeper, nanos};
-use crate::cargo_records::{Kind, Unit};
+use crate::cargo_records::{Kind, Records, Unit};
 
-pub(super) fn record(keeper: &Keeper, restored: Option<&Restored>, cold_seconds: &ColdSeconds) -> Result<Ledger, Error> {
+pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Restored>, cold_seconds: &ColdSeconds) -> Result<Ledger, Error> {
     let tree = &keeper.tree;
-    let records = keeper.records()?;
+    tree.forget_files();
     let from_disk = if restored.is_none() { keeper.ledger() } else { None };
     let previous = restored.and_then(|restored| restored.ledger.as_ref()).or(from_disk.as_ref());
 
@@ -68,7 +68,7 @@ pub(super) fn record(keeper: &Keeper, restored: Option<&Restored>, cold_seconds:
             continue;
         }
         files.extend(below.into_iter().map(|(path, entry)| (path.to_path_buf(), entry.clone())));
-        let links = links_of(unit, tree, &records);
+        let links = links_of(unit, tree, records);
         entries.insert(unit.key.clone(), UnitEntry { package: unit.package.clone(), identity, inputs, links });
     }
     let look = |paths: &[PathBuf]| -> BTreeMap<PathBuf, Entry> {

@@ -88,15 +88,13 @@ pub struct Restored {
     pub(super) seen: BTreeMap<PathBuf, Entry>,
 }
 
-pub(super) fn restore(keeper: &Keeper) -> Result<Restored, Error> {
+pub(super) fn restore(keeper: &Keeper, records: &Records) -> Result<Restored, Error> {
     let Some(mut ledger) = keeper.ledger() else { return Ok(Restored::default()) };
-    let mut records = keeper.records()?;
-    let shifted = leave_the_future(keeper, &records, &mut ledger)?;
-    if shifted.is_some() {
-        records = keeper.records()?;
-    }
-    let plan = plan(keeper, &ledger, &records)?;
-    let seen = apply(keeper, &records, &plan);
+    let shifted = leave_the_future(keeper, records, &mut ledger)?;
+    let moved = if shifted.is_some() { Some(keeper.records()?) } else { None };
+    let records = moved.as_ref().unwrap_or(records);
+    let plan = plan(keeper, &ledger, records)?;
+    let seen = apply(keeper, records, &plan);
     Ok(Restored { plan, ledger: Some(ledger), shifted, seen })
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use cargo_metadata::{DependencyKind, Metadata, TargetKind};
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ const READING_MACROS: &[&str] =
     &["include_dir_macros", "rust-embed-impl", "sqlx-macros", "askama_derive", "askama_macros", "rinja_derive", "embed-doc-image"];
 
 /// A Cargo workspace and where it is built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tree {
     /// The root of the workspace.
     pub workspace: PathBuf,
@@ -25,10 +26,15 @@ pub struct Tree {
     pub target_directory: PathBuf,
     /// Whether cargo can be told another build directory: since 1.91, which is when it began to say where it is.
     pub has_build_directory: bool,
+    /// Whether the directories are others than cargo would take by itself.
+    #[serde(default)]
+    pub is_told: bool,
     /// Those whose sources may change: of the workspace, path dependencies, vendored ones.
     pub packages: Vec<Package>,
     /// Every package of the resolution: name to versions.
     pub versions: BTreeMap<String, BTreeSet<String>>,
+    #[serde(skip)]
+    listed: Listed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,8 +89,10 @@ impl Tree {
             build_directory,
             target_directory,
             has_build_directory,
+            is_told: false,
             packages,
             versions,
+            listed: Listed::default(),
         }
     }
 
@@ -114,6 +122,10 @@ impl Tree {
     /// The same with another target directory, which cargo will be told.
     #[must_use]
     pub fn with_target_directory(mut self, target_directory: PathBuf) -> Self {
+        if self.target_directory == target_directory {
+            return self;
+        }
+        self.is_told = true;
         if self.build_directory == self.target_directory {
             self.build_directory.clone_from(&target_directory);
         }
@@ -163,18 +175,45 @@ impl Tree {
     ///
     /// Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/sources/path.rs>, `list_files`
     pub fn files_of(&self, root: &Path) -> Vec<PathBuf> {
-        let mut files = from_git(root).unwrap_or_else(|| walk(root));
-        files.sort();
-        let nested: Vec<PathBuf> = files
-            .iter()
-            .filter(|path| path.file_name().is_some_and(|name| name == "Cargo.toml"))
-            .filter_map(|path| path.parent().map(Path::to_path_buf))
-            .filter(|directory| directory != root)
-            .collect();
-        let target = root.join("target");
-        files.retain(|path| !path.starts_with(&target) && !nested.iter().any(|directory| path.starts_with(directory)));
-        files
+        let mut listed = self.listed.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        listed.entry(root.to_path_buf()).or_insert_with(|| list(root)).clone()
     }
+
+    /// Lets [`Self::files_of`] look again: something may have been built meanwhile.
+    pub fn forget_files(&self) {
+        self.listed.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+    }
+}
+
+/// Files of packages that were listed before.
+#[derive(Debug, Default)]
+pub(super) struct Listed(Mutex<HashMap<PathBuf, Vec<PathBuf>>>);
+
+impl Clone for Listed {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// What was listed is no part of what a tree is.
+impl PartialEq for Listed {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+fn list(root: &Path) -> Vec<PathBuf> {
+    let mut files = from_git(root).unwrap_or_else(|| walk(root));
+    files.sort();
+    let nested: Vec<PathBuf> = files
+        .iter()
+        .filter(|path| path.file_name().is_some_and(|name| name == "Cargo.toml"))
+        .filter_map(|path| path.parent().map(Path::to_path_buf))
+        .filter(|directory| directory != root)
+        .collect();
+    let target = root.join("target");
+    files.retain(|path| !path.starts_with(&target) && !nested.iter().any(|directory| path.starts_with(directory)));
+    files
 }
 
 fn is_proc_macro(package: &cargo_metadata::Package) -> bool {
@@ -215,13 +254,8 @@ pub(super) fn is_in_cargo_home(path: &Path, cargo_home: &Path) -> bool {
 }
 
 fn from_git(root: &Path) -> Option<Vec<PathBuf>> {
-    let output =
-        Cmd::new("git").args(["ls-files", "-coz", "--exclude-standard", "--deduplicate", "."]).cwd(root).output_unchecked(None).ok()?;
-    if !output.status.success() {
-        return None;
-    }
-    let files: Option<Vec<PathBuf>> = output
-        .stdout
+    let listed = Cmd::new("git").args(["ls-files", "-coz", "--exclude-standard", "--deduplicate", "."]).cwd(root).quick_answer()?;
+    let files: Option<Vec<PathBuf>> = listed
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
         .map(|name| Some(root.join(std::str::from_utf8(name).ok()?)))
@@ -265,10 +299,13 @@ mod tests {
             build_directory: root.join("target"),
             target_directory: root.join("target"),
             has_build_directory: true,
+            is_told: false,
             packages: Vec::new(),
             versions: BTreeMap::new(),
+            listed: Listed::default(),
         };
         let listed = || -> Vec<String> {
+            tree.forget_files();
             tree.files_of(root).iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()).collect()
         };
         assert_eq!(listed(), ["Cargo.toml", "ignored", "src/lib.rs", "sub/target/x"]);

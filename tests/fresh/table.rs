@@ -573,3 +573,13 @@ fn by_hand_around_plain_cargo() {
     );
     assert!(say(&world, &["layer", "unpack"]).starts_with("0 units"));
 }
+
+#[test]
+fn another_target_directory_is_not_remembered() {
+    let (mut world, how) = built();
+    run(&mut world.program(&["freshness", "record", "--target-dir", "elsewhere"]));
+    world.replace("app/src/part.rs", "p0", "p1");
+    // Of which directory the next build thinks, its report tells: it knows what was there before.
+    let built = world.build_right(&how);
+    assert_eq!(built.report["crates"]["compiled"][0]["reason"], "input-changed", "{}", built.report["crates"]);
+}
