@@ -61,7 +61,7 @@ fn check_out(root: &Path, functions: usize, change: usize) {
             source,
             "pub fn f{number}(text: &str) -> Vec<(String, u64)> {{\n    let mut map = std::collections::BTreeMap::new();\n    \
              for (at, word) in text.split_whitespace().enumerate() {{ map.entry(word.to_uppercase()).or_insert_with(Vec::new).push(at as u64 + {number}); }}\n    \
-             let mut all: Vec<_> = map.into_iter().map(|(word, at)| (format!(\"{{word}}-{number}\"), at.iter().sum())).collect();\n    \
+             let mut all: Vec<_> = map.into_iter().map(|(word, at)| (format!(\"{{word}}-{number}\"), at.iter().sum::<u64>())).collect();\n    \
              all.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(&other.0)));\n    all\n}}"
         );
     }
