@@ -26,7 +26,7 @@ pub(super) fn run(args: &ProvisionArgs, root: Option<&Path>, format: MessageForm
     let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     let mut report = Report::new("provision");
     let env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut report.hooks)?;
-    environment::write_roll(&context.layout, &env)?;
+    environment::write_roll(&context, &env)?;
     match format {
         MessageFormat::Human => ui.result(env.python.display()),
         MessageFormat::Json => {
