@@ -153,7 +153,11 @@ pub fn unpack(keeper: &Keeper, layout: &Layout) -> Result<Outcome, Error> {
     };
     let here = &keeper.tree;
     let is_new_here = !keeper.path.exists();
-    let is_of_here = packed_ledger.tree.workspace == here.workspace && packed_ledger.build_directory == keeper.build_directory;
+    // What comes of an archive is the next command's memory of the workspace: it says what cargo says, or it is another's.
+    let is_memory = packed_ledger.manifests == packed_ledger.tree.manifests_digest();
+    let is_of_here = packed_ledger.tree.workspace == here.workspace
+        && packed_ledger.build_directory == keeper.build_directory
+        && (!is_memory || packed_ledger.tree == *here);
     if !is_of_here || keeper.ledger().is_some_and(|ledger| ledger.id != manifest.ledger) {
         return Ok(Outcome::default());
     }

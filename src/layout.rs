@@ -28,6 +28,8 @@ use std::path::{Path, PathBuf};
 use crate::fs;
 
 /// <https://bford.info/cachedir/>
+pub const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55\n";
+/// <https://bford.info/cachedir/>
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This directory was made by cargo-pyenv-build. All in it can be made again.\n\
     # For information about cache directory tags, see https://bford.info/cachedir/\n";
@@ -148,6 +150,11 @@ impl Layout {
     /// rust-cache hashes every file of this name below a workspace into the end of its key.
     pub fn roll(&self) -> PathBuf {
         self.root.join(".cargo/config.toml")
+    }
+
+    /// The same for a workspace that our directory is not in, in its target directory.
+    pub fn roll_in(target_directory: &Path) -> PathBuf {
+        target_directory.join("pyenv-build/.cargo/config.toml")
     }
 
     pub fn history(&self) -> PathBuf {

@@ -53,6 +53,8 @@ pub enum UseCache {
 pub struct Policy {
     pub restore: bool,
     pub save: bool,
+    /// What is made is taken to be for the world.
+    pub publishes: bool,
     /// One line, if something is not done that could be.
     pub note: Option<String>,
 }
@@ -124,23 +126,25 @@ impl Context {
 
     /// What is done with the caches, as the user wants it and the event allows it.
     pub fn policy(&self, cache: UseCache, save: SaveCache) -> Policy {
+        let because = self.publishes();
+        let publishes = because.is_some();
         if cache == UseCache::No {
-            return Policy { restore: false, save: false, note: None };
+            return Policy { restore: false, save: false, publishes, note: None };
         }
-        if let (UseCache::Auto, Some(because)) = (cache, self.publishes()) {
+        if let (UseCache::Auto, Some(because)) = (cache, because) {
             let note =
                 format!("no cache is used, as what is published should come of its sources alone: {because} (`cache: true` uses them)");
-            return Policy { restore: false, save: false, note: Some(note) };
+            return Policy { restore: false, save: false, publishes, note: Some(note) };
         }
-        let not_saved =
-            |because: &str| Policy { restore: true, save: false, note: Some(format!("caches are restored and not saved: {because}")) };
+        let restored = |save: bool, note: Option<String>| Policy { restore: true, save, publishes, note };
+        let not_saved = |because: &str| restored(false, Some(format!("caches are restored and not saved: {because}")));
         if let Some(because) = self.is_open_to_strangers() {
             return not_saved(&because);
         }
         match (save, &self.default_branch) {
-            (SaveCache::Never, _) => Policy { restore: true, save: false, note: None },
-            (SaveCache::Always, _) => Policy { restore: true, save: true, note: None },
-            (SaveCache::DefaultBranch, _) if self.is_default_branch() => Policy { restore: true, save: true, note: None },
+            (SaveCache::Never, _) => restored(false, None),
+            (SaveCache::Always, _) => restored(true, None),
+            (SaveCache::DefaultBranch, _) if self.is_default_branch() => restored(true, None),
             (SaveCache::DefaultBranch, Some(branch)) => {
                 not_saved(&format!("this is not the default branch, `{branch}` (`save-cache: always` saves them)"))
             }
@@ -214,6 +218,7 @@ mod tests {
             assert_eq!((policy.restore, policy.save), expected, "{context:?} {cache:?} {save:?}");
             let is_less_than_asked = cache != No && save != Never && expected != (true, true);
             assert_eq!(policy.note.is_some(), is_less_than_asked, "{context:?} {policy:?}");
+            assert_eq!(policy.publishes, context.publishes().is_some(), "whatever is asked for");
         }
     }
 }

@@ -38,6 +38,8 @@ use crate::build_env::fingerprint::parts;
 use crate::build_env::gc::{Keep, collect};
 use crate::build_env::{BuildEnv, Outcome};
 use crate::cache::{self, Key};
+use crate::freshness::Mode;
+use crate::incremental::Incremental;
 use crate::layout::Layout;
 use crate::process::Cmd;
 use crate::report::{ArtifactKind, Crates, ErrorReport, Report, render};
@@ -110,6 +112,9 @@ fn in_words(error: &ErrorReport) -> String {
     format!("{}{hint}", error.message)
 }
 
+/// Of what the action exports, what is for our own commands in later steps.
+const SETTINGS: &[&str] = &[env_vars::PYTHON, env_vars::INSTALLER, env_vars::FRESHNESS, env_vars::INCREMENTAL];
+
 /// Runs this program again without the variables that the action has exported in the same job, if it has: they are for others. To us they
 /// would be the user's word, and what is built next would be built for another project's environment. A further call of the action
 /// (`is_action`) finds its own interpreter, too.
@@ -118,7 +123,7 @@ pub(super) fn without_exports(is_action: bool, ui: &Ui) -> Option<u8> {
     let program = std::env::current_exe().ok()?;
     let mut again = Cmd::new(program).args(std::env::args_os().skip(1)).env_remove(env_vars::EXPORTED);
     for (name, value) in &exported {
-        let is_setting = [env_vars::PYTHON, env_vars::INSTALLER].contains(&name.as_str());
+        let is_setting = SETTINGS.contains(&name.as_str());
         // Who has changed it since means it.
         if env_vars::get(name).unwrap_or_default() == *value && (is_action || !is_setting) {
             again = again.env_remove(name);
@@ -186,6 +191,7 @@ impl<'a> Step<'a> {
         let extra = input("args").unwrap_or_default();
         let leg = cache::leg(input("shared-key").as_deref(), &context.job, &[&context.workflow, &project, &extra]);
         let policy = context.policy(cache, save);
+        let args = alone_if(&policy, args);
         let wants = Wants { build: boolean("build", true)?, rust_cache: boolean("rust-cache", true)?, summary: boolean("summary", true)? };
         Ok(Self { actions, ui, root, args, wants, leg, policy })
     }
@@ -230,7 +236,7 @@ impl<'a> Step<'a> {
         let context = self.open()?;
         let env = provision(&context)?;
         let layout = &context.layout;
-        environment::write_roll(layout, &env)?;
+        environment::write_roll(&context, &env)?;
         let key = self.layer_key(&context, &env);
         self.output("fingerprint", &env.fingerprint)?;
         self.output("env-outcome", if env.outcome == Outcome::Created { "made" } else { "reused" })?;
@@ -260,9 +266,9 @@ impl<'a> Step<'a> {
             self.ui.status("Note", "rust-cache is left out: it cannot be told a path with `->` or a line feed in it");
             return None;
         }
-        if !context.layout.root().starts_with(&root) {
-            self.ui
-                .status("Note", "our directory is outside of the Cargo workspace: rust-cache's key does not know of the build environment");
+        if !context.layout.root().starts_with(&root) && !target.starts_with(&root) {
+            let note = "our directory and cargo's are outside of the workspace: rust-cache's key does not know of the build environment";
+            self.ui.status("Note", note);
         }
         Some(line)
     }
@@ -270,10 +276,12 @@ impl<'a> Step<'a> {
     fn layer_key(&self, context: &Context<'_>, env: &BuildEnv) -> Key {
         let root = &context.project.workspace.root;
         let mut lock = digest::Hasher::default();
-        lock.field(&fs_err::read(root.join("Cargo.lock")).unwrap_or_default());
+        // Below the source tree, if the Cargo workspace is.
+        let cargo_root = context.project.workspace.cargo_root.as_ref().unwrap_or(root);
+        lock.field(&fs_err::read(cargo_root.join("Cargo.lock")).unwrap_or_default());
         // An entry of another compiler would be found again and again, and never be of use.
         let rustc = env_vars::get("RUSTC").unwrap_or_else(|| "rustc".to_owned());
-        lock.field(&Cmd::new(rustc).arg("-vV").cwd(root).output().map(|output| output.stdout).unwrap_or_default());
+        lock.field(&Cmd::new(rustc).arg("-vV").cwd(cargo_root).output().map(|output| output.stdout).unwrap_or_default());
         for (name, value) in env_vars::with_prefixes(RUST_VARIABLES) {
             lock.field(name.as_bytes()).field(value.as_bytes());
         }
@@ -358,6 +366,12 @@ impl<'a> Step<'a> {
         // `cargo pyenv-build run` in a later step has none of our inputs.
         exported.insert(env_vars::PYTHON.to_owned(), context.interpreter.path.to_string_lossy().into_owned());
         exported.extend(installer().map(|installer| (env_vars::INSTALLER.to_owned(), installer)));
+        if self.policy.publishes {
+            exported.insert(env_vars::INCREMENTAL.to_owned(), "false".to_owned());
+            if !self.policy.restore {
+                exported.insert(env_vars::FRESHNESS.to_owned(), "off".to_owned());
+            }
+        }
         for (name, value) in &exported {
             self.actions.variable(name, value)?;
         }
@@ -498,23 +512,14 @@ fn provision(context: &Context<'_>) -> anyhow::Result<BuildEnv> {
 /// The inputs as arguments of `build`. Each is one argument, whatever is in it.
 fn words() -> anyhow::Result<Words> {
     let mut line: Vec<OsString> = vec!["args".into()];
-    let given = [
-        ("--python", input("python")),
-        ("--installer", installer()),
-        ("--out-dir", input("out-dir")),
-        ("--deny-rebuild", input("deny-rebuild")),
-    ];
+    let given = [("--python", input("python")), ("--installer", installer()), ("--out-dir", input("out-dir"))];
     for (flag, value) in given {
         line.extend(value.map(|value| format!("{flag}={value}").into()));
     }
-    line.extend(
-        input("constraints")
-            .unwrap_or_default()
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .map(|file| format!("--constraint={file}").into()),
-    );
+    for (flag, values) in [("--constraint", input("constraints")), ("--deny-rebuild", input("deny-rebuild"))] {
+        let values = values.unwrap_or_default();
+        line.extend(values.lines().map(str::trim).filter(|value| !value.is_empty()).map(|value| format!("{flag}={value}").into()));
+    }
     if boolean("locked", false)? {
         line.push("--locked".into());
     }
@@ -530,6 +535,18 @@ fn words() -> anyhow::Result<Words> {
         return Err(UsageError { message: "the input `args` has a directory in it".to_owned(), hint }.into());
     }
     Ok(words)
+}
+
+/// What is published comes of its sources: no dates and no layer are put back, whatever the project's settings say, unless caches
+/// were asked for; and it never comes of incremental state, whose code is another.
+fn alone_if(policy: &Policy, mut args: BuildArgs) -> BuildArgs {
+    if policy.publishes {
+        args.warmth.incremental = Some(Incremental::False);
+        if !policy.restore {
+            args.warmth.freshness = Some(Mode::Off);
+        }
+    }
+    args
 }
 
 /// `auto` is the input's default, and leaves the word to the project's settings and to `PYENV_BUILD_INSTALLER`.

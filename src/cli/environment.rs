@@ -9,7 +9,7 @@ use super::options::Context;
 use crate::build_env::{self, BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
 use crate::env_vars;
 use crate::hooks::{self, Answer, Call, Hook, Session};
-use crate::layout::Layout;
+use crate::layout::{self, Layout};
 use crate::process::mask_credentials;
 use crate::project::{Requirement, parse_requirement};
 use crate::report::{HookReport, round};
@@ -120,11 +120,29 @@ fn environment_of_hookd(env: &BuildEnv) -> Vec<(String, Option<String>)> {
 /// Says which environment there is in a file that rust-cache hashes into the end of its key: another environment is another entry,
 /// with the last one to begin with. It is a comment; equal bytes keep their date.
 ///
+/// rust-cache looks below the Cargo workspace. Where that is below the source tree, which our directory is in, the target directory has
+/// the file: whatever else is there was not put there by hand either.
+///
 /// Source: <https://github.com/Swatinem/rust-cache/blob/6323deb102c322ba6fcbdcafc7e3dddab59af2b6/src/config.ts>
-pub(super) fn write_roll(layout: &Layout, env: &BuildEnv) -> Result<(), build_env::Error> {
-    let path = layout.roll();
+pub(super) fn write_roll(context: &Context<'_>, env: &BuildEnv) -> Result<(), build_env::Error> {
     let text = format!("# The build environment: {}\n", env.fingerprint);
-    crate::fs::write_if_changed(&path, text.as_bytes()).map(drop).map_err(|source| build_env::Error::Write { path, source })
+    let write = |path: PathBuf, text: &str| {
+        crate::fs::write_if_changed(&path, text.as_bytes()).map(drop).map_err(|source| build_env::Error::Write { path, source })
+    };
+    let layout = &context.layout;
+    write(layout.roll(), &text)?;
+    let workspace = &context.project.workspace;
+    if workspace.cargo_root.as_ref().is_some_and(|root| !layout.root().starts_with(root))
+        && let Some((root, target)) = workspace.cargo_directories()
+        && target.starts_with(&root)
+    {
+        // cargo does this if it makes the directory itself, and cleans none without.
+        if !target.exists() {
+            write(target.join("CACHEDIR.TAG"), layout::SIGNATURE)?;
+        }
+        write(Layout::roll_in(&target), &text)?;
+    }
+    Ok(())
 }
 
 /// `[build-system] requires`, parsed.

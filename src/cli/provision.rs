@@ -26,7 +26,7 @@ pub(super) fn run(args: &ProvisionArgs, root: Option<&Path>, format: MessageForm
     let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     let mut report = Report::new("provision");
     let env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut report.hooks)?;
-    if let Err(error) = environment::write_roll(&context.layout, &env) {
+    if let Err(error) = environment::write_roll(&context, &env) {
         // It is for caches of GitHub's only.
         ui.warning(format_args!("rust-cache's key will not roll: {error}"));
     }

@@ -99,6 +99,32 @@ fn backend_prints(project: &Project, lines: &[&str], fails: bool) {
     project.write("backend.py", &(text + &more));
 }
 
+/// A project with a crate below its source tree, which the backend has compiled by real cargo.
+#[cfg(unix)]
+fn with_crate(test: &Test, settings: &str) -> Project {
+    let project = test.project("p").pyproject(settings);
+    project.write("src/_ext/Cargo.toml", "[package]\nname = \"ext\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n");
+    project.write("src/_ext/Cargo.lock", "version = 4\n\n[[package]]\nname = \"ext\"\nversion = \"0.1.0\"\n");
+    project.write("src/_ext/src/lib.rs", "");
+    let text = std::fs::read_to_string(project.path.join("backend.py")).unwrap();
+    let cargo = CARGO_BUILD.map(|word| format!("\"{word}\"")).join(", ");
+    let more = format!(
+        "\nimport subprocess\n_build = build_wheel\n\n\ndef build_wheel(*args, **kwargs):\n    \
+         subprocess.check_call([{cargo}])\n    return _build(*args, **kwargs)\n"
+    );
+    project.write("backend.py", &(text + &more));
+    project
+}
+
+#[cfg(unix)]
+const CARGO_BUILD: [&str; 6] = ["cargo", "build", "--release", "--offline", "--manifest-path", "src/_ext/Cargo.toml"];
+
+/// PATH with the cargo that runs this test.
+#[cfg(unix)]
+fn path_with_cargo(test: &Test) -> String {
+    test.search_path(&[Path::new(env!("CARGO")).parent().unwrap()]).into_string().unwrap()
+}
+
 /// The runner's reading of its files; a name that comes twice would be a smuggled one.
 pub(crate) fn parsed(text: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
@@ -301,6 +327,99 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
         assert_eq!(build.outputs["save-env"], save);
         assert_eq!(build.summary.contains("caches are restored and not saved"), says.starts_with("caches"));
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn what_publishes_takes_nothing_from_a_layer_that_is_there() {
+    let test = Test::new();
+    let settings = "[tool.pyenv-build]\nfreshness = \"strict\"";
+    let project = with_crate(&test, settings);
+    let path = path_with_cargo(&test);
+    let target = project.path.join("src/_ext/target");
+    // As rust-cache leaves a target directory without dependencies.
+    let job = || {
+        let _ = std::fs::remove_dir_all(&target);
+        Job::new(&test, &project).env("PATH", &path).env("LAYER_KEY", "l")
+    };
+    let tag = || job().event("push", "refs/tags/v1", &json!({"repository": {"default_branch": "main"}}));
+    let exported = |answers: &Answers| ["PYENV_BUILD_FRESHNESS", "PYENV_BUILD_INCREMENTAL"].map(|name| answers.env.get(name).cloned());
+    let compiled = |answers: &Answers| answers.outputs["compiled-crates"].clone();
+
+    let cold = job().done("build");
+    assert_eq!((compiled(&cold).as_str(), cold.outputs["save-layer"].as_str()), ("1", "true"));
+    assert!(cold.summary.contains("\n**cold: 1 crate compiled, "), "{}", cold.summary);
+    let warm = job().env("LAYER_MATCHED_KEY", "l").done("build");
+    assert_eq!((compiled(&warm).as_str(), warm.outputs["save-layer"].as_str()), ("0", "false"));
+    assert!(warm.summary.contains("\n**warm: 0 of 1 crate compiled, "), "{}", warm.summary);
+    assert!(warm.summary.contains(" s; a cold build took "), "{}", warm.summary);
+    assert_eq!(exported(&warm), [None, None]);
+
+    let published = tag().done("build");
+    assert_eq!((compiled(&published).as_str(), published.outputs["save-layer"].as_str()), ("1", "false"));
+    assert_eq!(exported(&published), [Some("off".to_owned()), Some("false".to_owned())]);
+    // Nor does `cargo pyenv-build run` in a later step.
+    let later = |answers: &Answers| {
+        std::fs::remove_dir_all(&target).unwrap();
+        let program = test.program(&["run", "--"]).args(CARGO_BUILD).in_(&project);
+        answers.env.iter().fold(program, |program, (name, value)| program.env(name, value)).env("PATH", &path).run().success();
+        project.last_report()["crates"]["compiled"].as_array().unwrap().len()
+    };
+    assert_eq!((later(&warm), later(&published)), (0, 1));
+    let asked_for = tag().input("cache", "true").done("build");
+    assert_eq!((compiled(&asked_for).as_str(), exported(&asked_for)), ("0", [None, Some("false".to_owned())]));
+
+    project.write("src/_ext/src/lib.rs", "pub fn f() {}\n");
+    let text = std::fs::read_to_string(project.path.join("pyproject.toml")).unwrap();
+    project.write("pyproject.toml", &text.replace(settings, "[tool.pyenv-build]\nincremental = true"));
+    let has_state = || target.join("release/incremental").read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    job().done("build");
+    assert!(has_state());
+    for tag in [tag(), tag().input("cache", "false")] {
+        tag.done("build");
+        assert!(!has_state());
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_workspace_below_the_source_tree_is_in_the_keys() {
+    let test = Test::new();
+    let project = with_crate(&test, "");
+    let path = path_with_cargo(&test);
+    let prepare = || Job::new(&test, &project).env("PATH", &path).step("prepare");
+    let (run, first) = prepare();
+    assert!(!run.success().stderr.contains("Note"), "rust-cache knows of the environment");
+    let workspace = project.path.join("src/_ext");
+    let told = format!("{} -> target", std::fs::canonicalize(&workspace).unwrap().display());
+    assert_eq!((first.outputs["rust-cache"].as_str(), &first.outputs["rust-cache-workspaces"]), ("true", &told));
+    let roll = std::fs::read_to_string(workspace.join("target/pyenv-build/.cargo/config.toml")).unwrap();
+    assert_eq!(roll, format!("# The build environment: {}\n", first.outputs["fingerprint"]));
+    let tag = std::fs::read_to_string(workspace.join("target/CACHEDIR.TAG")).unwrap();
+    assert!(tag.starts_with("Signature: 8a477f597d28d172789f06886806bc55"), "cargo cleans it");
+
+    project.write("src/_ext/Cargo.lock", "version = 4\n\n# changed\n");
+    let (_, changed) = prepare();
+    let parts = |answers: &Answers| answers.outputs["layer-key"].split('/').map(str::to_owned).collect::<Vec<_>>();
+    let differs: Vec<bool> = parts(&first).iter().zip(parts(&changed)).map(|(one, other)| *one != other).collect();
+    assert_eq!(differs, [false, false, false, false, true, true]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_denied_rebuild_fails_the_step() {
+    let test = Test::new();
+    let project = with_crate(&test, "");
+    let job = || Job::new(&test, &project).env("PATH", &path_with_cargo(&test)).input("deny-rebuild", "pyo3*\n  ext\n");
+    job().done("build");
+    job().done("build");
+    project.write("src/_ext/src/lib.rs", "pub fn f() {}\n");
+    let (run, answers) = job().step("build");
+    let run = run.exits(3);
+    assert!(run.error().contains("compiled what --deny-rebuild forbids: ext"), "{}", run.error());
+    assert!(commands(&run)[0].starts_with("::error title=cargo pyenv-build::compiled what --deny-rebuild forbids: ext"));
+    assert!(answers.summary.contains("\n**failed: 1"), "{}", answers.summary);
+    assert_eq!(answers.outputs["save-layer"], "false");
 }
 
 #[test]
