@@ -42,7 +42,7 @@ use crate::freshness::Mode;
 use crate::incremental::Incremental;
 use crate::layout::Layout;
 use crate::process::Cmd;
-use crate::report::{ArtifactKind, Crates, ErrorReport, Report, render};
+use crate::report::{ArtifactKind, Crates, ErrorReport, Reason, Report, render};
 use crate::ui::{Ui, Verbosity};
 use crate::{digest, env_vars, exit_code, fs, interrupt};
 
@@ -337,14 +337,20 @@ impl<'a> Step<'a> {
         let has_layer = fs_err::read_dir(layout.layer()).is_ok_and(|mut entries| entries.next().is_some());
         self.output("save-layer", word(self.policy.save && ok && has_layer && hits.layer != hits.layer_key))?;
         if let Some(report) = &report {
-            if ok && hits.is_full() && !report.crates.compiled.is_empty() {
+            let note = hits.lacks_dependencies(&report.crates).then_some(NOT_BROUGHT);
+            if let Some(note) = note {
+                self.ui.status("Note", note);
+            } else if ok && hits.is_full() && !report.crates.compiled.is_empty() {
                 done.annotation = Some((Level::Warning, full_hit_compiled(&report.crates)));
             }
             if let Some(error) = &report.error {
                 done.annotation = Some((Level::Error, in_words(error)));
             }
             if self.wants.summary {
-                let text = self.summary(report, &hits, &before, &history, layout);
+                let mut text = self.summary(report, &hits, &before, &history, layout);
+                if let Some(note) = note {
+                    text.push(&summary::text(note));
+                }
                 if let Err(error) = text.write() {
                     self.ui.warning(format_args!("there is no summary: {error}"));
                 }
@@ -493,6 +499,10 @@ impl<'a> Step<'a> {
     }
 }
 
+/// What it is to leave the dependencies to somebody who does not have them.
+const NOT_BROUGHT: &str = "dependencies are compiled in each job: `rust-cache: false` leaves cargo's target directory to a step of yours before this \
+    one, and none has brought it";
+
 /// As rust-cache has them: variables that change what cargo and compilers make.
 const RUST_VARIABLES: &[&str] = &["CARGO", "CC", "CFLAGS", "CXX", "CMAKE", "RUST"];
 
@@ -633,6 +643,13 @@ impl Hits {
     /// All that was looked for was found, and under its own key.
     fn is_full(&self) -> bool {
         !self.layer.is_empty() && self.layer == self.layer_key && self.env == self.env_key && self.rust_cache != "false"
+    }
+
+    /// Only the layer was there, which is of no use without the dependencies that it was built with.
+    fn lacks_dependencies(&self, crates: &Crates) -> bool {
+        self.rust_cache.is_empty()
+            && !self.layer.is_empty()
+            && crates.compiled.iter().any(|one| !one.workspace && one.reason == Reason::FirstBuild)
     }
 
     fn is_cold(&self) -> bool {
@@ -780,5 +797,23 @@ mod tests {
             assert!(!hits(env, layer, rust_cache).is_full(), "{env} {layer} {rust_cache}");
         }
         assert!(!Hits::default().is_full(), "without any cache there is no hit");
+    }
+
+    #[test]
+    fn a_layer_without_the_target_directory_is_no_warm_job() {
+        let crates = |reason: &str, workspace: bool| {
+            let one = serde_json::json!({"name": "x", "version": "1.0.0", "workspace": workspace, "reason": reason});
+            Crates { compiled: vec![serde_json::from_value(one).unwrap()], ..Crates::default() }
+        };
+        let hits = |layer: &str, rust_cache: &str| Hits { layer: layer.into(), rust_cache: rust_cache.into(), ..Hits::default() };
+        assert!(hits("l", "").lacks_dependencies(&crates("first-build", false)));
+        for (layer, rust_cache, reason, workspace) in [
+            ("", "", "first-build", false),
+            ("l", "true", "first-build", false),
+            ("l", "", "unknown", false),
+            ("l", "", "first-build", true),
+        ] {
+            assert!(!hits(layer, rust_cache).lacks_dependencies(&crates(reason, workspace)), "{layer} {rust_cache} {reason} {workspace}");
+        }
     }
 }

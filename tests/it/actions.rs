@@ -383,6 +383,32 @@ fn what_publishes_takes_nothing_from_a_layer_that_is_there() {
 
 #[test]
 #[cfg(unix)]
+fn a_layer_that_contradicts_cargo_is_left_alone() {
+    let test = Test::new();
+    let project = with_crate(&test, "");
+    let job = || Job::new(&test, &project).env("PATH", &path_with_cargo(&test));
+    job().done("build");
+    let compiled_with = |edit: &dyn Fn(&mut Value)| {
+        // A fresh machine, and the layer from a cache.
+        for directory in [project.path.join("src/_ext/target"), project.root().join("freshness")] {
+            std::fs::remove_dir_all(directory).unwrap();
+        }
+        let mut layers = std::fs::read_dir(project.root().join("layer")).unwrap();
+        let file = layers.next().unwrap().unwrap().path().join("ledger.json");
+        let mut ledger: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        edit(&mut ledger);
+        std::fs::write(&file, ledger.to_string()).unwrap();
+        job().done("build").outputs["compiled-crates"].clone()
+    };
+    assert_eq!(compiled_with(&|_| {}), "0");
+    let elsewhere = test.path.join("elsewhere").to_string_lossy().into_owned();
+    assert_eq!(compiled_with(&|ledger| ledger["tree"]["target_directory"] = json!(elsewhere)), "1");
+    assert_eq!(compiled_with(&|ledger| ledger["tree"]["packages"][0]["name"] = json!("other")), "1");
+    assert_eq!(compiled_with(&|_| {}), "0", "what was compiled is staged again");
+}
+
+#[test]
+#[cfg(unix)]
 fn a_workspace_below_the_source_tree_is_in_the_keys() {
     let test = Test::new();
     let project = with_crate(&test, "");
