@@ -692,8 +692,10 @@ class Keeper:
         start = time.monotonic()
         try:
             self.prepare(job)
+            collect_again = without_collector()
             import_backend(job["module"])
             spoilt = import_more(job["preload"])
+            collect_again()
         except Refused as refused:
             frame: Frame = ("refused", *refused.verdict()[1:])
         except BaseException as error:
@@ -855,6 +857,28 @@ def freeze() -> None:
         import gc
 
         gc.freeze()
+
+
+def without_collector() -> Callable[[], None]:
+    """
+    Keeps the garbage collector from searching, again and again, what an import makes: it is there to stay.
+
+    :return: What has it search as before, unless the import has had a say in that.
+    """
+    if sys.implementation.name != "cpython":
+        return lambda: None
+    import gc
+
+    before = gc.get_threshold()
+    never = (2**31 - 1, *before[1:])
+    gc.set_threshold(*never)
+    during = gc.get_threshold()
+
+    def again() -> None:
+        if gc.get_threshold() == during:
+            gc.set_threshold(*before)
+
+    return again
 
 
 def count_threads() -> int:

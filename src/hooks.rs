@@ -216,6 +216,7 @@ fn preload(backend: Backend) -> &'static [&'static str] {
             "setuptools.command.build_ext",
             "setuptools.command.egg_info",
             "setuptools.command.install",
+            "setuptools.config._validate_pyproject",
             "setuptools_rust.setuptools_ext",
         ],
         Backend::Other => &[],
@@ -256,6 +257,11 @@ impl<'a> Session<'a> {
         let scratch = if is_remote { None } else { Some(layout.temporary("hookd-").map_err(prepare)?) };
         let daemon = if is_remote { Daemon::launch(launcher, python, environ)? } else { Daemon::start(python, identity, layout, environ)? };
         Ok(Self { daemon, sent: VecDeque::new(), outstanding: 0, layout, ui, calls: 0, is_remote, scratch })
+    }
+
+    /// Lets hookd end while we do something else: no more hooks will be called.
+    pub fn dismiss(&mut self) {
+        self.daemon.dismiss();
     }
 
     pub fn is_remote(&self) -> bool {

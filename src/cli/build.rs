@@ -109,9 +109,10 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
     let launcher = launcher_words(args.launcher.as_deref())?;
     let mut sessions = Sessions::behind(launcher, ui);
     let mut first_error = None;
-    for context in &contexts {
+    for (index, context) in contexts.iter().enumerate() {
         let start = Instant::now();
-        let mut build = Build { args, context, report: Report::new("build"), cargo: CargoOutput::default(), environ: Vec::new() };
+        let is_last = index + 1 == contexts.len();
+        let mut build = Build { args, context, report: Report::new("build"), cargo: CargoOutput::default(), environ: Vec::new(), is_last };
         build.report.project = Some(context.project.directory.clone());
         let outcome = build.run(&mut sessions);
         let (mut report, cargo) = (build.report, build.cargo);
@@ -167,6 +168,8 @@ struct Build<'a, 'b> {
     cargo: CargoOutput,
     /// What cargo is to be told, beside what hooks are told anyway.
     environ: Vec<(String, Option<String>)>,
+    /// No other project comes after it.
+    is_last: bool,
 }
 
 impl<'a> Build<'a, '_> {
@@ -188,7 +191,18 @@ impl<'a> Build<'a, '_> {
 
     /// Provisions for a target and notes it in the report.
     fn provision<'c>(&mut self, context: &'c Context<'c>, target: Target, sessions: &mut Sessions<'c>) -> anyhow::Result<BuildEnv> {
-        let env = environment::provision(context, target, Ask::Always, sessions, &mut self.report.hooks)?;
+        self.provision_and(context, target, sessions, &mut |_| {})
+    }
+
+    /// [`Self::provision`]; `meanwhile` is called as [`environment::provision_and`] says.
+    fn provision_and<'c>(
+        &mut self,
+        context: &'c Context<'c>,
+        target: Target,
+        sessions: &mut Sessions<'c>,
+        meanwhile: &mut dyn FnMut(&BuildEnv),
+    ) -> anyhow::Result<BuildEnv> {
+        let env = environment::provision_and(context, target, Ask::Always, sessions, &mut self.report.hooks, meanwhile)?;
         self.report.env = Some(EnvReport::from(&env));
         Ok(env)
     }
@@ -311,19 +325,28 @@ impl<'a> Build<'a, '_> {
         // that for it.
         let built = std::thread::scope(|scope| {
             let asked = scope.spawn(|| facts::ask_cargo(&context.project, &context.interpreter));
-            let env = self.provision(context, target, sessions)?;
+            let wishes = Wishes::new(&self.args.warmth, &context.project)?;
+            let target_dir = self.target_dir()?;
+            let begin = |env: &BuildEnv| {
+                let name = env.path.file_name().map(|name| name.to_string_lossy().into_owned());
+                Warmth::begin(&context.project, &context.layout, wishes, target_dir.as_deref(), name.as_deref(), context.ui)
+            };
+            // Dates are put back while hookd starts, for the environment that the backend asked for last time.
+            let mut begun = None;
+            let env = self.provision_and(context, target, sessions, &mut |env| begun = Some((env.path.clone(), begin(env))))?;
+            let begun = begun.filter(|(path, _)| *path == env.path);
+            let mut warmth = begun.map_or_else(|| begin(&env), |(_, warmth)| warmth);
             let (scratch, wheel_directory) = scratch(&context.layout)?;
             let hook = if self.args.editable {
                 Hook::BuildEditable { wheel_directory, metadata_directory: None }
             } else {
                 Hook::BuildWheel { wheel_directory, metadata_directory: None }
             };
-            let wishes = Wishes::new(&self.args.warmth, &context.project)?;
-            let name = env.path.file_name().map(|name| name.to_string_lossy().into_owned());
-            let mut warmth =
-                Warmth::begin(&context.project, &context.layout, wishes, self.target_dir()?.as_deref(), name.as_deref(), context.ui);
             self.environ = warmth.as_ref().map(Warmth::environ).unwrap_or_default();
             let built = self.call_required(context, &env, hook, sessions);
+            if self.is_last {
+                sessions.dismiss();
+            }
             if let Some(warmth) = &mut warmth {
                 let found = warmth.end(context.ui);
                 self.report.crates = found.crates;

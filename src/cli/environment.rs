@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use super::options::Context;
 use crate::build_env::{self, BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
 use crate::env_vars;
+use crate::freshness::Keeper;
 use crate::hooks::{self, Answer, Call, Hook, Session};
 use crate::layout::{self, Layout};
 use crate::process::mask_credentials;
@@ -64,6 +65,13 @@ impl<'a> Sessions<'a> {
     /// Forgets the session of an environment, which ends it: after a failure that is not the hook's, a new one is safer.
     pub(super) fn forget(&mut self, env: &BuildEnv) {
         self.running.retain(|(path, _)| *path != env.path);
+    }
+
+    /// Lets all sessions end by themselves: no more hooks will be called.
+    pub(super) fn dismiss(&mut self) {
+        for (_, session) in &mut self.running {
+            session.dismiss();
+        }
     }
 
     /// The session of an environment, started if there is none.
@@ -132,8 +140,10 @@ pub(super) fn write_roll(context: &Context<'_>, env: &BuildEnv) -> Result<(), bu
     let layout = &context.layout;
     write(layout.roll(), &text)?;
     let workspace = &context.project.workspace;
-    if workspace.cargo_root.as_ref().is_some_and(|root| !layout.root().starts_with(root))
-        && let Some((root, target)) = workspace.cargo_directories()
+    let below = workspace.cargo_root.as_ref().filter(|root| !layout.root().starts_with(root));
+    let remembered = || Keeper::remembered(layout, below?).map(|tree| (tree.workspace, tree.target_directory));
+    if below.is_some()
+        && let Some((root, target)) = remembered().or_else(|| workspace.cargo_directories())
         && target.starts_with(&root)
     {
         // cargo does this if it makes the directory itself, and cleans none without.
@@ -166,6 +176,19 @@ pub(super) fn provision<'a>(
     sessions: &mut Sessions<'a>,
     hooks: &mut Vec<HookReport>,
 ) -> anyhow::Result<BuildEnv> {
+    provision_and(context, target, ask, sessions, hooks, &mut |_| {})
+}
+
+/// [`provision`]; and while hookd starts in an environment and imports the backend, `meanwhile` is called with that environment,
+/// which may not be the last.
+pub(super) fn provision_and<'a>(
+    context: &'a Context<'a>,
+    target: Target,
+    ask: Ask,
+    sessions: &mut Sessions<'a>,
+    hooks: &mut Vec<HookReport>,
+    meanwhile: &mut dyn FnMut(&BuildEnv),
+) -> anyhow::Result<BuildEnv> {
     let start = Instant::now();
     let provisioner = context.provisioner();
     let declared = declared(context)?;
@@ -196,7 +219,7 @@ pub(super) fn provision<'a>(
     if ask == Ask::WhenUnknown && remembered.is_some() {
         return Ok(env);
     }
-    let answered = requires(context, target, &env, sessions, hooks)?;
+    let answered = requires(context, target, &env, sessions, hooks, meanwhile)?;
     if remembered.as_ref() == Some(&answered) {
         return Ok(env);
     }
@@ -266,11 +289,13 @@ fn requires<'a>(
     env: &BuildEnv,
     sessions: &mut Sessions<'a>,
     hooks: &mut Vec<HookReport>,
+    meanwhile: &mut dyn FnMut(&BuildEnv),
 ) -> anyhow::Result<Vec<String>> {
     let ui = context.ui;
     let hook = target.hook();
     let name = hook.name();
     let session = sessions.get(context, env)?;
+    meanwhile(env);
     let _spinner = ui.spinner(format!("{name} ({})", context.project.build_system.build_backend));
     let call = Call { project: &context.project, hook, config_settings: &context.config_settings, environ: &[], timeout: None };
     let start = Instant::now();

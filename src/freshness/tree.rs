@@ -144,8 +144,13 @@ impl Tree {
         let mut field = |path: &Path| {
             hasher.field(path.as_os_str().as_encoded_bytes()).field(&fs_err::read(path).unwrap_or_default());
         };
-        for name in ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", ".cargo/config"] {
+        for name in ["Cargo.toml", "Cargo.lock"] {
             field(&self.workspace.join(name));
+        }
+        for directory in self.workspace.ancestors() {
+            for name in [".cargo/config.toml", ".cargo/config"] {
+                field(&directory.join(name));
+            }
         }
         for package in &self.packages {
             field(&package.root.join("Cargo.toml"));

@@ -156,9 +156,14 @@ impl Daemon {
         }
     }
 
-    /// Asks it to end and sees that it does: end of file means "shut down", and whatever is left then is killed.
-    pub(super) fn end(&mut self, patience: Duration) {
+    /// Asks it to end: end of file means "shut down".
+    pub(super) fn dismiss(&mut self) {
         self.stdin = None;
+    }
+
+    /// Asks it to end and sees that it does: whatever is left then is killed.
+    pub(super) fn end(&mut self, patience: Duration) {
+        self.dismiss();
         let start = Instant::now();
         let mut pause = Duration::from_micros(200);
         while start.elapsed() < patience {
