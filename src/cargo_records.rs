@@ -27,7 +27,7 @@ pub struct Records {
 }
 
 /// One unit of work: a crate compiled in one way, or a build script run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Unit {
     /// Of the hash file, relative to the build directory, with `/`: `release/.fingerprint/pyo3-0123456789abcdef/lib-pyo3`.
     pub key: String,
@@ -67,7 +67,7 @@ pub enum Kind {
 }
 
 /// A file whose mtime is a unit's reference.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reference {
     pub path: PathBuf,
     /// `None`: it is not there, which makes the unit dirty.
@@ -82,7 +82,7 @@ pub struct ReferenceState {
 }
 
 /// What is compared with a reference.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Inputs {
     /// Of a `dep-*` file.
     DepInfo(DepInfo),

@@ -321,19 +321,22 @@ impl<'a> Build<'a, '_> {
     fn build_wheel<'c>(&mut self, context: &'c Context<'c>, sessions: &mut Sessions<'c>) -> anyhow::Result<()> {
         let (target, kind) =
             if self.args.editable { (Target::Editable, ArtifactKind::Editable) } else { (Target::Wheel, ArtifactKind::Wheel) };
-        // cargo is asked for what the pins depend on while hookd starts; later it would wait for the backend's cargo, or
-        // that for it.
         let built = std::thread::scope(|scope| {
-            let asked = scope.spawn(|| facts::ask_cargo(&context.project, &context.interpreter));
             let wishes = Wishes::new(&self.args.warmth, &context.project)?;
             let target_dir = self.target_dir()?;
             let begin = |env: &BuildEnv| {
                 let name = env.path.file_name().map(|name| name.to_string_lossy().into_owned());
                 Warmth::begin(&context.project, &context.layout, wishes, target_dir.as_deref(), name.as_deref(), context.ui)
             };
-            // Dates are put back while hookd starts, for the environment that the backend asked for last time.
+            // While hookd starts, dates are put back, for the environment that the backend asked for last time; and cargo is
+            // asked for what the pins depend on. Later it would wait for the backend's cargo, or that for it.
             let mut begun = None;
-            let env = self.provision_and(context, target, sessions, &mut |env| begun = Some((env.path.clone(), begin(env))))?;
+            let mut asked = None;
+            let env = self.provision_and(context, target, sessions, &mut |env| {
+                begun = Some((env.path.clone(), begin(env)));
+                asked = Some(scope.spawn(|| facts::ask_cargo(&context.project, &context.interpreter)));
+            })?;
+            let asked = asked.expect("a hookd was started");
             let begun = begun.filter(|(path, _)| *path == env.path);
             let mut warmth = begun.map_or_else(|| begin(&env), |(_, warmth)| warmth);
             let (scratch, wheel_directory) = scratch(&context.layout)?;

@@ -3,6 +3,7 @@
 //!
 //! Nothing here fails a build: without it cargo compiles more, and no reasons are known.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -364,7 +365,12 @@ impl Warmth {
             let target_directory = self.keeper.tree.target_directory.clone();
             self.keeper.tree = tree.with_target_directory(target_directory);
         }
-        match self.keeper.record(records, Some(&self.restored), cold) {
+        let before = self.before.as_ref().map(|before| &before.records);
+        let ledger = match before.and_then(|before| self.restored.still_holds(&self.keeper, before, records, cold)) {
+            Some(ledger) => Ok(Cow::Borrowed(ledger)),
+            None => self.keeper.record(records, Some(&self.restored), cold).map(Cow::Owned),
+        };
+        match ledger {
             Ok(ledger) => {
                 if let Err(error) = layer::pack(&self.keeper, &self.layout, &ledger, records, states) {
                     ui.warning(format_args!("the workspace layer was not staged: {error}"));

@@ -73,6 +73,9 @@ pub struct Plan {
     /// Changed, and dated in the future.
     pub bump: Vec<PathBuf>,
     pub invalidate: Causes,
+    /// Units with inputs that are not in the state that was recorded.
+    pub unrecorded: usize,
+    extra: Vec<PathBuf>,
     seen: BTreeMap<PathBuf, Entry>,
 }
 
@@ -84,6 +87,8 @@ pub struct Restored {
     pub ledger: Option<Ledger>,
     /// The target directory was from the future and was moved back, by nanoseconds.
     pub shifted: Option<Nanos>,
+    /// What the setting `inputs` matched.
+    extra: Vec<PathBuf>,
     /// What was known of the inputs afterwards.
     pub(super) seen: BTreeMap<PathBuf, Entry>,
 }
@@ -95,7 +100,32 @@ pub(super) fn restore(keeper: &Keeper, records: &Records) -> Result<Restored, Er
     let records = moved.as_ref().unwrap_or(records);
     let plan = plan(keeper, &ledger, records)?;
     let seen = apply(keeper, records, &plan);
-    Ok(Restored { plan, ledger: Some(ledger), shifted, seen })
+    let extra = plan.extra.clone();
+    Ok(Restored { plan, ledger: Some(ledger), shifted, extra, seen })
+}
+
+impl Restored {
+    /// The ledger, if there is nothing to be written down after a build that left cargo's records as they were, `before`: all of it
+    /// was found to be so, date for date.
+    pub fn still_holds(&self, keeper: &Keeper, before: &Records, now: &Records, cold_seconds: &super::ColdSeconds) -> Option<&Ledger> {
+        let ledger = self.ledger.as_ref()?;
+        let plan = &self.plan;
+        let is_clean = plan.restore.is_empty() && plan.changed.is_empty() && plan.invalidate.is_empty() && plan.unrecorded == 0;
+        let holds = is_clean
+            && self.shifted.is_none()
+            && before.units == now.units
+            && ledger.mode == keeper.mode
+            && ledger.cold_seconds == *cold_seconds
+            && ledger.tree == keeper.tree
+            && ledger.manifests == keeper.tree.manifests_digest()
+            && ledger.inherited == keeper.tree.inherited_digest()
+            && self.extra.iter().eq(ledger.extra.keys())
+            && ledger.files.iter().all(|(path, entry)| {
+                // What it would have to read again each time is better written down again.
+                self.seen.get(path).is_some_and(|seen| seen == entry) && entry.is_settled(ledger.saved)
+            });
+        holds.then_some(ledger)
+    }
 }
 
 /// Takes over the dates that equal files have now.
@@ -176,6 +206,8 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
     }
     let inputs_of_unknown: HashMap<&str, Vec<PathBuf>> =
         unknown.iter().map(|unit| (unit.key.as_str(), of_unit(unit, tree, &keeper.skipped))).collect();
+    let has_inputs = |unit: &&&Unit| !inputs_of_unknown[unit.key.as_str()].is_empty() || tree.named(&unit.package).next().is_some();
+    let unrecorded = unknown.iter().filter(has_inputs).count();
     // Undeclared files, by the root of their package.
     let mut undeclared_now: BTreeMap<&Path, Option<Vec<PathBuf>>> = BTreeMap::new();
     for package in &tree.packages {
@@ -253,6 +285,7 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
             invalidate.insert(unit.key.clone(), Cause::NotRecorded(path));
         }
     }
+    plan.unrecorded = unrecorded;
     plan.bump = plan
         .changed
         .iter()
@@ -262,6 +295,7 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
         .collect();
     plan.invalidate = invalidate;
     plan.seen = seen;
+    plan.extra = extra_now;
     Ok(plan)
 }
 

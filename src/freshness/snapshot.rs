@@ -55,6 +55,13 @@ impl Entry {
     pub fn is_same(&self, other: &Self) -> bool {
         self.state == other.state && self.state != State::Unknown
     }
+
+    /// Whether a look `at` a time was late enough. Shortly after it was written, a file may have been written again; a date that
+    /// was set afterwards shows that it was not.
+    pub(super) fn is_settled(&self, at: Nanos) -> bool {
+        let settled = at.saturating_sub(TICK);
+        self.stat.ctime < settled || self.stat.mtime < settled
+    }
 }
 
 /// Paths that nobody looks at here: cargo takes them for immutable, or they are not ours to judge.
@@ -85,9 +92,7 @@ pub(super) struct Known<'a> {
 impl Known<'_> {
     fn get(&self, path: &Path, stat: &Stat) -> Option<State> {
         let entry = self.entries?.get(path)?;
-        // Shortly after it was written, it may have been written again. A date that was set afterwards shows that it was not.
-        let settled = self.at.saturating_sub(TICK);
-        (entry.stat == *stat && (stat.ctime < settled || stat.mtime < settled)).then(|| entry.state.clone())
+        (entry.stat == *stat && entry.is_settled(self.at)).then(|| entry.state.clone())
     }
 }
 
