@@ -173,8 +173,8 @@ def project(directory, rust):
     return directory
 
 
-def compare(table, title, python, tree, environ, backend, hooks, runs, preload=()):
-    """Both sides in turn: a round is the given hooks in order."""
+def compare(table, title, python, tree, environ, backend, hooks, runs, preload=(), successive=1):
+    """Both sides in turn, so many `successive` times each: the given hooks in order."""
     out = tree + "-out"
     ours, theirs = [], []
     runner = subprocess.Popen(
@@ -188,7 +188,7 @@ def compare(table, title, python, tree, environ, backend, hooks, runs, preload=(
     name = runner.stdout.readline().decode().strip()
     daemon = Hookd(python, tree, environ, preload)
     for _ in range(runs):
-        for side in ("theirs", "ours"):
+        for side in ["theirs"] * successive + ["ours"] * successive:
             shutil.rmtree(out, ignore_errors=True)
             os.mkdir(out)
             if side == "theirs":
@@ -230,11 +230,12 @@ def main():
             daemon.close()
         table.add("start: `python -c pass`, hookd to READY", bare, ready)
         hook = "get_requires_for_build_wheel"
-        name = compare(table, "empty hook", options.python, directory, environ, "backend", [hook], options.runs)
+        name = compare(table, "empty hook", options.python, directory, environ, "backend", [hook], options.runs, successive=3)
         if has(options.python, "setuptools"):
             tree = project(os.path.join(directory, "plain"), rust=False)
             backend = "setuptools.build_meta"
-            compare(table, hook + " of setuptools", options.python, tree, environ, backend, [hook], options.runs)
+            title = hook + " of setuptools"
+            compare(table, title, options.python, tree, environ, backend, [hook], options.runs, successive=3)
             itself = []
             for _ in range(options.runs):
                 process = subprocess.run(
