@@ -230,7 +230,8 @@ def main():
             daemon.close()
         table.add("start: `python -c pass`, hookd to READY", bare, ready)
         hook = "get_requires_for_build_wheel"
-        name = compare(table, "empty hook", options.python, directory, environ, "backend", [hook], options.runs, successive=3)
+        title = "empty hook"
+        name = compare(table, title, options.python, directory, environ, "backend", [hook], options.runs, successive=3)
         if has(options.python, "setuptools"):
             tree = project(os.path.join(directory, "plain"), rust=False)
             backend = "setuptools.build_meta"
