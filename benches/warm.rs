@@ -9,11 +9,12 @@
 #![expect(clippy::print_stdout, reason = "its result is text")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on may stop anywhere")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+mod common;
 
-const SDISTS: [&str; 2] = ["rpds-py==2026.9.1", "bcrypt==5.0.0"];
+use std::path::Path;
+use std::process::Command;
+
+use common::{SDISTS, Tools, fetch, run, spread, time};
 
 fn main() {
     let mut runs = 11;
@@ -39,46 +40,6 @@ fn main() {
     }
 }
 
-/// `build` and `uv`, in an environment of their own.
-struct Tools {
-    python: PathBuf,
-    uv: PathBuf,
-    site_packages: PathBuf,
-}
-
-impl Tools {
-    fn prepare(python: &str, work: &Path) -> Self {
-        let venv = work.join("tools");
-        let bin = venv.join(if cfg!(windows) { "Scripts" } else { "bin" });
-        let own = bin.join("python");
-        if !bin.join("pyproject-build").exists() {
-            run(Command::new(python).args(["-m", "venv"]).arg(&venv));
-            run(Command::new(&own).args(["-m", "pip", "install", "-q", "build", "uv"]));
-        }
-        let output = Command::new(&own).args(["-c", "import build, os; print(os.path.dirname(os.path.dirname(build.__file__)))"]).output();
-        let site_packages = String::from_utf8(output.unwrap().stdout).unwrap().trim().into();
-        Self { python: own, uv: bin.join("uv"), site_packages }
-    }
-}
-
-fn fetch(tools: &Tools, spec: &str, work: &Path) -> PathBuf {
-    let (name, version) = spec.split_once("==").unwrap();
-    let directory = work.join(format!("{}-{version}", name.replace('-', "_")));
-    if !directory.exists() {
-        println!("fetching {spec}");
-        run(Command::new(&tools.python)
-            .args(["-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d"])
-            .arg(work)
-            .arg(spec));
-        let archive = directory.with_file_name(format!("{}.tar.gz", directory.file_name().unwrap().to_str().unwrap()));
-        run(Command::new("tar").args(["-xzf"]).arg(archive).args(["--no-same-owner", "-C"]).arg(work));
-        // As a checkout: without git, cargo counts everything in the directory as the package's.
-        run(Command::new("git").args(["init", "-q"]).current_dir(&directory));
-        run(Command::new("git").args(["add", "-A"]).current_dir(&directory));
-    }
-    directory
-}
-
 fn measure(project: &Path, python: &str, tools: &Tools, runs: usize) {
     let ours = env!("CARGO_BIN_EXE_cargo-pyenv-build");
     let scratch = tempfile::tempdir().unwrap();
@@ -94,6 +55,10 @@ fn measure(project: &Path, python: &str, tools: &Tools, runs: usize) {
     assert_eq!(report["crates"]["compiled"], serde_json::json!([]), "the second build must have nothing to do");
     let environment = report["env"]["path"].as_str().unwrap().to_owned();
     let environment_python = report["env"]["python"].as_str().unwrap().to_owned();
+
+    let code = "import build, os; print(os.path.dirname(os.path.dirname(build.__file__)))";
+    let output = Command::new(&tools.python).args(["-c", code]).output().unwrap();
+    let site_packages = String::from_utf8(output.stdout).unwrap().trim().to_owned();
 
     let provision = || time(&mut command(&["provision"]));
     let build = || time(&mut command(&["build"]));
@@ -124,7 +89,7 @@ fn measure(project: &Path, python: &str, tools: &Tools, runs: usize) {
             Command::new(&environment_python)
                 .args(["-m", "build", "--wheel", "--no-isolation", "-o"])
                 .arg(scratch.path())
-                .env("PYTHONPATH", &tools.site_packages),
+                .env("PYTHONPATH", &site_packages),
         )
     };
     let sides: [(&str, &dyn Fn() -> f64); 4] = [
@@ -155,24 +120,4 @@ fn measure(project: &Path, python: &str, tools: &Tools, runs: usize) {
         };
         println!("  {name:32} {min:8.4} {median:8.4} {max:8.4}   {ratio}");
     }
-}
-
-fn run(command: &mut Command) {
-    let status = command.stdout(Stdio::null()).status().unwrap();
-    assert!(status.success(), "{command:?} failed");
-}
-
-fn time(command: &mut Command) -> f64 {
-    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let start = Instant::now();
-    let status = command.status().unwrap();
-    let seconds = start.elapsed().as_secs_f64();
-    assert!(status.success(), "{command:?} failed");
-    seconds
-}
-
-fn spread(times: &[f64]) -> (f64, f64, f64) {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    (sorted[0], sorted[sorted.len() / 2], sorted[sorted.len() - 1])
 }
