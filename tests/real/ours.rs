@@ -15,6 +15,7 @@ pub(crate) struct Ours {
     root: PathBuf,
     uv: Uv,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Ours {
@@ -25,6 +26,7 @@ impl Ours {
             root: directory.join(".pyenv-build"),
             uv: Uv::OnPath,
             arguments: Vec::new(),
+            variables: Vec::new(),
         }
     }
 
@@ -53,6 +55,12 @@ impl Ours {
         self
     }
 
+    /// One more environment variable.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -65,7 +73,7 @@ impl Ours {
     pub(crate) fn command(&self, subcommand: &str) -> Command {
         let mut command = machine::command_with(env!("CARGO_BIN_EXE_cargo-pyenv-build"), self.uv);
         command.arg("--root").arg(&self.root).arg(subcommand).arg("--python").arg(&self.interpreter).args(&self.arguments);
-        command.current_dir(&self.directory);
+        command.current_dir(&self.directory).envs(self.variables.iter().cloned());
         command
     }
 
