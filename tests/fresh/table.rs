@@ -44,6 +44,29 @@ fn nothing_changed_nothing_is_compiled_three_times() {
 }
 
 #[test]
+fn what_is_known_already_is_not_written_down_again() {
+    let (mut world, how) = built();
+    let generation = |world: &World| {
+        let directory = world.at(".pyenv-build/freshness");
+        let ledger = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).next().unwrap();
+        std::fs::read_to_string(ledger).unwrap()
+    };
+    world.next_job();
+    world.build_right(&how);
+    let settled = generation(&world);
+    world.build_right(&how);
+    assert_eq!(generation(&world), settled);
+    // What no unit was made from is not in it; what a unit may read is, compiled anew or not.
+    world.write("README.md", "other");
+    world.build_right(&how);
+    assert_eq!(generation(&world), settled);
+    let text = std::fs::read_to_string(world.at("user/src/lib.rs")).unwrap();
+    world.write("user/src/lib.rs", &text);
+    world.build_right(&how);
+    assert_ne!(generation(&world), settled, "the same text with another date");
+}
+
+#[test]
 fn without_us_a_fresh_checkout_compiles_all() {
     let (world, how) = built();
     world.next_job();
