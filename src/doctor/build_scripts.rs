@@ -228,7 +228,13 @@ fn missing_path(facts: &Facts) -> Vec<Finding> {
         for watched in run.watched.iter().filter(|watched| !watched.exists && still_watches(run, &watched.declared, facts)) {
             let path = shown(&watched.path, facts);
             let message = format!("the build script of `{}` watches `{path}`, which does not exist", run.package);
+            let pattern = watched.declared.to_str().and_then(|text| text.find(['*', '?', '[']).map(|at| &text[..at]));
             let mend = match script_of(&run.package, facts) {
+                Some(script) if pattern.is_some() => format!(
+                    "cargo knows no patterns: in `{}`, watch the directory `{}` as a whole, or each file",
+                    shown(&script, facts),
+                    pattern.unwrap_or_default().trim_end_matches('/')
+                ),
                 Some(script) => format!("in `{}`, print `rerun-if-changed` for it only if it exists, or make it", shown(&script, facts)),
                 None => format!("make it, or tell the authors of `{}`", run.package),
             };
@@ -520,19 +526,15 @@ mod tests {
             package.untracked = untracked.iter().map(PathBuf::from).collect();
             package.tracked = tracked.iter().map(PathBuf::from).collect();
             let found = by_products(&facts(package, vec![]));
-            found.first().map(|finding| finding.fixes.iter().map(ToString::to_string).collect::<Vec<_>>())
+            let pattern = |fix: &Fix| match fix {
+                Fix::Ignore { file, pattern } if file == Path::new("/w/.gitignore") => pattern.clone(),
+                other => panic!("{other}"),
+            };
+            found.first().map(|finding| finding.fixes.iter().map(pattern).collect::<Vec<_>>())
         };
         assert_eq!(find(&["src/new.rs", "data.json"], &[]), None);
         let left = ["py/__pycache__/a.pyc", "x.egg-info/PKG-INFO", "dist/p-1.whl", "venv/pyvenv.cfg", "venv/bin/python"];
-        assert_eq!(
-            find(&left, &[]).unwrap(),
-            [
-                "`/w/.gitignore`: + `*.egg-info/`",
-                "`/w/.gitignore`: + `/p/dist/`",
-                "`/w/.gitignore`: + `/p/venv/`",
-                "`/w/.gitignore`: + `__pycache__/`"
-            ]
-        );
+        assert_eq!(find(&left, &[]).unwrap(), ["*.egg-info/", "/p/dist/", "/p/venv/", "__pycache__/"]);
         assert_eq!(find(&["dist/p-1.whl"], &["dist/README"]).unwrap(), [""; 0], "something in there is tracked");
         assert_eq!(find(&["py/_native.so"], &[]).unwrap(), [""; 0], "an ignored one might be missing from a wheel");
     }

@@ -40,6 +40,9 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
     let project = given.project;
     let base = project.workspace.root.clone();
     let git = Git::of(&project.directory);
+    if git.is_none() && project.directory.ancestors().any(|directory| directory.join(".git").exists()) {
+        missed.push(format!("git gives no answer in `{}`: what it tracks and ignores is not known", project.directory.display()));
+    }
     let checkout = git.as_ref().map_or_else(|| common(&base, &project.directory), |git| git.root.clone());
     let now = FileTime::now();
     let mut facts =

@@ -187,6 +187,13 @@ fn a_watched_path_that_is_missing() {
     assert_eq!(fixture.ids(), ["watched-path-missing"]);
     fixture.write("gone.txt", "");
     assert_eq!(fixture.ids(), [""; 0]);
+    fixture.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=src/*.rs\");\n}\n");
+    fixture.cargo().run().success();
+    let run = fixture.doctor(&["--message-format=json"]).run();
+    assert_eq!(ids(&run), ["watched-path-missing"]);
+    assert!(run.stdout.contains("cargo knows no patterns: in `build.rs`, watch the directory `src` as a whole"), "{}", run.stdout);
+    fixture.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=src\");\n}\n");
+    assert_eq!(fixture.ids(), [""; 0]);
 }
 
 #[test]
@@ -236,6 +243,18 @@ fn a_script_tied_to_an_environment() {
     assert_eq!(fixture.ids(), ["build-script-tied-to-environment"]);
     fixture.write("build.rs", BUILD_RS);
     assert_eq!(fixture.ids(), [""; 0]);
+}
+
+#[test]
+fn a_git_that_gives_no_answer_is_said() {
+    let fixture = Fixture::new();
+    let git = fixture.test.bin().join("git");
+    std::fs::write(&git, "#!/bin/sh\nexit 128\n").unwrap();
+    std::fs::set_permissions(&git, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let report = fixture.doctor(&["--message-format=json"]).run().success().json();
+    assert_eq!(report["findings"], json!([]));
+    let expected = format!("git gives no answer in `{}`: what it tracks and ignores is not known", fixture.path.display());
+    assert_eq!(report["missed"], json!([expected]));
 }
 
 #[test]
