@@ -43,7 +43,7 @@ pub const CONFIGURED_MISSING: Rule = Rule {
     id: "configured-python-missing",
     severity: Severity::Error,
     summary: "`.cargo/config.toml` names a Python, or a file for PyO3, that is not there",
-    why: "cargo hands it to PyO3's build scripts, which fail on it",
+    why: "cargo hands it to build scripts, and PyO3's fail on it",
     mend: "write the entry anew: `cargo pyenv-build env --format cargo`",
     check: configured_missing,
 };
@@ -170,6 +170,12 @@ fn not_pinned(facts: &Facts) -> Vec<Finding> {
     found.into_iter().map(finding).collect()
 }
 
+/// What is configured; of two variables with one value, as `env --format cargo` prints them, the one that PyO3 reads.
+fn configured(facts: &Facts) -> impl Iterator<Item = &Configured> {
+    let is_told = |one: &Configured| facts.configured.iter().any(|other| other.name == "PYO3_PYTHON" && other.value == one.value);
+    facts.configured.iter().filter(move |one| one.name != "PYTHON_SYS_EXECUTABLE" || !is_told(one))
+}
+
 fn configured_missing(facts: &Facts) -> Vec<Finding> {
     let find = |one: &Configured| {
         let message = format!("`{}` in `[env]` is `{}`, which is not there", one.name, one.value);
@@ -177,9 +183,12 @@ fn configured_missing(facts: &Facts) -> Vec<Finding> {
             "remove the entry from `{}`, or write it anew with what `cargo pyenv-build env --format cargo` prints",
             shown(&one.file, facts)
         );
-        one.found.is_none().then(|| CONFIGURED_MISSING.finding(one.file.clone(), message, mend))
+        let finding = CONFIGURED_MISSING.finding(one.file.clone(), message, mend);
+        // PyO3 of today does not read it.
+        let severity = if one.name == "PYTHON_SYS_EXECUTABLE" { Severity::Warning } else { finding.severity };
+        one.found.is_none().then_some(Finding { severity, ..finding })
     };
-    facts.configured.iter().filter_map(find).collect()
+    configured(facts).filter_map(find).collect()
 }
 
 fn configured_other(facts: &Facts) -> Vec<Finding> {
@@ -198,7 +207,7 @@ fn configured_other(facts: &Facts) -> Vec<Finding> {
         );
         Some(CONFIGURED_OTHER.finding(one.file.clone(), message, mend))
     };
-    facts.configured.iter().filter_map(find).collect()
+    configured(facts).filter_map(find).collect()
 }
 
 #[cfg(test)]
@@ -291,7 +300,13 @@ mod tests {
             last: last.map(|python| LastBuild { abi: "cp312".into(), pyo3_python: python.into() }),
             ..facts(vec![])
         };
-        assert_eq!(configured_missing(&with(one(None, None), None)).len(), 1);
+        let missing = configured_missing(&with(one(None, None), None));
+        assert_eq!((missing.len(), missing[0].severity), (1, Severity::Error));
+        let old = || Configured { name: "PYTHON_SYS_EXECUTABLE".into(), ..one(None, None) };
+        assert_eq!(configured_missing(&with(old(), None))[0].severity, Severity::Warning, "nothing of today reads it");
+        let mut both = with(one(None, None), None);
+        both.configured.push(old());
+        assert_eq!(configured_missing(&both).len(), 1, "one mistake is one finding");
         let is_other = |facts: &Facts| configured_other(facts).len();
         assert_eq!(is_other(&with(one(Some("/p/python"), Some("cp312")), None)), 0);
         assert_eq!(is_other(&with(one(Some("/p/python"), Some("cp313t")), None)), 1);
