@@ -115,8 +115,13 @@ impl Step {
     }
 }
 
+/// Whether a command runs us; one that only handles a file of our name does not.
 fn is_ours(command: &str) -> bool {
-    command.contains("cargo pyenv-build") || command.contains("cargo-pyenv-build")
+    let words = || command.split_whitespace();
+    let mut rest = words().skip_while(|word| word.contains('=') && !word.starts_with('-'));
+    let program = rest.next().unwrap_or_default().trim_matches(['"', '\'']);
+    Path::new(program).file_stem().is_some_and(|name| name == "cargo-pyenv-build")
+        || words().zip(words().skip(1)).any(|pair| pair == ("cargo", "pyenv-build"))
 }
 
 /// Whether a step restores caches by `tar`.
@@ -308,6 +313,17 @@ mod tests {
             "echo pip install . # no",
         ] {
             assert_eq!(beside(no), [""; 0], "{no}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_runs_us_is_told_from_one_that_names_us() {
+        for yes in ["cargo pyenv-build", "nice cargo pyenv-build run -- x", "A=b cargo-pyenv-build build", "'./bin/cargo-pyenv-build' env"]
+        {
+            assert!(is_ours(yes), "{yes}");
+        }
+        for no in ["cp target/cargo-pyenv-build out", "cargo build --bin cargo-pyenv-build", "cd cargo-pyenv-build", "cargo test"] {
+            assert!(!is_ours(no), "{no}");
         }
     }
 
