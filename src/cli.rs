@@ -7,6 +7,7 @@ mod build;
 #[cfg(feature = "github")]
 mod cache;
 mod completions;
+mod doctor;
 mod env;
 mod environment;
 mod failure;
@@ -91,6 +92,7 @@ enum Command {
     Freshness(freshness::FreshnessArgs),
     Layer(layer::LayerArgs),
     Why(why::WhyArgs),
+    Doctor(doctor::DoctorArgs),
     Gc(gc::GcArgs),
     #[cfg(feature = "github")]
     Cache(cache::CacheArgs),
@@ -146,6 +148,10 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Freshness(args) => finish("freshness", &freshness::run(args, root, format, &ui), format, &ui),
         Command::Layer(args) => finish("layer", &layer::run(args, root, format, &ui), format, &ui),
         Command::Why(args) => finish("why", &why::run(args, root, format, &ui), format, &ui),
+        Command::Doctor(args) => match doctor::run(args, root, format, &ui) {
+            Ok(code) => code,
+            Err(error) => finish("doctor", &Err(error), format, &ui),
+        },
         Command::Gc(args) => finish("gc", &gc::run(args, root, format, &ui), format, &ui),
         #[cfg(feature = "github")]
         Command::Cache(args) => finish("cache", &cache::run(args, format, &ui), format, &ui),

@@ -34,11 +34,11 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
-pub use inputs::rustc_dep_files;
+pub use inputs::{is_of_the_python_side, rustc_dep_files};
 pub use ledger::Ledger;
 pub use restore::{Cause, Plan, Restored};
 pub use snapshot::Nanos;
-pub use tree::{Package, Tree};
+pub use tree::{Package, Tree, cargo_home};
 
 use crate::cargo_records::{self, Records};
 use crate::digest;
@@ -99,7 +99,7 @@ impl Keeper {
     pub fn new(tree: Tree, build_directory: PathBuf, layout: &Layout, mode: Mode, globs: Vec<String>, base: &Path) -> Self {
         let path = layout.freshness(&id_of(&build_directory, layout));
         let skipped = Skipped {
-            cargo_home: tree::cargo_home(),
+            cargo_home: cargo_home(),
             // What is below the target directory and is an input all the same (maturin's configuration for PyO3) is named by itself.
             directories: vec![layout.envs()],
         };
@@ -165,7 +165,7 @@ pub fn nanos(time: FileTime) -> Nanos {
 
 /// The paths that cargo compares with a unit's references.
 pub fn inputs_of(unit: &cargo_records::Unit, tree: &Tree) -> Vec<PathBuf> {
-    inputs::of_unit(unit, tree, &Skipped { cargo_home: tree::cargo_home(), directories: Vec::new() })
+    inputs::of_unit(unit, tree, &Skipped { cargo_home: cargo_home(), directories: Vec::new() })
 }
 
 /// Seconds that crates took to compile without any incremental state, by profile and crate: `release/big`.

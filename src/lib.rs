@@ -9,6 +9,7 @@ pub mod actions;
 pub mod build_dirs;
 pub mod build_env;
 pub mod cache;
+pub mod doctor;
 pub mod freshness;
 #[cfg(feature = "github")]
 pub mod github;

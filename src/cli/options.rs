@@ -90,7 +90,7 @@ impl<'a> Context<'a> {
             ui.warning(format_args!("`{}`: `tool.pyenv-build.{key}` is not a setting that we know", project.pyproject_path().display()));
         }
         let layout = Layout::open(root_of(&project, root)?)?;
-        let interpreter = interpreter::discover(&wanted(&project, args), &layout.interpreters())?;
+        let interpreter = interpreter::discover(&wanted(&project, args.python.as_ref()), &layout.interpreters())?;
         ui.detail(format_args!("using {} at {}", interpreter.identity.display(), interpreter.path.display()));
         let options = options(&project, args)?;
         let config_settings = config_settings(&args.config_settings)?;
@@ -110,7 +110,7 @@ impl<'a> Context<'a> {
     }
 }
 
-fn root_of(project: &Project, flag: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(super) fn root_of(project: &Project, flag: Option<&Path>) -> anyhow::Result<PathBuf> {
     let root = match (flag, &project.settings.root) {
         (Some(root), _) => root.to_path_buf(),
         (None, Some(root)) => project.directory.join(root),
@@ -132,8 +132,9 @@ pub(super) fn open_layout(directory: &Path, root: Option<&Path>) -> anyhow::Resu
     layout_of(&Project::load_any(directory)?, root)
 }
 
-fn wanted(project: &Project, args: &EnvironmentArgs) -> Wanted {
-    let request = match (&args.python, &project.settings.python) {
+/// The interpreter to look for. `python`: from the command line.
+pub(super) fn wanted(project: &Project, python: Option<&String>) -> Wanted {
+    let request = match (python, &project.settings.python) {
         // clap has looked into the environment, too.
         (Some(python), _) => {
             let from_environment = env_vars::get(env_vars::PYTHON).as_ref() == Some(python);

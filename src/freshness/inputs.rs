@@ -93,8 +93,8 @@ pub(super) fn undeclared(package: &Package, mode: Mode, tree: &Tree, skipped: &S
     Some(files.filter(|path| !skipped.contains(path) && counts(path.strip_prefix(&package.root).unwrap_or(path))).collect())
 }
 
-/// Python sources and stubs, documentation, tests, and files of tools.
-fn is_of_the_python_side(relative: &Path) -> bool {
+/// Whether a file, relative to its package, is Python source or stub, documentation, a test, or a tool's.
+pub fn is_of_the_python_side(relative: &Path) -> bool {
     const DIRECTORIES: &[&str] = &["tests", "test", "docs", "doc", "__pycache__"];
     const EXTENSIONS: &[&str] = &["py", "pyi", "pyc", "md", "rst", "ipynb"];
     let name = relative.file_name().unwrap_or_default().to_string_lossy();

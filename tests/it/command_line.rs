@@ -3,7 +3,7 @@
 use crate::context::{FILTERS, Test};
 
 const COMMANDS: &[&str] =
-    &["build", "provision", "env", "run", "lock", "fingerprint", "freshness", "layer", "why", "gc", "cache", "completions"];
+    &["build", "provision", "env", "run", "lock", "fingerprint", "freshness", "layer", "why", "doctor", "gc", "cache", "completions"];
 
 fn help(command: Option<&str>) {
     let test = Test::pristine();

@@ -19,6 +19,8 @@ mod build;
 mod cache;
 mod command_line;
 mod commands;
+#[cfg(unix)]
+mod doctor;
 mod dynamic;
 mod fire;
 mod hashes;

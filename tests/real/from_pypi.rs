@@ -140,3 +140,22 @@ fn bcrypt() {
         "{stderr}"
     );
 }
+
+#[test]
+fn doctor_is_content_once_its_own_advice_is_followed() {
+    for (name, version, seen) in
+        [("rpds-py", "2026.9.1", "build-script-without-rerun-if"), ("bcrypt", "5.0.0", "target-directory-not-ignored")]
+    {
+        let scratch = Scratch::new();
+        let ours = Ours::new(&checkout(&scratch, name, version));
+        let doctor = |arguments: &[&str]| {
+            let output = ours.command("doctor").arg("--message-format=json").args(arguments).output().unwrap();
+            let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let findings = report["findings"].as_array().unwrap().iter();
+            (output.status.code(), findings.map(|one| one["rule"].as_str().unwrap().to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(doctor(&[]), (Some(1), vec![seen.to_owned()]), "{name}");
+        assert_eq!(doctor(&["--fix"]), (Some(0), vec![]), "{name}");
+        assert_eq!(doctor(&[]), (Some(0), vec![]), "{name}");
+    }
+}

@@ -1,0 +1,180 @@
+//! What keeps a project's builds from being warm, or makes them stale, and the mend.
+//!
+//! [`look::look`] gathers [`Facts`] (files, git, cargo's records, settings), changing nothing. Each rule is a function from facts to
+//! findings, and pure. [`fix`] makes the few edits that cannot change what is built.
+//!
+//! | file | rules about |
+//! |---|---|
+//! | [`build_scripts`] | when cargo runs build scripts again |
+//! | [`pythons`] | which Python PyO3 is built for |
+//! | [`indexes`] | where uv and pip take packages from |
+//! | [`workflows`] | what GitHub's workflows do to caches |
+//! | [`checkout`] | git, and what is not in it |
+//! | [`machine`] | clocks, paths, tar |
+//!
+//! **No false alarms.** A rule speaks only of what it has seen. cargo's records tell what *was*: where a script was edited since, its
+//! source counts, and of several units of one build script only the latest is asked.
+//!
+//! `error`: builds can be stale, or fail. `warning`: crates are compiled that need not be. `note`: worth knowing; fails nothing.
+
+pub mod build_scripts;
+pub mod checkout;
+pub mod facts;
+pub mod fix;
+pub mod indexes;
+pub mod look;
+pub mod machine;
+pub mod pythons;
+pub mod workflows;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+pub use facts::Facts;
+pub use fix::Fix;
+
+/// How bad a finding is, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Error,
+    Warning,
+    Note,
+}
+
+impl Severity {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// Something that is looked for.
+#[derive(Debug)]
+pub struct Rule {
+    pub id: &'static str,
+    pub severity: Severity,
+    /// What is found, as a fragment.
+    pub summary: &'static str,
+    /// What it costs or endangers.
+    pub why: &'static str,
+    /// What to do about it, in general; a finding says it for its case.
+    pub mend: &'static str,
+    pub check: fn(&Facts) -> Vec<Finding>,
+}
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    pub rule: &'static str,
+    pub severity: Severity,
+    /// The file or directory that it is about.
+    pub path: Option<PathBuf>,
+    /// What was seen.
+    pub message: String,
+    pub why: &'static str,
+    pub mend: String,
+    /// Edits that `--fix` makes.
+    pub fixes: Vec<Fix>,
+}
+
+impl Rule {
+    /// A finding of this rule.
+    pub fn finding(&self, path: impl Into<Option<PathBuf>>, message: String, mend: String) -> Finding {
+        Finding { rule: self.id, severity: self.severity, path: path.into(), message, why: self.why, mend, fixes: Vec::new() }
+    }
+}
+
+impl Finding {
+    /// The same with edits that mend it.
+    #[must_use]
+    pub fn with(mut self, fixes: Vec<Fix>) -> Self {
+        self.fixes = fixes;
+        self
+    }
+}
+
+/// All rules, in the order in which they are listed.
+pub const RULES: &[&Rule] = &[
+    &build_scripts::WITHOUT_RERUN_IF,
+    &build_scripts::MISSING_PATH,
+    &build_scripts::WRITTEN_PATH,
+    &build_scripts::TIED_TO_ENVIRONMENT,
+    &build_scripts::BY_PRODUCTS,
+    &pythons::TEMPORARY_PATH,
+    &pythons::SEVERAL,
+    &pythons::NOT_PINNED,
+    &pythons::CONFIGURED_MISSING,
+    &pythons::CONFIGURED_OTHER,
+    &indexes::AT_ODDS,
+    &indexes::FOR_ONE,
+    &workflows::RUST_CACHE_TWICE,
+    &workflows::RUST_CACHE_UNAWARE,
+    &workflows::RUST_CACHE_DELETES,
+    &workflows::BUILDS_BESIDE,
+    &machine::TAR,
+    &machine::TARGET_FROM_FUTURE,
+    &machine::SOURCE_FROM_FUTURE,
+    &machine::PATH_TOO_LONG,
+    &machine::SHEBANG,
+    &checkout::OURS_NOT_IGNORED,
+    &checkout::TARGET_NOT_IGNORED,
+    &checkout::TARGET_OUTSIDE,
+    &checkout::LOCK_FILE,
+];
+
+/// The rule of an id.
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    RULES.iter().copied().find(|rule| rule.id == id)
+}
+
+/// All findings, the worst first.
+pub fn examine(facts: &Facts) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| (rule.check)(facts)).collect();
+    findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+/// A path as it is said: relative to the checkout, if it is in it.
+fn shown(path: &Path, facts: &Facts) -> String {
+    path.strip_prefix(&facts.checkout).ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path).display().to_string()
+}
+
+/// `a`, `b`, `c` and 4 more
+fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let quoted: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match names.len().checked_sub(SHOWN + 1) {
+        Some(rest) => format!("{} and {} more", quoted.join(", "), rest + 1),
+        None => quoted.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_a_checkout_without_anything_has_no_findings() {
+        let mut ids: Vec<_> = RULES.iter().map(|rule| rule.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), RULES.len());
+        assert!(ids.iter().all(|id| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')));
+        assert_eq!(examine(&Facts::default()), []);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<String> = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
+        assert_eq!(some_of(&names[..1]), "`a`");
+        assert_eq!(some_of(&names[..3]), "`a`, `b`, `c`");
+        assert_eq!(some_of(&names[..4]), "`a`, `b`, `c` and 1 more");
+        assert_eq!(some_of(&names), "`a`, `b`, `c` and 2 more");
+    }
+}

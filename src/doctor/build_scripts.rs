@@ -1,0 +1,541 @@
+//! When cargo runs build scripts again, and compiles their packages.
+//!
+//! Source: <https://doc.rust-lang.org/cargo/reference/build-scripts.html#change-detection>
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::facts::{Package, Run, Script};
+use super::{Facts, Finding, Fix, Rule, Severity, shown, some_of};
+
+pub const WITHOUT_RERUN_IF: Rule = Rule {
+    id: "build-script-without-rerun-if",
+    severity: Severity::Warning,
+    summary: "a build script prints no `rerun-if` line",
+    why: "cargo then looks at every file of the package, README and tests too: it runs the script and compiles the crate whenever any of \
+          them is edited, appears or goes",
+    mend: "let the script print `cargo:rerun-if-changed=build.rs`, and one such line for each file that it reads",
+    check: without_rerun_if,
+};
+
+pub const MISSING_PATH: Rule = Rule {
+    id: "watched-path-missing",
+    severity: Severity::Warning,
+    summary: "a build script watches a path that is not there",
+    why: "cargo runs the script in every build, as it cannot tell whether what is missing has changed, and compiles the crate and all that \
+          depend on it",
+    mend: "print `rerun-if-changed` only for what exists, or make the file",
+    check: missing_path,
+};
+
+pub const WRITTEN_PATH: Rule = Rule {
+    id: "watched-path-written",
+    severity: Severity::Warning,
+    summary: "a build script watches what is written while it runs",
+    why: "the file is newer than the run from which it is, so cargo runs the script in every build, and compiles the crate and all that \
+          depend on it",
+    mend: "watch what the script reads, not what it writes; or write only if the content differs",
+    check: written_path,
+};
+
+pub const TIED_TO_ENVIRONMENT: Rule = Rule {
+    id: "build-script-tied-to-environment",
+    severity: Severity::Warning,
+    summary: "a build script other than PyO3's depends on `VIRTUAL_ENV`, `CONDA_PREFIX`, `PATH` or a file in a virtual environment",
+    why: "another shell, another environment or the same one made anew runs the script again, and compiles the crate and all that depend \
+          on it",
+    mend: "depend on `PYO3_PYTHON`, which `cargo pyenv-build` keeps the same, and not on where an environment is",
+    check: tied_to_environment,
+};
+
+pub const BY_PRODUCTS: Rule = Rule {
+    id: "untracked-by-products",
+    severity: Severity::Warning,
+    summary: "what builds and tests leave counts as an input of a crate",
+    why: "git does not ignore them, so they are files of a package all of whose files count: cargo runs a build script without `rerun-if` \
+          again each time one of them changes; and where dates are restored, a checkout that lacks them counts as changed",
+    mend: "ignore them in `.gitignore`",
+    check: by_products,
+};
+
+/// How it is known that a script names nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Evidence {
+    /// cargo wrote it down.
+    Records,
+    /// There is no such line in the script, nor anything that could print one.
+    Source,
+}
+
+/// Crates for build scripts that print no `rerun-if` line.
+const SILENT: &[&str] = &["pyo3-build-config", "rustc_version", "version_check", "rustversion", "autocfg"];
+
+fn runs<'a>(package: &'a Package, facts: &'a Facts) -> impl Iterator<Item = &'a Run> {
+    facts.build_directories.iter().flat_map(|directory| &directory.runs).filter(|run| run.package == package.name)
+}
+
+/// Whether the script is as it was when it ran.
+fn is_of(run: &Run, script: &Script) -> bool {
+    script.mtime <= run.reference
+}
+
+fn names_nothing(package: &Package, facts: &Facts) -> Option<Evidence> {
+    let script = package.script.as_ref()?;
+    let mut valid = runs(package, facts).filter(|run| is_of(run, script)).peekable();
+    if valid.peek().is_some() {
+        return valid.any(|run| run.looks_at_all).then_some(Evidence::Records);
+    }
+    let code = without_comments(&script.text);
+    let says = code.contains("rerun-if-");
+    // What is elsewhere may print it.
+    let has_more = code.contains("include!") || code.split_whitespace().any(|word| word == "mod");
+    let calls_others = script.dependencies.iter().any(|name| !SILENT.contains(&name.as_str()));
+    (!says && !has_more && !calls_others).then_some(Evidence::Source)
+}
+
+fn without_rerun_if(facts: &Facts) -> Vec<Finding> {
+    let find = |package: &Package| {
+        let evidence = names_nothing(package, facts)?;
+        let script = package.script.as_ref()?;
+        let seen = match evidence {
+            Evidence::Records => "when it ran last, it printed no `rerun-if` line",
+            Evidence::Source => "it prints no `rerun-if` line",
+        };
+        let message =
+            format!("the build script of `{}`: {seen}, so cargo looks at all {} files of the package", package.name, package.files.max(1));
+        let mend = format!(
+            "add to `main` in `{}`: println!(\"cargo:rerun-if-changed={}\"); and the same for each file that it reads",
+            shown(&script.path, facts),
+            declared_name(package, script)
+        );
+        let fixes = if reads_no_file(&script.text) {
+            vec![Fix::RerunIfChanged { file: script.path.clone(), name: declared_name(package, script) }]
+        } else {
+            Vec::new()
+        };
+        Some(WITHOUT_RERUN_IF.finding(script.path.clone(), message, mend).with(fixes))
+    };
+    facts.packages.iter().filter_map(find).collect()
+}
+
+/// The script as the package names it.
+fn declared_name(package: &Package, script: &Script) -> String {
+    let relative = script.path.strip_prefix(&package.root).unwrap_or(&script.path);
+    relative.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// Whether a script reads no file of the package for certain, so that looking at the script alone is enough: it has nothing in it but
+/// calls of `pyo3-build-config`, conditions by `CARGO_CFG_*`, which are a part of what tells units apart, and lines for rustc.
+///
+/// Source: <https://github.com/PyO3/pyo3/blob/f168538672f2c32e32f7c1b702a502ee92de1edf/pyo3-build-config/src/lib.rs>
+fn reads_no_file(text: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "fn",
+        "main",
+        "if",
+        "else",
+        "std",
+        "env",
+        "var",
+        "as_deref",
+        "unwrap",
+        "Ok",
+        "println",
+        "cfg",
+        "any",
+        "all",
+        "not",
+        "feature",
+        "target_os",
+        "pyo3_build_config",
+        "use_pyo3_cfgs",
+        "add_extension_module_link_args",
+        "add_python_framework_link_args",
+    ];
+    let is_word = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte))
+    };
+    let is_harmless = |text: &str| {
+        let instruction = text.strip_prefix("cargo:").map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+        let for_rustc = |rest: &str| {
+            ["rustc-link-arg", "rustc-cdylib-link-arg", "rustc-cfg=", "rustc-check-cfg="].iter().any(|start| rest.starts_with(start))
+        };
+        text.starts_with("CARGO_CFG_") || is_word(text) || instruction.is_some_and(for_rustc)
+    };
+    let code = without_comments(text);
+    let mut rest = code.as_str();
+    while let Some(first) = rest.chars().next() {
+        let length = if first == '"' {
+            let Some(end) = rest[1..].find('"') else { return false };
+            let text = &rest[1..=end];
+            if text.contains(['\\', '{']) || !is_harmless(text) {
+                return false;
+            }
+            end + 2
+        } else if first.is_ascii_alphabetic() || first == '_' {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            if !NAMES.contains(&&rest[..end]) {
+                return false;
+            }
+            end
+        } else if first.is_whitespace() || "(){}[];:!#=,.".contains(first) {
+            first.len_utf8()
+        } else {
+            return false;
+        };
+        rest = &rest[length..];
+    }
+    code.contains("fn main()")
+}
+
+/// Rust without its comments. A text with `//` in it loses the rest of its line, which is no harm: it is searched for words only.
+pub(super) fn without_comments(text: &str) -> String {
+    let mut rest = text;
+    let mut code = String::new();
+    loop {
+        let line = rest.find("//").unwrap_or(rest.len());
+        let block = rest.find("/*").unwrap_or(rest.len());
+        let at = line.min(block);
+        code.push_str(&rest[..at]);
+        if at == rest.len() {
+            return code;
+        }
+        rest = &rest[at..];
+        let end = if block < line { rest.find("*/").map(|end| end + 2) } else { rest.find('\n') };
+        rest = &rest[end.unwrap_or(rest.len())..];
+    }
+}
+
+/// Whether what a run watched is still what the script says: it was not edited since, or still has the path in it.
+fn still_watches(run: &Run, declared: &Path, facts: &Facts) -> bool {
+    let package = facts.packages.iter().find(|package| package.name == run.package);
+    package.and_then(|package| package.script.as_ref()).is_none_or(|script| {
+        is_of(run, script) || declared.to_str().is_some_and(|name| without_comments(&script.text).contains(&format!("changed={name}\"")))
+    })
+}
+
+/// Where a script is, if it is one of the packages at hand.
+fn script_of(package: &str, facts: &Facts) -> Option<PathBuf> {
+    Some(facts.packages.iter().find(|known| known.name == package)?.script.as_ref()?.path.clone())
+}
+
+/// Findings by package and path, so that one in several profiles is one.
+type Found = BTreeMap<(String, PathBuf), Finding>;
+
+fn missing_path(facts: &Facts) -> Vec<Finding> {
+    let mut found = Found::new();
+    for run in facts.build_directories.iter().flat_map(|directory| &directory.runs) {
+        for watched in run.watched.iter().filter(|watched| !watched.exists && still_watches(run, &watched.declared, facts)) {
+            let path = shown(&watched.path, facts);
+            let message = format!("the build script of `{}` watches `{path}`, which does not exist", run.package);
+            let pattern = watched.declared.to_str().and_then(|text| text.find(['*', '?', '[']).map(|at| &text[..at]));
+            let mend = match script_of(&run.package, facts) {
+                Some(script) if pattern.is_some() => format!(
+                    "cargo knows no patterns: in `{}`, watch the directory `{}` as a whole, or each file",
+                    shown(&script, facts),
+                    pattern.unwrap_or_default().trim_end_matches('/')
+                ),
+                Some(script) => format!("in `{}`, print `rerun-if-changed` for it only if it exists, or make it", shown(&script, facts)),
+                None => format!("make it, or tell the authors of `{}`", run.package),
+            };
+            let finding = MISSING_PATH.finding(script_of(&run.package, facts), message, mend);
+            found.insert((run.package.clone(), watched.path.clone()), finding);
+        }
+    }
+    found.into_values().collect()
+}
+
+fn written_path(facts: &Facts) -> Vec<Finding> {
+    let mut found = Found::new();
+    for run in facts.build_directories.iter().flat_map(|directory| &directory.runs) {
+        for watched in run.watched.iter().filter(|watched| still_watches(run, &watched.declared, facts)) {
+            let during = |(_, mtime): &&(PathBuf, filetime::FileTime)| *mtime > run.reference && *mtime <= run.finished;
+            let Some((written, _)) = watched.newer.iter().find(during) else { continue };
+            let place = if written.starts_with(&run.out_dir) { " in its OUT_DIR" } else { "" };
+            let below = if *written == watched.path { String::new() } else { format!(" (in it, `{}`)", shown(written, facts)) };
+            let message = format!(
+                "the build script of `{}` watches `{}`{below}{place}, which was written while it ran",
+                run.package,
+                shown(&watched.path, facts)
+            );
+            let mend = match script_of(&run.package, facts) {
+                Some(script) => {
+                    format!("in `{}`, watch what it reads, not what it writes; or write only if the content differs", shown(&script, facts))
+                }
+                None => format!("tell the authors of `{}`", run.package),
+            };
+            let finding = WRITTEN_PATH.finding(script_of(&run.package, facts), message, mend);
+            found.insert((run.package.clone(), watched.path.clone()), finding);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// PyO3's own scripts have rules of their own.
+pub(super) fn is_pyo3(package: &str) -> bool {
+    package == "pyo3" || package.starts_with("pyo3-")
+}
+
+fn tied_to_environment(facts: &Facts) -> Vec<Finding> {
+    let mut found = Found::new();
+    for run in facts.build_directories.iter().flat_map(|directory| &directory.runs).filter(|run| !is_pyo3(&run.package)) {
+        let script = facts.packages.iter().find(|package| package.name == run.package).and_then(|package| package.script.as_ref());
+        let is_valid = |name: &str| script.is_none_or(|script| is_of(run, script) || without_comments(&script.text).contains(name));
+        for name in ["VIRTUAL_ENV", "CONDA_PREFIX", "PATH"] {
+            // As a word of its own: PATH is in many names.
+            if run.depends_on(name) && is_valid(&format!("={name}\"")) {
+                let message = format!("the build script of `{}` depends on the variable `{name}`", run.package);
+                let mend = match script {
+                    Some(script) => format!(
+                        "in `{}`, use `rerun-if-env-changed=PYO3_PYTHON` instead, and find Python by that variable",
+                        shown(&script.path, facts)
+                    ),
+                    None => format!("keep `{name}` the same in all builds: `cargo pyenv-build run -- CMD`"),
+                };
+                let finding = TIED_TO_ENVIRONMENT.finding(script_of(&run.package, facts), message, mend);
+                found.insert((run.package.clone(), name.into()), finding);
+            }
+        }
+        for watched in &run.watched {
+            let Some(venv) = &watched.venv else { continue };
+            if !still_watches(run, &watched.declared, facts) {
+                continue;
+            }
+            let message = format!(
+                "the build script of `{}` watches `{}` in the virtual environment `{}`",
+                run.package,
+                shown(&watched.path, facts),
+                shown(venv, facts)
+            );
+            let mend = "build with `cargo pyenv-build`, whose environments stay as they are; or do not watch it".to_owned();
+            let finding = TIED_TO_ENVIRONMENT.finding(script_of(&run.package, facts), message, mend);
+            found.insert((run.package.clone(), watched.path.clone()), finding);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// What leaves a file, and the pattern that ignores it where that cannot be a mistake: `/` at its beginning stands for the package.
+struct ByProduct {
+    pattern: Option<String>,
+}
+
+/// Whether a file that git does not know is something that tools leave. `venvs`: directories with a `pyvenv.cfg`.
+fn by_product(relative: &Path, venvs: &[PathBuf]) -> Option<ByProduct> {
+    const DIRECTORIES: &[&str] = &["__pycache__", ".nox", ".tox", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"];
+    let left = |pattern: Option<String>| Some(ByProduct { pattern });
+    if let Some(venv) = venvs.iter().find(|venv| relative.starts_with(venv)) {
+        return left(Some(format!("/{}/", slashed(venv))));
+    }
+    for part in relative.parent().into_iter().flat_map(Path::components) {
+        let part = part.as_os_str().to_string_lossy();
+        if DIRECTORIES.contains(&&*part) {
+            return left(Some(format!("{part}/")));
+        }
+        if part.ends_with(".egg-info") {
+            return left(Some("*.egg-info/".to_owned()));
+        }
+    }
+    let name = relative.file_name()?.to_string_lossy().into_owned();
+    let extension = relative.extension().unwrap_or_default().to_string_lossy().into_owned();
+    let in_dist = relative.parent().filter(|parent| parent.ends_with("dist"));
+    match extension.as_str() {
+        "whl" => left(in_dist.map(|parent| format!("/{}/", slashed(parent)))),
+        "gz" if name.ends_with(".tar.gz") && in_dist.is_some() => left(in_dist.map(|parent| format!("/{}/", slashed(parent)))),
+        "pyc" | "so" | "pyd" | "dylib" | "profraw" | "gcda" => left(None),
+        _ if name == ".coverage" => left(None),
+        _ => None,
+    }
+}
+
+fn slashed(path: &Path) -> String {
+    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+fn by_products(facts: &Facts) -> Vec<Finding> {
+    let find = |package: &Package| {
+        let inputs = if names_nothing(package, facts).is_some() { &package.untracked } else { &package.undeclared };
+        let is_venv = |path: &&PathBuf| path.file_name().is_some_and(|name| name == "pyvenv.cfg");
+        let parent = |path: &PathBuf| path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_path_buf);
+        let venvs: Vec<PathBuf> = inputs.iter().filter(is_venv).filter_map(parent).collect();
+        let left: Vec<(&PathBuf, ByProduct)> = inputs.iter().filter_map(|path| Some((path, by_product(path, &venvs)?))).collect();
+        if left.is_empty() {
+            return None;
+        }
+        let names: Vec<String> = left.iter().map(|(path, _)| shown(&package.root.join(path), facts)).collect();
+        let patterns: std::collections::BTreeSet<&String> = left.iter().filter_map(|(_, one)| one.pattern.as_ref()).collect();
+        let fixes = match package.root.strip_prefix(&facts.checkout) {
+            Ok(root) if facts.is_git => patterns
+                .into_iter()
+                .filter(|pattern| !package.tracked.iter().any(|path| covers(pattern, path)))
+                .map(|pattern| {
+                    let anchored = pattern.strip_prefix('/').map(|rest| format!("/{}", slashed(&root.join(rest)) + "/"));
+                    Fix::Ignore { file: facts.checkout.join(".gitignore"), pattern: anchored.unwrap_or_else(|| pattern.clone()) }
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let message = format!("files of `{}` that are not ignored: {}", package.name, some_of(&names));
+        let mend = if facts.is_git {
+            "add them to `.gitignore`, or remove them".to_owned()
+        } else {
+            "remove them, or put the project under git and add them to `.gitignore`".to_owned()
+        };
+        Some(BY_PRODUCTS.finding(package.root.clone(), message, mend).with(fixes))
+    };
+    facts.packages.iter().filter_map(find).collect()
+}
+
+/// Whether a pattern of ours matches a path.
+fn covers(pattern: &str, path: &Path) -> bool {
+    match pattern.strip_prefix('/') {
+        Some(directory) => path.starts_with(directory.trim_end_matches('/')),
+        None => path.components().any(|part| {
+            let part = part.as_os_str().to_string_lossy();
+            match pattern.trim_end_matches('/').strip_prefix('*') {
+                Some(end) => part.ends_with(end),
+                None => part == pattern.trim_end_matches('/'),
+            }
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use filetime::FileTime;
+
+    use super::super::facts::{BuildDirectory, Watched};
+    use super::*;
+
+    fn at(seconds: i64) -> FileTime {
+        FileTime::from_unix_time(seconds, 0)
+    }
+
+    fn package(text: &str, mtime: i64) -> Package {
+        let script = Script { path: "/w/p/build.rs".into(), text: text.into(), mtime: at(mtime), dependencies: vec![] };
+        Package { name: "p".into(), root: "/w/p".into(), script: Some(script), files: 7, ..Package::default() }
+    }
+
+    fn run() -> Run {
+        Run {
+            package: "p".into(),
+            profile: "release".into(),
+            reference: at(100),
+            finished: at(110),
+            looks_at_all: false,
+            variables: vec![],
+            watched: vec![],
+            out_dir: "/w/target/release/build/p-00/out".into(),
+        }
+    }
+
+    fn facts(package: Package, runs: Vec<Run>) -> Facts {
+        Facts {
+            checkout: "/w".into(),
+            is_git: true,
+            packages: vec![package],
+            build_directories: vec![BuildDirectory { path: "/w/target".into(), runs, ..BuildDirectory::default() }],
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn records_decide_unless_the_script_was_edited_since() {
+        let silent = "fn main() {}";
+        let says = "fn main() { println!(\"cargo::rerun-if-changed=build.rs\"); }";
+        let all = || Run { looks_at_all: true, ..run() };
+        let count = |text: &str, mtime: i64, runs: Vec<Run>| without_rerun_if(&facts(package(text, mtime), runs)).len();
+        assert_eq!(count(silent, 1, vec![]), 1, "by its source");
+        assert_eq!(count(says, 1, vec![]), 0);
+        assert_eq!(count(silent, 1, vec![run()]), 0, "something that it calls said so");
+        assert_eq!(count(says, 1, vec![all()]), 1, "it did not come to that line");
+        assert_eq!(count(says, 200, vec![all()]), 0, "edited since");
+        assert_eq!(count("// rerun-if-changed\nfn main() {}", 1, vec![]), 1, "a comment prints nothing");
+        assert_eq!(count("mod more; fn main() { more::all() }", 1, vec![]), 0, "who knows");
+        let mut calls = package(silent, 1);
+        calls.script.as_mut().unwrap().dependencies = vec!["cc".into()];
+        assert_eq!(without_rerun_if(&facts(calls, vec![])), [], "cc prints such lines");
+    }
+
+    #[test]
+    fn only_scripts_that_read_no_file_are_mended_by_us() {
+        for yes in [
+            "fn main() {\n    pyo3_build_config::add_extension_module_link_args();\n}\n",
+            "// why\nfn main() { pyo3_build_config::use_pyo3_cfgs(); /* and */ pyo3_build_config::add_extension_module_link_args() }",
+            "fn main() {\n    #[cfg(feature = \"python\")]\n    pyo3_build_config::use_pyo3_cfgs();\n}",
+            "fn main() { if std::env::var(\"CARGO_CFG_TARGET_OS\").as_deref() == Ok(\"macos\") { \
+             println!(\"cargo:rustc-link-arg=-Wl,-headerpad_max_install_names\"); } }",
+        ] {
+            assert!(reads_no_file(yes), "{yes}");
+        }
+        for no in [
+            "use std::fs;\nfn main() { pyo3_build_config::use_pyo3_cfgs(); }",
+            "fn main() { pyo3_build_config::use_pyo3_cfgs(); std::fs::read(\"x\").unwrap(); }",
+            "fn main() { if std::env::var(\"MY_FLAG\").as_deref() == Ok(\"1\") { println!(\"cargo:rustc-cfg=x\"); } }",
+            "fn main() { println!(\"cargo:rustc-env=X={}\", env!(\"X\")); }",
+            "fn main() { println!(\"cargo:rustc-cfg={}\", include_str!(\"x\")); }",
+            "fn main() { x::y(); }",
+            "pub fn other() {}",
+        ] {
+            assert!(!reads_no_file(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn a_missing_path_counts_while_the_script_names_it() {
+        let watched = Watched { declared: "gone".into(), path: "/w/p/gone".into(), ..Watched::default() };
+        let run = Run { watched: vec![watched], ..run() };
+        let find = |text: &str, mtime: i64| missing_path(&facts(package(text, mtime), vec![run.clone(), run.clone()]));
+        let found = find("x", 1);
+        assert_eq!(found.len(), 1, "in two profiles it is one");
+        assert_eq!(found[0].message, "the build script of `p` watches `p/gone`, which does not exist");
+        assert_eq!(find("x", 200), [], "edited since");
+        assert_eq!(find("println!(\"cargo:rerun-if-changed=gone\")", 200).len(), 1, "a fresh checkout, and it is still there");
+    }
+
+    #[test]
+    fn what_was_written_during_the_run_counts_and_later_edits_do_not() {
+        let find = |mtime: i64| {
+            let newer = vec![(PathBuf::from("/w/p/made.rs"), at(mtime))];
+            let watched = Watched { declared: "made.rs".into(), path: "/w/p/made.rs".into(), exists: true, newer, venv: None };
+            written_path(&facts(package("x", 1), vec![Run { watched: vec![watched], ..run() }])).len()
+        };
+        assert_eq!(find(105), 1);
+        assert_eq!(find(111), 0, "edited after the build: dirty once, as it should be");
+        assert_eq!(find(100), 0, "equal is fresh");
+    }
+
+    #[test]
+    fn variables_and_virtual_environments_but_not_pyo3s() {
+        let find = |name: &str, variables: &[&str]| {
+            let variables = variables.iter().map(|variable| ((*variable).to_owned(), None)).collect();
+            let run = Run { package: name.into(), variables, ..run() };
+            tied_to_environment(&facts(package("x", 1), vec![run])).len()
+        };
+        assert_eq!(find("p", &["VIRTUAL_ENV", "PATH", "CC_PATH"]), 2);
+        assert_eq!(find("other", &["CONDA_PREFIX"]), 1, "a registry's");
+        assert_eq!(find("pyo3-ffi", &["VIRTUAL_ENV", "PATH"]), 0);
+        let watched = Watched { path: "/v/pyvenv.cfg".into(), exists: true, venv: Some("/v".into()), ..Watched::default() };
+        assert_eq!(tied_to_environment(&facts(package("x", 1), vec![Run { watched: vec![watched], ..run() }])).len(), 1);
+    }
+
+    #[test]
+    fn by_products_are_told_from_new_sources() {
+        let find = |untracked: &[&str], tracked: &[&str]| {
+            let mut package = package("fn main() {}", 1);
+            package.untracked = untracked.iter().map(PathBuf::from).collect();
+            package.tracked = tracked.iter().map(PathBuf::from).collect();
+            let found = by_products(&facts(package, vec![]));
+            let pattern = |fix: &Fix| match fix {
+                Fix::Ignore { file, pattern } if file == Path::new("/w/.gitignore") => pattern.clone(),
+                other => panic!("{other}"),
+            };
+            found.first().map(|finding| finding.fixes.iter().map(pattern).collect::<Vec<_>>())
+        };
+        assert_eq!(find(&["src/new.rs", "data.json"], &[]), None);
+        let left = ["py/__pycache__/a.pyc", "x.egg-info/PKG-INFO", "dist/p-1.whl", "venv/pyvenv.cfg", "venv/bin/python"];
+        assert_eq!(find(&left, &[]).unwrap(), ["*.egg-info/", "/p/dist/", "/p/venv/", "__pycache__/"]);
+        assert_eq!(find(&["dist/p-1.whl"], &["dist/README"]).unwrap(), [""; 0], "something in there is tracked");
+        assert_eq!(find(&["py/_native.so"], &[]).unwrap(), [""; 0], "an ignored one might be missing from a wheel");
+    }
+}

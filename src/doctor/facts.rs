@@ -1,0 +1,246 @@
+//! What rules judge: plain data.
+
+use std::path::PathBuf;
+
+use filetime::FileTime;
+
+/// Everything that is known of a project.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The git checkout that the project is in; without git the project's own directory, or its Cargo workspace's.
+    pub checkout: PathBuf,
+    pub is_git: bool,
+    pub now: FileTime,
+    pub packages: Vec<Package>,
+    pub workspaces: Vec<Workspace>,
+    pub build_directories: Vec<BuildDirectory>,
+    pub ours: OurDirectory,
+    /// The interpreter that a build would take, if one was found.
+    pub interpreter: Option<String>,
+    /// What the last build told PyO3.
+    pub last: Option<LastBuild>,
+    pub configured: Vec<Configured>,
+    /// Names of `PYO3_*` and the like that are set in our environment.
+    pub variables: Vec<String>,
+    /// Where operating systems and installers put what does not last.
+    pub temporary: Vec<PathBuf>,
+    pub indexes: Indexes,
+    pub workflows: Vec<Workflow>,
+    /// The `tar` on PATH.
+    pub tar: Option<Tar>,
+    pub is_windows: bool,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self {
+            checkout: PathBuf::new(),
+            is_git: false,
+            now: FileTime::zero(),
+            packages: Vec::new(),
+            workspaces: Vec::new(),
+            build_directories: Vec::new(),
+            ours: OurDirectory::default(),
+            interpreter: None,
+            last: None,
+            configured: Vec::new(),
+            variables: Vec::new(),
+            temporary: Vec::new(),
+            indexes: Indexes::default(),
+            workflows: Vec::new(),
+            tar: None,
+            is_windows: false,
+        }
+    }
+}
+
+/// A package whose sources may change: a member, or a path dependency.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Package {
+    pub name: String,
+    pub root: PathBuf,
+    pub script: Option<Script>,
+    pub is_cdylib: bool,
+    /// Number of files that cargo lists for it.
+    pub files: usize,
+    /// Of these, relative to the root: not tracked by git.
+    pub untracked: Vec<PathBuf>,
+    /// Of these, what counts as its input when dates are restored, whatever its build script names.
+    pub undeclared: Vec<PathBuf>,
+    /// Tracked by git, relative to the root.
+    pub tracked: Vec<PathBuf>,
+    /// Of its files, those dated after [`Facts::now`].
+    pub from_future: Vec<PathBuf>,
+}
+
+/// A build script.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Script {
+    pub path: PathBuf,
+    pub text: String,
+    pub mtime: FileTime,
+    /// Names of `[build-dependencies]`.
+    pub dependencies: Vec<String>,
+}
+
+/// A Cargo workspace.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Workspace {
+    pub root: PathBuf,
+    pub target_directory: PathBuf,
+    pub lock: LockFile,
+    /// Whether git ignores what is in the target directory; `None`: it is not in the checkout.
+    pub ignores_target: Option<bool>,
+    /// Who moved the target or build directory away: the setting or variable, and the directory.
+    pub moved: Option<(String, PathBuf)>,
+}
+
+/// `Cargo.lock`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LockFile {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It is there, and git does not know it.
+    Untracked,
+    Ignored,
+    Tracked,
+}
+
+/// A directory where cargo builds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BuildDirectory {
+    pub path: PathBuf,
+    /// The latest run of each build script in each profile.
+    pub runs: Vec<Run>,
+    /// The newest date of what cargo wrote.
+    pub newest: Option<FileTime>,
+    /// Names of the files that maturin wrote for PyO3, in `maturin/` of the target directory.
+    pub config_files: Vec<String>,
+}
+
+/// A build script that was run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub package: String,
+    pub profile: String,
+    /// What the dates of what it watches are compared with: just before it ran.
+    pub reference: FileTime,
+    pub finished: FileTime,
+    /// It named nothing, and so cargo looks at its whole package.
+    pub looks_at_all: bool,
+    pub variables: Vec<(String, Option<String>)>,
+    pub watched: Vec<Watched>,
+    pub out_dir: PathBuf,
+}
+
+impl Run {
+    /// A variable that it depends on and that was set.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.variables.iter().find(|(known, _)| known == name)?.1.as_deref()
+    }
+
+    pub fn depends_on(&self, name: &str) -> bool {
+        self.variables.iter().any(|(known, _)| known == name)
+    }
+}
+
+/// A path of `rerun-if-changed`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Watched {
+    /// As it was declared.
+    pub declared: PathBuf,
+    pub path: PathBuf,
+    pub exists: bool,
+    /// It and what is below it, as far as that is newer than the reference.
+    pub newer: Vec<(PathBuf, FileTime)>,
+    /// The virtual environment that it is in.
+    pub venv: Option<PathBuf>,
+}
+
+/// `.pyenv-build`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OurDirectory {
+    pub path: PathBuf,
+    pub exists: bool,
+    /// `None`: it is not in a git checkout.
+    pub ignored: Option<bool>,
+    /// Environments have build directories of their own in it.
+    pub has_build_directories: bool,
+}
+
+/// What the last build told PyO3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastBuild {
+    /// `cp312`
+    pub abi: String,
+    pub pyo3_python: String,
+}
+
+/// A variable in `[env]` of a `.cargo/config.toml` that names a Python or a file for PyO3, and is in effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configured {
+    pub file: PathBuf,
+    pub name: String,
+    pub value: String,
+    /// What it leads to, if that is there.
+    pub found: Option<PathBuf>,
+    /// `cp312`, of a Python that could be asked.
+    pub abi: Option<String>,
+}
+
+/// Index settings of both installers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Indexes {
+    pub uv: IndexSettings,
+    pub pip: IndexSettings,
+    /// `uv` or `pip` is chosen, so that it does not depend on the machine which one is used.
+    pub installer_is_chosen: bool,
+}
+
+/// Where one installer takes packages from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IndexSettings {
+    /// Instead of PyPI.
+    pub default: Option<Index>,
+    pub extra: Vec<Index>,
+}
+
+/// An index, without credentials, and where it is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    pub url: String,
+    /// `UV_DEFAULT_INDEX`, or the name of a file.
+    pub set_by: String,
+    pub is_variable: bool,
+}
+
+/// A workflow of GitHub Actions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Workflow {
+    pub path: PathBuf,
+    pub jobs: Vec<Job>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Job {
+    pub name: String,
+    /// The image of its container.
+    pub container: Option<String>,
+    pub steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Step {
+    /// `owner/name`, with a path below it if there is one, and without `@` and what follows.
+    pub uses: Option<String>,
+    pub with: std::collections::BTreeMap<String, String>,
+    pub run: Option<String>,
+}
+
+/// The `tar` on PATH.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tar {
+    pub path: PathBuf,
+    pub is_busybox: bool,
+}

@@ -1,0 +1,380 @@
+//! Gathers the facts: reads files, asks git and cargo. Changes nothing: cargo is asked with `--locked`, as it would write a
+//! `Cargo.lock` otherwise.
+
+mod indexes;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{CrateType, DependencyKind, Metadata, TargetKind};
+use filetime::FileTime;
+
+use super::facts::{
+    BuildDirectory, Configured, Facts, LastBuild, LockFile, OurDirectory, Package, Run, Script, Tar, Watched, Workflow, Workspace,
+};
+use super::{machine, pythons, workflows};
+use crate::cargo_records::{Inputs, Kind, Records, Unit};
+use crate::freshness::{Tree, cargo_home, is_of_the_python_side};
+use crate::process::Cmd;
+use crate::project::Project;
+use crate::{env_vars, fs};
+
+/// So many files of a watched directory are looked at.
+const MOST_FILES: usize = 20_000;
+
+/// What the command knows already.
+pub struct Given<'a> {
+    pub project: &'a Project,
+    /// Where our directory is, or would be.
+    pub ours: PathBuf,
+    /// `cp312`, of the interpreter that a build would take.
+    pub interpreter: Option<String>,
+    pub last: Option<LastBuild>,
+    pub installer_is_chosen: bool,
+    /// Which ABI a Python has; `None` if it cannot be run.
+    pub abi_of: &'a dyn Fn(&Path) -> Option<String>,
+}
+
+/// Looks at a project. The second: what could not be looked at, and why.
+pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
+    let mut missed = Vec::new();
+    let project = given.project;
+    let base = project.workspace.root.clone();
+    let git = Git::of(&project.directory);
+    if git.is_none() && project.directory.ancestors().any(|directory| directory.join(".git").exists()) {
+        missed.push(format!("git gives no answer in `{}`: what it tracks and ignores is not known", project.directory.display()));
+    }
+    let checkout = git.as_ref().map_or_else(|| common(&base, &project.directory), |git| git.root.clone());
+    let now = FileTime::now();
+    let mut facts =
+        Facts { is_git: git.is_some(), now, interpreter: given.interpreter.clone(), last: given.last.clone(), ..Facts::default() };
+    facts.is_windows = cfg!(windows);
+    facts.ours = our_directory(&given.ours, git.as_ref());
+    facts.temporary = temporary_directories();
+    facts.variables = env_vars::with_prefixes(&["PYO3_", "PYTHON_SYS_EXECUTABLE"]).into_iter().map(|(name, _)| name).collect();
+    facts.workflows = workflows_of(&checkout);
+    facts.tar = which::which("tar").ok().map(|path| Tar { is_busybox: is_busybox(&path), path });
+    facts.indexes = indexes::of(project, given.installer_is_chosen);
+
+    let mut roots = HashSet::new();
+    for manifest in &project.workspace.manifests {
+        let metadata = match metadata(manifest) {
+            Ok(metadata) => metadata,
+            Err(message) => {
+                missed.push(format!("cargo cannot read the workspace of `{}`: {message}", manifest.display()));
+                continue;
+            }
+        };
+        let mut tree = Tree::new(&metadata);
+        // cargo leaves the dots of its configuration in.
+        for path in [&mut tree.target_directory, &mut tree.build_directory] {
+            *path = fs::absolute(path).unwrap_or_else(|_| path.clone());
+        }
+        if !roots.insert(tree.workspace.clone()) {
+            continue;
+        }
+        facts.packages.extend(packages(&metadata, &tree, git.is_some(), now, counts_undeclared(project)));
+        let directory = manifest.parent().unwrap_or(manifest);
+        facts.workspaces.push(workspace(&tree, directory, git.as_ref()));
+        facts.configured.extend(configured(directory, given));
+        let mut directories = vec![tree.build_directory.clone()];
+        directories.extend(subdirectories(&given.ours.join("build")));
+        directories.retain(|directory| !facts.build_directories.iter().any(|known| known.path == *directory));
+        for directory in directories {
+            match Records::read(&directory) {
+                Ok(records) => facts.build_directories.push(build_directory(&records, &tree, &given.ours)),
+                Err(error) => missed.push(error.to_string()),
+            }
+        }
+    }
+    facts.checkout = checkout;
+    (facts, missed)
+}
+
+/// The directory that both are in.
+fn common(one: &Path, other: &Path) -> PathBuf {
+    one.ancestors().find(|directory| other.starts_with(directory)).unwrap_or(one).to_path_buf()
+}
+
+/// Asks cargo without letting it write or download; without its dependencies if that is not enough.
+fn metadata(manifest: &Path) -> Result<Metadata, String> {
+    let ask = |options: &[&str], no_deps: bool| {
+        let mut command = cargo_metadata::MetadataCommand::new();
+        command.manifest_path(manifest).current_dir(manifest.parent().unwrap_or(manifest));
+        command.other_options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>());
+        if let Some(cargo) = env_vars::get_os("CARGO") {
+            command.cargo_path(cargo);
+        }
+        if no_deps {
+            command.no_deps();
+        }
+        command.exec()
+    };
+    ask(&["--locked", "--offline"], false).or_else(|_| ask(&["--offline"], true)).map_err(|error| match error {
+        cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
+        other => other.to_string(),
+    })
+}
+
+/// The git checkout of a directory.
+struct Git {
+    root: PathBuf,
+}
+
+impl Git {
+    fn of(directory: &Path) -> Option<Self> {
+        let answer = Cmd::new("git").args(["rev-parse", "--show-toplevel"]).cwd(directory).quick_answer()?;
+        let root = PathBuf::from(String::from_utf8(answer).ok()?.trim_end());
+        // git resolves links, cargo and we do not.
+        let same = directory.ancestors().find(|ancestor| fs::canonicalize(ancestor).is_ok_and(|real| real == root));
+        Some(Self { root: same.map_or(root.clone(), Path::to_path_buf) })
+    }
+
+    /// Whether git ignores what is in a directory, if that is in the checkout.
+    fn ignores(&self, directory: &Path) -> Option<bool> {
+        let inside = directory.strip_prefix(&self.root).ok().filter(|rest| !rest.as_os_str().is_empty())?;
+        let any = inside.join("any");
+        Some(Cmd::new("git").args(["check-ignore", "-q", "--no-index"]).arg(any).cwd(&self.root).quick_answer().is_some())
+    }
+
+    fn lock_file(&self, path: &Path) -> LockFile {
+        let Ok(inside) = path.strip_prefix(&self.root) else { return LockFile::Tracked };
+        let asked = |args: &[&str]| Cmd::new("git").args(args).arg(inside).cwd(&self.root).quick_answer().is_some();
+        match (path.is_file(), asked(&["ls-files", "--error-unmatch"])) {
+            (_, true) => LockFile::Tracked,
+            (true, false) if asked(&["check-ignore", "-q"]) => LockFile::Ignored,
+            (true, false) => LockFile::Untracked,
+            (false, false) => LockFile::Absent,
+        }
+    }
+}
+
+fn tracked(directory: &Path) -> Vec<PathBuf> {
+    let listed = Cmd::new("git").args(["ls-files", "-z", "."]).cwd(directory).quick_answer().unwrap_or_default();
+    listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned().into()).collect()
+}
+
+fn our_directory(path: &Path, git: Option<&Git>) -> OurDirectory {
+    OurDirectory {
+        path: path.to_path_buf(),
+        exists: path.is_dir(),
+        ignored: git.and_then(|git| git.ignores(path)),
+        has_build_directories: !subdirectories(&path.join("build")).is_empty(),
+    }
+}
+
+fn subdirectories(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    found.sort();
+    found
+}
+
+fn temporary_directories() -> Vec<PathBuf> {
+    let known = ["/tmp", "/var/tmp", "/var/folders", "/private/tmp", "/private/var/folders"].map(PathBuf::from);
+    let mut all: Vec<PathBuf> = std::iter::once(std::env::temp_dir()).chain(known).collect();
+    all.extend(fs::canonicalize(&std::env::temp_dir()));
+    all
+}
+
+fn is_busybox(tar: &Path) -> bool {
+    let leads_there =
+        fs::canonicalize(tar).is_ok_and(|real| real.file_name().is_some_and(|name| name.to_string_lossy().starts_with("busybox")));
+    // A hard link, or a script that calls it. busybox says what it is on either stream.
+    leads_there || {
+        let output = Cmd::new(tar).arg("--help").output_unchecked(Some(std::time::Duration::from_secs(5)));
+        output.is_ok_and(|output| [output.stdout, output.stderr].iter().any(|text| String::from_utf8_lossy(text).contains("BusyBox v")))
+    }
+}
+
+fn workflows_of(checkout: &Path) -> Vec<Workflow> {
+    let entries = fs_err::read_dir(checkout.join(".github/workflows")).into_iter().flatten().filter_map(Result::ok);
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml"));
+    paths.sort();
+    paths.iter().filter_map(|path| workflows::parse(path, &fs_err::read_to_string(path).ok()?)).collect()
+}
+
+/// Whether files of packages that run code count as their inputs though nobody declared them, when dates are restored.
+fn counts_undeclared(project: &Project) -> bool {
+    let told = env_vars::get(env_vars::FRESHNESS).or_else(|| project.settings.freshness.clone());
+    !matches!(told.as_deref(), Some("declared" | "trust" | "off"))
+}
+
+fn packages(metadata: &Metadata, tree: &Tree, is_git: bool, now: FileTime, counts_undeclared: bool) -> Vec<Package> {
+    // Vendored ones have a source, and are not the user's to edit.
+    let own = metadata.packages.iter().filter(|package| package.source.is_none());
+    own.filter_map(|package| {
+        let root = package.manifest_path.parent()?.as_std_path().to_path_buf();
+        let script = package.targets.iter().find(|target| target.kind.contains(&TargetKind::CustomBuild)).and_then(|target| {
+            let path = target.src_path.clone().into_std_path_buf();
+            let dependencies = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Build);
+            Some(Script {
+                text: fs_err::read_to_string(&path).ok()?,
+                mtime: mtime(&path)?,
+                dependencies: dependencies.map(|dependency| dependency.name.clone()).collect(),
+                path,
+            })
+        });
+        let files = tree.files_of(&root);
+        let known = if is_git { tracked(&root) } else { Vec::new() };
+        let tracked: BTreeSet<&PathBuf> = known.iter().collect();
+        let relative = files.iter().filter_map(|path| path.strip_prefix(&root).ok().map(Path::to_path_buf));
+        let untracked: Vec<PathBuf> = relative.filter(|path| !tracked.contains(path)).collect();
+        let runs_code = tree.packages.iter().any(|known| known.root == root && known.runs_code);
+        let counts = |path: &&PathBuf| counts_undeclared && runs_code && !is_of_the_python_side(path);
+        let undeclared = untracked.iter().filter(counts).cloned().collect();
+        Some(Package {
+            name: package.name.to_string(),
+            is_cdylib: package.targets.iter().any(|target| target.crate_types.contains(&CrateType::CDyLib)),
+            files: files.len(),
+            untracked,
+            undeclared,
+            from_future: files.iter().filter(|path| mtime(path).is_some_and(|time| machine::is_future(time, now))).cloned().collect(),
+            tracked: known,
+            script,
+            root,
+        })
+    })
+    .collect()
+}
+
+fn mtime(path: &Path) -> Option<FileTime> {
+    fs_err::symlink_metadata(path).ok().map(|metadata| FileTime::from_last_modification_time(&metadata))
+}
+
+fn workspace(tree: &Tree, directory: &Path, git: Option<&Git>) -> Workspace {
+    let lock = tree.workspace.join("Cargo.lock");
+    let is_outside = |path: &Path| !path.starts_with(&tree.workspace) && git.is_none_or(|git| !path.starts_with(&git.root));
+    let moved = [&tree.target_directory, &tree.build_directory].into_iter().find(|path| is_outside(path)).map(|path| {
+        let (variables, keys) = if *path == tree.target_directory {
+            (&["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"][..], "target-dir")
+        } else {
+            (&["CARGO_BUILD_BUILD_DIR"][..], "build-dir")
+        };
+        let variable = variables.iter().find(|name| env_vars::get_os(name).is_some()).map(|name| format!("`{name}`"));
+        let file = || {
+            let configs = cargo_configs(directory).into_iter();
+            let mut those = configs.filter(|(_, table)| table.get("build").and_then(|build| build.get(keys)).is_some());
+            those.next().map(|(file, _)| format!("`build.{keys}` in `{}`", file.display()))
+        };
+        (variable.or_else(file).unwrap_or_else(|| format!("`build.{keys}`")), path.clone())
+    });
+    Workspace {
+        root: tree.workspace.clone(),
+        target_directory: tree.target_directory.clone(),
+        lock: git.map_or(LockFile::Absent, |git| git.lock_file(&lock)),
+        ignores_target: git.and_then(|git| git.ignores(&tree.target_directory)),
+        moved,
+    }
+}
+
+/// cargo's configuration files for a directory, the one that wins first.
+///
+/// Source: <https://doc.rust-lang.org/cargo/reference/config.html#hierarchical-structure>
+fn cargo_configs(directory: &Path) -> Vec<(PathBuf, toml::Table)> {
+    let mut candidates = Vec::new();
+    for directory in directory.ancestors() {
+        // Of both the one without the extension is taken.
+        candidates.push([".cargo/config", ".cargo/config.toml"].map(|name| directory.join(name)));
+    }
+    candidates.push(["config", "config.toml"].map(|name| cargo_home().join(name)));
+    let mut seen = HashSet::new();
+    let files = candidates.into_iter().filter_map(|pair| pair.into_iter().find(|path| path.is_file()));
+    files
+        .filter(|path| seen.insert(path.clone()))
+        .filter_map(|path| Some((fs_err::read_to_string(&path).ok()?.parse::<toml::Table>().ok()?, path)))
+        .map(|(table, path)| (path, table))
+        .collect()
+}
+
+fn configured(directory: &Path, given: &Given<'_>) -> Vec<Configured> {
+    let configs = cargo_configs(directory);
+    let mut found = Vec::new();
+    for name in pythons::CONFIGURABLE {
+        let entry = configs.iter().find_map(|(file, table)| Some((file, table.get("env")?.get(*name)?)));
+        let Some((file, entry)) = entry else { continue };
+        let Some(value) = entry.as_str().or_else(|| entry.get("value")?.as_str()) else { continue };
+        let flag = |key: &str| entry.get(key).and_then(toml::Value::as_bool).unwrap_or(false);
+        if !flag("force") && env_vars::get_os(name).is_some() {
+            continue;
+        }
+        // Relative to the directory that `.cargo` is in.
+        let base = if flag("relative") { file.parent().and_then(Path::parent).unwrap_or(directory) } else { directory };
+        let is_name = !value.contains(['/', '\\']) && !flag("relative") && *name != "PYO3_CONFIG_FILE";
+        let path = if is_name { which::which(value).ok() } else { Some(base.join(value)).filter(|path| path.exists()) };
+        let abi = path.as_deref().filter(|_| *name != "PYO3_CONFIG_FILE").and_then(|path| (given.abi_of)(path));
+        let value = if flag("relative") { base.join(value).display().to_string() } else { value.to_owned() };
+        found.push(Configured { file: file.clone(), name: (*name).to_owned(), value, found: path, abi });
+    }
+    found
+}
+
+fn build_directory(records: &Records, tree: &Tree, ours: &Path) -> BuildDirectory {
+    let mut latest: BTreeMap<(&str, &str), &Unit> = BTreeMap::new();
+    let done = |unit: &&Unit| unit.kind == Kind::Run && unit.fingerprint.len() == 16 && unit.record.is_some();
+    for unit in records.units.values().filter(done) {
+        let entry = latest.entry((&unit.package, &unit.profile)).or_insert(unit);
+        if unit.finished > entry.finished {
+            *entry = unit;
+        }
+    }
+    let files = |directory: &Path| -> Vec<String> {
+        let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    };
+    BuildDirectory {
+        path: records.directory.clone(),
+        runs: latest.into_values().filter_map(|unit| run(unit, tree, ours)).collect(),
+        newest: records.units.values().filter_map(Unit::newest).max(),
+        config_files: if records.directory == tree.build_directory { files(&tree.target_directory.join("maturin")) } else { Vec::new() },
+    }
+}
+
+fn run(unit: &Unit, tree: &Tree, ours: &Path) -> Option<Run> {
+    let reference = unit.reference_time()?;
+    let home = cargo_home();
+    let is_skipped = |path: &Path| path.starts_with(home.join("registry")) || path.starts_with(home.join("git"));
+    let declared = unit.references.iter().filter_map(|reference| match &reference.inputs {
+        Inputs::Paths(paths) => Some(paths),
+        Inputs::DepInfo(_) => None,
+    });
+    let mut watched = Vec::new();
+    for path in declared.flatten() {
+        let roots: Vec<PathBuf> = tree.named(&unit.package).map(|package| package.root.join(path)).collect();
+        // Of several packages of one name, or none at hand, it is not known which it is.
+        let real = match roots.as_slice() {
+            _ if path.is_absolute() => path.clone(),
+            [only] => only.clone(),
+            _ => continue,
+        };
+        if is_skipped(&real) {
+            continue;
+        }
+        let exists = real.exists();
+        let in_venv = |path: &Path| {
+            let venv = path.ancestors().skip(1).find(|directory| directory.join("pyvenv.cfg").is_file());
+            venv.filter(|venv| !venv.starts_with(ours)).map(Path::to_path_buf)
+        };
+        watched.push(Watched { newer: newer(&real, reference), venv: in_venv(&real), declared: path.clone(), exists, path: real });
+    }
+    Some(Run {
+        package: unit.package.clone(),
+        profile: unit.profile.clone(),
+        reference,
+        finished: unit.finished?,
+        looks_at_all: unit.looks_at_whole_package(),
+        variables: unit.variables().map(|(name, value)| (name.to_owned(), value.map(str::to_owned))).collect(),
+        watched,
+        out_dir: unit.run_directory.as_ref()?.join("out"),
+    })
+}
+
+/// What cargo finds newer than a reference in a watched path.
+///
+/// Source: <https://github.com/rust-lang/cargo/blob/0.96.0/crates/cargo-util/src/paths.rs>, `mtime_recursive`
+fn newer(path: &Path, reference: FileTime) -> Vec<(PathBuf, FileTime)> {
+    let entries = walkdir::WalkDir::new(path).follow_links(true).into_iter().filter_map(Result::ok).take(MOST_FILES);
+    let dated = entries.filter_map(|entry| Some((FileTime::from_last_modification_time(&entry.metadata().ok()?), entry.into_path())));
+    dated.filter(|(time, _)| *time > reference).map(|(time, path)| (path, time)).collect()
+}

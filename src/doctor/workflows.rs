@@ -1,0 +1,337 @@
+//! What GitHub's workflows do to caches.
+//!
+//! What rust-cache deletes before it saves, measured with 2.9.2: the workspace's own crates, unless `cache-workspace-crates: true`; an
+//! extension module's un-hashed `deps/lib<name>.so` even then; every plain file in `target` and in its directories that are no
+//! profile, such as `target/maturin`.
+//! Source: <https://github.com/Swatinem/rust-cache/blob/6323deb102c322ba6fcbdcafc7e3dddab59af2b6/src/cleanup.ts>
+
+use std::path::Path;
+
+use serde_yaml_ng::Value;
+
+use super::facts::{Job, Step, Workflow};
+use super::{Facts, Finding, Rule, Severity};
+
+pub const RUST_CACHE_TWICE: Rule = Rule {
+    id: "rust-cache-twice",
+    severity: Severity::Warning,
+    summary: "a job runs rust-cache, and our action, which runs it too",
+    why: "both restore and save the same directories under different keys: twice the time and the space, and the one that is restored last \
+          decides what cargo finds",
+    mend: "leave out the step, or set `rust-cache: false` for our action",
+    check: rust_cache_twice,
+};
+
+pub const RUST_CACHE_UNAWARE: Rule = Rule {
+    id: "rust-cache-without-python",
+    severity: Severity::Warning,
+    summary: "a job runs rust-cache and `cargo pyenv-build`, but rust-cache's key does not know of the Python",
+    why: "a build for another Python is restored over this one's, or the build environment is not kept, and PyO3 is compiled",
+    mend: "before rust-cache a step `cargo pyenv-build provision`; for rust-cache `prefix-key: v0-rust-cp313` and `cache-directories: \
+           .pyenv-build/envs`; or our action, which does it all",
+    check: rust_cache_unaware,
+};
+
+pub const RUST_CACHE_DELETES: Rule = Rule {
+    id: "rust-cache-deletes",
+    severity: Severity::Note,
+    summary: "a job builds a Python package with rust-cache alone",
+    why: "before it saves, rust-cache deletes the workspace's own crates, the extension module (even with `cache-workspace-crates: true`) \
+          and `target/maturin`, which PyO3's build scripts watch: these, and what depends on them, are compiled in every run",
+    mend: "our action keeps them in a workspace layer of their own; by hand, `cargo pyenv-build` in the job and `.pyenv-build/layer` in an \
+           `actions/cache` step",
+    check: rust_cache_deletes,
+};
+
+pub const BUILDS_BESIDE: Rule = Rule {
+    id: "builds-beside-ours",
+    severity: Severity::Note,
+    summary: "a job with `cargo pyenv-build` also builds the package by other means",
+    why: "that build tells PyO3 another Python (an isolated environment, or the active one), so PyO3 and all above it are compiled twice, \
+          and again at each switch",
+    mend: "install the wheel that was built, or run it as `cargo pyenv-build run -- CMD`",
+    check: builds_beside,
+};
+
+/// All jobs, with their workflows.
+pub(super) fn jobs(facts: &Facts) -> impl Iterator<Item = (&Workflow, &Job)> {
+    facts.workflows.iter().flat_map(|workflow| workflow.jobs.iter().map(move |job| (workflow, job)))
+}
+
+/// Reads a workflow; what is no workflow has no jobs.
+pub fn parse(path: &Path, text: &str) -> Option<Workflow> {
+    let value: Value = serde_yaml_ng::from_str(text).ok()?;
+    let text_of = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let step = |value: &Value| Step {
+        uses: value.get("uses").and_then(Value::as_str).map(|uses| uses.split('@').next().unwrap_or(uses).to_owned()),
+        with: value
+            .get("with")
+            .and_then(Value::as_mapping)
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.as_str()?.to_owned(), text_of(value)?)))
+            .collect(),
+        run: value.get("run").and_then(Value::as_str).map(str::to_owned),
+    };
+    let job = |(name, value): (&Value, &Value)| {
+        let container = value.get("container");
+        Some(Job {
+            name: name.as_str()?.to_owned(),
+            container: container.and_then(|one| one.as_str().or_else(|| one.get("image")?.as_str())).map(str::to_owned),
+            steps: value.get("steps").and_then(Value::as_sequence).into_iter().flatten().map(step).collect(),
+        })
+    };
+    let jobs = value.get("jobs").and_then(Value::as_mapping).into_iter().flatten().filter_map(job).collect();
+    Some(Workflow { path: path.to_path_buf(), jobs })
+}
+
+impl Step {
+    fn is(&self, action: &str) -> bool {
+        self.uses.as_deref().is_some_and(|uses| uses.eq_ignore_ascii_case(action))
+    }
+
+    fn is_rust_cache(&self) -> bool {
+        self.is("Swatinem/rust-cache")
+    }
+
+    fn is_our_action(&self) -> bool {
+        self.uses.as_deref().is_some_and(|uses| uses.ends_with("/cargo-pyenv-build"))
+    }
+
+    /// The lines of its script that run something, those that go on joined.
+    fn commands(&self) -> Vec<String> {
+        let script = self.run.as_deref().unwrap_or_default().replace("\\\n", " ");
+        let parts = script.lines().map(str::trim).filter(|line| !line.starts_with('#')).flat_map(|line| line.split("&&"));
+        parts.flat_map(|part| part.split(';')).map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+    }
+
+    fn runs_ours(&self) -> bool {
+        self.commands().iter().any(|command| is_ours(command))
+    }
+}
+
+/// Whether a command runs us; one that only handles a file of our name does not.
+fn is_ours(command: &str) -> bool {
+    let words = || command.split_whitespace();
+    let mut rest = words().skip_while(|word| word.contains('=') && !word.starts_with('-'));
+    let program = rest.next().unwrap_or_default().trim_matches(['"', '\'']);
+    Path::new(program).file_stem().is_some_and(|name| name == "cargo-pyenv-build")
+        || words().zip(words().skip(1)).any(|pair| pair == ("cargo", "pyenv-build"))
+}
+
+/// Whether a step restores caches by `tar`.
+pub(super) fn is_cache(step: &Step) -> bool {
+    step.is("actions/cache") || step.is("actions/cache/restore") || step.is_rust_cache() || step.is_our_action()
+}
+
+/// How a step builds the project without us, if it does.
+fn builds_otherwise(step: &Step) -> Option<String> {
+    for action in ["PyO3/maturin-action", "pypa/cibuildwheel"] {
+        if step.is(action) {
+            return Some(action.to_owned());
+        }
+    }
+    step.commands().into_iter().find(|command| !is_ours(command) && builds(command))
+}
+
+/// Whether a command builds the project that is checked out.
+fn builds(command: &str) -> bool {
+    let words = shlex::split(command).unwrap_or_else(|| command.split_whitespace().map(str::to_owned).collect());
+    let mut words: Vec<&str> = words.iter().map(String::as_str).skip_while(|word| word.contains('=') && !word.starts_with('-')).collect();
+    let is_python = |word: &str| Path::new(word).file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"));
+    let is_module = matches!(words.as_slice(), [first, "-m", ..] if is_python(first));
+    if is_module {
+        words.drain(..2);
+    } else if let ["uv", "pip", ..] = words.as_slice() {
+        words.remove(0);
+    }
+    let is_here = |word: &&str| {
+        let path = word.split('[').next().unwrap_or(word);
+        path == "." || (path.starts_with("./") && !is_archive(path))
+    };
+    match words.as_slice() {
+        ["maturin", "develop" | "build", ..] | ["uv", "build" | "sync", ..] => true,
+        ["build", ..] => is_module,
+        ["pip" | "pip3", "install" | "wheel", rest @ ..] => {
+            // `-r ./requirements.txt` names a file.
+            let named = rest.iter().zip(std::iter::once(&"").chain(rest));
+            named.filter(|(_, before)| !matches!(**before, "-r" | "-c" | "--find-links" | "-f")).any(|(word, _)| is_here(word))
+        }
+        _ => false,
+    }
+}
+
+fn is_archive(path: &str) -> bool {
+    [".whl", ".tar.gz", ".zip", ".txt"].iter().any(|suffix| path.ends_with(suffix)) || path.contains('*')
+}
+
+fn rust_cache_twice(facts: &Facts) -> Vec<Finding> {
+    let find = |(workflow, job): (&Workflow, &Job)| {
+        job.steps.iter().find(|step| step.is_rust_cache())?;
+        let ours = job.steps.iter().find(|step| step.is_our_action())?;
+        let is_off = ours.with.get("rust-cache").is_some_and(|value| value == "false")
+            || ours.with.get("cache").is_some_and(|value| value == "false");
+        let message = format!("job `{}` runs Swatinem/rust-cache beside our action, which runs it too", job.name);
+        let mend = "leave out the step, or add `rust-cache: false` to our action's inputs".to_owned();
+        (!is_off).then(|| RUST_CACHE_TWICE.finding(workflow.path.clone(), message, mend))
+    };
+    jobs(facts).filter_map(find).collect()
+}
+
+fn rust_cache_unaware(facts: &Facts) -> Vec<Finding> {
+    let find = |(workflow, job): (&Workflow, &Job)| {
+        if job.steps.iter().any(Step::is_our_action) || !job.steps.iter().any(Step::runs_ours) {
+            return None;
+        }
+        let at = job.steps.iter().position(Step::is_rust_cache)?;
+        let step = &job.steps[at];
+        let mut missing = Vec::new();
+        if !job.steps[..at].iter().any(Step::runs_ours) {
+            missing.push("no step `cargo pyenv-build provision` before it");
+        }
+        let has_key = ["prefix-key", "shared-key", "key"].iter().any(|name| step.with.get(*name).is_some_and(|value| names_python(value)));
+        if !has_key {
+            missing.push("no `prefix-key` that names the Python");
+        }
+        if !step.with.get("cache-directories").is_some_and(|value| value.contains(".pyenv-build")) {
+            missing.push("no `cache-directories: .pyenv-build/envs`");
+        }
+        let message = format!("job `{}` runs `cargo pyenv-build` with a rust-cache step that has {}", job.name, missing.join(", "));
+        (!missing.is_empty()).then(|| RUST_CACHE_UNAWARE.finding(workflow.path.clone(), message, RUST_CACHE_UNAWARE.mend.to_owned()))
+    };
+    jobs(facts).filter_map(find).collect()
+}
+
+/// `v0-rust-cp313`, `${{ matrix.python }}`
+fn names_python(key: &str) -> bool {
+    let lower = key.to_ascii_lowercase();
+    let has_tag = lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| {
+        let rest = part.strip_prefix("cp").or_else(|| part.strip_prefix("pp")).or_else(|| part.strip_prefix("py"));
+        rest.is_some_and(|rest| rest.starts_with('3'))
+    });
+    has_tag || lower.contains("python") || lower.contains("abi")
+}
+
+fn rust_cache_deletes(facts: &Facts) -> Vec<Finding> {
+    let find = |(workflow, job): (&Workflow, &Job)| {
+        let step = job.steps.iter().find(|step| step.is_rust_cache())?;
+        if job.steps.iter().any(|step| step.is_our_action() || step.runs_ours()) {
+            return None;
+        }
+        let how = job.steps.iter().find_map(builds_otherwise)?;
+        let keeps = step.with.get("cache-workspace-crates").is_some_and(|value| value == "true");
+        let lost = if keeps { "the extension module and `target/maturin`" } else { "the workspace's own crates and `target/maturin`" };
+        let message = format!("job `{}` builds by `{how}` with rust-cache, which does not keep {lost}", job.name);
+        Some(RUST_CACHE_DELETES.finding(workflow.path.clone(), message, RUST_CACHE_DELETES.mend.to_owned()))
+    };
+    jobs(facts).filter_map(find).collect()
+}
+
+fn builds_beside(facts: &Facts) -> Vec<Finding> {
+    let find = |(workflow, job): (&Workflow, &Job)| {
+        if !job.steps.iter().any(|step| step.is_our_action() || step.runs_ours()) {
+            return None;
+        }
+        let how = job.steps.iter().find_map(builds_otherwise)?;
+        let message = format!("job `{}` also builds by `{how}`", job.name);
+        Some(BUILDS_BESIDE.finding(workflow.path.clone(), message, BUILDS_BESIDE.mend.to_owned()))
+    };
+    jobs(facts).filter_map(find).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A workflow of one job with these steps.
+    fn ids(steps: &str) -> Vec<&'static str> {
+        let indented = steps.lines().map(|line| format!("      {line}\n")).collect::<Vec<_>>().concat();
+        let text = format!("on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n{indented}");
+        let workflow = parse(Path::new("ci.yml"), &text).unwrap();
+        assert!(!workflow.jobs[0].steps.is_empty(), "{text}");
+        let facts = Facts { workflows: vec![workflow], ..Facts::default() };
+        let all = [rust_cache_twice, rust_cache_unaware, rust_cache_deletes, builds_beside].map(|check| check(&facts));
+        all.into_iter().flatten().map(|finding| finding.rule).collect()
+    }
+
+    #[test]
+    fn rust_cache_beside_our_action() {
+        let both = "- uses: Swatinem/rust-cache@v2\n- uses: o/cargo-pyenv-build@v1\n";
+        assert_eq!(ids(both), ["rust-cache-twice"]);
+        assert_eq!(ids(&format!("{both}  with:\n    rust-cache: false\n")), [""; 0]);
+        assert_eq!(ids("- uses: o/cargo-pyenv-build@v1\n- run: cargo pyenv-build run -- cargo test\n"), [""; 0]);
+    }
+
+    #[test]
+    fn rust_cache_around_our_command() {
+        let whole = "- run: cargo pyenv-build provision\n- uses: Swatinem/rust-cache@v2\n  with:\n    prefix-key: v0-rust-cp313\n    \
+                     cache-directories: .pyenv-build/envs\n- run: cargo pyenv-build\n";
+        assert_eq!(ids(whole), [""; 0]);
+        for line in
+            ["- run: cargo pyenv-build provision\n", "    prefix-key: v0-rust-cp313\n", "    cache-directories: .pyenv-build/envs\n"]
+        {
+            assert_eq!(ids(&whole.replace(line, "")), ["rust-cache-without-python"], "without {line}");
+        }
+    }
+
+    #[test]
+    fn rust_cache_alone_where_a_package_is_built() {
+        assert_eq!(
+            ids("- uses: Swatinem/rust-cache@v2\n- run: |\n    pip install -U pip\n    pip install -e .[test]\n"),
+            ["rust-cache-deletes"]
+        );
+        assert_eq!(ids("- uses: Swatinem/rust-cache@v2\n- uses: PyO3/maturin-action@v1\n"), ["rust-cache-deletes"]);
+        assert_eq!(ids("- uses: Swatinem/rust-cache@v2\n- run: cargo clippy\n"), [""; 0]);
+    }
+
+    #[test]
+    fn builds_beside_ours_are_told_from_installs() {
+        let beside = |command: &str| ids(&format!("- uses: o/cargo-pyenv-build@v1\n- run: {command}\n"));
+        for yes in [
+            "maturin develop --release",
+            "pip install .",
+            "python -m pip install -v './[dev]'",
+            "uv pip install -e .",
+            "uv sync --locked",
+            "python3 -m build --wheel",
+            "RUSTFLAGS=-g pip wheel . -w out",
+        ] {
+            assert_eq!(beside(yes), ["builds-beside-ours"], "{yes}");
+        }
+        for no in [
+            "python -m pip install \"$WHEEL\"",
+            "pip install ./dist/x.whl",
+            "pip install -r ./requirements.txt",
+            "cargo pyenv-build run -- maturin develop",
+            "cargo build",
+            "uv run pytest",
+            "echo pip install . # no",
+        ] {
+            assert_eq!(beside(no), [""; 0], "{no}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_runs_us_is_told_from_one_that_names_us() {
+        for yes in ["cargo pyenv-build", "nice cargo pyenv-build run -- x", "A=b cargo-pyenv-build build", "'./bin/cargo-pyenv-build' env"]
+        {
+            assert!(is_ours(yes), "{yes}");
+        }
+        for no in ["cp target/cargo-pyenv-build out", "cargo build --bin cargo-pyenv-build", "cd cargo-pyenv-build", "cargo test"] {
+            assert!(!is_ours(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_workflow_is_passed_over() {
+        assert_eq!(parse(Path::new("x"), "a: [b").map(|workflow| workflow.jobs), None);
+        assert_eq!(parse(Path::new("x"), "just text").unwrap().jobs, []);
+        let image = parse(Path::new("x"), "jobs: {a: {container: {image: 'alpine:3'}}}").unwrap();
+        assert_eq!(image.jobs[0].container.as_deref(), Some("alpine:3"));
+    }
+}
