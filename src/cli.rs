@@ -7,6 +7,7 @@ mod build;
 #[cfg(feature = "github")]
 mod cache;
 mod completions;
+mod develop;
 mod env;
 mod environment;
 mod failure;
@@ -41,6 +42,7 @@ use crate::{env_vars, exit_code, interrupt, process};
         cargo pyenv-build                          build the wheel of the project here\n  \
         cargo pyenv-build -p 3.13 --sdist crates/py\n  \
         cargo pyenv-build run -- cargo test        with the same PyO3 as the wheel\n  \
+        cargo pyenv-build develop                  editable install into the active virtual environment\n  \
         cargo pyenv-build why                      what was compiled last, and why"
 )]
 struct Cli {
@@ -83,6 +85,7 @@ pub enum MessageFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::BuildArgs),
+    Develop(develop::DevelopArgs),
     Provision(provision::ProvisionArgs),
     Env(env::EnvArgs),
     Run(run::RunArgs),
@@ -135,6 +138,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let format = global.message_format;
     match &cli.command {
         Command::Build(args) => build::run(args, root, format, &ui),
+        Command::Develop(args) => develop::run(args, root, format, &ui),
         Command::Provision(args) => finish("provision", &provision::run(args, root, format, &ui), format, &ui),
         Command::Env(args) => finish("env", &env::run(args, root, &ui), format, &ui),
         Command::Run(args) => match run::run(args, root, &ui) {

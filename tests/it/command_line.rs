@@ -3,7 +3,7 @@
 use crate::context::{FILTERS, Test};
 
 const COMMANDS: &[&str] =
-    &["build", "provision", "env", "run", "lock", "fingerprint", "freshness", "layer", "why", "gc", "cache", "completions"];
+    &["build", "develop", "provision", "env", "run", "lock", "fingerprint", "freshness", "layer", "why", "gc", "cache", "completions"];
 
 fn help(command: Option<&str>) {
     let test = Test::pristine();
@@ -82,6 +82,8 @@ fn mistakes_in_arguments_exit_with_2_and_say_nothing_on_stdout() {
         &["run"],
         &["env", "--format", "csh"],
         &["gc", "--keep", "-1"],
+        &["develop", "--no-deps", "--extra", "x"],
+        &["develop", "one", "two"],
         &["completions"],
         &["provision", "one", "two"],
     ] {

@@ -259,9 +259,9 @@ fn gc_keeps_three_and_what_was_used_in_two_weeks() {
     ];
     let gc = |more: &[&str]| test.program(&["--message-format=json", "gc"]).args(more).in_(&project).run().success().json();
     let before = project.list(".pyenv-build/envs");
-    assert_eq!(gc(&["--dry-run"]), json!({"schema": 1, "command": "gc", "ok": true, "dry_run": true, "removed": doomed}));
+    assert_eq!(gc(&["--dry-run"]), json!({"schema": 1, "command": "gc", "ok": true, "dry_run": true, "removed": doomed, "kept": []}));
     assert_eq!(project.list(".pyenv-build/envs"), before, "a dry run touches nothing");
-    assert_eq!(gc(&[]), json!({"schema": 1, "command": "gc", "ok": true, "dry_run": false, "removed": doomed}));
+    assert_eq!(gc(&[]), json!({"schema": 1, "command": "gc", "ok": true, "dry_run": false, "removed": doomed, "kept": []}));
     assert_eq!(project.envs(), ["0", "1", "2", "3"].map(name));
     assert_eq!(gc(&[])["removed"], json!([]));
     gc(&["--keep", "1", "--used-within", "36h"]);

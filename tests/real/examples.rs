@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::machine::{Scratch, Venv, clone_again, commit, run, tools};
+use crate::machine::{Scratch, Venv, clone_again, command, commit, run, tools};
 use crate::ours::{Ours, Report};
 
 /// A copy of an example, without what builds have left there, under version control.
@@ -109,10 +109,41 @@ fn maturin_workspace() {
     assert!(names.contains(&"currency-table") && names.contains(&"minor-units"), "{names:?}");
     let root = &changed.json["crates"]["compiled"][0];
     assert!(root["detail"].as_str().is_some_and(|detail| detail.ends_with("data/currencies.csv")), "{}", changed.json["crates"]);
+    develop(&ours);
     // Where it goes when nobody says.
-    let mut command = crate::machine::command(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
+    let mut command = command(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
     let said = crate::machine::stdout(command.args(["provision", "--python"]).arg(&tools().interpreter).current_dir(ours.directory()));
     assert!(Path::new(said.trim()).starts_with(workspace.join(".pyenv-build/envs")), "{said}");
+}
+
+/// An editable install: Python counts at once, Rust after `develop` has been run again, and `gc` takes nothing away.
+fn develop(ours: &Ours) {
+    let venv = Venv::new(&tools().interpreter);
+    let first = ours.develop(&venv);
+    first.assert_compiled_nothing("what the wheel was made of");
+    venv.check("import minor_units as m; assert m.parse('1.00', 'EUX') == 100");
+
+    let module = ours.directory().join("src/minor_units/__init__.py");
+    let text = fs::read_to_string(&module).unwrap();
+    fs::write(&module, format!("{text}\nNEWEST = 2\n")).unwrap();
+    venv.check("import minor_units; assert minor_units.NEWEST == 2");
+
+    let source = ours.directory().join("rust/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    let parse = "minor_units::parse(text, currency)";
+    assert!(text.contains(parse));
+    fs::write(&source, text.replace(parse, &format!("{parse}.map(|minor| minor + 5)"))).unwrap();
+    let second = ours.develop(&venv);
+    assert_eq!(second.compiled(), ["minor-units-python"]);
+    assert_eq!(second.env(), first.env());
+    venv.check("import minor_units as m; assert m.parse('1.00', 'EUX') == 105");
+    ours.develop(&venv).assert_compiled_nothing("for the third time");
+
+    assert_eq!(ours.gc(), [first.env()]);
+    venv.check("import minor_units as m; assert m.parse('1.00', 'EUX') == 105");
+    run(command(&tools().uv).args(["pip", "uninstall", "--quiet", "minor-units-example", "--python"]).arg(venv.path()));
+    assert_eq!(ours.gc(), [""; 0].map(PathBuf::from));
+    assert!(!first.env().exists());
 }
 
 #[test]
