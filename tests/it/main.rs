@@ -15,6 +15,7 @@ mod actions;
 mod backends;
 mod bad_input;
 mod build;
+mod build_script;
 #[cfg(feature = "github")]
 mod cache;
 mod command_line;

@@ -8,6 +8,13 @@ use crate::ours::{Ours, Report};
 
 /// A copy of an example, without what builds have left there, under version control.
 fn checkout(scratch: &Scratch, name: &str) -> PathBuf {
+    let to = copy(scratch, name);
+    commit(&to);
+    to
+}
+
+/// A copy of an example, without what builds have left there.
+fn copy(scratch: &Scratch, name: &str) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
     let to = scratch.path().join(name);
     let left_by_builds = ["target", "build", "dist", ".pyenv-build", "__pycache__"];
@@ -24,7 +31,6 @@ fn checkout(scratch: &Scratch, name: &str) -> PathBuf {
             fs::copy(entry.path(), target).unwrap();
         }
     }
-    commit(&to);
     to
 }
 
@@ -188,6 +194,67 @@ impl Requirement {
     fn set(&self, requirement: &str) {
         fs::write(&self.path, self.text.replace(self.was, requirement)).unwrap();
     }
+}
+
+/// A build script runs again when the environment has something else in it, and nothing else is compiled.
+#[test]
+fn cffi_build_script() {
+    let scratch = Scratch::new();
+    let directory = copy(&scratch, "cffi-build-script");
+    let manifest = directory.join("rust/Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let path = r#"path = "../../..""#;
+    assert!(text.contains(path));
+    fs::write(&manifest, text.replace(path, concat!("path = '", env!("CARGO_MANIFEST_DIR"), "'"))).unwrap();
+    commit(&directory);
+    let ours = Ours::new(&directory);
+    let requirement = Requirement::new(&ours, r#""cffi>=1.17,<3""#);
+    let ran = |report: &Report| {
+        let scripts = report.json["crates"]["build_scripts"].as_array().cloned().unwrap_or_default();
+        let field = |script: &serde_json::Value, name: &str| script[name].as_str().unwrap_or_default().to_owned();
+        scripts.iter().map(|script| ["name", "reason", "detail"].map(|name| field(script, name)).join(" ")).collect::<Vec<_>>()
+    };
+    let only = ["bessel-native env-var-changed PYO3_PYTHON"];
+
+    let first = works(&ours);
+    assert!(ran(&first).iter().any(|script| script.starts_with("libm ")), "another has a build script, too: {:?}", ran(&first));
+    let by_hand = ["cargo", "build", "--release", "--manifest-path", "rust/Cargo.toml"];
+    assert_eq!(ours.run(&by_hand), [""; 0]);
+
+    let module = ours.directory().join("src/bessel/__init__.py");
+    let python = fs::read_to_string(&module).unwrap();
+    fs::write(&module, format!("{python}\nNEWER = 1\n")).unwrap();
+    let newer = ours.build();
+    newer.assert_compiled_nothing("after a change of Python");
+    assert_eq!(ran(&newer), [""; 0]);
+
+    requirement.set(r#""cffi==1.17.1""#);
+    let other = ours.build();
+    assert_ne!(other.env(), first.env());
+    assert_eq!((other.compiled(), ran(&other)), (vec!["bessel-native"], only.map(str::to_owned).to_vec()));
+    assert_eq!(ours.run(&by_hand), [""; 0]);
+    requirement.set(r#""cffi>=1.17,<3""#);
+    let back = ours.build();
+    assert_eq!(back.env(), first.env());
+    back.assert_compiled_nothing("back at the first version");
+    assert_eq!(ran(&back), [""; 0]);
+
+    // The same cffi in another environment: nobody knows what the script has looked at.
+    requirement.set(r#""cffi>=1.17,<3", "iniconfig==2.0.0""#);
+    let more = ours.build();
+    assert_eq!((more.compiled(), ran(&more)), (vec!["bessel-native"], only.map(str::to_owned).to_vec()));
+    // The same environment made anew.
+    fs::remove_dir_all(ours.root_path().join("envs")).unwrap();
+    let again = ours.build();
+    assert_eq!((again.outcome(), again.env()), ("created", more.env()));
+    again.assert_compiled_nothing("in the environment made anew");
+
+    requirement.set(r#""iniconfig==2.0.0""#);
+    let output = ours.command("build").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No module named 'cffi'"), "{said}");
+    assert!(said.contains("hint: add what has `cffi` to `[build-system] requires` in pyproject.toml"), "{said}");
 }
 
 /// `CMake`'s build directory holds absolute paths into the environment: they are good for the next one, too.
