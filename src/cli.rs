@@ -16,6 +16,7 @@ mod freshness;
 mod gc;
 mod layer;
 mod lock;
+mod man;
 mod options;
 mod provision;
 mod run;
@@ -99,6 +100,8 @@ enum Command {
     Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
+    Man(man::ManArgs),
+    #[command(hide = true)]
     Action(action::ActionArgs),
 }
 
@@ -153,6 +156,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Gc(args) => finish("gc", &gc::run(args, root, format, &ui), format, &ui),
         #[cfg(feature = "github")]
         Command::Cache(args) => finish("cache", &cache::run(args, format, &ui), format, &ui),
+        Command::Man(args) => finish("man", &man::run(args, Cli::command(), format, &ui), format, &ui),
         Command::Action(args) => action::run(args, root, &ui),
         Command::Completions(args) => {
             completions::run(args, Cli::command());

@@ -23,6 +23,10 @@ use crate::{env_vars, fs, interrupt, sdist, wheel};
 
 /// Builds wheels (and what else is asked for) with the project's own backend, in a stable environment.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo pyenv-build                                   the wheel of the project here, into dist/\n  \
+    cargo pyenv-build -p 3.13 --sdist -o out crates/py  with a source distribution\n  \
+    cargo pyenv-build --deny-rebuild deps               fail if a dependency was compiled again")]
 pub(super) struct BuildArgs {
     /// Directories of the projects to build
     #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]

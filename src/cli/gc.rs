@@ -13,6 +13,9 @@ use crate::ui::Ui;
 ///
 /// What an editable install of `develop` may need stays as long as the install exists.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo pyenv-build gc --dry-run                    what would go\n  \
+    cargo pyenv-build gc --keep 1 --used-within 1day  keep little")]
 pub(super) struct GcArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -26,7 +26,8 @@ fn env_says_the_same_in_every_format() {
     let expected = ["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE"].map(|name| (name.to_owned(), Some(python.clone())));
     assert_eq!(map.into_iter().filter(|(_, value)| value.is_some()).collect::<Vec<_>>(), expected);
     let table: toml::Table = text("cargo").parse().unwrap();
-    let entry: toml::Table = toml::from_str(&format!("value = {python:?}\nforce = true")).unwrap();
+    let relative = Path::new(&python).strip_prefix(&project.path).unwrap();
+    let entry: toml::Table = toml::from_str(&format!("value = {relative:?}\nrelative = true")).unwrap();
     assert_eq!(table["env"]["PYO3_PYTHON"].as_table(), Some(&entry));
     assert_eq!(table["env"].as_table().unwrap().len(), 2);
 }

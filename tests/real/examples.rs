@@ -143,7 +143,8 @@ fn develop(ours: &Ours) {
     assert_eq!(second.compiled(), ["minor-units-python"]);
     assert_eq!(second.env(), first.env());
     venv.check("import minor_units as m; assert m.parse('1.00', 'EUX') == 105");
-    ours.develop(&venv).assert_compiled_nothing("for the third time");
+    let strict = ours.clone().argument("--deny-rebuild").argument("all");
+    strict.develop(&venv).assert_compiled_nothing("for the third time");
 
     assert_eq!(ours.gc(), [first.env()]);
     venv.check("import minor_units as m; assert m.parse('1.00', 'EUX') == 105");
@@ -161,6 +162,13 @@ fn setuptools_rust() {
     let by_hand = ["cargo", "build", "--release", "--manifest-path", "rust/Cargo.toml", "--features", "pyo3/extension-module"];
     assert_eq!(ours.run(&by_hand), [""; 0]);
     ours.build().assert_compiled_nothing("after cargo by hand");
+    // So does what is written for editors. It stays there, as it does with people, and never wins over a hook's word.
+    let config = crate::machine::stdout(ours.command("env").args(["--format", "cargo"]));
+    assert!(config.contains("value = \".pyenv-build/envs/"), "{config}");
+    crate::machine::write_tree(ours.directory(), &[(".cargo/config.toml", &config)]);
+    let plain = run(command("cargo").args(&by_hand[1..]).current_dir(ours.directory()));
+    let said = String::from_utf8_lossy(&plain.stderr).into_owned();
+    assert!(said.contains("Finished") && !said.contains("Compiling"), "{said}");
 
     // A wheel for one Python only looks at the environment's python: for another environment PyO3 is compiled anew, and the
     // state for the first one is set aside.
