@@ -1,7 +1,7 @@
 //! Editable installs, and the build environments that they need: `installs/<hash>.json`.
 //!
-//! Some backends' editable installs go back to the build environment when they are imported: meson-python's and
-//! scikit-build-core's build again with the Ninja, Meson or `CMake` that they were built with. So whatever `develop` installs
+//! Some backends' editable installs go back to the build environment when they are imported: meson-python's, and
+//! scikit-build-core's with `editable.rebuild`, build again with the Ninja, Meson or `CMake` that they were built with. So whatever `develop` installs
 //! leaves a reference here, named after the environment it is installed into and the distribution, and [`gc`](super::gc) keeps the
 //! build environment as long as the install exists: as long as the `RECORD` of its `.dist-info` directory is the one that was there
 //! when we had installed it. What another program has put in its place since, or removed, needs nothing of ours.
