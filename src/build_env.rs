@@ -13,10 +13,12 @@
 //!
 //! Not here: what the backend asks for at run time (the caller adds it to the requirements), and running hooks.
 
+mod direct_url;
 pub mod fingerprint;
 pub mod gc;
 pub mod indexes;
 pub mod installer;
+pub mod installs;
 pub mod pylock;
 pub mod request;
 pub(crate) mod store;
@@ -26,6 +28,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use direct_url::declare_editable;
 use fingerprint::{Distribution, EnvFingerprint};
 use indexes::Indexes;
 use installer::{Choice, Installation, Installer, Resolution};
@@ -83,6 +86,8 @@ pub enum Error {
     HashMismatch { name: String, actual: String, expected_by: String },
     #[error("`{}` cannot be used: {reason}", path.display())]
     Lock { path: PathBuf, reason: String },
+    #[error("`{}` is not there after the installation", path.display())]
+    Installed { path: PathBuf, source: std::io::Error },
     #[error("failed to write `{}`", path.display())]
     Write { path: PathBuf, source: std::io::Error },
     #[error("{0}")]
@@ -246,7 +251,8 @@ impl Provisioner<'_> {
         Ok(request.memo_path(&self.layout.requests()))
     }
 
-    fn indexes(&self) -> Indexes {
+    /// The index settings of flags and of the environment.
+    pub fn indexes(&self) -> Indexes {
         self.options.indexes.clone().or_environment(Installer::dialect(self.options.installer))
     }
 

@@ -7,6 +7,7 @@ mod build;
 #[cfg(feature = "github")]
 mod cache;
 mod completions;
+mod develop;
 mod doctor;
 mod env;
 mod environment;
@@ -16,6 +17,7 @@ mod freshness;
 mod gc;
 mod layer;
 mod lock;
+mod man;
 mod options;
 mod provision;
 mod run;
@@ -42,6 +44,7 @@ use crate::{env_vars, exit_code, interrupt, process};
         cargo pyenv-build                          build the wheel of the project here\n  \
         cargo pyenv-build -p 3.13 --sdist crates/py\n  \
         cargo pyenv-build run -- cargo test        with the same PyO3 as the wheel\n  \
+        cargo pyenv-build develop                  editable install into the active virtual environment\n  \
         cargo pyenv-build why                      what was compiled last, and why"
 )]
 struct Cli {
@@ -84,6 +87,7 @@ pub enum MessageFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::BuildArgs),
+    Develop(develop::DevelopArgs),
     Provision(provision::ProvisionArgs),
     Env(env::EnvArgs),
     Run(run::RunArgs),
@@ -97,6 +101,8 @@ enum Command {
     #[cfg(feature = "github")]
     Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
     #[command(hide = true)]
     Action(action::ActionArgs),
 }
@@ -137,6 +143,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let format = global.message_format;
     match &cli.command {
         Command::Build(args) => build::run(args, root, format, &ui),
+        Command::Develop(args) => develop::run(args, root, format, &ui),
         Command::Provision(args) => finish("provision", &provision::run(args, root, format, &ui), format, &ui),
         Command::Env(args) => finish("env", &env::run(args, root, &ui), format, &ui),
         Command::Run(args) => match run::run(args, root, &ui) {
@@ -155,6 +162,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Gc(args) => finish("gc", &gc::run(args, root, format, &ui), format, &ui),
         #[cfg(feature = "github")]
         Command::Cache(args) => finish("cache", &cache::run(args, format, &ui), format, &ui),
+        Command::Man(args) => finish("man", &man::run(args, Cli::command(), format, &ui), format, &ui),
         Command::Action(args) => action::run(args, root, &ui),
         Command::Completions(args) => {
             completions::run(args, Cli::command());

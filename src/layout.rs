@@ -15,6 +15,7 @@
 //!   sdist/<name>/                 source trees unpacked by --from-sdist
 //!   reports/last.json             what the last build did
 //!   .cargo/config.toml            a comment that rolls rust-cache's key: see `cli::action`
+//!   installs/<hash>.json          which environment an editable install of `develop` needs: see `build_env::installs`
 //!   history/<hash>.json           what a cold build took, for the summaries of GitHub Actions
 //!   logs/                         full hook output, newest 20 kept
 //!   tmp/                          being made; renamed to where it belongs
@@ -81,6 +82,11 @@ impl Layout {
             .and_then(|()| fs::write_atomic(&tag, TAG.as_bytes()))
             .map_err(|source| Error::Create { path: root.clone(), source })?;
         Ok(Self { root })
+    }
+
+    /// Whether a path is in a directory of ours, this one or another.
+    pub fn has(path: &Path) -> bool {
+        path.ancestors().any(|directory| fs_err::read_to_string(directory.join("CACHEDIR.TAG")).is_ok_and(|text| text.contains(OURS)))
     }
 
     pub fn root(&self) -> &Path {
@@ -155,6 +161,11 @@ impl Layout {
     /// The same for a workspace that our directory is not in, in its target directory.
     pub fn roll_in(target_directory: &Path) -> PathBuf {
         target_directory.join("pyenv-build/.cargo/config.toml")
+    }
+
+    /// References of editable installs.
+    pub fn installs(&self) -> PathBuf {
+        self.root.join("installs")
     }
 
     pub fn history(&self) -> PathBuf {

@@ -1,38 +1,69 @@
 //! cargo-pyenv-build: the build frontend that keeps cargo warm for Python packages written in Rust.
 //!
-//! This crate is the program's inside, not a public API. In reading order, each importing only what comes below it:
+//! [`build_script`] is for the build scripts of such packages, and a public API; with `default-features = false` and the feature
+//! `build-script` it is all that this crate has, and needs nothing else. The rest is the program's inside, and no API. In reading order,
+//! each importing only what comes below it:
 #![doc = "`cli` orchestrates; then what we do, what we learn, and the doors to the outside. See `ARCHITECTURE.md`."]
 
+#[cfg(feature = "build-script")]
+pub mod build_script;
+
+#[cfg(feature = "cli")]
 pub mod cli;
 
+#[cfg(feature = "cli")]
 pub mod actions;
+#[cfg(feature = "cli")]
 pub mod build_dirs;
+#[cfg(feature = "cli")]
 pub mod build_env;
+#[cfg(feature = "cli")]
 pub mod cache;
+#[cfg(feature = "cli")]
 pub mod doctor;
+#[cfg(feature = "cli")]
 pub mod freshness;
 #[cfg(feature = "github")]
 pub mod github;
+#[cfg(feature = "cli")]
 pub mod hooks;
+#[cfg(feature = "cli")]
 pub mod incremental;
+#[cfg(feature = "cli")]
 pub mod interpreter;
+#[cfg(feature = "cli")]
 pub mod layer;
+#[cfg(feature = "cli")]
 pub mod pin;
+#[cfg(feature = "cli")]
 pub mod project;
+#[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "cli")]
 pub mod sdist;
+#[cfg(feature = "cli")]
 pub mod wheel;
 
+#[cfg(feature = "cli")]
 pub mod cargo_records;
+#[cfg(feature = "cli")]
 pub mod layout;
 
+#[cfg(feature = "cli")]
 pub mod digest;
+#[cfg(feature = "cli")]
 pub mod env_vars;
+#[cfg(feature = "cli")]
 pub mod exit_code;
+#[cfg(feature = "cli")]
 pub mod fs;
+#[cfg(feature = "cli")]
 pub mod interrupt;
+#[cfg(feature = "cli")]
 pub mod process;
+#[cfg(feature = "cli")]
 pub mod ui;
 
 #[cfg(test)]
+#[cfg(feature = "cli")]
 mod property;

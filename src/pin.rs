@@ -9,7 +9,7 @@
 //! | maturin | library with PyO3 | `PYO3_PYTHON`, `PYTHON_SYS_EXECUTABLE`, `PYO3_ENVIRONMENT_SIGNATURE`, `PYO3_BUILD_EXTENSION_MODULE` (from 1.9.4) | `PYO3_CONFIG_FILE` |
 //! | maturin >= 1.14.1 | the same, stable ABI, PyO3 >= 0.29, on an interpreter that supports it | the same and `PYO3_CONFIG_FILE` | |
 //! | maturin | program with PyO3 | `PYO3_PYTHON`, `PYTHON_SYS_EXECUTABLE`, `PYO3_ENVIRONMENT_SIGNATURE` | |
-//! | maturin | cffi, uniffi, plain program | nothing: cargo is run without an interpreter | |
+//! | maturin | cffi, uniffi, plain program | `PYO3_PYTHON`, `PYTHON_SYS_EXECUTABLE`: cargo has what the hook has | |
 //! | setuptools-rust | PyO3 | `PYO3_PYTHON`, `PYTHON_SYS_EXECUTABLE`, `PYO3_BUILD_EXTENSION_MODULE` | |
 //! | others | any | `PYO3_PYTHON`, `PYTHON_SYS_EXECUTABLE` | |
 //!
@@ -182,7 +182,8 @@ fn maturin(facts: &Facts, version: &Version) -> Pins {
     let (is_library, stable_abi, pyo3) = match &facts.bindings {
         Bindings::Pyo3Library { pyo3, stable_abi } => (true, *stable_abi, Some(pyo3)),
         Bindings::Pyo3Program { pyo3 } => (false, None, Some(pyo3)),
-        Bindings::WithoutInterpreter => return pins,
+        // maturin sets nothing and hands its own environment on, in which every hook has these two.
+        Bindings::WithoutInterpreter => return python_pins(facts, PYO3_CODE),
         Bindings::Unknown => (true, None, None),
     };
     let builds_extension = is_library && at_least(version, [1, 9, 4]);
@@ -321,7 +322,7 @@ mod tests {
     #[test]
     fn programs_and_bindings_without_an_interpreter() {
         assert_eq!(shown(&facts("1.16.0", Bindings::Pyo3Program { pyo3: "0.29.0".parse().unwrap() })), with(&["PYO3_CONFIG_FILE=-"]));
-        assert_eq!(shown(&facts("1.16.0", Bindings::WithoutInterpreter)), [""; 0]);
+        assert_eq!(shown(&facts("1.16.0", Bindings::WithoutInterpreter)), COMMON[..2]);
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub struct Report {
     pub project: Option<PathBuf>,
     #[serde(default)]
     pub artifacts: Vec<Artifact>,
+    /// What `develop` installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<InstallReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<InterpreterReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +82,20 @@ impl Artifact {
         let file = if kind == ArtifactKind::Metadata { path.join("METADATA") } else { path.clone() };
         Ok(Self { kind, sha256: digest::file(&file)?, size_bytes: fs_err::metadata(&file)?.len(), path })
     }
+}
+
+/// An editable install.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InstallReport {
+    pub distribution: String,
+    pub version: String,
+    /// The environment that it is in.
+    pub target: PathBuf,
+    pub python: PathBuf,
+    pub dist_info: PathBuf,
+    /// `uv` or `pip`.
+    pub installer: String,
+    pub seconds: f64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -254,6 +271,7 @@ impl Report {
             ok: true,
             project: None,
             artifacts: Vec::new(),
+            install: None,
             interpreter: None,
             env: None,
             pins: BTreeMap::new(),

@@ -106,6 +106,49 @@ fn open(wheel: &Path) -> Result<zip::ZipArchive<std::fs::File>, Error> {
     zip::ZipArchive::new(file.into_parts().0).map_err(|error| Error::Invalid { path: wheel.to_path_buf(), reason: error.to_string() })
 }
 
+/// What a wheel says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    pub name: String,
+    pub version: String,
+    pub requires: bool,
+    /// The name of its `.dist-info` directory, installed as in the wheel.
+    pub dist_info: String,
+    /// Whether it goes to `purelib`; otherwise to `platlib`.
+    pub is_pure: bool,
+}
+
+/// Reads a wheel's metadata.
+pub fn metadata(wheel: &Path) -> Result<Metadata, Error> {
+    let invalid = |reason: String| Error::Invalid { path: wheel.to_path_buf(), reason };
+    let mut archive = open(wheel)?;
+    let members = archive.file_names().map(|member| member.map(|member| member.to_string()));
+    let members = members.collect::<Result<Vec<String>, _>>().map_err(|error| invalid(error.to_string()))?;
+    let directory = members.iter().find_map(|member| {
+        let (directory, file) = member.split_once('/')?;
+        (directory.ends_with(".dist-info") && file == "METADATA").then(|| directory.to_owned())
+    });
+    let dist_info = directory.ok_or_else(|| invalid("it has no .dist-info directory with METADATA".to_owned()))?;
+    let mut read = |name: &str| {
+        let mut text = String::new();
+        let mut member = archive.by_name(&format!("{dist_info}/{name}")).map_err(|error| invalid(error.to_string()))?;
+        member.read_to_string(&mut text).map_err(|error| invalid(error.to_string()))?;
+        Ok(text)
+    };
+    let (metadata, tags) = (read("METADATA")?, read("WHEEL")?);
+    let name = header(&metadata, "Name").ok_or_else(|| invalid("its METADATA has no Name".to_owned()))?;
+    let version = header(&metadata, "Version").ok_or_else(|| invalid("its METADATA has no Version".to_owned()))?;
+    let is_pure = header(&tags, "Root-Is-Purelib").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    Ok(Metadata { requires: header(&metadata, "Requires-Dist").is_some(), name, version, dist_info, is_pure })
+}
+
+/// A field of a file in the format of e-mail headers, the first of that name.
+fn header(text: &str, name: &str) -> Option<String> {
+    let head = text.lines().take_while(|line| !line.is_empty());
+    let mut fields = head.filter_map(|line| line.split_once(':'));
+    fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+}
+
 /// Unpacks a wheel's `.dist-info` directory into `directory` and returns its path: PEP 517's way to the metadata where the
 /// backend has no hook for it.
 pub fn extract_metadata(wheel: &Path, directory: &Path) -> Result<PathBuf, Error> {

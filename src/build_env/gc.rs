@@ -1,11 +1,12 @@
-//! Forgetting environments that nobody uses: all but the newest few of each ABI tag, and those used lately.
+//! Forgetting environments that nobody uses: all but the newest few of each ABI tag, those used lately, and those that an
+//! editable install needs ([`installs`]).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::Error;
 use super::store::Slot;
+use super::{Error, installs};
 use crate::fs;
 use crate::layout::Layout;
 use crate::ui::Ui;
@@ -27,14 +28,31 @@ pub struct Removed {
     pub reason: String,
 }
 
+/// An environment that would have gone, but for an editable install that needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub path: PathBuf,
+    /// Such as "`name` in `/venv` needs it".
+    pub reason: String,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collected {
+    pub removed: Vec<Removed>,
+    pub kept: Vec<Kept>,
+}
+
 /// Finds what can go, and removes it unless `dry_run`. An environment whose lock is held is left alone.
-pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Vec<Removed>, Error> {
+pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Collected, Error> {
+    let (needed, stale) = needed_by_installs(layout);
+    let mut kept = Vec::new();
     let mut complete: BTreeMap<String, Vec<(SystemTime, Slot)>> = BTreeMap::new();
     let mut doomed: Vec<(Slot, String)> = Vec::new();
     let envs = layout.envs();
     let entries = match fs_err::read_dir(&envs) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Collected::default()),
         Err(source) => return Err(Error::Write { path: envs, source }),
     };
     for entry in entries.filter_map(Result::ok).filter(|entry| entry.path().is_dir()) {
@@ -58,7 +76,13 @@ pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Ve
         list.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
         for (used, slot) in list.drain(..).skip(keep.newest) {
             let unused = now.duration_since(used).unwrap_or_default();
-            if unused > keep.used_within {
+            if unused <= keep.used_within {
+                continue;
+            }
+            let name = slot.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if let Some(reason) = needed.get(&name) {
+                kept.push(Kept { path: slot.path, reason: reason.clone() });
+            } else {
                 doomed.push((slot, format!("unused for {} days", unused.as_secs() / 86400)));
             }
         }
@@ -69,6 +93,17 @@ pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Ve
     let orphans: Vec<PathBuf> =
         entries.filter(|entry| entry.path().is_dir() && !stays(&entry.file_name().to_string_lossy())).map(|entry| entry.path()).collect();
     let mut removed = Vec::new();
+    for one in stale {
+        if !dry_run {
+            match fs_err::remove_file(&one.path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::Write { path: one.path, source });
+                }
+                _ => {}
+            }
+        }
+        removed.push(one);
+    }
     for path in orphans {
         if !dry_run {
             fs::remove_dir_all(&path).map_err(|source| Error::Write { path: path.clone(), source })?;
@@ -87,7 +122,31 @@ pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Ve
     }
     removed.extend(leftovers(layout, dry_run));
     removed.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(removed)
+    kept.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(Collected { removed, kept })
+}
+
+/// Environments that editable installs need, and by which; and the references of installs that are gone.
+fn needed_by_installs(layout: &Layout) -> (BTreeMap<String, String>, Vec<Removed>) {
+    let mut needed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut stale = Vec::new();
+    for found in installs::all(layout) {
+        let Some(reference) = &found.reference else { continue };
+        let (name, target) = (&reference.distribution, reference.target.display());
+        let environments = found.environments();
+        if environments.is_empty() {
+            stale.push(Removed { path: found.path.clone(), reason: format!("the install of `{name}` in `{target}` is gone") });
+        }
+        for environment in environments {
+            needed.entry(environment.to_owned()).or_default().push(format!("`{name}` in `{target}`"));
+        }
+    }
+    let sentence = |mut who: Vec<String>| {
+        who.sort();
+        who.dedup();
+        format!("{} {} it", who.join(" and "), if who.len() == 1 { "needs" } else { "need" })
+    };
+    (needed.into_iter().map(|(environment, who)| (environment, sentence(who))).collect(), stale)
 }
 
 /// Temporary files and directories that a killed process could not remove; those in use are younger than a day.
@@ -96,10 +155,11 @@ fn leftovers(layout: &Layout, dry_run: bool) -> Vec<Removed> {
     let now = SystemTime::now();
     let entries_of = |directory: PathBuf| fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
     let is_temporary = |name: &str| [".tmp-", ".trash-", ".unpack-"].iter().any(|prefix| name.starts_with(prefix));
-    let scattered = [layout.envs(), layout.requests(), layout.interpreters(), layout.tools(), layout.hookd(), layout.sdist()]
-        .into_iter()
-        .flat_map(entries_of)
-        .filter(|entry| is_temporary(&entry.file_name().to_string_lossy()));
+    let scattered =
+        [layout.envs(), layout.requests(), layout.interpreters(), layout.tools(), layout.hookd(), layout.sdist(), layout.installs()]
+            .into_iter()
+            .flat_map(entries_of)
+            .filter(|entry| is_temporary(&entry.file_name().to_string_lossy()));
     entries_of(layout.tmp())
         .chain(scattered)
         .filter(|entry| {
@@ -153,9 +213,9 @@ mod tests {
             "cp312-c: unused for 40 days",
             "cp312-half: half-made",
         ];
-        assert_eq!(names(&collect(&layout, keep, true, &ui).unwrap()), expected);
+        assert_eq!(names(&collect(&layout, keep, true, &ui).unwrap().removed), expected);
         assert!(layout.envs().join("cp312-b").exists(), "a dry run removes nothing");
-        assert_eq!(names(&collect(&layout, keep, false, &ui).unwrap()), expected);
+        assert_eq!(names(&collect(&layout, keep, false, &ui).unwrap().removed), expected);
         let left: std::collections::BTreeSet<String> = fs_err::read_dir(layout.envs())
             .unwrap()
             .map(|entry| entry.unwrap())

@@ -97,6 +97,15 @@ impl Installer {
         }
     }
 
+    /// Installs a wheel into an environment that is not ours, in place of whatever is there of that name.
+    pub fn install_wheel(&self, install: &WheelInstallation<'_>) -> Result<(), Error> {
+        let commands = match self {
+            Self::Uv(uv) => vec![uv.install_wheel(install)],
+            Self::Pip(pip) => pip.install_wheel(install),
+        };
+        commands.iter().try_for_each(|command| run(command, "install the project").map(drop))
+    }
+
     /// Installs exactly these distributions.
     pub fn install(&self, install: &Installation<'_>) -> Result<(), Error> {
         // Hashes are all or nothing in both installers: what has none goes in a second call.
@@ -115,6 +124,31 @@ impl Installer {
             run(&command, "install the build requirements")?;
         }
         Ok(())
+    }
+}
+
+/// A wheel to install where the user wants it, together with what it requires.
+#[derive(Debug)]
+pub struct WheelInstallation<'a> {
+    /// The python of the environment that it goes into.
+    pub python: &'a Path,
+    pub wheel: &'a Path,
+    /// The distribution's name.
+    pub name: &'a str,
+    pub extras: &'a [String],
+    /// Whether what it requires is installed, too.
+    pub with_dependencies: bool,
+    pub indexes: &'a Indexes,
+    pub directory: &'a Path,
+    pub offline: bool,
+}
+
+impl WheelInstallation<'_> {
+    /// `name[extra] @ file:///a.whl`
+    fn requirement(&self) -> String {
+        let extras = if self.extras.is_empty() { String::new() } else { format!("[{}]", self.extras.join(",")) };
+        let url = url::Url::from_file_path(self.wheel).map_or_else(|()| self.wheel.to_string_lossy().into_owned(), |url| url.to_string());
+        format!("{}{extras} @ {url}", self.name)
     }
 }
 

@@ -23,6 +23,10 @@ use crate::{env_vars, fs, interrupt, sdist, wheel};
 
 /// Builds wheels (and what else is asked for) with the project's own backend, in a stable environment.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo pyenv-build                                   the wheel of the project here, into dist/\n  \
+    cargo pyenv-build -p 3.13 --sdist -o out crates/py  with a source distribution\n  \
+    cargo pyenv-build --deny-rebuild deps               fail if a dependency was compiled again")]
 pub(super) struct BuildArgs {
     /// Directories of the projects to build
     #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
@@ -63,19 +67,31 @@ pub(super) fn run(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, 
     let start = Instant::now();
     let mut reports = Vec::new();
     let outcome = build_all(args, root, ui, &mut reports);
+    conclude("build", &outcome, reports, start, format, ui)
+}
+
+/// Keeps and prints the report of a command that has built. Returns its exit code.
+pub(super) fn conclude(
+    command: &str,
+    outcome: &anyhow::Result<()>,
+    reports: Reports,
+    start: Instant,
+    format: MessageFormat,
+    ui: &Ui,
+) -> u8 {
     let mut layouts: Vec<Layout> = Vec::new();
     let mut finished: Vec<Report> = Vec::new();
     for (layout, report) in reports {
         layouts.extend(layout);
         finished.push(report);
     }
-    if let Err(error) = &outcome {
+    if let Err(error) = outcome {
         // What failed before any project was begun is in none of their reports.
         if finished.iter().all(|report| report.error.is_none()) {
-            finished.push(failed("build", error));
+            finished.push(failed(command, error));
         }
     }
-    let report = Report::combine("build", finished, start.elapsed().as_secs_f64());
+    let report = Report::combine(command, finished, start.elapsed().as_secs_f64());
     layouts.dedup_by(|one, other| one.root() == other.root());
     for layout in &layouts {
         if let Err(error) = report.write(&layout.last_report()) {
@@ -98,7 +114,8 @@ pub(super) fn failed(command: &str, error: &anyhow::Error) -> Report {
     Report { ok: false, error: Some(failure::report(error)), ..Report::new(command) }
 }
 
-type Reports = Vec<(Option<Layout>, Report)>;
+/// One for each project that was begun, and where it is kept.
+pub(super) type Reports = Vec<(Option<Layout>, Report)>;
 
 fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Reports) -> anyhow::Result<()> {
     if let Some(out_dir) = args.out_dir.as_deref().filter(|out_dir| out_dir.exists() && !out_dir.is_dir()) {
@@ -110,29 +127,8 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
     let mut sessions = Sessions::behind(launcher, ui);
     let mut first_error = None;
     for (index, context) in contexts.iter().enumerate() {
-        let start = Instant::now();
         let is_last = index + 1 == contexts.len();
-        let mut build = Build { args, context, report: Report::new("build"), cargo: CargoOutput::default(), environ: Vec::new(), is_last };
-        build.report.project = Some(context.project.directory.clone());
-        let outcome = build.run(&mut sessions);
-        let (mut report, cargo) = (build.report, build.cargo);
-        report.crates.add_what_was_said(cargo.finish());
-        let outcome = outcome.and_then(|()| Ok(Budget::new(&args.warmth, &context.project.settings)?.check(&report.crates)?));
-        report.seconds = round(start.elapsed().as_secs_f64());
-        if let Err(error) = &outcome {
-            report.ok = false;
-            report.error = Some(failure::report(error));
-        } else {
-            let names: Vec<String> = report
-                .artifacts
-                .iter()
-                .map(|artifact| artifact.path.file_name().unwrap_or_default().to_string_lossy().into_owned())
-                .collect();
-            ui.status(
-                "Finished",
-                format_args!("{} in {} ({})", names.join(" and "), ui::seconds(start.elapsed()), render::crates_line(&report.crates)),
-            );
-        }
+        let (report, outcome) = build_one("build", args, context, &mut sessions, is_last, None);
         reports.push((Some(context.layout.clone()), report));
         if let Err(error) = outcome {
             let is_interrupt = interrupt::pending().is_some();
@@ -149,6 +145,41 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
     first_error.map_or(Ok(()), Err)
 }
 
+/// What is done with a wheel instead of putting it into the output directory.
+pub(super) type Then<'a> = &'a mut dyn FnMut(&Path, &mut Report) -> anyhow::Result<()>;
+
+/// Builds a project for a command and says what came of it.
+pub(super) fn build_one<'a>(
+    command: &str,
+    args: &BuildArgs,
+    context: &'a Context<'a>,
+    sessions: &mut Sessions<'a>,
+    is_last: bool,
+    then: Option<Then<'_>>,
+) -> (Report, anyhow::Result<()>) {
+    let start = Instant::now();
+    let mut build =
+        Build { args, context, report: Report::new(command), cargo: CargoOutput::default(), environ: Vec::new(), is_last, then };
+    build.report.project = Some(context.project.directory.clone());
+    let outcome = build.run(sessions);
+    let (mut report, cargo) = (build.report, build.cargo);
+    report.crates.add_what_was_said(cargo.finish());
+    let outcome = outcome.and_then(|()| Ok(Budget::new(&args.warmth, &context.project.settings)?.check(&report.crates)?));
+    report.seconds = round(start.elapsed().as_secs_f64());
+    if let Err(error) = &outcome {
+        report.ok = false;
+        report.error = Some(failure::report(error));
+        return (report, outcome);
+    }
+    let names = report.artifacts.iter().map(|artifact| artifact.path.file_name().unwrap_or_default().to_string_lossy());
+    let (verb, what) = report.install.as_ref().map_or_else(
+        || ("Finished", names.collect::<Vec<_>>().join(" and ")),
+        |install| ("Installed", format!("{} {} in {}", install.distribution, install.version, install.target.display())),
+    );
+    context.ui.status(verb, format_args!("{what} in {} ({})", ui::seconds(start.elapsed()), render::crates_line(&report.crates)));
+    (report, outcome)
+}
+
 fn launcher_words(launcher: Option<&str>) -> anyhow::Result<Vec<String>> {
     let Some(text) = launcher else { return Ok(Vec::new()) };
     shlex::split(text).filter(|words| !words.is_empty()).ok_or_else(|| {
@@ -161,7 +192,7 @@ fn launcher_words(launcher: Option<&str>) -> anyhow::Result<Vec<String>> {
 }
 
 /// One project being built.
-struct Build<'a, 'b> {
+struct Build<'a, 'b, 'c> {
     args: &'b BuildArgs,
     context: &'a Context<'a>,
     report: Report,
@@ -170,9 +201,10 @@ struct Build<'a, 'b> {
     environ: Vec<(String, Option<String>)>,
     /// No other project comes after it.
     is_last: bool,
+    then: Option<Then<'c>>,
 }
 
-impl<'a> Build<'a, '_> {
+impl<'a> Build<'a, '_, '_> {
     fn run(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<()> {
         let context = self.context;
         // Hooks write into the source tree: setuptools' `build`, Cargo.lock, `dist`. One build at a time.
@@ -371,7 +403,10 @@ impl<'a> Build<'a, '_> {
         })?;
         let (built, _scratch) = built;
         wheel::check(&built, &context.interpreter.identity)?;
-        self.place(&built, kind)
+        match &mut self.then {
+            Some(then) => then(&built, &mut self.report),
+            None => self.place(&built, kind),
+        }
     }
 
     fn build_sdist(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<(PathBuf, tempfile::TempDir)> {

@@ -5,6 +5,9 @@ use clap_complete::Shell;
 
 /// Prints a completion script for a shell.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo pyenv-build completions bash > ~/.local/share/bash-completion/completions/cargo-pyenv-build\n  \
+    cargo pyenv-build completions fish > ~/.config/fish/completions/cargo-pyenv-build.fish")]
 pub(super) struct CompletionsArgs {
     #[arg(value_enum)]
     pub shell: Shell,

@@ -17,6 +17,10 @@ use crate::{env_vars, fs};
 
 /// Prints the variables that make a plain cargo agree with the wheel build.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    eval \"$(cargo pyenv-build env)\"                             for this shell\n  \
+    cargo pyenv-build env --format github >> \"$GITHUB_ENV\"      for later steps of a job\n  \
+    cargo pyenv-build env --format cargo >> .cargo/config.toml  for editors, in the workspace's root")]
 pub(super) struct EnvArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -38,7 +42,7 @@ pub(super) enum Format {
     Github,
     Dotenv,
     Json,
-    /// An `[env]` table for .cargo/config.toml, so that editors agree, too
+    /// An `[env]` table for the .cargo/config.toml beside our directory, so that editors agree, too
     Cargo,
 }
 
@@ -46,11 +50,18 @@ pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     let (build_env, mut pins) = pins_of(&context)?;
     pins.variables.extend(own_build_directory(&context, &build_env));
-    let text = render(&pins.variables, args.format);
+    let text = render(&pins.variables, args.format, config_base(&context).as_deref());
     if !text.is_empty() {
         ui.result(text.trim_end());
     }
     Ok(())
+}
+
+/// The directory that paths in a `.cargo/config.toml` are relative to, if that is in the same directory as ours. cargo looks for it from
+/// where it is run, links resolved: what is reached through one is named by its whole path, which is what hooks are given.
+fn config_base(context: &Context<'_>) -> Option<PathBuf> {
+    let base = &context.project.workspace.root;
+    fs::canonicalize(base).is_ok_and(|real| real == *base).then(|| base.clone())
 }
 
 /// Provisions and decides the pins; what they need on disk is there afterwards.
@@ -104,9 +115,22 @@ pub(super) fn pins_in(context: &Context<'_>, env: &BuildEnv) -> anyhow::Result<P
     Ok(pins)
 }
 
+/// A variable in an `[env]` table. Nothing is forced: what a hook, or `run`, has set stands for the environment of now, and a table may
+/// be older than that.
+///
+/// Source: <https://doc.rust-lang.org/cargo/reference/config.html#env>
+fn cargo_entry(name: &str, value: &str, base: Option<&Path>) -> String {
+    let relative = base.and_then(|base| Path::new(value).strip_prefix(base).ok()).and_then(Path::to_str).filter(|path| !path.is_empty());
+    let string = |text: &str| toml::Value::String(text.to_owned());
+    match relative {
+        Some(path) => format!("{name} = {{ value = {}, relative = true }}", string(path)),
+        None => format!("{name} = {}", string(value)),
+    }
+}
+
 /// Text that ends with a line feed, or is empty. Variables to be unset are named only where that can be said, and only if
-/// they are set.
-fn render(pins: &[Pin], format: Format) -> String {
+/// they are set. `base` is what paths for cargo are relative to.
+fn render(pins: &[Pin], format: Format, base: Option<&Path>) -> String {
     let mut text = String::new();
     let mut map = BTreeMap::new();
     if format == Format::Cargo && !pins.is_empty() {
@@ -125,9 +149,9 @@ fn render(pins: &[Pin], format: Format) -> String {
             // An empty value is the nearest that the file can say.
             (Format::Github, None) if is_set => format!("{name}="),
             (Format::Dotenv, Some(value)) => format!("{name}=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$")),
-            (Format::Cargo, Some(value)) => {
-                format!("{name} = {{ value = {}, force = true }}", toml::Value::String(value.clone()))
-            }
+            // It is for cargo itself, which does not look into this table.
+            (Format::Cargo, Some(_)) if *name == build_dirs::VARIABLE => continue,
+            (Format::Cargo, Some(value)) => cargo_entry(name, value, base),
             (Format::Json, value) => {
                 map.insert(*name, value.clone());
                 continue;
@@ -153,7 +177,7 @@ mod tests {
             Pin { name: "PYO3_PYTHON", value: Some("/it's $a \"path\"".into()), source: String::new() },
             Pin { name: "PYO3_SURELY_NOT_SET", value: None, source: String::new() },
         ];
-        let text = |format| render(&pins, format);
+        let text = |format| render(&pins, format, None);
         assert_eq!(text(Format::Sh), "export PYO3_PYTHON='/it'\\''s $a \"path\"'\n");
         assert_eq!(text(Format::Fish), "set -gx PYO3_PYTHON '/it\\'s $a \"path\"'\n");
         assert_eq!(text(Format::Powershell), "$env:PYO3_PYTHON = '/it''s $a \"path\"'\n");
@@ -161,7 +185,19 @@ mod tests {
         assert_eq!(text(Format::Dotenv), "PYO3_PYTHON=\"/it's \\$a \\\"path\\\"\"\n");
         assert_eq!(text(Format::Json), "{\"PYO3_PYTHON\":\"/it's $a \\\"path\\\"\",\"PYO3_SURELY_NOT_SET\":null}\n");
         let cargo: toml::Table = toml::from_str(&text(Format::Cargo)).unwrap();
-        assert_eq!(cargo["env"]["PYO3_PYTHON"]["value"].as_str(), Some("/it's $a \"path\""));
-        assert_eq!(render(&[], Format::Cargo), "");
+        assert_eq!(cargo["env"]["PYO3_PYTHON"].as_str(), Some("/it's $a \"path\""));
+        assert_eq!(render(&[], Format::Cargo, None), "");
+    }
+
+    #[test]
+    fn paths_for_cargo_are_relative_where_they_can_be() {
+        let pin = |name, value: &str| Pin { name, value: Some(value.into()), source: String::new() };
+        let pins = [pin("PYO3_PYTHON", "/p/.pyenv-build/envs/x/bin/python"), pin("PYO3_CONFIG_FILE", "/pp/f"), pin("PYO3_X", "1")];
+        let expected = "[env]\nPYO3_PYTHON = { value = \".pyenv-build/envs/x/bin/python\", relative = true }\n\
+            PYO3_CONFIG_FILE = \"/pp/f\"\nPYO3_X = \"1\"\n";
+        assert_eq!(render(&pins, Format::Cargo, Some(Path::new("/p"))), expected);
+        let own = [pin(build_dirs::VARIABLE, "/p/b")];
+        assert_eq!(render(&own, Format::Cargo, None), "[env]\n");
+        assert_eq!(render(&own, Format::Dotenv, Some(Path::new("/p"))), "CARGO_BUILD_BUILD_DIR=\"/p/b\"\n");
     }
 }

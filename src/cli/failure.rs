@@ -128,7 +128,7 @@ impl Facts {
             Error::Resolve { .. } => "ResolutionFailed",
             Error::Installer { .. } => "InstallationFailed",
             Error::Venv { .. } => "VirtualEnvironmentFailed",
-            Error::Protocol { .. } => "InstallerProtocol",
+            Error::Protocol { .. } | Error::Installed { .. } => "InstallerProtocol",
             Error::HashMissing { .. } | Error::HashMismatch { .. } => "HashMismatch",
             Error::Lock { .. } => "LockFileUnusable",
             Error::LockTimedOut(_) => "LockTimedOut",

@@ -15,6 +15,10 @@ use crate::ui::Ui;
 
 /// Prints the build environment's fingerprint.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo pyenv-build fingerprint --explain\n  \
+    cargo pyenv-build fingerprint --message-format json > before.json\n  \
+    cargo pyenv-build fingerprint --diff before.json    what has made it another environment")]
 pub(super) struct FingerprintArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]

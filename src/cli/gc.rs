@@ -6,11 +6,16 @@ use std::time::Duration;
 use clap::{Args, ValueHint};
 
 use super::{MessageFormat, directory_or_here, options};
-use crate::build_env::gc::{Keep, collect};
+use crate::build_env::gc::{Collected, Keep, collect};
 use crate::ui::Ui;
 
 /// Removes build environments that were not used lately.
+///
+/// What an editable install of `develop` may need stays as long as the install exists.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo pyenv-build gc --dry-run                    what would go\n  \
+    cargo pyenv-build gc --keep 1 --used-within 1day  keep little")]
 pub(super) struct GcArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -28,18 +33,24 @@ pub(super) struct GcArgs {
 
 pub(super) fn run(args: &GcArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
     let layout = options::open_layout(directory_or_here(args.directory.as_deref()), root)?;
-    let removed = collect(&layout, Keep { newest: args.keep, used_within: args.used_within }, args.dry_run, ui)?;
+    let Collected { removed, kept } = collect(&layout, Keep { newest: args.keep, used_within: args.used_within }, args.dry_run, ui)?;
     match format {
         MessageFormat::Json => {
             let list: Vec<_> = removed.iter().map(|one| serde_json::json!({"path": one.path, "reason": one.reason})).collect();
-            ui.result(serde_json::json!({"schema": 1, "command": "gc", "ok": true, "dry_run": args.dry_run, "removed": list}));
+            let kept: Vec<_> = kept.iter().map(|one| serde_json::json!({"path": one.path, "reason": one.reason})).collect();
+            ui.result(serde_json::json!({
+                "schema": 1, "command": "gc", "ok": true, "dry_run": args.dry_run, "removed": list, "kept": kept,
+            }));
         }
         MessageFormat::Human => {
             let verb = if args.dry_run { "Would remove" } else { "Removed" };
             for one in &removed {
                 ui.status(verb, format_args!("{} ({})", one.path.display(), one.reason));
             }
-            if removed.is_empty() {
+            for one in &kept {
+                ui.status("Kept", format_args!("{} ({})", one.path.display(), one.reason));
+            }
+            if removed.is_empty() && kept.is_empty() {
                 ui.status("Kept", "all environments");
             }
         }

@@ -14,6 +14,9 @@ use crate::ui::Ui;
 /// With uv the file is for all interpreters and platforms that the project supports; with pip for this interpreter only,
 /// which it says. Build with `--locked` to use it.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo pyenv-build lock            write pylock.build.toml\n  \
+    cargo pyenv-build build --locked  use it")]
 pub(super) struct LockArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]

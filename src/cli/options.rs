@@ -85,12 +85,25 @@ pub(super) struct Context<'a> {
 impl<'a> Context<'a> {
     /// Reads the project in `directory`, opens our directory, finds the interpreter.
     pub(super) fn open(directory: &Path, root: Option<&Path>, args: &EnvironmentArgs, ui: &'a Ui) -> anyhow::Result<Self> {
+        let find =
+            |project: &Project, layout: &Layout| Ok(interpreter::discover(&wanted(project, args.python.as_ref()), &layout.interpreters())?);
+        Self::open_with(directory, root, args, ui, &find)
+    }
+
+    /// [`Self::open`] with another way to find the interpreter.
+    pub(super) fn open_with(
+        directory: &Path,
+        root: Option<&Path>,
+        args: &EnvironmentArgs,
+        ui: &'a Ui,
+        find: &dyn Fn(&Project, &Layout) -> anyhow::Result<Interpreter>,
+    ) -> anyhow::Result<Self> {
         let project = Project::load(directory)?;
         for key in &project.settings.unknown {
             ui.warning(format_args!("`{}`: `tool.pyenv-build.{key}` is not a setting that we know", project.pyproject_path().display()));
         }
         let layout = Layout::open(root_of(&project, root)?)?;
-        let interpreter = interpreter::discover(&wanted(&project, args.python.as_ref()), &layout.interpreters())?;
+        let interpreter = find(&project, &layout)?;
         ui.detail(format_args!("using {} at {}", interpreter.identity.display(), interpreter.path.display()));
         let options = options(&project, args)?;
         let config_settings = config_settings(&args.config_settings)?;

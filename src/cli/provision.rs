@@ -13,6 +13,8 @@ use crate::ui::Ui;
 
 /// Makes the build environment, if it is not there, and prints its python.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    \"$(cargo pyenv-build provision)\" -m pip list  what is in the build environment")]
 pub(super) struct ProvisionArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]

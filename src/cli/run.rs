@@ -18,6 +18,9 @@ use crate::ui::Ui;
 
 /// Runs a command so that cargo agrees with the wheel build and stays as warm: `run -- cargo test`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo pyenv-build run -- cargo test                     with the same PyO3 as the wheel\n  \
+    cargo pyenv-build run --project py -- cargo clippy  of the project in py/")]
 pub(super) struct RunArgs {
     /// The project [default: here]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

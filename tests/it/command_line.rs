@@ -2,8 +2,22 @@
 
 use crate::context::{FILTERS, Test};
 
-const COMMANDS: &[&str] =
-    &["build", "provision", "env", "run", "lock", "fingerprint", "freshness", "layer", "why", "doctor", "gc", "cache", "completions"];
+const COMMANDS: &[&str] = &[
+    "build",
+    "develop",
+    "provision",
+    "env",
+    "run",
+    "lock",
+    "fingerprint",
+    "freshness",
+    "layer",
+    "why",
+    "doctor",
+    "gc",
+    "cache",
+    "completions",
+];
 
 fn help(command: Option<&str>) {
     let test = Test::pristine();
@@ -49,7 +63,7 @@ fn version_is_the_crates() {
 #[test]
 fn completions_are_scripts_for_the_program() {
     let test = Test::pristine();
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let run = test.program(&["completions", shell]).run().success();
         assert_eq!(run.stderr, "");
         assert!(run.stdout.contains("cargo-pyenv-build"), "{shell}");
@@ -57,13 +71,46 @@ fn completions_are_scripts_for_the_program() {
             assert!(run.stdout.contains(command), "{shell} knows {command}");
         }
         // Where the shell is at hand, it has to understand the script.
-        if shell == "bash" && which::which("bash").is_ok() {
+        let check = match shell {
+            "bash" | "zsh" => "-n",
+            "fish" => "--no-execute",
+            "elvish" => "-compileonly",
+            _ => continue,
+        };
+        if let Ok(program) = which::which(shell) {
             let file = test.path.join("completions");
             std::fs::write(&file, &run.stdout).unwrap();
-            test.command("bash").arg("-n").arg(file).run().success();
+            test.command(program).arg(check).arg(file).run().success();
         }
     }
     test.program(&["completions", "nonsense"]).run().exits(2);
+}
+
+#[test]
+fn there_is_a_manual_page_of_each_command() {
+    let test = Test::pristine();
+    let run = test.program(&["man", "pages/man1"]).run().success();
+    let directory = test.path.join("pages/man1");
+    let names = crate::context::list(&directory);
+    let printed: std::collections::BTreeSet<String> = run.lines().into_iter().map(str::to_owned).collect();
+    assert_eq!(printed, names.iter().map(|name| directory.join(name).to_string_lossy().into_owned()).collect());
+    let page = |name: &str| std::fs::read_to_string(directory.join(format!("{name}.1"))).unwrap();
+    for command in COMMANDS {
+        let text = page(&format!("cargo-pyenv-build-{command}"));
+        assert!(text.contains(".TH") && text.contains(".SH OPTIONS"), "{command}");
+    }
+    assert!(page("cargo-pyenv-build").contains("The build frontend that keeps cargo warm"));
+    assert!(page("cargo-pyenv-build-freshness-status").contains(".SH SYNOPSIS"));
+    assert!(!names.iter().any(|name| name.contains("action") || name.ends_with("-man.1")), "{names:?}");
+    // Where there is a man, it has no complaints.
+    if which::which("groff").is_ok() {
+        let said =
+            test.command("groff").args(["-man", "-Tutf8", "-ww", "-z"]).arg(directory.join("cargo-pyenv-build-build.1")).run().success();
+        assert_eq!(said.stderr, "");
+    }
+    test.program(&["man"]).run().exits(2);
+    std::fs::write(test.path.join("file"), "").unwrap();
+    assert!(test.program(&["man", "file"]).run().exits(1).error().contains("failed to write"));
 }
 
 #[test]
@@ -82,6 +129,8 @@ fn mistakes_in_arguments_exit_with_2_and_say_nothing_on_stdout() {
         &["run"],
         &["env", "--format", "csh"],
         &["gc", "--keep", "-1"],
+        &["develop", "--no-deps", "--extra", "x"],
+        &["develop", "one", "two"],
         &["completions"],
         &["provision", "one", "two"],
     ] {

@@ -26,7 +26,8 @@ fn env_says_the_same_in_every_format() {
     let expected = ["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE"].map(|name| (name.to_owned(), Some(python.clone())));
     assert_eq!(map.into_iter().filter(|(_, value)| value.is_some()).collect::<Vec<_>>(), expected);
     let table: toml::Table = text("cargo").parse().unwrap();
-    let entry: toml::Table = toml::from_str(&format!("value = {python:?}\nforce = true")).unwrap();
+    let relative = Path::new(&python).strip_prefix(&project.path).unwrap();
+    let entry: toml::Table = toml::from_str(&format!("value = {relative:?}\nrelative = true")).unwrap();
     assert_eq!(table["env"]["PYO3_PYTHON"].as_table(), Some(&entry));
     assert_eq!(table["env"].as_table().unwrap().len(), 2);
 }
@@ -259,9 +260,9 @@ fn gc_keeps_three_and_what_was_used_in_two_weeks() {
     ];
     let gc = |more: &[&str]| test.program(&["--message-format=json", "gc"]).args(more).in_(&project).run().success().json();
     let before = project.list(".pyenv-build/envs");
-    assert_eq!(gc(&["--dry-run"]), json!({"schema": 1, "command": "gc", "ok": true, "dry_run": true, "removed": doomed}));
+    assert_eq!(gc(&["--dry-run"]), json!({"schema": 1, "command": "gc", "ok": true, "dry_run": true, "removed": doomed, "kept": []}));
     assert_eq!(project.list(".pyenv-build/envs"), before, "a dry run touches nothing");
-    assert_eq!(gc(&[]), json!({"schema": 1, "command": "gc", "ok": true, "dry_run": false, "removed": doomed}));
+    assert_eq!(gc(&[]), json!({"schema": 1, "command": "gc", "ok": true, "dry_run": false, "removed": doomed, "kept": []}));
     assert_eq!(project.envs(), ["0", "1", "2", "3"].map(name));
     assert_eq!(gc(&[])["removed"], json!([]));
     gc(&["--keep", "1", "--used-within", "36h"]);

@@ -15,10 +15,12 @@ mod actions;
 mod backends;
 mod bad_input;
 mod build;
+mod build_script;
 #[cfg(feature = "github")]
 mod cache;
 mod command_line;
 mod commands;
+mod develop;
 #[cfg(unix)]
 mod doctor;
 mod dynamic;

@@ -3,11 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::machine::{Scratch, Venv, clone_again, commit, run, tools};
+use crate::machine::{Scratch, Venv, clone_again, command, commit, run, tools};
 use crate::ours::{Ours, Report};
 
 /// A copy of an example, without what builds have left there, under version control.
 pub(crate) fn checkout(scratch: &Scratch, name: &str) -> PathBuf {
+    let to = copy(scratch, name);
+    commit(&to);
+    to
+}
+
+/// A copy of an example, without what builds have left there.
+fn copy(scratch: &Scratch, name: &str) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
     let to = scratch.path().join(name);
     let left_by_builds = ["target", "build", "dist", ".pyenv-build", "__pycache__"];
@@ -24,7 +31,6 @@ pub(crate) fn checkout(scratch: &Scratch, name: &str) -> PathBuf {
             fs::copy(entry.path(), target).unwrap();
         }
     }
-    commit(&to);
     to
 }
 
@@ -109,10 +115,42 @@ fn maturin_workspace() {
     assert!(names.contains(&"currency-table") && names.contains(&"minor-units"), "{names:?}");
     let root = &changed.json["crates"]["compiled"][0];
     assert!(root["detail"].as_str().is_some_and(|detail| detail.ends_with("data/currencies.csv")), "{}", changed.json["crates"]);
+    develop(&ours);
     // Where it goes when nobody says.
-    let mut command = crate::machine::command(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
+    let mut command = command(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
     let said = crate::machine::stdout(command.args(["provision", "--python"]).arg(&tools().interpreter).current_dir(ours.directory()));
     assert!(Path::new(said.trim()).starts_with(workspace.join(".pyenv-build/envs")), "{said}");
+}
+
+/// An editable install: Python counts at once, Rust after `develop` has been run again, and `gc` takes nothing away.
+fn develop(ours: &Ours) {
+    let venv = Venv::new(&tools().interpreter);
+    let first = ours.develop(&venv);
+    first.assert_compiled_nothing("what the wheel was made of");
+    venv.check("import minor_units as m; assert m.parse('1.00', 'EUX') == 100");
+
+    let module = ours.directory().join("src/minor_units/__init__.py");
+    let text = fs::read_to_string(&module).unwrap();
+    fs::write(&module, format!("{text}\nNEWEST = 2\n")).unwrap();
+    venv.check("import minor_units; assert minor_units.NEWEST == 2");
+
+    let source = ours.directory().join("rust/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    let parse = "minor_units::parse(text, currency)";
+    assert!(text.contains(parse));
+    fs::write(&source, text.replace(parse, &format!("{parse}.map(|minor| minor + 5)"))).unwrap();
+    let second = ours.develop(&venv);
+    assert_eq!(second.compiled(), ["minor-units-python"]);
+    assert_eq!(second.env(), first.env());
+    venv.check("import minor_units as m; assert m.parse('1.00', 'EUX') == 105");
+    let strict = ours.clone().argument("--deny-rebuild").argument("all");
+    strict.develop(&venv).assert_compiled_nothing("for the third time");
+
+    assert_eq!(ours.gc(), [first.env()]);
+    venv.check("import minor_units as m; assert m.parse('1.00', 'EUX') == 105");
+    run(command(&tools().uv).args(["pip", "uninstall", "--quiet", "minor-units-example", "--python"]).arg(venv.path()));
+    assert_eq!(ours.gc(), [""; 0].map(PathBuf::from));
+    assert!(!first.env().exists());
 }
 
 #[test]
@@ -124,6 +162,13 @@ fn setuptools_rust() {
     let by_hand = ["cargo", "build", "--release", "--manifest-path", "rust/Cargo.toml", "--features", "pyo3/extension-module"];
     assert_eq!(ours.run(&by_hand), [""; 0]);
     ours.build().assert_compiled_nothing("after cargo by hand");
+    // So does what is written for editors. It stays there, as it does with people, and never wins over a hook's word.
+    let config = crate::machine::stdout(ours.command("env").args(["--format", "cargo"]));
+    assert!(config.contains("value = \".pyenv-build/envs/"), "{config}");
+    crate::machine::write_tree(ours.directory(), &[(".cargo/config.toml", &config)]);
+    let plain = run(command("cargo").args(&by_hand[1..]).current_dir(ours.directory()));
+    let said = String::from_utf8_lossy(&plain.stderr).into_owned();
+    assert!(said.contains("Finished") && !said.contains("Compiling"), "{said}");
 
     // A wheel for one Python only looks at the environment's python: for another environment PyO3 is compiled anew, and the
     // state for the first one is set aside.
@@ -157,6 +202,67 @@ impl Requirement {
     fn set(&self, requirement: &str) {
         fs::write(&self.path, self.text.replace(self.was, requirement)).unwrap();
     }
+}
+
+/// A build script runs again when the environment has something else in it, and nothing else is compiled.
+#[test]
+fn cffi_build_script() {
+    let scratch = Scratch::new();
+    let directory = copy(&scratch, "cffi-build-script");
+    let manifest = directory.join("rust/Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let path = r#"path = "../../..""#;
+    assert!(text.contains(path));
+    fs::write(&manifest, text.replace(path, concat!("path = '", env!("CARGO_MANIFEST_DIR"), "'"))).unwrap();
+    commit(&directory);
+    let ours = Ours::new(&directory);
+    let requirement = Requirement::new(&ours, r#""cffi>=1.17,<3""#);
+    let ran = |report: &Report| {
+        let scripts = report.json["crates"]["build_scripts"].as_array().cloned().unwrap_or_default();
+        let field = |script: &serde_json::Value, name: &str| script[name].as_str().unwrap_or_default().to_owned();
+        scripts.iter().map(|script| ["name", "reason", "detail"].map(|name| field(script, name)).join(" ")).collect::<Vec<_>>()
+    };
+    let only = ["bessel-native env-var-changed PYO3_PYTHON"];
+
+    let first = works(&ours);
+    assert!(ran(&first).iter().any(|script| script.starts_with("libm ")), "another has a build script, too: {:?}", ran(&first));
+    let by_hand = ["cargo", "build", "--release", "--manifest-path", "rust/Cargo.toml"];
+    assert_eq!(ours.run(&by_hand), [""; 0]);
+
+    let module = ours.directory().join("src/bessel/__init__.py");
+    let python = fs::read_to_string(&module).unwrap();
+    fs::write(&module, format!("{python}\nNEWER = 1\n")).unwrap();
+    let newer = ours.build();
+    newer.assert_compiled_nothing("after a change of Python");
+    assert_eq!(ran(&newer), [""; 0]);
+
+    requirement.set(r#""cffi==1.17.1""#);
+    let other = ours.build();
+    assert_ne!(other.env(), first.env());
+    assert_eq!((other.compiled(), ran(&other)), (vec!["bessel-native"], only.map(str::to_owned).to_vec()));
+    assert_eq!(ours.run(&by_hand), [""; 0]);
+    requirement.set(r#""cffi>=1.17,<3""#);
+    let back = ours.build();
+    assert_eq!(back.env(), first.env());
+    back.assert_compiled_nothing("back at the first version");
+    assert_eq!(ran(&back), [""; 0]);
+
+    // The same cffi in another environment: nobody knows what the script has looked at.
+    requirement.set(r#""cffi>=1.17,<3", "iniconfig==2.0.0""#);
+    let more = ours.build();
+    assert_eq!((more.compiled(), ran(&more)), (vec!["bessel-native"], only.map(str::to_owned).to_vec()));
+    // The same environment made anew.
+    fs::remove_dir_all(ours.root_path().join("envs")).unwrap();
+    let again = ours.build();
+    assert_eq!((again.outcome(), again.env()), ("created", more.env()));
+    again.assert_compiled_nothing("in the environment made anew");
+
+    requirement.set(r#""iniconfig==2.0.0""#);
+    let output = ours.command("build").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No module named 'cffi'"), "{said}");
+    assert!(said.contains("hint: add what has `cffi` to `[build-system] requires` in pyproject.toml"), "{said}");
 }
 
 /// `CMake`'s build directory holds absolute paths into the environment: they are good for the next one, too.

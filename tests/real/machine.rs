@@ -258,12 +258,22 @@ pub(crate) struct Venv {
 }
 
 impl Venv {
-    /// A fresh environment of `interpreter`, with `wheel` in it, and what that requires.
-    pub(crate) fn with(interpreter: &Path, wheel: &Path) -> Self {
+    /// A fresh environment of `interpreter`.
+    pub(crate) fn new(interpreter: &Path) -> Self {
         let venv = Self { scratch: Scratch::new() };
         run(command(&tools().uv).args(["venv", "--quiet", "--clear", "--python"]).arg(interpreter).arg(venv.scratch.path()));
+        venv
+    }
+
+    /// The same with `wheel` in it, and what that requires.
+    pub(crate) fn with(interpreter: &Path, wheel: &Path) -> Self {
+        let venv = Self::new(interpreter);
         run(command(&tools().uv).args(["pip", "install", "--quiet", "--python"]).arg(venv.scratch.path()).arg(wheel));
         venv
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.scratch.path()
     }
 
     pub(crate) fn python(&self) -> Command {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::machine::{self, Uv, run, tools};
+use crate::machine::{self, Uv, Venv, run, tools};
 
 /// How the program is run for one project.
 #[derive(Debug, Clone)]
@@ -78,7 +78,12 @@ impl Ours {
     }
 
     fn report(&self, subcommand: &str) -> Report {
+        self.report_with(subcommand, &[])
+    }
+
+    fn report_with(&self, subcommand: &str, arguments: &[&str]) -> Report {
         let mut command = self.command(subcommand);
+        command.args(arguments);
         command.args(["--message-format", "json", "-v"]);
         let output = run(&mut command);
         let json =
@@ -88,6 +93,21 @@ impl Ours {
 
     pub(crate) fn build(&self) -> Report {
         self.report("build")
+    }
+
+    /// Installs the project into a virtual environment.
+    pub(crate) fn develop(&self, venv: &Venv) -> Report {
+        let report = self.report_with("develop", &["--venv", venv.path().to_str().unwrap()]);
+        assert_eq!(report.text("/install/target"), venv.path().to_str().unwrap());
+        report
+    }
+
+    /// Removes all environments that nothing needs; returns those that are kept because something does.
+    pub(crate) fn gc(&self) -> Vec<PathBuf> {
+        let mut command = machine::command(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
+        command.arg("--root").arg(&self.root).args(["--message-format=json", "gc", "--keep=0", "--used-within=0s"]);
+        let json: Value = serde_json::from_slice(&run(command.current_dir(&self.directory)).stdout).unwrap();
+        json["kept"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap().into()).collect()
     }
 
     pub(crate) fn provision(&self) -> Report {

@@ -469,6 +469,42 @@ fn meson_python_extension() {
     .same_as_build();
 }
 
+/// What meson-python installs for development builds itself when it is imported, with the Ninja of the build
+/// environment, which therefore must be there tomorrow.
+#[test]
+fn meson_python_builds_when_it_is_imported() {
+    let scratch = Scratch::new();
+    let project = Project {
+        files: &[
+            (
+                "pyproject.toml",
+                "[build-system]\nrequires = ['meson-python>=0.17', 'ninja']\nbuild-backend = 'mesonpy'\n\
+                 [project]\nname = 'real-meson'\nversion = '1'\n",
+            ),
+            (
+                "meson.build",
+                "project('real-meson', 'c', version: '1')\npy = import('python').find_installation(pure: false)\n\
+                 py.extension_module('_native', 'native.c', subdir: 'real_meson', install: true)\n\
+                 py.install_sources('real_meson/__init__.py', subdir: 'real_meson')\n",
+            ),
+            ("native.c", C_EXTENSION),
+            ("real_meson/__init__.py", ""),
+        ],
+        ..Project::default()
+    };
+    let ours = Ours::new(&project.write(&scratch.path()));
+    let venv = Venv::new(&tools().interpreter);
+    let report = ours.develop(&venv);
+    venv.check("from real_meson._native import twice; assert twice(21) == 42");
+    assert_eq!(ours.gc(), [report.env()]);
+    let source = ours.directory().join("native.c");
+    std::fs::write(source, C_EXTENSION.replace("2 * value", "20 * value")).unwrap();
+    venv.check("from real_meson._native import twice; assert twice(21) == 420");
+    // And that it is needed: without it, nothing can be imported.
+    std::fs::rename(report.env(), scratch.path().join("elsewhere")).unwrap();
+    assert!(!venv.python().args(["-I", "-c", "import real_meson"]).output().unwrap().status.success());
+}
+
 /// scikit-build-core asks for `CMake` and Ninja itself, when the machine has none.
 #[test]
 fn scikit_build_core_extension() {

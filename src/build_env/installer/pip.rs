@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Dialect, Distribution, Indexes, Installation, Resolution, directory_artifact, public_and_secret, run};
+use super::{Dialect, Distribution, Indexes, Installation, Resolution, WheelInstallation, directory_artifact, public_and_secret, run};
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::{self, Error, venv};
 use crate::digest;
@@ -20,11 +20,10 @@ const OLDEST: (u32, u32) = (23, 0);
 /// The oldest pip that understands all requirements that uv does: before, `x @ git+file:///path` was none.
 const WANTED: (u32, u32) = (24, 1);
 
-/// Variables that would send packages elsewhere or change what was resolved.
-const HARMFUL: &[&str] = &[
-    "PIP_CONSTRAINT",
-    "PIP_BUILD_CONSTRAINT",
+/// Variables that would send packages elsewhere, or other packages there.
+const MISLEADING: &[&str] = &[
     "PIP_REQUIREMENT",
+    // A wheel that was built a moment ago has no hash that anyone could know.
     "PIP_REQUIRE_HASHES",
     "PIP_REQUIRE_VIRTUALENV",
     "PIP_TARGET",
@@ -34,16 +33,14 @@ const HARMFUL: &[&str] = &[
     "PIP_PYTHON",
     "PIP_DRY_RUN",
     "PIP_REPORT",
-    "PIP_NO_DEPS",
-    "PIP_UPGRADE",
     "PIP_IGNORE_INSTALLED",
     "PIP_EDITABLE",
-    "PIP_COMPILE",
-    "PIP_NO_COMPILE",
     "VIRTUAL_ENV",
     "PYTHONPATH",
     "PYTHONHOME",
 ];
+/// Variables that would change what was resolved, or how it is installed.
+const HARMFUL: &[&str] = &["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "PIP_NO_DEPS", "PIP_UPGRADE", "PIP_COMPILE", "PIP_NO_COMPILE"];
 
 /// A pip that can be run.
 #[derive(Debug)]
@@ -109,10 +106,15 @@ impl Pip {
         Some((numbers.next()??, numbers.next()??))
     }
 
-    /// A pip command for the interpreter that has it, or for another one.
+    /// A pip command for the interpreter that has it, or for another environment of ours.
     fn command(&self, python: Option<&Path>, verb: &str, directory: &Path) -> Cmd {
+        HARMFUL.iter().fold(self.plain_command(python, verb, directory), Cmd::env_remove)
+    }
+
+    /// A pip command that does as its user has set.
+    fn plain_command(&self, python: Option<&Path>, verb: &str, directory: &Path) -> Cmd {
         let command = Cmd::new(&self.python).args(["-I", "-m", "pip"]).cwd(directory);
-        let command = HARMFUL.iter().fold(command, Cmd::env_remove);
+        let command = MISLEADING.iter().fold(command, Cmd::env_remove);
         // `--python` goes before the verb.
         let command = python.into_iter().fold(command, |command, python| command.arg("--python").arg(python));
         command.args([verb, "--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off", "--quiet"])
@@ -154,6 +156,21 @@ impl Pip {
             return Err(Error::Protocol { what: format!("pip's report has version {}, and only 1 is known", report.version) });
         }
         report.install.into_iter().map(Installed::distribution).collect()
+    }
+
+    /// First what the wheel requires, for which pip takes an installed distribution of the same version for the wheel; then the
+    /// wheel, whatever is installed.
+    pub(super) fn install_wheel(&self, install: &WheelInstallation<'_>) -> Vec<Cmd> {
+        let command = || self.plain_command(Some(install.python), "install", install.directory).arg("--no-warn-script-location");
+        let mut commands = vec![command().args(["--no-deps", "--force-reinstall"]).arg(install.wheel)];
+        if install.with_dependencies {
+            commands.insert(0, command().arg(install.requirement()));
+        }
+        let commands = commands.into_iter().map(|command| {
+            let command = install.indexes.apply(command, Dialect::Pip);
+            if install.offline { command.env("PIP_NO_INDEX", "1") } else { command }
+        });
+        commands.collect()
     }
 
     pub(super) fn install(&self, install: &Installation<'_>, requirements: &Path, require_hashes: bool) -> Cmd {

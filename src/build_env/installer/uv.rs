@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Dialect, Distribution, Installation, Resolution, from_package, public_and_secret};
+use super::{Dialect, Distribution, Installation, Resolution, WheelInstallation, from_package, public_and_secret};
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::pylock::Pylock;
 use crate::build_env::{Error, request};
@@ -10,24 +10,22 @@ use crate::layout::Layout;
 use crate::process::{self, Cmd};
 use crate::project::parse_requirement;
 
-/// Variables that would send packages elsewhere or change what was resolved.
-const HARMFUL: &[&str] = &[
-    "UV_CONSTRAINT",
-    "UV_OVERRIDE",
-    "UV_BUILD_CONSTRAINT",
-    "UV_REQUIRE_HASHES",
+/// Variables that would send packages elsewhere.
+const MISLEADING: &[&str] = &[
     "UV_SYSTEM_PYTHON",
     "UV_BREAK_SYSTEM_PACKAGES",
     "UV_PYTHON",
     "UV_TARGET",
     "UV_PREFIX",
-    "UV_COMPILE_BYTECODE",
-    "UV_LINK_MODE",
     "UV_OFFLINE",
-    "UV_CUSTOM_COMPILE_COMMAND",
+    // A wheel that was built a moment ago has no hash that anyone could know.
+    "UV_REQUIRE_HASHES",
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
 ];
+/// Variables that would change what was resolved, or how it is installed.
+const HARMFUL: &[&str] =
+    &["UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT", "UV_COMPILE_BYTECODE", "UV_LINK_MODE", "UV_CUSTOM_COMPILE_COMMAND"];
 
 /// A uv on PATH.
 #[derive(Debug)]
@@ -44,9 +42,31 @@ impl Uv {
         Self { program }
     }
 
+    /// A uv command for environments of ours.
     fn command(&self, verb: &str, directory: &Path) -> Cmd {
+        HARMFUL.iter().fold(self.plain_command(verb, directory), Cmd::env_remove)
+    }
+
+    /// A uv command that does as its user has set.
+    fn plain_command(&self, verb: &str, directory: &Path) -> Cmd {
         let command = Cmd::new(&self.program).args(["pip", verb, "--quiet", "--color", "never"]).cwd(directory);
-        HARMFUL.iter().fold(command, Cmd::env_remove)
+        MISLEADING.iter().fold(command, Cmd::env_remove)
+    }
+
+    pub(super) fn install_wheel(&self, install: &WheelInstallation<'_>) -> Cmd {
+        let mut command = self
+            .plain_command("install", install.directory)
+            .arg("--python")
+            .arg(install.python)
+            .args(["--reinstall-package", install.name]);
+        for (wanted, flag) in
+            [(!install.with_dependencies, "--no-deps"), (install.offline, "--offline"), (install.indexes.no_index, "--no-index")]
+        {
+            if wanted {
+                command = command.arg(flag);
+            }
+        }
+        install.indexes.apply(command.arg(install.requirement()), Dialect::Uv)
     }
 
     /// Runs `pip compile`; `extra` are further arguments. Returns the lock file's text.
