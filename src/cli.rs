@@ -17,6 +17,8 @@ mod layer;
 mod lock;
 mod options;
 mod provision;
+#[cfg(test)]
+mod reference;
 mod run;
 mod warmth;
 mod why;
