@@ -19,6 +19,7 @@ mod build;
 mod cache;
 mod command_line;
 mod commands;
+mod docs;
 mod dynamic;
 mod fire;
 mod hashes;

@@ -16,4 +16,5 @@ mod interpreters;
 mod machine;
 mod ours;
 mod projects;
+mod schema;
 mod wheels;
