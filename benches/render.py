@@ -103,7 +103,8 @@ def rendered(results: pathlib.Path) -> tuple:
         for index, table in enumerate(run["tables"], 1):
             name = "%s-%d.svg" % (path.stem, index)
             rounds = max(len(row["seconds"]) for row in table["rows"])
-            lines += ["", "**%s** (%d rounds, in turn; seconds)" % (table["title"], rounds), ""]
+            how = "%d rounds, in turn" % rounds if rounds > 1 else "once each"
+            lines += ["", "**%s** (%s; seconds)" % (table["title"], how), ""]
             lines += tabulated(table)
             lines += ["", "![%s](benchmarks/%s)" % (table["title"].replace("[", "(").replace("]", ")"), name)]
             plots[name] = plotted(table)
