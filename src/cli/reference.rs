@@ -15,8 +15,6 @@ use super::Cli;
 use crate::project::Settings;
 use crate::report::Report;
 
-const BLESS: &str = "PYENV_BUILD_BLESS";
-
 const GENERATED: &str = "<!-- Made from the code by `PYENV_BUILD_BLESS=1 cargo test --lib reference`. -->\n";
 
 /// Variables that are not ours: what they are to us. A test finds each in the code, and none in the code that is not here.
@@ -415,6 +413,7 @@ fn pages() -> BTreeMap<&'static str, String> {
 #[cfg(feature = "github")]
 #[test]
 fn the_reference_is_that_of_the_code() {
+    const BLESS: &str = "PYENV_BUILD_BLESS";
     let directory = repository().join("docs/reference");
     let pages = pages();
     if crate::env_vars::get(BLESS).is_some() {

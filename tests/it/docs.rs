@@ -134,7 +134,10 @@ fn every_command_that_is_shown_works() {
     let ours = Path::new(env!("CARGO_BIN_EXE_cargo-pyenv-build")).parent().unwrap();
     let interpreter = python().path.to_string_lossy().into_owned();
     let mut ran = 0;
-    for command in commands() {
+    let commands = commands();
+    // Once more what asks for a file that is there only afterwards; other systems' tar has other options.
+    let again = commands.iter().filter(|command| cfg!(target_os = "linux") && command.starts_with("if ")).cloned();
+    for command in commands.iter().cloned().chain(again) {
         if NOT_RUN.iter().any(|(not_run, _)| *not_run == command) {
             continue;
         }

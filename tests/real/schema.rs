@@ -99,10 +99,15 @@ fn reports_are_what_their_schema_says() {
         report(&here, |program| program.args(["build", "--deny-rebuild", "all"]).env("COLOUR", "green")),
         report(&here, |program| program.args(["provision", "--python", "no-such-python"])),
     ];
+    // The one that README shows.
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap().replace("\r\n", "\n");
+    let shown = readme.split_once("```json\n").unwrap().1.split_once("```").unwrap().0;
+    let shown: Value = serde_json::from_str(shown).unwrap();
     fs::write(here.join("src/lib.rs"), "no Rust").unwrap();
     reports.push(report(&here, |program| program.arg("build")));
     reports.push(report(&here, |program| program.arg("why")));
     reports.push(report(&here, |program| program.args(["build", "nowhere"])));
+    reports.push(shown);
     assert_eq!(judged(&reports, &scratch.path()), vec![Vec::<String>::new(); reports.len()], "{reports:#?}");
 
     // What these reports have in them, so that the schema has been asked about it.
