@@ -3,27 +3,32 @@
 //! Each round, for each side, clones the project to the same path and unpacks with `tar` what that side's last build left: for
 //! `build`, `target` and `.pyenv-build`; for `uv build`, isolated, `target`. The floor is cargo alone, with the variables that the
 //! backend sets, when there is nothing to do. Whole processes of the builds, medians; cloning and unpacking are not counted.
-//! `cargo bench --bench checkout -- [--runs N]`; the sdists of rpds-py and bcrypt are fetched with pip.
+//! `cargo bench --bench checkout -- [--runs N] [--json FILE]`; the sdists of rpds-py and bcrypt are fetched with pip.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark times plain processes")]
 #![expect(clippy::print_stdout, reason = "its result is text")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on may stop anywhere")]
 
 mod common;
+#[path = "common/results.rs"]
+mod results;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{SDISTS, Tools, fetch, run, spread, time};
+use results::Results;
 
 fn main() {
     let mut runs = 5;
+    let mut json = None;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             // What `cargo bench` adds.
             "--bench" => {}
             "--runs" => runs = args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number"),
+            "--json" => json = Some(args.next().expect("--json takes a file")),
             other => panic!("unknown: {other}"),
         }
     }
@@ -31,10 +36,12 @@ fn main() {
     std::fs::create_dir_all(&work).unwrap();
     let python = std::env::var("PYENV_BUILD_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let tools = Tools::prepare(&python, &work);
+    let mut results = Results::new("checkout", json);
     for spec in SDISTS {
         let source = fetch(&tools, spec, &work);
-        measure(&source, &python, &tools, runs);
+        measure(&source, &python, &tools, runs, &mut results);
     }
+    results.write();
 }
 
 /// A place that a project is checked out to again and again.
@@ -86,7 +93,7 @@ fn tracked(source: &Path) -> Vec<String> {
     names
 }
 
-fn measure(source: &Path, python: &str, tools: &Tools, runs: usize) {
+fn measure(source: &Path, python: &str, tools: &Tools, runs: usize, results: &mut Results) {
     let place = Place::new(source);
     let ours = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
@@ -129,9 +136,13 @@ fn measure(source: &Path, python: &str, tools: &Tools, runs: usize) {
         times[1].push(time(&mut uv()));
         place.keep("uv", &[target]);
     }
-    println!("\n{}, a fresh checkout with its caches ({runs} runs each, in turn; seconds)", source.file_name().unwrap().to_string_lossy());
+    let title = format!("{}, a fresh checkout with its caches", source.file_name().unwrap().to_string_lossy());
+    let names = ["build", "uv build (isolated)", "cargo with nothing to do"];
+    let rows: Vec<(&str, &[f64])> = names.iter().zip(&times).map(|(name, times)| (*name, times.as_slice())).collect();
+    results.table(&title, "build", &rows);
+    println!("\n{title} ({runs} runs each, in turn; seconds)");
     println!("  {:32} {:>8} {:>8} {:>8}   build / this", "", "min", "median", "max");
-    for (name, times_of_it) in ["build", "uv build (isolated)", "cargo with nothing to do"].iter().zip(&times) {
+    for (name, times_of_it) in names.iter().zip(&times) {
         let (min, median, max) = spread(times_of_it);
         let pairs: Vec<f64> = times[0].iter().zip(times_of_it).map(|(ours, theirs)| ours / theirs).collect();
         println!("  {name:32} {min:8.3} {median:8.3} {max:8.3}   {:.2}", spread(&pairs).1);

@@ -2,21 +2,27 @@
 //!
 //! A package whose build script watches a directory of many files; after a fresh checkout (every date is new) `freshness restore`, then
 //! `freshness record`, beside `git status` and a plain parallel hash of the same bytes, in turn, in one run. Whole processes,
-//! medians. `cargo bench --bench freshness -- [--runs N] [--files N]...`
+//! medians. `cargo bench --bench freshness -- [--runs N] [--files N]... [--json FILE]`
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark times plain processes")]
 #![expect(clippy::print_stdout, reason = "its result is text")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on may stop anywhere")]
 
+#[path = "common/results.rs"]
+mod results;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+use results::Results;
 
 /// As in a repository of 500 MB with 50,000 files.
 const BYTES_PER_FILE: usize = 10_000;
 
 fn main() {
     let mut runs = 5;
+    let mut json = None;
     let mut sizes = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -25,6 +31,7 @@ fn main() {
             "--bench" => {}
             "--runs" => runs = number(args.next()),
             "--files" => sizes.push(number(args.next())),
+            "--json" => json = Some(args.next().expect("--json takes a file")),
             _ => panic!("`{arg}` is not an option"),
         }
     }
@@ -32,7 +39,9 @@ fn main() {
         sizes = vec![1_000, 10_000, 50_000];
     }
     println!("                    restore    record    both  git status  parallel hash   both / git   both / hash");
-    let rows: Vec<(usize, f64)> = sizes.into_iter().map(|files| (files, measure(files, runs))).collect();
+    let mut results = Results::new("freshness", json);
+    let rows: Vec<(usize, f64)> = sizes.into_iter().map(|files| (files, measure(files, runs, &mut results))).collect();
+    results.write();
     if let (Some((few, fast)), Some((many, slow))) = (rows.first(), rows.last()) {
         #[expect(clippy::cast_precision_loss, reason = "counts of files")]
         let growth = (slow / fast) / (*many as f64 / *few as f64);
@@ -41,7 +50,7 @@ fn main() {
 }
 
 /// Returns the median of restore and record together.
-fn measure(files: usize, runs: usize) -> f64 {
+fn measure(files: usize, runs: usize, results: &mut Results) -> f64 {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let root = directory.path();
     lay_out(root, files);
@@ -59,6 +68,11 @@ fn measure(files: usize, runs: usize) -> f64 {
         let hash = "find data -type f -print0 | xargs -0 -P \"$(nproc)\" -n 500 sha256sum > /dev/null";
         times[3].push(timed(|| run(Command::new("sh").args(["-c", hash]).current_dir(root))));
     }
+    let both: Vec<f64> = times[0].iter().zip(&times[1]).map(|(restore, record)| restore + record).collect();
+    let [restore, record, git, hash] = times.each_ref().map(Vec::as_slice);
+    let rows =
+        [("restore and record", both.as_slice()), ("restore", restore), ("record", record), ("git status", git), ("parallel hash", hash)];
+    results.table(&format!("{files} files of 10 kB"), "restore and record", &rows);
     let [restore, record, git, hash] = times.map(|mut times| {
         times.sort_by(f64::total_cmp);
         times[times.len() / 2]

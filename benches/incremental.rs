@@ -1,4 +1,4 @@
-//! Times what incremental state brings to a crate that takes long: `cargo bench --bench incremental`.
+//! Times what incremental state brings to a crate that takes long: `cargo bench --bench incremental -- [--functions=N] [--json FILE]`.
 //!
 //! A crate of many functions; one line of it is changed in a fresh checkout with the caches of the last job, with `--incremental auto` and
 //! with `--incremental false`, in turn, in one run. Beside it a small crate, which keeps no state.
@@ -7,15 +7,25 @@
 #![expect(clippy::print_stdout, reason = "its result is text")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on may stop anywhere")]
 
+#[path = "common/results.rs"]
+mod results;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use results::Results;
+
 fn main() {
     let functions = std::env::args().find_map(|arg| arg.strip_prefix("--functions=")?.parse().ok()).unwrap_or(1200);
+    let mut results = Results::new("incremental", std::env::args().skip_while(|arg| arg != "--json").nth(1));
     let cold = [once("auto", functions), once("false", functions)];
     let [(cold_with, with, states), (cold_without, without, none)] = cold;
+    results.table("first build", "--incremental auto", &[("--incremental auto", &[cold_with]), ("--incremental false", &[cold_without])]);
+    let changed: [(&str, &[f64]); 2] = [("--incremental auto", &[with]), ("--incremental false", &[without])];
+    results.table("one line changed in a fresh checkout", "--incremental auto", &changed);
+    results.write();
     println!("first build: {cold_with:.1} s with --incremental auto, {cold_without:.1} s without");
     println!("one line changed in a fresh checkout: {with:.1} s with, {without:.1} s without, ratio {:.2}", with / without);
     println!("state kept: {states:?} with, {none:?} without");

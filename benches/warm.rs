@@ -2,7 +2,7 @@
 //!
 //! For each project: `provision`; then a warm `build` beside `uv build --no-build-isolation` and `python -m build
 //! --no-isolation` in the very same environment. Whole processes, medians, and ratios pair by pair, so that a machine whose
-//! speed drifts does not matter. `cargo bench --bench warm -- [--runs N] [DIR...]`; without directories, the sdists of
+//! speed drifts does not matter. `cargo bench --bench warm -- [--runs N] [--json FILE] [DIR...]`; without directories, the sdists of
 //! rpds-py and bcrypt are fetched with pip.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark times plain processes")]
@@ -10,14 +10,18 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on may stop anywhere")]
 
 mod common;
+#[path = "common/results.rs"]
+mod results;
 
 use std::path::Path;
 use std::process::Command;
 
 use common::{SDISTS, Tools, fetch, run, spread, time};
+use results::Results;
 
 fn main() {
     let mut runs = 11;
+    let mut json = None;
     let mut directories = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -25,6 +29,7 @@ fn main() {
             // What `cargo bench` adds.
             "--bench" => {}
             "--runs" => runs = args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number"),
+            "--json" => json = Some(args.next().expect("--json takes a file")),
             _ => directories.push(std::path::absolute(arg).unwrap()),
         }
     }
@@ -35,12 +40,14 @@ fn main() {
     if directories.is_empty() {
         directories = SDISTS.iter().map(|spec| fetch(&tools, spec, &work)).collect();
     }
+    let mut results = Results::new("warm", json);
     for directory in directories {
-        measure(&directory, &python, &tools, runs);
+        measure(&directory, &python, &tools, runs, &mut results);
     }
+    results.write();
 }
 
-fn measure(project: &Path, python: &str, tools: &Tools, runs: usize) {
+fn measure(project: &Path, python: &str, tools: &Tools, runs: usize, results: &mut Results) {
     let ours = env!("CARGO_BIN_EXE_cargo-pyenv-build");
     let scratch = tempfile::tempdir().unwrap();
     let command = |args: &[&str]| {
@@ -108,7 +115,10 @@ fn measure(project: &Path, python: &str, tools: &Tools, runs: usize) {
             }
         }
     }
-    println!("\n{} ({runs} runs each, in turn; seconds)", project.file_name().unwrap().to_string_lossy());
+    let name = project.file_name().unwrap().to_string_lossy();
+    let rows: Vec<(&str, &[f64])> = sides.iter().zip(&times).map(|((name, _), times)| (*name, times.as_slice())).collect();
+    results.table(&format!("{name}, nothing to do"), "build", &rows);
+    println!("\n{name} ({runs} runs each, in turn; seconds)");
     println!("  {:32} {:>8} {:>8} {:>8}   ours / theirs", "", "min", "median", "max");
     for (index, (name, _)) in sides.iter().enumerate() {
         let (min, median, max) = spread(&times[index]);

@@ -20,6 +20,8 @@ mod lock;
 mod man;
 mod options;
 mod provision;
+#[cfg(test)]
+mod reference;
 mod run;
 mod warmth;
 mod why;

@@ -1,4 +1,4 @@
-//! The exit codes, documented in README.
+//! The exit codes, documented in README and `docs/reference`.
 
 /// Done.
 pub const OK: u8 = 0;

@@ -39,10 +39,13 @@ pub enum Incremental {
 
 /// A crate whose state is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Kept {
+    /// The crate.
     pub name: String,
     /// Relative to the build directory.
     pub directory: PathBuf,
+    /// Of the state.
     pub size_bytes: u64,
     /// What it takes without the state.
     pub cold_seconds: f64,

@@ -24,56 +24,80 @@ pub const SCHEMA: u32 = 1;
 /// The outcome of one invocation. With several projects, `projects` has one report each and the top level has what is
 /// common or summed up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
+    /// Version of this format.
     pub schema: u32,
+    /// The subcommand.
     pub command: String,
+    /// Whether it did what it was asked to.
     pub ok: bool,
     /// The source tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<PathBuf>,
+    /// What was built.
     #[serde(default)]
     pub artifacts: Vec<Artifact>,
     /// What `develop` installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install: Option<InstallReport>,
+    /// The interpreter that was built for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<InterpreterReport>,
+    /// The build environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<EnvReport>,
+    /// Variables that make another cargo agree with the backend's.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
+    /// Calls of the backend, in their order.
     #[serde(default)]
     pub hooks: Vec<HookReport>,
+    /// What the ledger did before the build.
     #[serde(default)]
     pub freshness: FreshnessReport,
+    /// What cargo compiled.
     #[serde(default)]
     pub crates: Crates,
     /// Crates whose incremental state is kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incremental: Vec<Kept>,
+    /// From start to end.
     pub seconds: f64,
+    /// What went wrong; there if and only if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
+    /// One report for each project, if there were several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub projects: Vec<Report>,
 }
 
+/// Something that was built.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Artifact {
+    /// What it is.
     pub kind: ArtifactKind,
     /// Absolute.
     pub path: PathBuf,
     /// Of the file; for a metadata directory, of its `METADATA`.
     pub sha256: String,
+    /// Of the same.
     pub size_bytes: u64,
 }
 
+/// The kind of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ArtifactKind {
+    /// A wheel.
     Wheel,
+    /// A source distribution.
     Sdist,
+    /// An editable wheel (PEP 660).
     Editable,
+    /// A `.dist-info` directory.
     Metadata,
 }
 
@@ -86,22 +110,33 @@ impl Artifact {
 
 /// An editable install.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InstallReport {
+    /// Its name, as the wheel has it.
     pub distribution: String,
+    /// Its version.
     pub version: String,
     /// The environment that it is in.
     pub target: PathBuf,
+    /// Its interpreter.
     pub python: PathBuf,
+    /// The directory that describes the install.
     pub dist_info: PathBuf,
     /// `uv` or `pip`.
     pub installer: String,
+    /// How long installing took.
     pub seconds: f64,
 }
 
+/// The interpreter.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InterpreterReport {
+    /// Such as `cp312-linux-x86_64`; free-threaded ones have a `t`.
     pub abi_tag: String,
+    /// Such as `3.12.1`.
     pub version: String,
+    /// As it was found.
     pub path: PathBuf,
 }
 
@@ -111,14 +146,21 @@ impl From<&Interpreter> for InterpreterReport {
     }
 }
 
+/// The build environment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EnvReport {
+    /// Its directory.
     pub path: PathBuf,
+    /// Its python.
     pub python: PathBuf,
+    /// 64 hexadecimal digits; the first 12 are in the path.
     pub fingerprint: String,
     /// `created` or `reused`.
     pub outcome: String,
+    /// `uv` or `pip`.
     pub installer: String,
+    /// To find or make it.
     pub seconds: f64,
 }
 
@@ -139,9 +181,13 @@ impl From<&BuildEnv> for EnvReport {
     }
 }
 
+/// One call of the backend.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HookReport {
+    /// As PEP 517 and PEP 660 name it.
     pub name: String,
+    /// How long it took.
     pub seconds: f64,
     /// `ok`, `unsupported` or `error`.
     pub outcome: String,
@@ -149,38 +195,52 @@ pub struct HookReport {
 
 /// What the freshness ledger did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FreshnessReport {
+    /// Files and directories that cargo looks at.
     pub inputs: u64,
+    /// Of these, equal to what is recorded, and given their date back.
     pub restored: u64,
+    /// Equal, with the right date already.
     pub unchanged: u64,
+    /// Different from what is recorded.
     pub changed: u64,
+    /// For restoring and recording.
     pub seconds: f64,
 }
 
 /// What cargo did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Crates {
     /// In the order in which they were begun.
     pub compiled: Vec<CompiledCrate>,
     /// Crates that belong to what was built, and were not compiled.
     pub fresh: u64,
+    /// Build scripts that were run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub build_scripts: Vec<BuildScriptRun>,
 }
 
+/// A crate that was compiled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CompiledCrate {
+    /// The package.
     pub name: String,
+    /// Its version.
     pub version: String,
     /// Whether it is a local package, not one from a registry or repository.
     pub workspace: bool,
+    /// Why.
     pub reason: Reason,
     /// What the reason is about: a variable, a file, a dependency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// The value of then and of now, of variables, features and flags. Secrets are masked.
+    /// The value of then, of variables, features and flags. Secrets are masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<String>,
+    /// The value of now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<String>,
     /// Whether the reason is in itself; if not, it was compiled because another was.
@@ -193,17 +253,24 @@ pub struct CompiledCrate {
 
 /// A build script that was run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BuildScriptRun {
+    /// The package.
     pub name: String,
+    /// Its version.
     pub version: String,
+    /// Why.
     pub reason: Reason,
+    /// What the reason is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// How long it ran.
     pub seconds: f64,
 }
 
 /// Why cargo compiled a crate or ran its build script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// There was nothing of it.
@@ -216,9 +283,13 @@ pub enum Reason {
     DependencyRebuilt,
     /// Another version of a dependency, or other features of it; `detail` names it.
     DependencyChanged,
+    /// Other cargo features of the crate itself, which `old` and `new` have.
     FeaturesChanged,
+    /// Another profile, or other settings of it.
     ProfileChanged,
+    /// Other flags for rustc, which `old` and `new` have.
     RustflagsChanged,
+    /// Another compiler.
     RustcChanged,
     /// It is of another version now, which `detail` has.
     VersionChanged,
@@ -244,12 +315,19 @@ impl Reason {
     }
 }
 
+/// A failure.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ErrorReport {
+    /// Which kind of failure, in one word, for scripts.
     pub kind: String,
+    /// What was being done, and its causes, one on each line.
     pub message: String,
+    /// What you can do about it.
     pub hint: Option<String>,
+    /// Python's, if the backend raised something.
     pub traceback: Option<String>,
+    /// The file with all that the backend said.
     pub log: Option<PathBuf>,
 }
 

@@ -8,6 +8,7 @@ use super::Error;
 
 /// What a project may fix for everyone who builds it. Flags and environment variables win.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Settings {
     /// The interpreter: a path (relative to the project), a name or a version.
@@ -24,6 +25,7 @@ pub struct Settings {
     /// Further inputs of crates: patterns, relative to the project.
     pub inputs: Vec<String>,
     /// rustc's incremental state: `"auto"`, `true` or `false`.
+    #[cfg_attr(test, schemars(with = "Option<serde_json::Value>"))]
     pub incremental: Option<toml::Value>,
     /// Crates that must not be compiled: `all`, `deps`, `workspace` or patterns for names.
     pub deny_rebuild: Vec<String>,
@@ -58,6 +60,13 @@ mod tests {
 
     fn read(text: &str) -> Result<Settings, String> {
         Settings::read(Path::new("/p/pyproject.toml"), &toml::from_str(text).unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_field_is_a_setting_that_is_known() {
+        let schema = schemars::schema_for!(Settings);
+        let fields: Vec<&str> = schema.get("properties").unwrap().as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, KNOWN);
     }
 
     #[test]

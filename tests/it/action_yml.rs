@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::actions::parsed;
 use crate::context::{Project, Test, copy_tree, python, script};
+use crate::docs;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -23,11 +24,11 @@ fn workflows() -> Vec<(String, Value)> {
     names.map(|name| (name.clone(), read(&name))).collect()
 }
 
-/// All steps: of the action, of the workflows, of the workflow in README.
+/// All steps: of the action, of the workflows, of the workflows in README and the documentation.
 fn steps() -> Vec<(String, Value)> {
     let mut found: Vec<(String, Value)> =
         list(&read("action.yml")["runs"]["steps"]).into_iter().map(|step| ("action.yml".to_owned(), step)).collect();
-    for (name, workflow) in workflows().into_iter().chain([("README.md".to_owned(), readme())]) {
+    for (name, workflow) in workflows().into_iter().chain(documented()) {
         for job in workflow["jobs"].as_object().unwrap().values() {
             found.extend(list(&job["steps"]).into_iter().map(|step| (name.clone(), step)));
         }
@@ -35,10 +36,13 @@ fn steps() -> Vec<(String, Value)> {
     found
 }
 
-fn readme() -> Value {
-    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, rest) = text.split_once("```yaml\n").unwrap();
-    serde_yaml_ng::from_str(rest.split_once("```").unwrap().0).unwrap()
+/// The workflows in README and the documentation.
+fn documented() -> Vec<(String, Value)> {
+    let blocks = docs::blocks().into_iter().filter(|block| block.language == "yaml");
+    let parsed = blocks.map(|block| (block.page, serde_yaml_ng::from_str::<Value>(&block.text).unwrap()));
+    let found: Vec<_> = parsed.filter(|(_, value)| value["jobs"].is_object()).collect();
+    assert!(found.iter().any(|(page, _)| page == "README.md") && found.len() > 3);
+    found
 }
 
 fn list(value: &Value) -> Vec<Value> {
@@ -48,6 +52,7 @@ fn list(value: &Value) -> Vec<Value> {
 #[test]
 fn no_script_has_an_expression_in_it_and_every_action_is_pinned() {
     let steps = steps();
+    let documented_pages: Vec<String> = documented().into_iter().map(|(page, _)| page).collect();
     assert!(steps.len() > 40, "{}", steps.len());
     for (file, step) in &steps {
         if let Some(run) = step["run"].as_str() {
@@ -56,7 +61,7 @@ fn no_script_has_an_expression_in_it_and_every_action_is_pinned() {
         if let Some(uses) = step["uses"].as_str() {
             let commit = uses.split_once('@').map_or("", |(_, commit)| commit);
             let is_pinned = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let is_ours = uses == "./" || (file == "README.md" && uses == "OWNER/cargo-pyenv-build@COMMIT");
+            let is_ours = uses == "./" || (documented_pages.contains(file) && uses == "OWNER/cargo-pyenv-build@COMMIT");
             assert!(is_pinned || is_ours, "{file}: {uses}");
         }
     }
@@ -156,7 +161,7 @@ fn scripts_of_the_action_name_their_shell_and_send_what_they_say_through_one_pip
 
 #[test]
 fn workflows_have_no_permission_that_a_job_does_not_ask_for() {
-    for (name, workflow) in workflows().into_iter().chain([("README.md".to_owned(), readme())]) {
+    for (name, workflow) in workflows().into_iter().chain(documented()) {
         assert_eq!(workflow["permissions"], json!({}), "{name}");
         for (job, spec) in workflow["jobs"].as_object().unwrap() {
             let permissions = spec["permissions"].as_object().unwrap_or_else(|| panic!("{name}: {job} says what it may"));

@@ -21,6 +21,7 @@ mod cache;
 mod command_line;
 mod commands;
 mod develop;
+mod docs;
 #[cfg(unix)]
 mod doctor;
 mod dynamic;

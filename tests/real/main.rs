@@ -17,4 +17,5 @@ mod machine;
 mod ours;
 mod projects;
 mod sccache;
+mod schema;
 mod wheels;
