@@ -148,7 +148,6 @@ impl Keeper {
     pub fn record(&self, records: &Records, restored: Option<&Restored>, cold_seconds: &ColdSeconds) -> Result<Ledger, Error> {
         record::record(self, records, restored, cold_seconds)
     }
-
 }
 
 /// A build directory's name in ours: relative to the directory that ours is in, so that it is the same after both have moved,

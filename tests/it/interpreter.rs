@@ -261,7 +261,7 @@ fn an_interpreter_is_asked_once() {
     let file = project.root().join("interpreters").join(project.list(".pyenv-build/interpreters").remove(0));
     let good = std::fs::read_to_string(&file).unwrap();
     for (number, text) in
-        ["{", &good.replace("\"schema\": 1", "\"schema\": 1000"), &good.replace("\"inode\": ", "\"inode\": 1")].iter().enumerate()
+        ["{", &good.replace("\"schema\": 2", "\"schema\": 1000"), &good.replace("\"inode\": ", "\"inode\": 1")].iter().enumerate()
     {
         std::fs::write(&file, text).unwrap();
         program.run().success();
