@@ -284,12 +284,12 @@ def _install_wheel(session: nox.Session, wheel: Path, extras: List[str], install
     Install a wheel that the session may have in another state, with the session's own installer.
 
     Neither pip nor uv replaces a distribution by another of the same version unless it is told to. What was installed last is
-    remembered in a file beside the wheel: the wheel's digest, and that of the ``RECORD`` that installing it has left. If both
-    are as they were, nobody has installed anything else since.
+    remembered in a file beside the wheel: the digest of what was in it, and that of the ``RECORD`` that installing it has left.
+    If both are as they were, nobody has installed anything else since.
     """
     name = wheel.name.split("-")[0]
     remembered = wheel.with_name(name + ".json")
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    digest = _content(wheel)
     is_there, record = _installed_record(session, wheel)
     is_same = record is not None and _read(remembered) == {"wheel": digest, "record": record}
     if remembered.exists():
@@ -304,6 +304,24 @@ def _install_wheel(session: nox.Session, wheel: Path, extras: List[str], install
     for other in wheel.parent.glob(name + "-*.whl"):
         if other != wheel:
             other.unlink()
+
+
+def _content(wheel: Path) -> str:
+    """
+    The digest of what a wheel would install, each file's name and content.
+
+    Without bills of materials, which have a time and a random number in them (each build makes another), and without
+    ``RECORD``, which has their digests.
+    """
+    digest = hashlib.sha256()
+    with zipfile.ZipFile(wheel) as archive:
+        for name in sorted(archive.namelist()):
+            if ".dist-info/sboms/" in name or name.endswith(".dist-info/RECORD"):
+                continue
+            content = archive.read(name)
+            digest.update(("%s\0%d\0" % (name, len(content))).encode())
+            digest.update(content)
+    return digest.hexdigest()
 
 
 def _installed_record(session: nox.Session, wheel: Path) -> Tuple[bool, Optional[str]]:

@@ -7,7 +7,7 @@ use crate::machine::{Scratch, Venv, clone_again, commit, run, tools};
 use crate::ours::{Ours, Report};
 
 /// A copy of an example, without what builds have left there, under version control.
-fn checkout(scratch: &Scratch, name: &str) -> PathBuf {
+pub(crate) fn checkout(scratch: &Scratch, name: &str) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
     let to = scratch.path().join(name);
     let left_by_builds = ["target", "build", "dist", ".pyenv-build", "__pycache__"];

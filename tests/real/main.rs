@@ -15,5 +15,6 @@ mod from_pypi;
 mod interpreters;
 mod machine;
 mod ours;
+mod package;
 mod projects;
 mod wheels;
