@@ -21,7 +21,8 @@ use crate::layout::Layout;
 pub const VARIABLE: &str = "CARGO_BUILD_BUILD_DIR";
 
 /// Variables by which build scripts are told which Python they build for.
-const TIES: &[&str] = &["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "PYO3_CONFIG_FILE"];
+const TIES: &[&str] = &["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", CONFIG_FILE];
+const CONFIG_FILE: &str = "PYO3_CONFIG_FILE";
 
 /// Where an environment's builds take place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,15 +36,14 @@ pub enum Place {
 /// Finds the place for an environment, setting the state of another one aside, or taking a copy of it, if need be.
 /// `default`: the records of cargo's own build directory.
 pub fn choose(layout: &Layout, default: &Records, environment: &str) -> io::Result<Place> {
-    let Some(owner) = owner(layout, default) else { return Ok(Place::Default) };
-    if owner == environment {
-        return Ok(Place::Default);
-    }
+    let Some(owner) = owner(layout, default).filter(|owner| !owner.is(environment)) else { return Ok(Place::Default) };
     let own = layout.build().join(environment);
     if own.is_dir() {
         return Ok(Place::Own(own));
     }
-    if abi_of(&owner) == abi_of(environment) {
+    if let Owner::Environment(owner) = owner
+        && abi_of(&owner) == abi_of(environment)
+    {
         let aside = layout.build().join(&owner);
         // Nobody comes back to what is gone.
         if layout.envs().join(&owner).is_dir() && !aside.exists() {
@@ -59,7 +59,7 @@ pub fn choose(layout: &Layout, default: &Records, environment: &str) -> io::Resu
 pub fn find(layout: &Layout, default: &Records, environment: &str) -> Option<Place> {
     let own = layout.build().join(environment);
     match owner(layout, default) {
-        Some(owner) if owner != environment => own.is_dir().then_some(Place::Own(own)),
+        Some(owner) if !owner.is(environment) => own.is_dir().then_some(Place::Own(own)),
         _ => Some(Place::Default),
     }
 }
@@ -69,18 +69,51 @@ fn abi_of(environment: &str) -> &str {
     environment.rsplit_once('-').map_or(environment, |(abi, _)| abi)
 }
 
-/// The environment that a build directory was used for last, by what its build scripts were told.
-fn owner(layout: &Layout, records: &Records) -> Option<String> {
+/// Whose a build directory is.
+#[derive(Debug)]
+enum Owner {
+    Environment(String),
+    /// Any environment's of this ABI: with a configuration file for the stable ABI, nothing depends on more.
+    Abi(String),
+}
+
+impl Owner {
+    fn is(&self, environment: &str) -> bool {
+        match self {
+            Self::Environment(name) => name == environment,
+            Self::Abi(abi) => abi == abi_of(environment),
+        }
+    }
+}
+
+/// For whom a build directory was used last, by what its build scripts were told.
+fn owner(layout: &Layout, records: &Records) -> Option<Owner> {
     let mut runs: Vec<_> = records.units.values().filter(|unit| unit.kind == Kind::Run && unit.fingerprint.len() == 16).collect();
     runs.sort_by_key(|unit| std::cmp::Reverse(unit.finished));
     let envs = layout.envs();
-    runs.into_iter().find_map(|unit| {
+    let environment = runs.iter().find_map(|unit| {
         let told = unit.variables().filter(|(name, _)| TIES.contains(name)).find_map(|(_, value)| {
             let inside = Path::new(value?).strip_prefix(&envs).ok()?;
             Some(inside.components().next()?.as_os_str().to_string_lossy().into_owned())
         });
         told.filter(|name| !name.is_empty())
-    })
+    });
+    let of_config_file = || {
+        runs.iter().find_map(|unit| unit.variables().filter(|(name, _)| *name == CONFIG_FILE).find_map(|(_, value)| abi_told_by(value?)))
+    };
+    environment.map(Owner::Environment).or_else(|| of_config_file().map(Owner::Abi))
+}
+
+/// `cp312` of `.../pyo3-config-x86_64-unknown-linux-gnu-3.12-abi3.txt`, which maturin and our pins name so.
+///
+/// What a free-threaded Python has there has the same name: it is not recognised, and gets a directory of its own.
+///
+/// Source: <https://github.com/PyO3/maturin/blob/9ad2a8c0/src/compile.rs#L918-L926>
+fn abi_told_by(config_file: &str) -> Option<String> {
+    let name = Path::new(config_file).file_name()?.to_str()?.strip_prefix("pyo3-config-")?.strip_suffix(".txt")?;
+    let (major, minor) = name.rsplit('-').take(2).find_map(|part| part.split_once('.'))?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(major) && is_number(minor)).then(|| format!("cp{major}{minor}"))
 }
 
 /// A copy of a build directory that cargo takes for the same: hard links to what compilers replace as a whole, copies with the
@@ -161,5 +194,36 @@ mod tests {
         assert_eq!(place("cp313t-c"), Place::Own(other.clone()), "another ABI has a place of its own");
         assert_eq!(find(&layout, &Records::read(&target).unwrap(), "cp313t-c"), Some(Place::Own(other)));
         assert_eq!(place("cp312-b"), Place::Default);
+    }
+
+    /// PyO3 with the stable ABI looks at nothing but a file whose name has the version.
+    #[test]
+    fn a_configuration_file_tells_the_abi() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::open(dir.path().join(".pyenv-build")).unwrap();
+        let target = dir.path().join("target");
+        let unit = target.join("release/.fingerprint/pyo3-ffi-00");
+        fs_err::create_dir_all(&unit).unwrap();
+        fs_err::create_dir_all(target.join("release/deps")).unwrap();
+        fs_err::write(unit.join("run-build-script-build-script-build"), "0123456789abcdef").unwrap();
+        let file = target.join("maturin/pyo3-config-x86_64-unknown-linux-gnu-3.12-abi3.txt");
+        let json = serde_json::json!({"local": [{"RerunIfEnvChanged": {"var": "PYO3_CONFIG_FILE", "val": file}}]});
+        fs_err::write(unit.join("run-build-script-build-script-build.json"), json.to_string()).unwrap();
+        let place = |environment: &str| choose(&layout, &Records::read(&target).unwrap(), environment).unwrap();
+        assert_eq!(place("cp312-a"), Place::Default);
+        assert_eq!(place("cp312-b"), Place::Default, "whatever is in the environment");
+        for other in ["cp313-c", "cp312t-d", "pp312-e"] {
+            assert_eq!(place(other), Place::Own(layout.build().join(other)));
+        }
+        assert_eq!(place("cp312-a"), Place::Default);
+    }
+
+    #[test]
+    fn names_of_configuration_files_are_understood() {
+        assert_eq!(abi_told_by("/t/pyo3-config-aarch64-apple-darwin-3.9.txt").as_deref(), Some("cp39"));
+        assert_eq!(abi_told_by("/t/pyo3-config-x86_64-unknown-linux-gnu-3.15-abi3t.txt").as_deref(), Some("cp315"));
+        for other in ["/t/pyo3-config.txt", "/t/my-own-3.12.txt", "/t/pyo3-config-x-3.x.txt"] {
+            assert_eq!(abi_told_by(other), None, "{other}");
+        }
     }
 }

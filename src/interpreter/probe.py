@@ -18,11 +18,16 @@ def base_executable():
     if sys.prefix == sys.base_prefix:
         return executable
     version = "python%d.%d" % sys.version_info[:2]
+    # The most precise name first: /usr/bin/python3 may be another Python than the one that made the environment, and the
+    # free-threaded one is python3.13t beside python3.13. Windows has one version in a directory, and knows what it started.
+    names = [version + getattr(sys, "abiflags", ""), version, os.path.basename(sys.executable), "python3", "python"]
+    if os.name == "nt":
+        names = [os.path.basename(executable)] + names
     try:
         with open(os.path.join(sys.prefix, "pyvenv.cfg")) as config:
             lines = [line.partition("=") for line in config]
         home = [value.strip() for key, _, value in lines if key.strip().lower() == "home"][0]
-        for name in (os.path.basename(sys.executable), version, "python3", "python"):
+        for name in names:
             candidate = os.path.join(home, name)
             if os.path.isfile(candidate):
                 return candidate

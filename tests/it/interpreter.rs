@@ -45,6 +45,33 @@ fn python_can_be_a_path_a_name_a_version_or_a_directory() {
     assert_eq!(project.envs().len(), 1);
 }
 
+/// As /usr/bin/python3 is another Python than /usr/bin/python3.13 where both were installed.
+#[cfg(unix)]
+#[test]
+fn the_interpreter_below_an_environment_is_not_another_one_of_the_same_directory() {
+    let test = Test::new();
+    let project = test.project("p");
+    let python = python();
+    if !python.abi.starts_with("cp") {
+        return;
+    }
+    let bin = test.path.join("several/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let flags = if python.abi.ends_with('t') { "t" } else { "" };
+    std::os::unix::fs::symlink(&python.path, bin.join(format!("python{}{flags}", python.major_minor))).unwrap();
+    for name in ["python", "python3"] {
+        script(&bin.join(name), "echo another one; exit 1");
+    }
+    let venv = test.venv("venv");
+    let config = venv.parent().unwrap().parent().unwrap().join("pyvenv.cfg");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let lines = text.lines().map(|line| if line.starts_with("home") { format!("home = {}", bin.display()) } else { line.to_owned() });
+    std::fs::write(&config, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let report = provision(&test, &project).arg("-p").arg(&venv).run().success().json();
+    let directly = provision(&test, &project).arg("-p").arg(&python.path).run().success().json();
+    assert_eq!(report["env"]["fingerprint"], directly["env"]["fingerprint"]);
+}
+
 #[test]
 fn a_virtual_environment_stands_for_the_interpreter_below_it() {
     let test = Test::new();
@@ -234,7 +261,7 @@ fn an_interpreter_is_asked_once() {
     let file = project.root().join("interpreters").join(project.list(".pyenv-build/interpreters").remove(0));
     let good = std::fs::read_to_string(&file).unwrap();
     for (number, text) in
-        ["{", &good.replace("\"schema\": 1", "\"schema\": 1000"), &good.replace("\"inode\": ", "\"inode\": 1")].iter().enumerate()
+        ["{", &good.replace("\"schema\": 2", "\"schema\": 1000"), &good.replace("\"inode\": ", "\"inode\": 1")].iter().enumerate()
     {
         std::fs::write(&file, text).unwrap();
         program.run().success();

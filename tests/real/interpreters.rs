@@ -7,7 +7,7 @@ use crate::ours::Ours;
 use crate::wheels;
 
 /// The interpreters found, oldest first by name.
-fn interpreters() -> Vec<PathBuf> {
+pub(crate) fn interpreters() -> Vec<PathBuf> {
     let versions = std::env::var_os("PYENV_ROOT").map(|root| Path::new(&root).join("versions"));
     let entries = versions.and_then(|versions| std::fs::read_dir(versions).ok()).into_iter().flatten();
     let pyenv = entries.map(|entry| entry.unwrap().path().join("bin").join(exe("python")));

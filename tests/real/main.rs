@@ -15,6 +15,7 @@ mod from_pypi;
 mod interpreters;
 mod machine;
 mod ours;
+mod package;
 mod projects;
 mod sccache;
 mod schema;
