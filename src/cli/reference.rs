@@ -29,7 +29,13 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ("", &["PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"], "As `--index`."),
     ("", &["PIP_FIND_LINKS", "UV_FIND_LINKS"], "As `--find-links`."),
     ("", &["PIP_NO_INDEX", "UV_NO_INDEX"], "As `--no-index`."),
+    (
+        "",
+        &["PIP_CONFIG_FILE", "UV_CONFIG_FILE", "UV_NO_CONFIG", "XDG_CONFIG_HOME", "APPDATA"],
+        "pip's and uv's, where `doctor` looks for their settings.",
+    ),
     ("Interpreter", &["VIRTUAL_ENV"], "The interpreter of the active environment comes before those on `PATH`."),
+    ("", &["VIRTUAL_ENV", "CONDA_PREFIX"], "The environment that `develop` installs into."),
     ("", &["PATH"], "Where interpreters, uv and cargo are looked for."),
     ("", &["PYENV_ROOT", "PYENV_VERSION", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME"], "Where further interpreters are looked for."),
     (
