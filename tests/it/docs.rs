@@ -24,7 +24,8 @@ const NOT_RUN: &[(&str, &str)] = &[
         "needs Docker and an image",
     ),
     ("cargo pyenv-build --launcher 'docker exec -i builder'", "needs Docker; tests/it/launcher.rs has other launchers"),
-    ("RUSTC_WRAPPER=sccache cargo pyenv-build", "needs sccache"),
+    ("RUSTC_WRAPPER=sccache cargo pyenv-build", "needs sccache; tests/real/sccache.rs has it"),
+    ("cargo pyenv-build develop '.[test]'", "needs an active environment; tests/it/develop.rs makes some"),
     ("cargo bench --bench warm -- --json benches/results/warm.json", "takes minutes, on a machine with nothing else to do"),
     ("cargo bench --bench checkout -- --json benches/results/checkout.json", "the same"),
     ("cargo bench --bench freshness -- --json benches/results/freshness.json", "the same"),
@@ -93,7 +94,7 @@ fn commands() -> Vec<String> {
 
 #[test]
 fn blocks_say_what_they_are() {
-    let known = ["console", "sh", "yaml", "toml", "json", "python", "dockerfile", "text"];
+    let known = ["console", "sh", "yaml", "toml", "json", "python", "rust", "ini", "dockerfile", "text"];
     for block in blocks() {
         assert!(known.contains(&block.language.as_str()), "{}: `{}`\n{}", block.page, block.language, block.text);
     }
