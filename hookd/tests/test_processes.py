@@ -257,7 +257,7 @@ class Census(TestCase):
     def test_a_flood_grows_nobodys_memory(self):
         for way, daemon in self.hanging("floods", messages=["OUTPUT", "USAGE"]):
             with self.subTest(way):
-                size = 64 * 1024 * 1024
+                size = 32 * 1024 * 1024
                 self.flood(daemon, 1024 * 1024)
                 before = self.peak(daemon)
                 self.flood(daemon, size)

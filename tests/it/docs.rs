@@ -14,8 +14,8 @@ use crate::context::{Test, python};
 /// Commands that no test here can run, and why. One that is no longer shown anywhere fails the test.
 const NOT_RUN: &[(&str, &str)] = &[
     ("cargo install --locked --path .", "compiles the program for release, for minutes"),
-    ("cargo run --release -- build examples/maturin-abi3", "the same; tests/real builds the example"),
-    ("cargo test --release", "runs this; it is the last step of .ci/run"),
+    ("cargo run -- build examples/maturin-abi3", "compiles the program; tests/real builds the example"),
+    ("cargo test", "runs this; it is the last step of .ci/run"),
     ("cargo pyenv-build cache usage --repository OWNER/NAME", "asks GitHub; tests/it/cache.rs has a server for it"),
     ("cargo pyenv-build cache prune --repository OWNER/NAME", "asks GitHub; tests/it/cache.rs has a server for it"),
     ("cargo pyenv-build -p 3.13t", "needs an interpreter that few machines have"),

@@ -134,6 +134,7 @@ fn files_of_another_schema_under_our_own_names_are_made_anew() {
     for name in names {
         let good = std::fs::read(project.root().join(&name)).unwrap();
         let mut other: Value = serde_json::from_slice(&good).unwrap();
+        let schema = other["schema"].clone();
         other["schema"] = 1000.into();
         let mut none = other.clone();
         none.as_object_mut().unwrap().remove("schema");
@@ -142,7 +143,7 @@ fn files_of_another_schema_under_our_own_names_are_made_anew() {
             project.write(&format!(".pyenv-build/{name}"), &text);
             build.run().success();
             let now = std::fs::read(project.root().join(&name)).unwrap();
-            assert_eq!(serde_json::from_slice::<Value>(&now).unwrap()["schema"], 1, "{name} was {text:?}");
+            assert_eq!(serde_json::from_slice::<Value>(&now).unwrap()["schema"], schema, "{name} was {text:?}");
         }
     }
 }
