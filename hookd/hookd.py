@@ -15,7 +15,9 @@ Three kinds of process, where ``fork`` exists:
     more keeper, the plain one, has imported nothing: it serves in-tree backends (``backend-path``), which
     are imported anew for each hook, and new interpreters.
 *hook process*
-    leads its own process group, calls the hook, writes the verdict to the report file, and exits.
+    leads its own process group, calls the hook, writes the verdict to the report file, and exits. While one
+    runs, the next stands by: what a fork costs, copies of the pages that it will write to above all, is then
+    paid on another processor.
 
 hookd and keepers exchange frames (marshalled tuples) over two pipes. The verdict goes through a file and
 not through a pipe, because what a hook leaves behind would inherit the pipe, and because a file can be of
@@ -40,8 +42,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import queue
     import signal as signals
-    from typing import Any, Callable, Dict, Iterable, NoReturn, Optional, Sequence, Set, Tuple
+    from typing import Any, Callable, Dict, Iterable, NoReturn, Optional, Sequence, Set, Tuple, TypeVar
 
+    Function = TypeVar("Function", bound=Callable[..., Any])
     Frame = Tuple[Any, ...]
     Job = Dict[str, Any]
     Verdict = Tuple[Any, ...]
@@ -88,6 +91,16 @@ PARENT_POLL_SECONDS = 1.0
 #: How long a process may take to go after SIGKILL before we stop waiting for it.
 KILL_SECONDS = 5.0
 
+#: A hook that takes no longer is not worth that the next hook process is forked meanwhile.
+SHORT_HOOK_SECONDS = 0.003
+#: After so many new containers the garbage collector looks for cycles in a hook process.
+COLLECTED_ALLOCATIONS = 10_000
+#: Just above 128 KiB, see `with_room`.
+LARGE_FRAME_SLOTS = 128 * 1024 // 8 + 1
+#: What is larger may be merely reserved, see `copy_pages`.
+LARGE_MAPPING_BYTES = 8 * 1024 * 1024
+#: Half a millisecond's worth of copying.
+COPIED_AT_ONCE_BYTES = 1024 * 1024
 OUTPUT_CHUNK_BYTES = 8 * 1024
 REPORT_LIMIT_BYTES = 16 * 1024 * 1024
 SHOWN_LIMIT = 200
@@ -365,15 +378,33 @@ def open_files() -> list[Any]:
     """
     Files that Python code has open for writing, as far as the garbage collector knows them.
 
-    PyPy is left out: to look at all objects takes it 30 ms.
+    To look at all objects takes 2 ms, and PyPy, which is left out, 30 ms.
     """
-    if sys.implementation.name != "cpython":
+    if sys.implementation.name != "cpython" or only_standard_streams():
         return [sys.stdout, sys.stderr]
     import gc
     import io
 
     types = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
     return [thing for thing in gc.get_objects() if type(thing) in types]
+
+
+def only_standard_streams() -> bool:
+    """Whether no descriptor is open but those three, as far as the system tells."""
+    try:
+        others = {int(name) for name in os.listdir("/dev/fd")} - {0, 1, STDERR}
+        return not any(is_open(descriptor) for descriptor in others)
+    except (OSError, ValueError):
+        return False
+
+
+def is_open(descriptor: int) -> bool:
+    """The descriptor that a listing of descriptors was made with is not, any more."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def flush_files(files: Iterable[Any]) -> None:
@@ -483,24 +514,35 @@ _prctl: Callable[[int, int], int] | None = None
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
+_madvise: Callable[[int, int, int], int] | None = None
+MADV_POPULATE_WRITE = 23  # Linux 5.14
 
-def load_prctl() -> None:
-    """Finds Linux's ``prctl``; without it (or without ``ctypes``) descendants may outlive a killed hookd."""
-    global _prctl  # noqa: PLW0603 - there is one kernel
+
+def load_libc() -> None:
+    """
+    Finds Linux's ``prctl`` and ``madvise``.
+
+    Without them (or without ``ctypes``) descendants may outlive a killed hookd, and a fork's pages are copied one
+    by one.
+    """
+    global _prctl, _madvise  # noqa: PLW0603 - there is one kernel
     if _prctl is not None or not sys.platform.startswith("linux"):
         return
     try:
         import ctypes
 
-        function = ctypes.CDLL(None).prctl
+        library = ctypes.CDLL(None)
+        function = library.prctl
         function.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
-
-        def call(option: int, value: int) -> int:
-            return int(function(option, value, 0, 0, 0))
-
-        _prctl = call
+        _madvise = library.madvise
+        _madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     except (ImportError, OSError, AttributeError):
         return
+
+    def call(option: int, value: int) -> int:
+        return int(function(option, value, 0, 0, 0))
+
+    _prctl = call
 
 
 def die_with(parent: int, number: int) -> None:
@@ -651,6 +693,21 @@ def is_readable(descriptor: int) -> bool:
 # The keeper
 
 
+def with_room(function: Function) -> Function:
+    """
+    Gives all that a function calls room for its frames in one piece.
+
+    CPython from 3.11 on takes frames from chunks of 16 KiB. Where calls go to and fro across the end of one, each
+    maps and unmaps memory, which makes imports and hooks up to a third slower, by the luck of how deep they start.
+    A frame that does not fit in gets a chunk of twice its size, or nearly, and what comes below has the rest.
+
+    Source: ``push_chunk`` in https://github.com/python/cpython/blob/v3.11.7/Python/pystate.c
+    """
+    if sys.implementation.name == "cpython" and sys.version_info >= (3, 11):
+        function.__code__ = function.__code__.replace(co_stacksize=LARGE_FRAME_SLOTS)
+    return function
+
+
 class Keeper:
     """What runs in a keeper process, and has nothing to do with hookd's end of the pipes."""
 
@@ -662,12 +719,15 @@ class Keeper:
         self.pid = os.getpid()
         self.overlay: Overlay = {}
         self.hook = 0
+        #: The hook process that stands by, and the pipe that brings it its job.
+        self.spare = (0, -1)
         self.deadline = 0.0
         self.known: Census = (set(), set())
         self.files: list[Any] = []
         #: What hookd would remove at its end.
         self.litter: list[str] = []
 
+    @with_room
     def serve(self) -> NoReturn:
         """Runs hooks until hookd closes the pipe."""
         os.setpgid(0, 0)
@@ -681,6 +741,7 @@ class Keeper:
         while True:
             frame = read_frame(self.jobs)
             if frame is None:
+                self.dismiss_spare()
                 leave(None, "", self.files)
             if frame[0] == "import":
                 self.import_ahead(frame[1])
@@ -734,39 +795,30 @@ class Keeper:
         return overlay[name] if name in overlay else self.base.get(name)
 
     def run(self, job: Job) -> None:
-        """Forks the hook process, sees it end, and tidies up behind it."""
-        self.known = census()
+        """Has a hook process run a hook, sees it end, and tidies up behind it."""
         self.litter = job["litter"]
         self.deadline = 0.0
-        go, gate = os.pipe() if job["gated"] else (-1, -1)
         previous = signals.signal(signals.SIGTERM, self.abandon)
-        # Python forgets signals that reach a forked child early; the mask keeps them until it listens.
-        mask = signals.pthread_sigmask(signals.SIG_BLOCK, ENDING_SIGNALS)
         try:
-            self.hook = os.fork()
+            self.hook, pipe = self.take_spare() or self.fork(previous, standing_by=False)
         except OSError as error:
-            signals.pthread_sigmask(signals.SIG_SETMASK, mask)
             signals.signal(signals.SIGTERM, previous)
-            for descriptor in {go, gate} - {-1}:
-                os.close(descriptor)
             send_frame(self.reports, ("refused", "HookRuntimeError", f"cannot fork: {error}", ""))
             return
-        if self.hook == 0:
-            signals.signal(signals.SIGTERM, signals.SIG_DFL if previous is None else previous)
-            signals.pthread_sigmask(signals.SIG_SETMASK, mask)
-            self.become_hook(job, go, gate)
-        signals.pthread_sigmask(signals.SIG_SETMASK, mask)
+        processes, sessions = census()
+        self.known = processes - {self.hook}, sessions
         group = self.hook
-        try:
-            os.setpgid(group, group)
-        except OSError:
-            pass  # it has done so itself
         send_frame(self.reports, ("started", group))
-        if job["gated"]:
-            os.close(go)
-            self.obey(read_frame(self.jobs))
-            os.close(gate)
         try:
+            send_frame(pipe, (job,))
+            if not job["gated"] or self.obey(read_frame(self.jobs)):
+                os.write(pipe, b"!")
+        except OSError:
+            pass  # killed before it has begun; its status will tell
+        os.close(pipe)
+        try:
+            if job["stand_by"] and not ends_within(group, SHORT_HOOK_SECONDS):
+                self.prepare_spare(previous)
             status, usage = self.wait()
             while not self.deadline and is_readable(self.jobs):
                 if not self.obey(read_frame(self.jobs)):
@@ -779,6 +831,71 @@ class Keeper:
             self.hook = 0
             signals.signal(signals.SIGTERM, previous)
         send_frame(self.reports, ("ended", status, usage))
+
+    def fork(self, on_sigterm: Any, *, standing_by: bool) -> tuple[int, int]:
+        """
+        Forks a hook process, which waits for its job.
+
+        :param on_sigterm: What it does on SIGTERM until it says otherwise.
+        :param standing_by: There is no job for it yet.
+        :return: The process, and the pipe that brings it its job.
+        :raises OSError: There can be no more processes or descriptors.
+        """
+        job, pipe = os.pipe()
+        # Python forgets signals that reach a forked child early; the mask keeps them until it listens.
+        mask = signals.pthread_sigmask(signals.SIG_BLOCK, ENDING_SIGNALS)
+        try:
+            process = os.fork()
+        except OSError:
+            signals.pthread_sigmask(signals.SIG_SETMASK, mask)
+            os.close(job)
+            os.close(pipe)
+            raise
+        if process == 0:
+            signals.signal(signals.SIGTERM, signals.SIG_DFL if on_sigterm is None else on_sigterm)
+            signals.pthread_sigmask(signals.SIG_SETMASK, mask)
+            os.close(pipe)
+            self.become_hook(job, standing_by=standing_by)
+        signals.pthread_sigmask(signals.SIG_SETMASK, mask)
+        os.close(job)
+        try:
+            os.setpgid(process, process)
+        except OSError:
+            pass  # it has done so itself
+        return process, pipe
+
+    def prepare_spare(self, on_sigterm: Any) -> None:
+        """Forks the next hook process ahead of its hook, if another processor can do that while this one is busy."""
+        if processors() < 2:  # noqa: PLR2004
+            return
+        try:
+            self.spare = self.fork(on_sigterm, standing_by=True)
+        except OSError:
+            return  # then the next hook's own fork fails, and says so
+        self.known[0].add(self.spare[0])
+
+    def take_spare(self) -> tuple[int, int] | None:
+        """:return: The hook process that stands by, unless something has happened to it."""
+        (process, pipe), self.spare = self.spare, (0, -1)
+        if not process:
+            return None
+        try:
+            if os.waitpid(process, os.WNOHANG) == (0, 0):
+                return process, pipe
+        except ChildProcessError:
+            pass  # it has been reaped
+        os.close(pipe)
+        return None
+
+    def dismiss_spare(self) -> None:
+        spare = self.take_spare()
+        if spare:
+            os.close(spare[1])
+            os.kill(spare[0], signals.SIGKILL)
+            try:
+                os.waitpid(spare[0], 0)
+            except ChildProcessError:
+                pass  # the backend's import has set SIGCHLD to be ignored
 
     def obey(self, frame: Frame | None) -> bool:
         """Takes note of what hookd says while a hook runs."""
@@ -820,18 +937,23 @@ class Keeper:
             remove(self.litter)
         os._exit(1)
 
-    def become_hook(self, job: Job, go: int, gate: int) -> NoReturn:
+    def become_hook(self, pipe: int, *, standing_by: bool) -> NoReturn:
         """The hook process, from fork to exit."""
         verdict: Verdict
+        report = ""
         try:
             os.setpgid(0, 0)
             die_with(self.pid, signals.SIGKILL)
             os.close(self.jobs)
             os.close(self.reports)
-            if job["gated"]:
-                os.close(gate)
-                os.read(go, 1)
-                os.close(go)
+            if standing_by:
+                copy_pages(pipe)
+            frame = read_frame(pipe)
+            if frame is None or not os.read(pipe, 1):
+                os._exit(1)  # there is no job, or nobody who waits for it
+            os.close(pipe)
+            job = frame[0]
+            report = job["report"]
             if job["fresh"]:
                 self.become_interpreter(job)
             forget_exit_handlers()
@@ -841,7 +963,7 @@ class Keeper:
             verdict = refused.verdict()
         except BaseException as error:
             verdict = ("error", "HookRuntimeError", f"cannot prepare the hook: {in_words(error)}", "")
-        leave(verdict, job["report"], self.files)
+        leave(verdict, report, self.files)
 
     def become_interpreter(self, job: Job) -> NoReturn:
         redirect(job["stdout"], job["stderr"])
@@ -859,11 +981,60 @@ def freeze() -> None:
         gc.freeze()
 
 
+def ends_within(process: int, seconds: float) -> bool:
+    """Waits for the end of a process, but no longer than that; where that cannot be told, not at all."""
+    try:
+        descriptor = os.pidfd_open(process)
+    except (AttributeError, OSError):
+        return False
+    import select
+
+    ended = bool(select.select([descriptor], [], [], seconds)[0])
+    os.close(descriptor)
+    return ended
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):
+        return os.cpu_count() or 1
+
+
+def copy_pages(pipe: int) -> None:
+    """
+    Has the kernel copy, until there is a job, what this process shares with the one that it was forked from.
+
+    A hook writes to half of it, reference counts above all, and each page would stop it for a moment. What is
+    merely reserved must not be filled: large mappings are left out.
+    """
+    if _madvise is None or sys.implementation.name != "cpython":
+        return
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        addresses, access, *rest = line.split(None, 5)
+        if access != "rw-p":
+            continue
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        if end - start > LARGE_MAPPING_BYTES and rest[-1] != "[heap]":
+            continue
+        for piece in range(start, end, COPIED_AT_ONCE_BYTES):
+            if is_readable(pipe):
+                return
+            _madvise(piece, min(COPIED_AT_ONCE_BYTES, end - piece), MADV_POPULATE_WRITE)
+
+
 def without_collector() -> Callable[[], None]:
     """
     Keeps the garbage collector from searching, again and again, what an import makes: it is there to stay.
 
-    :return: What has it search as before, unless the import has had a say in that.
+    :return: What has it search again, unless the import has had a say in that; and more seldom than before, for hook
+        processes do not live long enough for it to pay.
     """
     if sys.implementation.name != "cpython":
         return lambda: None
@@ -876,7 +1047,7 @@ def without_collector() -> Callable[[], None]:
 
     def again() -> None:
         if gc.get_threshold() == during:
-            gc.set_threshold(*before)
+            gc.set_threshold(before[0] and max(before[0], COLLECTED_ALLOCATIONS), *before[1:])
 
     return again
 
@@ -905,6 +1076,7 @@ def interpreter_command(report: str) -> list[str]:
     return [sys.executable, *flags, os.path.abspath(OWN_FILE), "--hook", report]
 
 
+@with_room
 def hook_main(report: str) -> NoReturn:
     """A new interpreter for one hook. The report file holds the job first, then the verdict."""
     with open(report, "rb") as file:
@@ -1118,6 +1290,7 @@ class Daemon:
         self.grace = DEFAULT_GRACE_SECONDS
         self.cancellable = False
         self.isolation = "fork"
+        self.stand_by = True
         self.preload: list[str] = []
         #: Temporary directories of the client's.
         self.lent: list[str] = []
@@ -1299,6 +1472,7 @@ class Daemon:
                 "a list of module names",
             ),
             "isolation": (lambda value: value in ("fork", "spawn"), "`fork` or `spawn`"),
+            "stand_by": (lambda value: isinstance(value, bool), "true or false"),
         }
         for name, value in settings.items():
             if name in checks and not checks[name][0](value):
@@ -1386,6 +1560,7 @@ class Daemon:
             "environ": self.environ,
             "grace": self.grace,
             "gated": "CHILD" in self.messages,
+            "stand_by": self.stand_by,
             "report": self.report,
             "litter": [],
             "fresh": False,
@@ -1636,7 +1811,7 @@ class ForkDaemon(Daemon):
     def start_keeper(self, module: str) -> KeeperLink:
         """Forks a keeper, which waits to be told what to do."""
         if not self.keepers:
-            load_prctl()
+            load_libc()
             if _prctl is not None:
                 _prctl(PR_SET_CHILD_SUBREAPER, 1)
         jobs, our_jobs = os.pipe()

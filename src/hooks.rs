@@ -203,6 +203,7 @@ struct Configuration<'a> {
     temporary: Option<PathBuf>,
     grace_seconds: u64,
     cancellable: bool,
+    stand_by: bool,
     preload: &'static [&'static str],
 }
 
@@ -392,6 +393,7 @@ impl<'a> Session<'a> {
             temporary: self.scratch.as_ref().map(|scratch| scratch.path().to_path_buf()),
             grace_seconds: process::GRACE.as_secs(),
             cancellable: true,
+            stand_by: false,
             preload: preload(project.build_system.backend()),
         }
     }
@@ -403,7 +405,9 @@ impl<'a> Session<'a> {
     }
 
     fn send_call(&mut self, call: &Call<'_>, log: &Path) {
-        let configuration = self.configuration(call.project, call.environ, Some(log));
+        let mut configuration = self.configuration(call.project, call.environ, Some(log));
+        // What a project requires is asked before it is built; what makes something is mostly the last.
+        configuration.stand_by = call.hook.directory().is_none();
         self.configure(&configuration);
         let settings =
             if call.config_settings.is_empty() { String::new() } else { serde_json::to_string(call.config_settings).expect("plain data") };

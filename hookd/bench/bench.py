@@ -173,10 +173,14 @@ def project(directory, rust):
     return directory
 
 
-def compare(table, title, python, tree, environ, backend, hooks, runs, preload=(), successive=1):
-    """Both sides in turn, so many `successive` times each: the given hooks in order."""
+def compare(table, title, python, tree, environ, backend, hooks, runs, preload=(), successive=1, itself=False):
+    """
+    Both sides in turn, so many `successive` times each: the given hooks in order.
+
+    With `itself` also what import and hook take in a process of their own, in the same rounds.
+    """
     out = tree + "-out"
-    ours, theirs = [], []
+    ours, theirs, alone = [], [], []
     runner = subprocess.Popen(
         [python, "-c", RUNNER, json.dumps([tree, backend])],
         stdin=subprocess.PIPE,
@@ -203,11 +207,27 @@ def compare(table, title, python, tree, environ, backend, hooks, runs, preload=(
                 theirs.append(sum(json.loads(answer)))
             else:
                 ours.append(sum(daemon.hook(backend, hook, values(hook, out)) for hook in hooks))
+        if itself:
+            alone.append(alone_in_a_process(python, tree, environ, backend, hooks[0]))
     runner.communicate()
     daemon.close()
     table.add(title + ", first call", theirs[:1], ours[:1])
     table.add(title + ", second call on", theirs[1:], ours[1:])
+    if itself:
+        table.add("- its import alone", [imported for imported, _ in alone], [])
+        table.add("- the hook itself, imported", [hook for _, hook in alone], [])
     return name
+
+
+def alone_in_a_process(python, tree, environ, backend, hook):
+    process = subprocess.run(
+        [python, "-c", ITSELF, json.dumps([tree, backend, hook, [None]])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environ,
+        check=True,
+    )
+    return json.loads(process.stdout.decode().splitlines()[-1])
 
 
 def main():
@@ -236,19 +256,9 @@ def main():
             tree = project(os.path.join(directory, "plain"), rust=False)
             backend = "setuptools.build_meta"
             title = hook + " of setuptools"
-            compare(table, title, options.python, tree, environ, backend, [hook], options.runs, successive=3)
-            itself = []
-            for _ in range(options.runs):
-                process = subprocess.run(
-                    [options.python, "-c", ITSELF, json.dumps([tree, backend, hook, [None]])],
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    env=environ,
-                    check=True,
-                )
-                itself.append(json.loads(process.stdout.decode().splitlines()[-1]))
-            table.add("- its import alone", [imported for imported, _ in itself], [])
-            table.add("- the hook itself, imported", [hook for _, hook in itself], [])
+            compare(
+                table, title, options.python, tree, environ, backend, [hook], options.runs, successive=3, itself=True
+            )
             three = ["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_sdist"]
             compare(table, "three hooks of setuptools", options.python, tree, environ, backend, three, options.runs)
             if has(options.python, "setuptools_rust"):

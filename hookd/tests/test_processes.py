@@ -1,5 +1,6 @@
 """No orphans: what is left when a hook is cancelled, a client goes away, or hookd is ended."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import unittest
 from support import BACKENDS, HOOKD, LINUX, TestCase, census, eventually
 
 HOOK = "build_wheel"
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+two_processors = unittest.skipUnless(PROCESSORS > 1, "no process is made ahead for want of a second processor")
 
 
 @unittest.skipUnless(LINUX, "a census needs /proc")
@@ -25,20 +28,26 @@ class Census(TestCase):
         return self.every_way(name, **settings)
 
     def processes_of(self, daemon):
-        """All but hookd and its keepers, which do not run hooks."""
-        found = set(census(daemon.token)) - {daemon.process.pid}
-        for pid in list(found):
+        """All but hookd, its keepers, and at most one process for each of them that stands by for the next hook."""
+        found = {}
+        for pid in set(census(daemon.token)) - {daemon.process.pid}:
             try:
                 with open("/proc/%d/stat" % pid) as file:
-                    parent, group = map(int, file.read().rpartition(")")[2].split()[1:3])
+                    found[pid] = tuple(map(int, file.read().rpartition(")")[2].split()[1:4]))
             except OSError:
-                found.discard(pid)
                 continue
-            if parent == daemon.process.pid and group == pid and self.is_keeper(daemon, pid):
-                found.discard(pid)
+        ours = {pid for pid, (_, group, _) in found.items() if group == pid and self.is_hookds(daemon, pid)}
+        keepers = {pid for pid in ours if found[pid][0] == daemon.process.pid}
+        for keeper in keepers:
+            del found[keeper]
+            # A server that a hook has left has made a session of its own.
+            session = os.getsid(daemon.process.pid)
+            spare = [pid for pid in ours & set(found) if found[pid][0] == keeper and found[pid][2] == session]
+            for pid in spare[:1]:
+                del found[pid]
         return sorted(found)
 
-    def is_keeper(self, daemon, pid):
+    def is_hookds(self, daemon, pid):
         with open("/proc/%d/cmdline" % pid, "rb") as file, open("/proc/%d/cmdline" % daemon.process.pid, "rb") as own:
             return file.read() == own.read()
 
@@ -54,6 +63,55 @@ class Census(TestCase):
                     # It goes on.
                     daemon.configure(source_tree=os.path.join(BACKENDS, "minimal"), backend_path=["."])
                     daemon.hook("build_sdist", directory=self.directory()).value
+
+    def children_of_keepers(self, daemon):
+        parents = {}
+        for pid in census(daemon.token):
+            try:
+                with open("/proc/%d/stat" % pid) as file:
+                    parents[pid] = int(file.read().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+        return sorted(pid for pid, parent in parents.items() if parents.get(parent) == daemon.process.pid)
+
+    def standing_by(self, daemon):
+        """Has a hook cancelled that took its time, and finds the process that was made for the next."""
+        self.start(daemon)
+        daemon.write("cancel\n")
+        daemon.finish()
+        (pid,) = self.children_of_keepers(daemon)
+        return pid
+
+    def look_around(self, daemon):
+        daemon.configure(source_tree=os.path.join(BACKENDS, "looks_around"), environ={"ADDED": "1"})
+        seen = json.loads(daemon.hook("get_requires_for_build_wheel").value[0])
+        ids = list(map(int, daemon.hook("get_requires_for_build_sdist").value))
+        daemon.configure(source_tree=os.path.join(BACKENDS, "hangs"), environ={})
+        return seen, ids
+
+    @two_processors
+    def test_a_process_that_stood_by_is_as_any_other(self):
+        daemon = self.in_tree("hangs", messages=["OUTPUT"], grace_seconds=0.2, cancellable=True)
+        seen, _ = self.look_around(daemon)
+        pid = self.standing_by(daemon)
+        self.assertEqual((os.getpgid(pid), os.getsid(pid)), (pid, os.getsid(daemon.process.pid)))
+        daemon.configure(messages=["OUTPUT", "CHILD"])
+        daemon.configure(source_tree=os.path.join(BACKENDS, "looks_around"), environ={"ADDED": "1"})
+        answer = daemon.hook("get_requires_for_build_wheel")
+        self.assertEqual(answer.one("CHILD"), str(pid))
+        self.assertEqual(json.loads(answer.value[0]), seen)
+
+    @two_processors
+    def test_a_process_that_stood_by_and_was_killed(self):
+        daemon = self.in_tree("hangs", messages=["OUTPUT"], grace_seconds=0.2, cancellable=True)
+        for _ in range(2):
+            pid = self.standing_by(daemon)
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda: pid not in census(daemon.token))
+            _, ids = self.look_around(daemon)
+            self.assertNotIn(pid, ids)
+        daemon.shut_down()
+        self.assertEqual(census(daemon.token), [])
 
     def test_cancel_of_an_import(self):
         daemon = self.installed("import_hangs", messages=["OUTPUT", "CHILD"], grace_seconds=0.2, cancellable=True)
