@@ -153,6 +153,16 @@ impl Unit {
         self.record.as_ref().is_some_and(|record| record.local.iter().any(|local| matches!(local, Local::Precalculated(_))))
     }
 
+    /// The newest file of such a package, relative to it, and its date, as cargo noted them: `1795727543.888605068s (src/lib.rs)`.
+    pub fn newest_file(&self) -> Option<(FileTime, PathBuf)> {
+        self.record.iter().flat_map(|record| &record.local).find_map(|local| {
+            let Local::Precalculated(text) = local else { return None };
+            let (time, path) = text.strip_suffix(')')?.split_once("s (")?;
+            let (seconds, nanoseconds) = time.split_once('.')?;
+            Some((FileTime::from_unix_time(seconds.parse().ok()?, nanoseconds.parse().ok()?), PathBuf::from(path)))
+        })
+    }
+
     /// The variables it depends on, and their values at the time.
     pub fn variables(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let declared = self.record.iter().flat_map(|record| &record.local).filter_map(|local| match local {

@@ -15,6 +15,7 @@
 //! | a directory is equal if its listing and all below are | `rerun-if-changed=DIR` |
 //! | links are compared by what they say and by what is behind them | cargo forgets links within a package |
 //! | the file *set* of a package whose script names nothing | cargo compares the newest date only, a deleted file may be older |
+//! | the newest file of such a package is newest alone | cargo notes its name too, and of several takes the one listed first |
 //! | a changed manifest invalidates its package | scripts read `CARGO_PKG_*` unseen |
 //! | undeclared files of packages that run code count | a fresh checkout used to hide that they are not declared |
 //! | mtime <= reference < ctime is no evidence | `cp -p`, `tar x`, `rsync -t`: replaced with the old date kept |
@@ -113,12 +114,24 @@ impl Keeper {
 
     /// The workspace as it was when a ledger was written, if no manifest has changed since: then cargo need not be asked.
     pub fn remembered(layout: &Layout, workspace: &Path) -> Option<Tree> {
-        let entries = fs_err::read_dir(layout.freshness_directory()).ok()?.filter_map(Result::ok);
-        let ledgers = entries.filter_map(|entry| Ledger::read(&entry.path()));
-        let mut trees = ledgers.filter(|ledger| {
-            !ledger.tree.is_told && ledger.tree.workspace == workspace && ledger.manifests == ledger.tree.manifests_digest()
-        });
-        trees.next().map(|ledger| ledger.tree)
+        memory_in(entries(&layout.freshness_directory()), workspace)
+    }
+
+    /// The same by what came in a layer, perhaps out of an archive that says what its maker liked: cargo has to [confirm](Self::distrust)
+    /// it before anything is compiled.
+    pub fn remembered_by_layer(layout: &Layout, workspace: &Path) -> Option<Tree> {
+        memory_in(entries(&layout.layer()).map(|path| path.join("ledger.json")), workspace).filter(Tree::is_in_checkout)
+    }
+
+    /// Has every unit made again whose package is in the workspace, as it is or as it was taken to be: what was restored for it
+    /// rests on a memory that is not true.
+    pub fn distrust(&mut self, tree: Tree) -> Result<(), Error> {
+        let is_local = |name: &str| tree.named(name).next().is_some() || self.tree.named(name).next().is_some();
+        for unit in self.records()?.units.values().filter(|unit| is_local(&unit.package)) {
+            restore::invalidate(unit, &self.build_directory);
+        }
+        self.tree = tree;
+        Ok(())
     }
 
     /// The records of the build directory.
@@ -148,6 +161,18 @@ impl Keeper {
     pub fn record(&self, records: &Records, restored: Option<&Restored>, cold_seconds: &ColdSeconds) -> Result<Ledger, Error> {
         record::record(self, records, restored, cold_seconds)
     }
+}
+
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path())
+}
+
+fn memory_in(mut ledgers: impl Iterator<Item = PathBuf>, workspace: &Path) -> Option<Tree> {
+    ledgers.find_map(|path| {
+        let ledger = Ledger::read(&path)?;
+        let holds = !ledger.tree.is_told && ledger.tree.workspace == workspace && ledger.manifests == ledger.tree.manifests_digest();
+        holds.then_some(ledger.tree)
+    })
 }
 
 /// A build directory's name in ours: relative to the directory that ours is in, so that it is the same after both have moved,

@@ -234,10 +234,13 @@ impl<'a> Step<'a> {
     /// The environment, and what rust-cache and the layer are cached under.
     fn prepare(&self) -> anyhow::Result<Done> {
         let context = self.open()?;
+        // Before any hook runs, for those write into the source tree, and only where no cache has the answer.
+        let checkout = self.checkout_digests(&context);
         let env = provision(&context)?;
         let layout = &context.layout;
         environment::write_roll(&context, &env)?;
-        let key = self.layer_key(&context, &env);
+        let [lock, sources] = checkout;
+        let key = Key::layer(&context.interpreter.identity.abi_tag(), &self.leg, &env.fingerprint, &lock, &sources);
         self.output("fingerprint", &env.fingerprint)?;
         self.output("env-outcome", if env.outcome == Outcome::Created { "made" } else { "reused" })?;
         self.output("layer-key", &key.key)?;
@@ -273,7 +276,8 @@ impl<'a> Step<'a> {
         Some(line)
     }
 
-    fn layer_key(&self, context: &Context<'_>, env: &BuildEnv) -> Key {
+    /// Digests of what dependencies are compiled from and with, and of the sources as they were checked out.
+    fn checkout_digests(&self, context: &Context<'_>) -> [String; 2] {
         let root = &context.project.workspace.root;
         let mut lock = digest::Hasher::default();
         // Below the source tree, if the Cargo workspace is.
@@ -289,7 +293,7 @@ impl<'a> Step<'a> {
             self.ui.warning(format_args!("the sources cannot all be read, and are known by their commit: {error}"));
             digest::bytes(env_vars::get("GITHUB_SHA").unwrap_or_default().as_bytes())
         });
-        Key::layer(&context.interpreter.identity.abi_tag(), &self.leg, &env.fingerprint, &lock.finish(), &sources)
+        [lock.finish(), sources]
     }
 
     /// The build, its outputs, what later steps need, the summary.

@@ -360,13 +360,13 @@ impl<'a> Build<'a, '_, '_> {
                 let name = env.path.file_name().map(|name| name.to_string_lossy().into_owned());
                 Warmth::begin(&context.project, &context.layout, wishes, target_dir.as_deref(), name.as_deref(), context.ui)
             };
-            // While hookd starts, dates are put back, for the environment that the backend asked for last time; and cargo is
-            // asked for what the pins depend on. Later it would wait for the backend's cargo, or that for it.
+            // While hookd starts, cargo is asked for what the pins depend on, and dates are put back, for the environment that the backend
+            // asked for last time. Later, cargo would wait for the backend's cargo, or that for it.
             let mut begun = None;
             let mut asked = None;
             let env = self.provision_and(context, target, sessions, &mut |env| {
-                begun = Some((env.path.clone(), begin(env)));
                 asked = Some(scope.spawn(|| facts::ask_cargo(&context.project, &context.interpreter)));
+                begun = Some((env.path.clone(), begin(env)));
             })?;
             let asked = asked.expect("a hookd was started");
             let begun = begun.filter(|(path, _)| *path == env.path);
@@ -377,7 +377,7 @@ impl<'a> Build<'a, '_, '_> {
             } else {
                 Hook::BuildWheel { wheel_directory, metadata_directory: None }
             };
-            self.environ = warmth.as_ref().map(Warmth::environ).unwrap_or_default();
+            self.environ = warmth.as_mut().map(|warmth| warmth.ready(context.ui)).unwrap_or_default();
             let built = self.call_required(context, &env, hook, sessions);
             if self.is_last {
                 sessions.dismiss();

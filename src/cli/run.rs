@@ -59,7 +59,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     let wishes = Wishes::new(&args.warmth, &project)?;
     let budget = Budget::new(&args.warmth, &project.settings)?;
     let mut warmth = Warmth::begin(&project, &layout, wishes, None, environment.as_deref(), ui);
-    environ.extend(warmth.iter().flat_map(Warmth::environ));
+    environ.extend(warmth.iter_mut().flat_map(|warmth| warmth.ready(ui)));
     let (program, rest) = args.command.split_first().expect("clap demands one");
     let mut command = Cmd::new(program).args(rest);
     for (name, value) in environ {

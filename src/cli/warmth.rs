@@ -126,6 +126,8 @@ impl Budget {
 #[derive(Debug)]
 pub(super) struct Warmth {
     keeper: Keeper,
+    /// What the keeper has its tree by, if that is a memory which cargo has not confirmed yet.
+    unconfirmed: Option<Unconfirmed>,
     layout: Layout,
     place: Place,
     before: Option<Before>,
@@ -135,6 +137,12 @@ pub(super) struct Warmth {
     /// Incremental state that was there before.
     states: Vec<PathBuf>,
     spent: Duration,
+}
+
+#[derive(Debug)]
+struct Unconfirmed {
+    memory: Tree,
+    asked: std::thread::JoinHandle<Result<Tree, crate::freshness::Error>>,
 }
 
 /// What was found out.
@@ -188,6 +196,17 @@ pub(super) fn tree_of(project: &Project, layout: &Layout) -> Result<Option<Tree>
     remembered.map_or_else(|| Tree::of_manifest(manifest), Ok).map(Some)
 }
 
+impl Unconfirmed {
+    /// On a fresh machine the layer alone remembers the workspace, and cargo, when it is asked, unpacks the sources of every dependency:
+    /// it does so beside what else there is to do.
+    fn ask(project: &Project, layout: &Layout) -> Option<Self> {
+        let root = project.workspace.cargo_root.as_deref().filter(|root| Keeper::remembered(layout, root).is_none())?;
+        let memory = Keeper::remembered_by_layer(layout, root)?;
+        let manifest = project.workspace.manifests.first()?.clone();
+        Some(Self { memory, asked: std::thread::spawn(move || Tree::of_manifest(&manifest)) })
+    }
+}
+
 impl Warmth {
     /// Puts back what there is, for a build in `environment` (its directory's name) if there is one. `None`: the project has no Rust,
     /// or cargo cannot read it, which it will say itself.
@@ -200,7 +219,8 @@ impl Warmth {
         ui: &Ui,
     ) -> Option<Self> {
         let started = Instant::now();
-        let tree = match tree_of(project, layout) {
+        let unconfirmed = Unconfirmed::ask(project, layout);
+        let tree = match unconfirmed.as_ref().map_or_else(|| tree_of(project, layout), |asked| Ok(Some(asked.memory.clone()))) {
             Ok(tree) => tree?,
             Err(error) => {
                 ui.detail(format_args!("dates are not restored: {error}"));
@@ -226,6 +246,7 @@ impl Warmth {
         };
         let main = project.workspace.manifests.first().and_then(|manifest| Some(manifest.parent()?.to_path_buf()));
         let mut warmth = Self::at(tree, place, layout, wishes, project, main);
+        warmth.unconfirmed = unconfirmed;
         warmth.restore(records, ui);
         warmth.spent = started.elapsed();
         Some(warmth)
@@ -239,6 +260,7 @@ impl Warmth {
         let keeper = Keeper::new(tree, directory, layout, wishes.mode, project.settings.inputs.clone(), &project.directory);
         Self {
             keeper,
+            unconfirmed: None,
             layout: layout.clone(),
             place,
             before: None,
@@ -305,8 +327,15 @@ impl Warmth {
         }
     }
 
-    /// What cargo must be told.
-    pub(super) fn environ(&self) -> Vec<(String, Option<String>)> {
+    /// To be called before cargo is run: makes sure that what was restored may be, and returns what cargo must be told.
+    pub(super) fn ready(&mut self, ui: &Ui) -> Vec<(String, Option<String>)> {
+        if let Some(Unconfirmed { memory, asked }) = self.unconfirmed.take() {
+            match asked.join().expect("asking does not panic") {
+                Ok(tree) if tree == memory => {}
+                Ok(tree) => self.distrust(tree, "the workspace layer is of another workspace", ui),
+                Err(error) => self.distrust(memory, &error, ui),
+            }
+        }
         let mut environ = Vec::new();
         if let Place::Own(directory) = &self.place {
             environ.push((build_dirs::VARIABLE.to_owned(), Some(directory.to_string_lossy().into_owned())));
@@ -315,6 +344,16 @@ impl Warmth {
             environ.push((incremental::VARIABLE.to_owned(), Some("1".to_owned())));
         }
         environ
+    }
+
+    fn distrust(&mut self, tree: Tree, because: impl std::fmt::Display, ui: &Ui) {
+        ui.warning(format_args!("what is in the workspace is compiled again: {because}"));
+        let target_directory = self.keeper.tree.target_directory.clone();
+        let tree = if self.keeper.tree.is_told { tree.with_target_directory(target_directory) } else { tree };
+        if let Err(error) = self.keeper.distrust(tree) {
+            ui.warning(format_args!("not all of it could be marked: {error}"));
+        }
+        self.restored = Restored::default();
     }
 
     /// Finds out what was compiled, and writes down the state: after a failure as well.

@@ -1,12 +1,12 @@
 //! After a build: what every input was when the units became what they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::inputs::{closure, links_of, matching, of_unit, undeclared};
 use super::ledger::{Identity, Ledger, PackageEntry, SCHEMA, UnitEntry};
-use super::restore::{Restored, manifest_digest, now};
-use super::snapshot::{Entry, Known, State, take};
+use super::restore::{Bounds, Restored, file_time, manifest_digest, now, set_mtime};
+use super::snapshot::{Entry, Known, Nanos, Stat, State, stat, take};
 use super::{ColdSeconds, Error, Keeper, nanos};
 use crate::cargo_records::{Kind, Records, Unit};
 
@@ -39,6 +39,7 @@ pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Resto
 
     let mut files = BTreeMap::new();
     let mut entries = BTreeMap::new();
+    let mut whole: Vec<&Unit> = Vec::new();
     for (unit, inputs) in units {
         let identity = Identity::of(unit);
         let was =
@@ -69,10 +70,12 @@ pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Resto
         }
         files.extend(below.into_iter().map(|(path, entry)| (path.to_path_buf(), entry.clone())));
         let links = links_of(unit, tree, records);
+        whole.extend(Some(unit).filter(|unit| unit.kind == Kind::Run && unit.looks_at_whole_package()));
         entries.insert(unit.key.clone(), UnitEntry { package: unit.package.clone(), identity, inputs, links });
     }
+    date_back_ties(keeper, records, &whole, &mut files);
     let look = |paths: &[PathBuf]| -> BTreeMap<PathBuf, Entry> {
-        paths.iter().filter_map(|path| Some((path.clone(), seen.get(path)?.clone()))).collect()
+        paths.iter().filter_map(|path| Some((path.clone(), files.get(path).or_else(|| seen.get(path))?.clone()))).collect()
     };
     let packages = tree
         .packages
@@ -82,6 +85,7 @@ pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Resto
             (package.root.clone(), PackageEntry { manifest: manifest_digest(&package.root.join("Cargo.toml")), files })
         })
         .collect();
+    let extra = look(&extra);
     let mut ledger = Ledger {
         schema: SCHEMA,
         id: String::new(),
@@ -94,9 +98,58 @@ pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Resto
         files,
         units: entries,
         packages,
-        extra: look(&extra),
+        extra,
         cold_seconds: cold_seconds.clone(),
     };
     ledger.write(&keeper.path)?;
     Ok(ledger)
+}
+
+/// Dates back by a nanosecond what is as new as the newest file of a package whose script names nothing.
+///
+/// cargo notes that file's name with its date, and where several are as new, which is common after a checkout, takes the one that the
+/// directories happen to list first: on another machine another, and the script is run again. Left alone is what would then be
+/// no newer than a unit's reference, for which it is newer now.
+///
+/// Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/sources/path.rs>, `last_modified_file`
+fn date_back_ties(keeper: &Keeper, records: &Records, whole: &[&Unit], files: &mut BTreeMap<PathBuf, Entry>) {
+    let references: HashSet<Nanos> = records
+        .units
+        .values()
+        .flat_map(|unit| unit.references.iter().filter_map(|reference| reference.state.as_ref()).chain(&unit.output))
+        .map(|state| nanos(state.mtime))
+        .collect();
+    let bounds = Bounds::of(keeper);
+    let mut settled: HashSet<&Path> = HashSet::new();
+    for unit in whole {
+        let Some((newest, name)) = unit.newest_file() else { continue };
+        let newest = nanos(newest);
+        let earlier = newest - 1;
+        for package in keeper.tree.named(&unit.package) {
+            let is_it = |entry: &Entry| entry.stat.mtime == newest && matches!(entry.state, State::File { .. });
+            // Debug and release may have noted different ones; one of the two is run again, once.
+            if !files.get(&package.root.join(&name)).is_some_and(is_it) || references.contains(&earlier) || !settled.insert(&package.root) {
+                continue;
+            }
+            for path in keeper.tree.files_of(&package.root).into_iter().filter(|path| *path != package.root.join(&name)) {
+                let Some(entry) = files.get_mut(&path).filter(|entry| is_it(entry) && bounds.contain(&path)) else { continue };
+                if let Some(stat) = date_back(&path, entry.stat, earlier) {
+                    entry.stat = stat;
+                }
+            }
+        }
+    }
+}
+
+/// Sets a file's date if it is as it was, and the file system can tell the two dates apart.
+fn date_back(path: &Path, then: Stat, mtime: Nanos) -> Option<Stat> {
+    if stat(path) != Some(then) || set_mtime(path, file_time(mtime)).is_err() {
+        return None;
+    }
+    let now = stat(path)?;
+    if now.mtime != mtime {
+        set_mtime(path, file_time(then.mtime)).ok()?;
+        return stat(path);
+    }
+    Some(now)
 }

@@ -179,12 +179,12 @@ fn inode(_metadata: &std::fs::Metadata) -> (u64, u64) {
     unreachable!("restoring is refused here")
 }
 
-fn file_time(nanos: Nanos) -> FileTime {
+pub(super) fn file_time(nanos: Nanos) -> FileTime {
     FileTime::from_unix_time(nanos.div_euclid(1_000_000_000), u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or_default())
 }
 
 /// Sets the date of a file, a directory or a link itself.
-fn set_mtime(path: &Path, mtime: FileTime) -> std::io::Result<()> {
+pub(super) fn set_mtime(path: &Path, mtime: FileTime) -> std::io::Result<()> {
     filetime::set_symlink_file_times(path, mtime, mtime)
 }
 
@@ -231,9 +231,7 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
     let seen = take(paths, &keeper.skipped, &Known { entries: Some(&before), at: ledger.saved });
 
     let mut judge = Judge { then: &ledger.files, now: &seen, keeper, equal: HashMap::new() };
-    let mut bounds = tree.bounds();
-    bounds.push(keeper.build_directory.clone());
-    let bounds = Bounds::new(bounds);
+    let bounds = Bounds::of(keeper);
     let mut plan = Plan::default();
     let mut counted: BTreeSet<&Path> = BTreeSet::new();
     // All that units in their recorded state were made from.
@@ -445,20 +443,21 @@ fn difference(then: &BTreeMap<PathBuf, Entry>, now: &[PathBuf], seen: &BTreeMap<
 }
 
 /// Where dates may be set.
-struct Bounds {
+pub(super) struct Bounds {
     directories: Vec<PathBuf>,
     /// Whether a directory's real place is within, by directory.
     real: RefCell<HashMap<PathBuf, bool>>,
 }
 
 impl Bounds {
-    fn new(directories: Vec<PathBuf>) -> Self {
-        let directories = directories.into_iter().map(|path| crate::fs::canonicalize(&path).unwrap_or(path)).collect();
+    pub(super) fn of(keeper: &Keeper) -> Self {
+        let directories = keeper.tree.bounds().into_iter().chain([keeper.build_directory.clone()]);
+        let directories = directories.map(|path| crate::fs::canonicalize(&path).unwrap_or(path)).collect();
         Self { directories, real: RefCell::default() }
     }
 
     /// Never in `.git`, and never through a link that leads out.
-    fn contain(&self, path: &Path) -> bool {
+    pub(super) fn contain(&self, path: &Path) -> bool {
         let Some(parent) = path.parent() else { return false };
         if let Some(known) = self.real.borrow().get(parent) {
             return *known;

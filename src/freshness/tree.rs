@@ -2,7 +2,7 @@
 //! the files of each.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 
 use cargo_metadata::{DependencyKind, Metadata, TargetKind};
@@ -155,8 +155,11 @@ impl Tree {
         for package in &self.packages {
             field(&package.root.join("Cargo.toml"));
         }
-        field(&cargo_home().join("config.toml"));
-        for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR", "CARGO_HOME"] {
+        let home = cargo_home();
+        field(&home.join("config.toml"));
+        // Not the variable: rustup sets it for what cargo starts, to the same directory.
+        hasher.field(home.as_os_str().as_encoded_bytes());
+        for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
             hasher.field(env_vars::get_os(name).unwrap_or_default().as_encoded_bytes());
         }
         hasher.finish()
@@ -171,8 +174,18 @@ impl Tree {
 
     /// Where files may be given other dates: the checkout that the workspace is in, and where it is built.
     pub fn bounds(&self) -> Vec<PathBuf> {
-        let checkout = self.workspace.ancestors().find(|directory| directory.join(".git").exists()).unwrap_or(&self.workspace);
-        vec![checkout.to_path_buf(), self.target_directory.clone()]
+        vec![self.checkout().to_path_buf(), self.target_directory.clone()]
+    }
+
+    fn checkout(&self) -> &Path {
+        self.workspace.ancestors().find(|directory| directory.join(".git").exists()).unwrap_or(&self.workspace)
+    }
+
+    /// Whether packages and directories are all in the checkout, as those of most workspaces are.
+    pub(super) fn is_in_checkout(&self) -> bool {
+        let checkout = self.checkout();
+        let is_in = |path: &Path| path.starts_with(checkout) && !path.components().any(|part| part == Component::ParentDir);
+        is_in(&self.build_directory) && is_in(&self.target_directory) && self.packages.iter().all(|package| is_in(&package.root))
     }
 
     /// The files of a package as cargo lists them for a build script that names none, sorted: with git, those tracked and those

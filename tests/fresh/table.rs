@@ -188,6 +188,32 @@ fn an_old_style_script_sees_files_change_come_and_go() {
     );
 }
 
+/// cargo notes which one is the newest; of several it takes the first that the directory lists, and on another machine that is another.
+#[test]
+fn several_files_of_an_old_style_package_are_the_newest() {
+    let (mut world, how) = (World::new(), How::default());
+    let files = ["old/Cargo.toml", "old/build.rs", "old/src/lib.rs", "old/assets/x.txt", "old/assets/y.txt"];
+    let now = filetime::FileTime::from_unix_time(filetime::FileTime::now().unix_seconds(), 123_456_789);
+    for name in files {
+        filetime::set_file_mtime(world.at(name), now).unwrap();
+    }
+    world.build_right(&how);
+    let date = |world: &World, name: &str| filetime::FileTime::from_last_modification_time(&std::fs::metadata(world.at(name)).unwrap());
+    let nanoseconds = |world: &World| {
+        let mut found = files.map(|name| date(world, name).nanoseconds());
+        found.sort_unstable();
+        found
+    };
+    let alone = [123_456_788, 123_456_788, 123_456_788, 123_456_788, 123_456_789];
+    assert_eq!(nanoseconds(&world), alone);
+    world.next_job();
+    let built = world.build_right(&how);
+    assert_eq!((built.compiled.len(), nanoseconds(&world)), (0, alone), "{}", built.report["crates"]);
+    // What is new is no less so.
+    world.replace("old/assets/x.txt", "x0", "x1");
+    world.build_right(&how);
+}
+
 #[test]
 fn a_file_that_was_not_the_newest_of_an_old_style_package_is_gone() {
     let mut world = World::new();

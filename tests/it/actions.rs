@@ -408,6 +408,18 @@ fn a_layer_that_contradicts_cargo_is_left_alone() {
 }
 
 #[test]
+fn the_key_is_of_what_was_checked_out_not_of_what_hooks_leave_there() {
+    let test = Test::new();
+    let project = test.project("p").backend(&json!({"record": "left-by-a-hook"}));
+    let left = project.path.join("left-by-a-hook");
+    let prepare = || Job::new(&test, &project).done("prepare").outputs["layer-key"].clone();
+    // The backend is asked what it requires, once.
+    let first = prepare();
+    std::fs::remove_file(&left).unwrap();
+    assert_eq!((prepare(), left.exists()), (first, false));
+}
+
+#[test]
 #[cfg(unix)]
 fn a_workspace_below_the_source_tree_is_in_the_keys() {
     let test = Test::new();
