@@ -23,6 +23,7 @@ pub const VARIABLE: &str = "CARGO_BUILD_BUILD_DIR";
 /// Variables by which build scripts are told which Python they build for.
 const TIES: &[&str] = &["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", CONFIG_FILE];
 const CONFIG_FILE: &str = "PYO3_CONFIG_FILE";
+const BUILD_EXTENSION: &str = "PYO3_BUILD_EXTENSION_MODULE";
 
 /// Where an environment's builds take place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,32 @@ pub fn choose(layout: &Layout, default: &Records, environment: &str) -> io::Resu
     }
     copy(layout, &default.directory, &own)?;
     Ok(Place::Own(own))
+}
+
+/// The place for what embeds Python, built with a profile: apart from the wheel's crates, if those are of that profile as well.
+pub fn choose_embedding(layout: &Layout, default: &Records, environment: &str, profile: &str) -> io::Result<Place> {
+    let place = choose(layout, default, environment)?;
+    let own = match &place {
+        Place::Default => None,
+        Place::Own(directory) => Some(Records::read(directory).map_err(io::Error::other)?),
+    };
+    let records = own.as_ref().unwrap_or(default);
+    if !has_extension(records, profile) {
+        return Ok(place);
+    }
+    let apart = layout.build_for_embedding(environment);
+    if !apart.is_dir() {
+        copy(layout, &records.directory, &apart)?;
+    }
+    Ok(Place::Own(apart))
+}
+
+/// Whether PyO3 was compiled for an extension module, in a profile's directory.
+pub fn has_extension(records: &Records, profile: &str) -> bool {
+    let is_built = |name: &str, value: Option<&str>| name == BUILD_EXTENSION && value.is_some_and(|value| !value.is_empty());
+    let runs = records.units.values().filter(|unit| unit.kind == Kind::Run && unit.fingerprint.len() == 16);
+    runs.filter(|unit| unit.profile.rsplit('/').next() == Some(profile))
+        .any(|unit| unit.variables().any(|(name, value)| is_built(name, value)))
 }
 
 /// The place that [`choose`] would find, without making anything: `None` if it would have to.

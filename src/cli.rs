@@ -9,6 +9,7 @@ mod cache;
 mod completions;
 mod develop;
 mod doctor;
+mod embed;
 mod env;
 mod environment;
 mod failure;

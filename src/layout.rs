@@ -11,7 +11,7 @@
 //!   locks/<hash>.lock             one build of a source tree at a time
 //!   freshness/<target id>.json    ledgers: what cargo's inputs were
 //!   layer/<target id>/            staged workspace layer
-//!   build/cp312-1a2b3c4d5e6f/     build directories of environments that alternate
+//!   build/cp312-1a2b3c4d5e6f/     build directories of environments that alternate; with `-embed`, of what embeds Python
 //!   sdist/<name>/                 source trees unpacked by --from-sdist
 //!   reports/last.json             what the last build did
 //!   .cargo/config.toml            a comment that rolls rust-cache's key: see `cli::action`
@@ -35,6 +35,8 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This directory was made by cargo-pyenv-build. All in it can be made again.\n\
     # For information about cache directory tags, see https://bford.info/cachedir/\n";
 const OURS: &str = "made by cargo-pyenv-build";
+/// Ends the name of a build directory for what embeds Python.
+const EMBEDDING: &str = "-embed";
 
 /// The hint where something in it could not be written.
 pub const CANNOT_WRITE: &str = "see that the disk has room and that the directory can be written";
@@ -137,6 +139,16 @@ impl Layout {
     /// Build directories, named like their environments.
     pub fn build(&self) -> PathBuf {
         self.root.join("build")
+    }
+
+    /// That of an environment for what embeds Python.
+    pub fn build_for_embedding(&self, environment: &str) -> PathBuf {
+        self.build().join(format!("{environment}{EMBEDDING}"))
+    }
+
+    /// The environment that a build directory is named like.
+    pub fn environment_of_build(name: &str) -> &str {
+        name.strip_suffix(EMBEDDING).unwrap_or(name)
     }
 
     /// The lock of a source tree.

@@ -16,6 +16,9 @@
 //! `PYO3_PYTHON` is always the *environment's* python: build scripts import what the build environment holds (maturin 1.6
 //! took the base python and broke pydantic-core: <https://github.com/PyO3/maturin/issues/2133>).
 //!
+//! Programs with an interpreter inside, such as tests that start one, must be linked with libpython, which extension modules are not: for
+//! those, [`embedding`] decides, and PyO3 is another one.
+//!
 //! What no variable can mend: other cargo features, crate types or rustc arguments than the backend's. PyO3 stays
 //! fresh then, but the last crate is compiled once at each switch.
 
@@ -30,6 +33,8 @@ use crate::interpreter::Identity;
 const MATURIN_CODE: &str = "https://github.com/PyO3/maturin/blob/479658ad9bce22c6e4955b2e47182111c166e37c/src/compile.rs";
 const SETUPTOOLS_RUST_CODE: &str =
     "https://github.com/PyO3/setuptools-rust/blob/a071606b75bfa0554573d79a964aed3cf17ac6d8/setuptools_rust/build.py#L717-L748";
+const PYO3_LINKS: &str =
+    "https://github.com/PyO3/pyo3/blob/34f08c32dec2a3170fbe2e177910352489678816/pyo3-build-config/src/impl_.rs#L1579-L1587";
 const PYO3_CODE: &str =
     "https://github.com/PyO3/pyo3/blob/f168538672f2c32e32f7c1b702a502ee92de1edf/pyo3-build-config/src/impl_.rs#L2649-L2656";
 
@@ -58,8 +63,8 @@ pub enum BackendVersion {
 /// How the crate talks to Python.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bindings {
-    /// An extension module.
-    Pyo3Library { pyo3: Version, stable_abi: Option<StableAbi> },
+    /// An extension module, with the stable ABIs that it can be built for: the first that the interpreter has is it.
+    Pyo3Library { pyo3: Version, stable_abis: Vec<StableAbi> },
     /// A program that uses PyO3.
     Pyo3Program { pyo3: Version },
     /// cffi, uniffi, a plain program.
@@ -82,6 +87,9 @@ pub enum StableAbiKind {
     Abi3t,
 }
 
+/// The first Python with the stable ABI of free-threading (PEP 803).
+const ABI3T_SINCE: (u32, u32) = (3, 15);
+
 impl StableAbi {
     /// Whether an interpreter can build it; PyO3 falls back to a version-specific build elsewhere.
     fn supported_by(self, identity: &Identity) -> bool {
@@ -89,7 +97,7 @@ impl StableAbi {
         let new_enough = self.minimum.is_none_or(|minimum| version >= minimum);
         let kind = match self.kind {
             StableAbiKind::Abi3 => !identity.free_threaded,
-            StableAbiKind::Abi3t => version >= (3, 15),
+            StableAbiKind::Abi3t => version >= ABI3T_SINCE,
         };
         identity.implementation == "cpython" && new_enough && kind
     }
@@ -153,6 +161,21 @@ pub fn pins(facts: &Facts) -> Pins {
     }
 }
 
+/// The pins for programs with an interpreter inside: the same interpreter, linked with. A configuration file of maturin's does not
+/// say where libpython is; one of the user's is the user's word.
+pub fn embedding(facts: &Facts) -> Pins {
+    let mut pins = pins(facts);
+    let users_file = user(facts, "PYO3_CONFIG_FILE").is_some();
+    pins.config_file = None;
+    for name in ["PYO3_BUILD_EXTENSION_MODULE", "PYO3_NO_PYTHON", "PYO3_CONFIG_FILE"] {
+        if name != "PYO3_CONFIG_FILE" || !users_file {
+            pins.variables.retain(|pin| pin.name != name);
+            pins.unset(name, PYO3_LINKS);
+        }
+    }
+    pins
+}
+
 fn user<'a>(facts: &'a Facts, name: &str) -> Option<&'a str> {
     facts.user.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
@@ -179,12 +202,12 @@ fn users_or(pins: &mut Pins, facts: &Facts, name: &'static str, ours: &str, sour
 /// maturin overrides what the user has set: the hook's cargo gets maturin's values whatever we say, so `run` must, too.
 fn maturin(facts: &Facts, version: &Version) -> Pins {
     let mut pins = Pins::default();
-    let (is_library, stable_abi, pyo3) = match &facts.bindings {
-        Bindings::Pyo3Library { pyo3, stable_abi } => (true, *stable_abi, Some(pyo3)),
-        Bindings::Pyo3Program { pyo3 } => (false, None, Some(pyo3)),
+    let (is_library, stable_abis, pyo3) = match &facts.bindings {
+        Bindings::Pyo3Library { pyo3, stable_abis } => (true, stable_abis.as_slice(), Some(pyo3)),
+        Bindings::Pyo3Program { pyo3 } => (false, [].as_slice(), Some(pyo3)),
         // maturin sets nothing and hands its own environment on, in which every hook has these two.
         Bindings::WithoutInterpreter => return python_pins(facts, PYO3_CODE),
-        Bindings::Unknown => (true, None, None),
+        Bindings::Unknown => (true, [].as_slice(), None),
     };
     let builds_extension = is_library && at_least(version, [1, 9, 4]);
     if let Some(file) = user(facts, "PYO3_CONFIG_FILE") {
@@ -203,7 +226,7 @@ fn maturin(facts: &Facts, version: &Version) -> Pins {
     if builds_extension {
         override_user(&mut pins, facts, "PYO3_BUILD_EXTENSION_MODULE", "1".to_owned(), "L890-L892");
     }
-    let supported = stable_abi.filter(|abi| abi.supported_by(&facts.identity));
+    let supported = stable_abis.iter().copied().find(|abi| abi.supported_by(&facts.identity));
     let old_pyo3 = pyo3.is_some_and(|pyo3| !at_least(pyo3, [0, 16, 4]));
     if supported.is_some_and(|abi| abi.kind == StableAbiKind::Abi3) && old_pyo3 && !facts.identity.platform.starts_with("win") {
         pins.set("PYO3_NO_PYTHON", "1", format!("{MATURIN_CODE}#L878-L887"));
@@ -279,8 +302,8 @@ mod tests {
     }
 
     fn library(pyo3: &str, abi3: Option<(u32, u32)>) -> Bindings {
-        let stable_abi = abi3.map(|minimum| StableAbi { kind: StableAbiKind::Abi3, minimum: Some(minimum) });
-        Bindings::Pyo3Library { pyo3: pyo3.parse().unwrap(), stable_abi }
+        let stable_abis = abi3.map(|minimum| StableAbi { kind: StableAbiKind::Abi3, minimum: Some(minimum) }).into_iter().collect();
+        Bindings::Pyo3Library { pyo3: pyo3.parse().unwrap(), stable_abis }
     }
 
     fn shown(facts: &Facts) -> Vec<String> {
@@ -307,6 +330,33 @@ mod tests {
         assert_eq!(shown(&facts("1.9.4", library("0.16.3", Some((3, 7))))), with(&[module, "PYO3_NO_PYTHON=1", no_file]));
         // An interpreter below the minimum, or without the ABI, builds version-specific.
         assert_eq!(shown(&facts("1.16.0", library("0.29.0", Some((3, 13))))), with(&[module, no_file]));
+    }
+
+    #[test]
+    fn what_embeds_python_is_linked_with_it() {
+        let shown = |facts: &Facts| -> Vec<String> {
+            embedding(facts).environ().map(|(name, value)| format!("{name}={}", value.unwrap_or_else(|| "-".into()))).collect()
+        };
+        let unset = ["PYO3_BUILD_EXTENSION_MODULE=-", "PYO3_NO_PYTHON=-", "PYO3_CONFIG_FILE=-"];
+        let mut facts = facts("1.16.0", library("0.29.0", Some((3, 9))));
+        assert_eq!((shown(&facts), embedding(&facts).config_file), (with(&unset).into_iter().map(str::to_owned).collect(), None));
+        facts.user = vec![("PYO3_CONFIG_FILE".into(), "/f".into())];
+        assert_eq!(shown(&facts), ["PYO3_CONFIG_FILE=/f", unset[0], unset[1]]);
+        facts.backend = BackendVersion::SetuptoolsRust;
+        assert!(unset.iter().take(2).all(|one| shown(&facts).contains(&(*one).to_owned())));
+    }
+
+    #[test]
+    fn of_two_stable_abis_the_interpreter_chooses() {
+        let abi = |kind, minimum| StableAbi { kind, minimum };
+        let both = vec![abi(StableAbiKind::Abi3t, None), abi(StableAbiKind::Abi3, Some((3, 9)))];
+        let mut facts = facts("1.16.0", Bindings::Pyo3Library { pyo3: "0.29.0".parse().unwrap(), stable_abis: both });
+        let file = |facts: &Facts| pins(facts).config_file.map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned());
+        assert_eq!(file(&facts).as_deref(), Some("pyo3-config-x86_64-unknown-linux-gnu-3.12-abi3.txt"));
+        facts.identity = cpython("3.15.0");
+        assert_eq!(file(&facts).as_deref(), Some("pyo3-config-x86_64-unknown-linux-gnu-3.15-abi3t.txt"));
+        facts.identity = Identity { free_threaded: true, ..cpython("3.14.0") };
+        assert_eq!(file(&facts), None);
     }
 
     #[test]

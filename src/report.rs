@@ -287,11 +287,13 @@ pub enum Reason {
     FeaturesChanged,
     /// Another profile, or other settings of it.
     ProfileChanged,
+    /// Its target in `Cargo.toml` is another, or cargo was asked for other crate types.
+    TargetChanged,
     /// Other flags for rustc, which `old` and `new` have.
     RustflagsChanged,
     /// Another compiler.
     RustcChanged,
-    /// It is of another version now, which `detail` has.
+    /// It is of another version now, which `detail` has; `old` has the one before, if that is known.
     VersionChanged,
     /// What it had made was gone.
     OutputMissing,

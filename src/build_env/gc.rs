@@ -2,7 +2,7 @@
 //! editable install needs ([`installs`]).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::store::Slot;
@@ -89,9 +89,9 @@ pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Co
     }
     // Build directories of environments that are gone, or that go now.
     let stays = |name: &str| Slot::new(layout, name).marker.exists() && !doomed.iter().any(|(slot, _)| slot.path.ends_with(name));
+    let environment = |path: &Path| Layout::environment_of_build(&path.file_name().unwrap_or_default().to_string_lossy()).to_owned();
     let entries = fs_err::read_dir(layout.build()).into_iter().flatten().filter_map(Result::ok);
-    let orphans: Vec<PathBuf> =
-        entries.filter(|entry| entry.path().is_dir() && !stays(&entry.file_name().to_string_lossy())).map(|entry| entry.path()).collect();
+    let orphans: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !stays(&environment(path))).collect();
     let mut removed = Vec::new();
     for one in stale {
         if !dry_run {

@@ -26,6 +26,7 @@ use clap::{Args, FromArgMatches as _, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use super::build::{self, BuildArgs};
+use super::embed::EmbedArgs;
 use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, UsageError};
 use super::options::Context;
@@ -365,7 +366,9 @@ impl<'a> Step<'a> {
 
     /// What later steps need to agree with the build: the interpreter, the pins, this program on PATH.
     fn export(&self, context: &Context<'_>, env: &BuildEnv) -> anyhow::Result<()> {
-        let pins = env::pins_in(context, env)?;
+        // Their cargo is for tests, mostly, which must be linked; what `run` makes of the same project it decides itself.
+        let known = env::Known::learn(context, env);
+        let pins = known.pins(known.embeds(EmbedArgs { embed: None }.wish(&context.project)?))?;
         let mut exported: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in pins.environ() {
             // There is no way to unset one; what is empty counts as unset with PyO3.

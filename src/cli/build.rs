@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, BuildError, UsageError};
 use super::options::{Context, EnvironmentArgs};
-use super::warmth::{Budget, Warmth, WarmthArgs, Wishes};
+use super::warmth::{Budget, Turn, Warmth, WarmthArgs, Wishes};
 use super::{MessageFormat, exit_with};
 use crate::build_env::{self, BuildEnv};
 use crate::hooks::{self, Answer, Call, Finished, Hook};
@@ -358,7 +358,8 @@ impl<'a> Build<'a, '_, '_> {
             let target_dir = self.target_dir()?;
             let begin = |env: &BuildEnv| {
                 let name = env.path.file_name().map(|name| name.to_string_lossy().into_owned());
-                Warmth::begin(&context.project, &context.layout, wishes, target_dir.as_deref(), name.as_deref(), context.ui)
+                let turn = name.as_deref().map(|environment| Turn { environment, embedding: None });
+                Warmth::begin(&context.project, &context.layout, wishes, target_dir.as_deref(), turn, context.ui)
             };
             // While hookd starts, cargo is asked for what the pins depend on, and dates are put back, for the environment that the backend
             // asked for last time. Later, cargo would wait for the backend's cargo, or that for it.

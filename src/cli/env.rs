@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::embed::{Embed, EmbedArgs, library_path};
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
 use super::{directory_or_here, warmth};
 use crate::build_dirs::{self, Place};
 use crate::build_env::BuildEnv;
 use crate::cargo_records::Records;
-use crate::pin::{self, Pin, Pins, facts};
+use crate::pin::{self, Facts, Pin, Pins, facts};
 use crate::ui::Ui;
 use crate::{env_vars, fs};
 
@@ -28,6 +29,8 @@ pub(super) struct EnvArgs {
     /// For whom
     #[arg(long, value_enum, default_value = "sh")]
     pub format: Format,
+    #[command(flatten)]
+    pub embed: EmbedArgs,
     #[command(flatten)]
     pub environment: EnvironmentArgs,
 }
@@ -48,8 +51,13 @@ pub(super) enum Format {
 
 pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
     let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
-    let (build_env, mut pins) = pins_of(&context)?;
-    pins.variables.extend(own_build_directory(&context, &build_env));
+    let env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
+    let known = Known::learn(&context, &env);
+    let embeds = known.embeds(args.embed.wish(&context.project)?);
+    let mut pins = known.pins(embeds)?;
+    pins.variables.extend(own_build_directory(&context, &env));
+    // cargo has its own way to have libraries found.
+    pins.variables.extend(library_path(&context.interpreter.identity).filter(|_| embeds && args.format != Format::Cargo));
     let text = render(&pins.variables, args.format, config_base(&context).as_deref());
     if !text.is_empty() {
         ui.result(text.trim_end());
@@ -62,14 +70,6 @@ pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
 fn config_base(context: &Context<'_>) -> Option<PathBuf> {
     let base = &context.project.workspace.root;
     fs::canonicalize(base).is_ok_and(|real| real == *base).then(|| base.clone())
-}
-
-/// Provisions and decides the pins; what they need on disk is there afterwards.
-fn pins_of(context: &Context<'_>) -> anyhow::Result<(BuildEnv, Pins)> {
-    let ui = context.ui;
-    let env = environment::provision(context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
-    let pins = pins_in(context, &env)?;
-    Ok((env, pins))
 }
 
 /// Where environments alternate, each has a build directory of its own.
@@ -90,29 +90,51 @@ fn own_build_directory(context: &Context<'_>, env: &BuildEnv) -> Option<Pin> {
     }
 }
 
-/// [`pins_of`] for an environment that is there.
-pub(super) fn pins_in(context: &Context<'_>, env: &BuildEnv) -> anyhow::Result<Pins> {
-    let ui = context.ui;
-    let facts = match facts::ask_cargo(&context.project, &context.interpreter) {
-        Ok(cargo) => facts::learn(&context.project, &context.interpreter, env, cargo),
-        Err(error) => {
-            ui.warning(format_args!("the pins may be incomplete: {error}"));
-            facts::without_cargo(&context.project, &context.interpreter, env)
+/// What the pins are decided from, for an environment that is there.
+pub(super) struct Known<'a> {
+    context: &'a Context<'a>,
+    facts: Facts,
+    /// Something in the workspace starts an interpreter.
+    pub has_embedding: bool,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn learn(context: &'a Context<'a>, env: &BuildEnv) -> Self {
+        match facts::ask_cargo(&context.project, &context.interpreter) {
+            Ok(cargo) => {
+                let has_embedding = cargo.embeds;
+                Self { context, facts: facts::learn(&context.project, &context.interpreter, env, cargo), has_embedding }
+            }
+            Err(error) => {
+                context.ui.warning(format_args!("the pins may be incomplete: {error}"));
+                Self { context, facts: facts::without_cargo(&context.project, &context.interpreter, env), has_embedding: false }
+            }
         }
-    };
-    let pins = pin::pins(&facts);
-    for note in &pins.notes {
-        ui.warning(note);
     }
-    for pin in &pins.variables {
-        ui.detail(format_args!("{} {} ({})", pin.name, pin.value.as_deref().unwrap_or("is unset"), pin.source));
+
+    /// Whether what is compiled beside the wheel is for programs that embed Python.
+    pub(super) fn embeds(&self, wish: Embed) -> bool {
+        wish == Embed::True || (wish == Embed::Auto && self.has_embedding)
     }
-    if let Some((path, content)) = &pins.config_file
-        && !path.exists()
-    {
-        fs::write_if_changed(path, content.as_bytes()).map_err(|source| crate::build_env::Error::Write { path: path.clone(), source })?;
+
+    /// The pins; what they need on disk is there afterwards.
+    pub(super) fn pins(&self, embedding: bool) -> anyhow::Result<Pins> {
+        let ui = self.context.ui;
+        let pins = if embedding { pin::embedding(&self.facts) } else { pin::pins(&self.facts) };
+        for note in &pins.notes {
+            ui.warning(note);
+        }
+        for pin in &pins.variables {
+            ui.detail(format_args!("{} {} ({})", pin.name, pin.value.as_deref().unwrap_or("is unset"), pin.source));
+        }
+        if let Some((path, content)) = &pins.config_file
+            && !path.exists()
+        {
+            fs::write_if_changed(path, content.as_bytes())
+                .map_err(|source| crate::build_env::Error::Write { path: path.clone(), source })?;
+        }
+        Ok(pins)
     }
-    Ok(pins)
 }
 
 /// A variable in an `[env]` table. Nothing is forced: what a hook, or `run`, has set stands for the environment of now, and a table may

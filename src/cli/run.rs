@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use clap::{Args, ValueHint};
 
+use super::embed::{self, EmbedArgs};
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
-use super::warmth::{Budget, Warmth, WarmthArgs, Wishes};
+use super::warmth::{Budget, Turn, Warmth, WarmthArgs, Wishes};
 use super::{directory_or_here, env, options};
 use crate::interrupt;
 use crate::process::Cmd;
@@ -20,11 +21,14 @@ use crate::ui::Ui;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     cargo pyenv-build run -- cargo test                     with the same PyO3 as the wheel\n  \
-    cargo pyenv-build run --project py -- cargo clippy  of the project in py/")]
+    cargo pyenv-build run --embed -- cargo test             for tests that start a Python\n  \
+    cargo pyenv-build run --project py -- cargo clippy      of the project in py/")]
 pub(super) struct RunArgs {
     /// The project [default: here]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub project: Option<PathBuf>,
+    #[command(flatten)]
+    pub embed: EmbedArgs,
     #[command(flatten)]
     pub warmth: WarmthArgs,
     #[command(flatten)]
@@ -42,12 +46,23 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     let mut report = Report { project: Some(project.directory.clone()), ..Report::new("run") };
     let mut environ = Vec::new();
     let mut environment = None;
+    let mut embedding = None;
+    let mut is_extension = false;
     let layout;
     if project.is_python() {
         let context = Context::open(directory, root, &args.environment, ui)?;
         let build_env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
-        let pins = env::pins_in(&context, &build_env)?;
+        let known = env::Known::learn(&context, &build_env);
+        let wish = args.embed.wish(&context.project)?;
+        if embed::decide(wish, known.has_embedding, &args.command, &context.project, &context.layout) {
+            embedding = Some(embed::profile_of(&args.command));
+        }
+        let pins = known.pins(embedding.is_some())?;
+        is_extension = pins.variables.iter().any(|pin| pin.name == "PYO3_BUILD_EXTENSION_MODULE" && pin.value.is_some());
         environ.extend(environment::environment_of(&build_env).into_iter().chain(pins.environ()));
+        if embedding.is_some() {
+            environ.extend(embed::library_path(&context.interpreter.identity).map(|pin| (pin.name.to_owned(), pin.value)));
+        }
         report.interpreter = Some(InterpreterReport::from(&context.interpreter));
         report.env = Some(EnvReport::from(&build_env));
         report.set_pins(&pins);
@@ -58,7 +73,8 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     }
     let wishes = Wishes::new(&args.warmth, &project)?;
     let budget = Budget::new(&args.warmth, &project.settings)?;
-    let mut warmth = Warmth::begin(&project, &layout, wishes, None, environment.as_deref(), ui);
+    let turn = environment.as_deref().map(|environment| Turn { environment, embedding: embedding.as_deref() });
+    let mut warmth = Warmth::begin(&project, &layout, wishes, None, turn, ui);
     environ.extend(warmth.iter_mut().flat_map(|warmth| warmth.ready(ui)));
     let (program, rest) = args.command.split_first().expect("clap demands one");
     let mut command = Cmd::new(program).args(rest);
@@ -82,6 +98,9 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
         Some(code) => u8::try_from(code).unwrap_or(1),
         None => interrupt::exit_code_of(status),
     };
+    if code != 0 && is_extension && embed::runs_tests(&args.command) {
+        ui.hint("if it is symbols of Python that the linker misses, tests start an interpreter: `cargo pyenv-build run --embed -- ...`");
+    }
     let denied = budget.check(&report.crates);
     report.ok = code == 0 && denied.is_ok();
     report.seconds = round(start.elapsed().as_secs_f64());

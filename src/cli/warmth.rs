@@ -196,6 +196,15 @@ pub(super) fn tree_of(project: &Project, layout: &Layout) -> Result<Option<Tree>
     remembered.map_or_else(|| Tree::of_manifest(manifest), Ok).map(Some)
 }
 
+/// What is built where environments take turns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn<'a> {
+    /// The environment's directory's name.
+    pub environment: &'a str,
+    /// The profile of programs that embed Python, if it is those.
+    pub embedding: Option<&'a str>,
+}
+
 impl Unconfirmed {
     /// On a fresh machine the layer alone remembers the workspace, and cargo, when it is asked, unpacks the sources of every dependency:
     /// it does so beside what else there is to do.
@@ -208,14 +217,13 @@ impl Unconfirmed {
 }
 
 impl Warmth {
-    /// Puts back what there is, for a build in `environment` (its directory's name) if there is one. `None`: the project has no Rust,
-    /// or cargo cannot read it, which it will say itself.
+    /// Puts back what there is. `None`: the project has no Rust, or cargo cannot read it, which it will say itself.
     pub(super) fn begin(
         project: &Project,
         layout: &Layout,
         wishes: Wishes,
         target_dir: Option<&Path>,
-        environment: Option<&str>,
+        turn: Option<Turn<'_>>,
         ui: &Ui,
     ) -> Option<Self> {
         let started = Instant::now();
@@ -231,10 +239,13 @@ impl Warmth {
             Some(target_dir) => tree.with_target_directory(target_dir.to_path_buf()),
             None => tree,
         };
-        let (place, records) = match environment {
-            Some(environment) if tree.has_build_directory && tree.build_directory == tree.target_directory => {
+        let (place, records) = match turn {
+            Some(Turn { environment, embedding }) if tree.has_build_directory && tree.build_directory == tree.target_directory => {
                 let records = Records::read(&tree.build_directory).ok();
-                let place = records.as_ref().map_or(Ok(Place::Default), |records| build_dirs::choose(layout, records, environment));
+                let place = records.as_ref().map_or(Ok(Place::Default), |records| match embedding {
+                    Some(profile) => build_dirs::choose_embedding(layout, records, environment, profile),
+                    None => build_dirs::choose(layout, records, environment),
+                });
                 let place = place.unwrap_or_else(|error| {
                     ui.warning(format_args!("environments share one build directory: {error}"));
                     Place::Default

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{Metadata, PackageId, TargetKind};
 use pep508_rs::pep440_rs::Version;
 
-use super::{BackendVersion, Bindings, Facts, StableAbi, StableAbiKind};
+use super::{ABI3T_SINCE, BackendVersion, Bindings, Facts, StableAbi, StableAbiKind};
 use crate::build_env::BuildEnv;
 use crate::build_env::fingerprint::Distribution;
 use crate::interpreter::{Identity, Interpreter};
@@ -42,30 +42,40 @@ pub fn without_cargo(project: &Project, interpreter: &Interpreter, env: &BuildEn
 pub struct CargoFacts {
     bindings: Bindings,
     stable_abi_file: Option<(PathBuf, String)>,
+    /// Something in the workspace starts an interpreter: PyO3's feature `auto-initialize` is on, be it for tests only.
+    pub embeds: bool,
 }
 
 /// Asks cargo. It takes as long as a `cargo metadata` does and needs no build environment: a caller can have it while that
 /// is made.
 pub fn ask_cargo(project: &Project, interpreter: &Interpreter) -> Result<CargoFacts, project::Error> {
     let Some(metadata) = project.workspace.metadata(&maturin_features(project, &interpreter.identity))? else {
-        return Ok(CargoFacts { bindings: Bindings::WithoutInterpreter, stable_abi_file: None });
+        return Ok(CargoFacts { bindings: Bindings::WithoutInterpreter, stable_abi_file: None, embeds: false });
     };
     let bindings = bindings(project, &metadata);
     let is_maturin = project.build_system.backend() == Backend::Maturin;
     let stable_abi_file = match bindings {
-        Bindings::Pyo3Library { stable_abi: Some(_), .. } if is_maturin => {
+        Bindings::Pyo3Library { ref stable_abis, .. } if is_maturin && !stable_abis.is_empty() => {
             let target_dir = metadata.target_directory.as_std_path();
             let real = fs::canonicalize(target_dir).unwrap_or_else(|_| target_dir.to_path_buf());
             target_triple().map(|triple| (real, triple))
         }
         _ => None,
     };
-    Ok(CargoFacts { bindings, stable_abi_file })
+    // cargo unites the features of all that may be built, dev-dependencies included.
+    let is_pyo3 = |id: &PackageId| metadata.packages.iter().any(|package| package.id == *id && package.name.as_str() == "pyo3");
+    let mut initializing = metadata
+        .resolve
+        .iter()
+        .flat_map(|resolve| &resolve.nodes)
+        .filter(|node| node.features.iter().any(|feature| **feature == "auto-initialize"));
+    let embeds = initializing.any(|node| is_pyo3(&node.id));
+    Ok(CargoFacts { bindings, stable_abi_file, embeds })
 }
 
 /// All facts.
 pub fn learn(project: &Project, interpreter: &Interpreter, env: &BuildEnv, cargo: CargoFacts) -> Facts {
-    let CargoFacts { bindings, stable_abi_file } = cargo;
+    let CargoFacts { bindings, stable_abi_file, .. } = cargo;
     Facts { bindings, stable_abi_file, ..without_cargo(project, interpreter, env) }
 }
 
@@ -138,22 +148,23 @@ fn bindings(project: &Project, metadata: &Metadata) -> Bindings {
         .filter_map(|name| nodes.get(&reachable(name)?.id))
         .flat_map(|node| node.features.iter().map(|feature| feature.as_str()))
         .collect();
-    Bindings::Pyo3Library { pyo3: version, stable_abi: stable_abi(&features) }
+    Bindings::Pyo3Library { pyo3: version, stable_abis: stable_abis(&features) }
 }
 
-/// The stable ABI that PyO3's features ask for; abi3t, if it is asked for, comes first.
-fn stable_abi(features: &[&str]) -> Option<StableAbi> {
-    for (kind, name) in [(StableAbiKind::Abi3t, "abi3t"), (StableAbiKind::Abi3, "abi3")] {
+/// The stable ABIs that PyO3's features ask for, in maturin's order.
+///
+/// Source: <https://github.com/PyO3/maturin/blob/9ad2a8c029931ec9ed62da51217d68c3e9233260/src/bridge/detection.rs#L228-L252>
+fn stable_abis(features: &[&str]) -> Vec<StableAbi> {
+    let asked_for = |(kind, name): (StableAbiKind, &str)| {
         let versions = features.iter().filter_map(|feature| {
             let digits = feature.strip_prefix(name)?.strip_prefix("-py")?;
             Some((digits.get(..1)?.parse().ok()?, digits.get(1..)?.parse().ok()?))
         });
-        let minimum = versions.min();
-        if minimum.is_some() || features.contains(&name) {
-            return Some(StableAbi { kind, minimum });
-        }
-    }
-    None
+        let minimum =
+            versions.min().map(|version: (u32, u32)| if kind == StableAbiKind::Abi3t { version.max(ABI3T_SINCE) } else { version });
+        (minimum.is_some() || features.contains(&name)).then_some(StableAbi { kind, minimum })
+    };
+    [(StableAbiKind::Abi3t, "abi3t"), (StableAbiKind::Abi3, "abi3")].into_iter().filter_map(asked_for).collect()
 }
 
 /// What cargo builds for: `CARGO_BUILD_TARGET`, else rustc's host.
@@ -173,10 +184,12 @@ mod tests {
 
     #[test]
     fn the_lowest_version_asked_for_decides() {
-        let abi = |minimum| Some(StableAbi { kind: StableAbiKind::Abi3, minimum });
-        assert_eq!(stable_abi(&["default", "abi3", "abi3-py311", "abi3-py39"]), abi(Some((3, 9))));
-        assert_eq!(stable_abi(&["abi3"]), abi(None));
-        assert_eq!(stable_abi(&["macros"]), None);
-        assert_eq!(stable_abi(&["abi3", "abi3t-py315"]), Some(StableAbi { kind: StableAbiKind::Abi3t, minimum: Some((3, 15)) }));
+        let abi = |kind, minimum| StableAbi { kind, minimum };
+        let abi3 = |minimum| vec![abi(StableAbiKind::Abi3, minimum)];
+        assert_eq!(stable_abis(&["default", "abi3", "abi3-py311", "abi3-py39"]), abi3(Some((3, 9))));
+        assert_eq!(stable_abis(&["abi3"]), abi3(None));
+        assert_eq!(stable_abis(&["macros"]), []);
+        let both = vec![abi(StableAbiKind::Abi3t, Some((3, 15))), abi(StableAbiKind::Abi3, None)];
+        assert_eq!(stable_abis(&["abi3", "abi3t", "abi3t-py315"]), both);
     }
 }

@@ -27,6 +27,9 @@ pub struct Settings {
     /// rustc's incremental state: `"auto"`, `true` or `false`.
     #[cfg_attr(test, schemars(with = "Option<serde_json::Value>"))]
     pub incremental: Option<toml::Value>,
+    /// Whether `run` and `env` are for programs with an interpreter inside, such as tests that start one: `"auto"`, `true` or `false`.
+    #[cfg_attr(test, schemars(with = "Option<serde_json::Value>"))]
+    pub embed: Option<toml::Value>,
     /// Crates that must not be compiled: `all`, `deps`, `workspace` or patterns for names.
     pub deny_rebuild: Vec<String>,
     /// `warm` or `always`.
@@ -37,7 +40,7 @@ pub struct Settings {
 }
 
 const KNOWN: &[&str] =
-    &["python", "root", "installer", "constraints", "freshness", "inputs", "incremental", "deny-rebuild", "deny-rebuild-when"];
+    &["python", "root", "installer", "constraints", "freshness", "inputs", "incremental", "embed", "deny-rebuild", "deny-rebuild-when"];
 
 impl Settings {
     pub(super) fn read(file: &Path, pyproject: &toml::Table) -> Result<Self, Error> {

@@ -192,6 +192,14 @@ fn version_of(unit: &Unit, tree: &Tree, records: &Records, dependencies: &[&Unit
     found.cloned().or_else(|| tree.named(&unit.package).next().map(|package| package.version.clone())).unwrap_or_else(|| "?".to_owned())
 }
 
+/// The version of a package from a registry, which the directory of its sources has in its name.
+fn version_in_sources(unit: &Unit, build_directory: &Path) -> Option<String> {
+    let text = fs_err::read_to_string(rustc_dep_files(unit, build_directory).first()?).ok()?;
+    let (_, rest) = text.split_once(&format!("/{}-", unit.package))?;
+    let version = rest.split(['/', '\\']).next()?;
+    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
+}
+
 /// A reason that lies in the unit itself.
 fn own_reason(unit: &Unit, before: &Before, tree: &Tree, restored: &Restored) -> Option<Why> {
     let Some(then) = before.records.units.get(&unit.key) else { return Some(new_unit(unit, &before.records, tree)) };
@@ -225,10 +233,13 @@ fn own_reason(unit: &Unit, before: &Before, tree: &Tree, restored: &Restored) ->
 /// Why there is a unit that was not there: perhaps one like it was.
 fn new_unit(unit: &Unit, before: &Records, tree: &Tree) -> Why {
     let alike = before.units.values().filter(|then| then.package == unit.package && then.stem == unit.stem && then.profile == unit.profile);
-    let Some(then) = alike.max_by_key(|then| then.finished).and_then(|then| then.record.as_ref()) else {
-        return Why::only(Reason::FirstBuild);
-    };
-    let Some(now) = &unit.record else { return Why::only(Reason::FirstBuild) };
+    let Some(alike) = alike.max_by_key(|then| then.finished) else { return Why::only(Reason::FirstBuild) };
+    let (Some(then), Some(now)) = (&alike.record, &unit.record) else { return Why::only(Reason::FirstBuild) };
+    if let (Some(old), Some(new)) = (version_in_sources(alike, &before.directory), version_in_sources(unit, &before.directory))
+        && old != new
+    {
+        return Why { old: Some(old), ..Why::new(Reason::VersionChanged, new) };
+    }
     if let Some(why) = record_difference(then, now) {
         return why;
     }
@@ -256,8 +267,11 @@ fn record_difference(then: &Record, now: &Record) -> Option<Why> {
         let text = |flags: &[String]| Some(mask_credentials(&flags.join(" ")));
         return Some(Why { old: text(&then.rustflags), new: text(&now.rustflags), ..Why::only(Reason::RustflagsChanged) });
     }
-    if then.declared_features != now.declared_features || then.target != now.target || then.metadata != now.metadata {
+    if then.declared_features != now.declared_features || then.metadata != now.metadata {
         return Some(Why::new(Reason::InputChanged, "Cargo.toml"));
+    }
+    if then.target != now.target {
+        return Some(Why::only(Reason::TargetChanged));
     }
     if then.config != now.config || then.compile_kind != now.compile_kind || then.path != now.path {
         return Some(Why::new(Reason::Other, "the configuration of cargo or the target changed"));

@@ -74,6 +74,37 @@ fn maturin_abi3() {
         assert_eq!(ours.run(step), [""; 0], "{step:?}");
     }
     edits_compile_what_they_must(&ours);
+    tests_that_start_a_python_are_linked(&ours);
+}
+
+/// Tests with an interpreter inside need another PyO3 than the wheel, and neither is compiled for the other.
+#[expect(clippy::print_stderr, reason = "nothing is skipped in silence")]
+fn tests_that_start_a_python_are_linked(ours: &Ours) {
+    let code = "import os, sysconfig as s; print(os.path.exists(os.path.join(s.get_config_var('LIBDIR'), s.get_config_var('LDLIBRARY'))))";
+    let output = run(std::process::Command::new(&tools().interpreter).args(["-c", code]));
+    if String::from_utf8_lossy(&output.stdout).trim() != "True" {
+        eprintln!("NOT TESTED: this Python has no libpython");
+        return;
+    }
+    let add = |name: &str, text: &str| {
+        let file = ours.directory().join(name);
+        fs::write(&file, fs::read_to_string(&file).unwrap() + text).unwrap();
+    };
+    add("Cargo.toml", "\n[dev-dependencies]\npyo3 = { version = \"0.30.1\", features = [\"auto-initialize\"] }\n");
+    let test = "use pyo3::prelude::*;\n        Python::attach(|py| assert_eq!(py.eval(c\"1 + 1\", None, None).unwrap().extract::<i32>().unwrap(), 2));";
+    add("src/lib.rs", &format!("\n#[cfg(test)]\nmod embedded {{\n    #[test]\n    fn python_adds() {{\n        {test}\n    }}\n}}\n"));
+    assert_eq!(ours.build().compiled(), ["nearword"]);
+    let test = ["cargo", "test", "--release"];
+    assert!(ours.run(&test).contains(&"pyo3".to_owned()));
+    ours.build().assert_compiled_nothing("after tests that were linked");
+    assert_eq!(ours.run(&test), [""; 0]);
+    // What is not for tests is the wheel's.
+    assert_eq!(ours.run(&["cargo", "build", "--release"]), [""; 0]);
+    let mut unlinked = ours.command("run");
+    unlinked.args(["--embed=false", "--"]).args(test);
+    let output = unlinked.output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: if it is symbols of Python that the linker misses"));
 }
 
 /// What was not asked to stay warm does not.
