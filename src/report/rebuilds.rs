@@ -195,9 +195,11 @@ fn version_of(unit: &Unit, tree: &Tree, records: &Records, dependencies: &[&Unit
 /// The version of a package from a registry, which the directory of its sources has in its name.
 fn version_in_sources(unit: &Unit, build_directory: &Path) -> Option<String> {
     let text = fs_err::read_to_string(rustc_dep_files(unit, build_directory).first()?).ok()?;
-    let (_, rest) = text.split_once(&format!("/{}-", unit.package))?;
-    let version = rest.split(['/', '\\']).next()?;
-    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
+    let start = format!("/{}-", unit.package);
+    text.match_indices(&start).find_map(|(at, _)| {
+        let (version, _) = text[at + start.len()..].split_once(['/', '\\'])?;
+        cargo_metadata::semver::Version::parse(version).is_ok().then(|| version.to_owned())
+    })
 }
 
 /// A reason that lies in the unit itself.
@@ -346,6 +348,34 @@ fn shown(path: &Path, tree: &Tree) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_of_registries_tell_the_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let unit = Unit {
+            key: "release/.fingerprint/app-00/lib-app".into(),
+            package: "app".into(),
+            hash: "00".into(),
+            stem: "lib-app".into(),
+            kind: Kind::Compile,
+            profile: "release".into(),
+            fingerprint: String::new(),
+            record: None,
+            references: Vec::new(),
+            invoked: None,
+            finished: None,
+            run_directory: None,
+            output: None,
+        };
+        let deps = dir.path().join("release/deps");
+        fs_err::create_dir_all(&deps).unwrap();
+        let version = |text: &str| {
+            fs_err::write(deps.join("app-00.d"), text).unwrap();
+            version_in_sources(&unit, dir.path())
+        };
+        assert_eq!(version("/t/release/deps/app-00.d: /ws/app/src/lib.rs\n"), None);
+        assert_eq!(version("/t/release/deps/app-00.d: /r/src/index-1/app-1.0.2-rc.1/src/lib.rs\n").as_deref(), Some("1.0.2-rc.1"));
+    }
 
     #[test]
     fn secrets_stay_out() {
