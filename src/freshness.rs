@@ -16,6 +16,7 @@
 //! | links are compared by what they say and by what is behind them | cargo forgets links within a package |
 //! | the file *set* of a package whose script names nothing | cargo compares the newest date only, a deleted file may be older |
 //! | the newest file of such a package is newest alone | cargo notes its name too, and of several takes the one listed first |
+//! | what scripts write into the source tree is put back, or they are run again | a fresh checkout lacks it |
 //! | a changed manifest invalidates its package | scripts read `CARGO_PKG_*` unseen |
 //! | undeclared files of packages that run code count | a fresh checkout used to hide that they are not declared |
 //! | mtime <= reference < ctime is no evidence | `cp -p`, `tar x`, `rsync -t`: replaced with the old date kept |
@@ -24,6 +25,7 @@
 
 mod inputs;
 mod ledger;
+mod products;
 mod record;
 mod restore;
 mod snapshot;
@@ -37,8 +39,8 @@ use serde::{Deserialize, Serialize};
 
 pub use inputs::{is_of_the_python_side, rustc_dep_files};
 pub use ledger::Ledger;
-pub use restore::{Cause, Plan, Restored};
-pub use snapshot::Nanos;
+pub use restore::{Cause, Plan, Restored, file_time};
+pub use snapshot::{Entry, Nanos, State};
 pub use tree::{Package, Tree, cargo_home};
 
 use crate::cargo_records::{self, Records};
@@ -173,6 +175,11 @@ fn memory_in(mut ledgers: impl Iterator<Item = PathBuf>, workspace: &Path) -> Op
         let holds = !ledger.tree.is_told && ledger.tree.workspace == workspace && ledger.manifests == ledger.tree.manifests_digest();
         holds.then_some(ledger.tree)
     })
+}
+
+/// Whether a file may be written into the source tree, at a path where there is nothing.
+pub fn may_be_written(path: &Path, keeper: &Keeper) -> bool {
+    products::may_be_written(path, &keeper.tree, &keeper.skipped)
 }
 
 /// A build directory's name in ours: relative to the directory that ours is in, so that it is the same after both have moved,

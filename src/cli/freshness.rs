@@ -113,7 +113,7 @@ pub(super) fn run(args: &FreshnessArgs, root: Option<&Path>, format: MessageForm
     let plan = match &args.action {
         Action::Restore(_) => {
             layer::unpack(&keeper, &layout)?;
-            let restored = keeper.restore(&keeper.records()?)?;
+            let restored = layer::restore(&keeper, &layout, &keeper.records()?)?;
             keeper.remember(&restored)?;
             status.recorded = restored.ledger.is_some();
             status.units = restored.ledger.map_or(0, |ledger| ledger.units.len());

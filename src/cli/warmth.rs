@@ -312,7 +312,7 @@ impl Warmth {
         };
         self.states = incremental::states(&self.keeper.build_directory, &records);
         if !self.is_off() {
-            match self.keeper.restore(&records) {
+            match layer::restore(&self.keeper, &self.layout, &records) {
                 Ok(restored) => self.restored = restored,
                 Err(error) => ui.warning(format_args!("nothing is restored: {error}")),
             }

@@ -54,6 +54,9 @@ pub struct UnitEntry {
     /// Names that rustc saw through a link, and what they led to. cargo keeps the latter only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub links: BTreeMap<PathBuf, PathBuf>,
+    /// What a build script has written into the source tree.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub products: BTreeMap<PathBuf, Entry>,
 }
 
 /// A package's files that may be read without cargo being told.
@@ -115,6 +118,9 @@ impl Ledger {
             entry.stat.mtime -= by;
         }
         for unit in self.units.values_mut() {
+            for entry in unit.products.values_mut() {
+                entry.stat.mtime -= by;
+            }
             for (_, mtime) in unit.identity.references.iter_mut().flatten() {
                 *mtime -= by;
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::inputs::{closure, links_of, matching, of_unit, undeclared};
 use super::ledger::{Identity, Ledger, PackageEntry, SCHEMA, UnitEntry};
+use super::products::{Products, carry_over, is_as_written, of_scripts};
 use super::restore::{Bounds, Restored, file_time, manifest_digest, now, set_mtime};
 use super::snapshot::{Entry, Known, Nanos, Stat, State, stat, take};
 use super::{ColdSeconds, Error, Keeper, nanos};
@@ -37,6 +38,22 @@ pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Resto
     };
     let seen = take(inputs.cloned(), &keeper.skipped, &known);
 
+    // A script that has not been run again has written nothing new.
+    let scripts = units.iter().map(|(unit, _)| *unit).filter(|unit| unit.kind == Kind::Run && tree.named(&unit.package).next().is_some());
+    let (mut products, mut has_run) = (Products::new(), Vec::new());
+    for unit in scripts {
+        match previous.and_then(|previous| previous.units.get(&unit.key)).filter(|was| was.identity == Identity::of(unit)) {
+            Some(was) => drop(products.insert(unit.key.clone(), was.products.clone())),
+            None => has_run.push(unit),
+        }
+    }
+    let written = of_scripts(keeper, &has_run);
+    // Whoever reads them was begun after their script had ended, if in the same tick of the clock.
+    let just_written = written.values().flatten().filter(|(_, entry)| is_as_written(entry));
+    let just_written: BTreeMap<PathBuf, Stat> = just_written.map(|(path, entry)| (path.clone(), entry.stat)).collect();
+    products.extend(written);
+    let doubtful = carry_over(&mut products, &has_run, previous, &keeper.skipped, &seen);
+
     let mut files = BTreeMap::new();
     let mut entries = BTreeMap::new();
     let mut whole: Vec<&Unit> = Vec::new();
@@ -55,23 +72,29 @@ pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Resto
         let below: BTreeMap<&Path, &Entry> = inputs.iter().flat_map(|input| closure(input, &seen)).collect();
         let is_replaced = below.iter().any(|(path, entry)| {
             let then = previous.and_then(|previous| previous.files.get(*path));
-            entry.state != State::Missing && entry.stat.mtime <= reference && reference <= entry.stat.ctime && !is_old(path, entry, then)
+            let is_new_product = unit.kind != Kind::Run && just_written.get(*path) == Some(&entry.stat);
+            let is_doubtful = entry.state != State::Missing && entry.stat.mtime <= reference && reference <= entry.stat.ctime;
+            is_doubtful && !is_old(path, entry, then) && !is_new_product
         });
         let is_unseen = tree.named(&unit.package).any(|package| {
             let then = previous.and_then(|previous| previous.packages.get(&package.root)?.files.as_ref());
             undeclared_files.get(package.root.as_path()).into_iter().flatten().flatten().any(|path| {
                 let same = |entry: &Entry| was.is_some() && then.and_then(|then| then.get(path)).is_some_and(|then| then.is_same(entry));
-                !below.contains_key(path.as_path()) && seen.get(path).is_some_and(|entry| entry.stat.ctime >= reference && !same(entry))
+                let is_product = || products.get(&unit.key).is_some_and(|products| products.contains_key(path));
+                !below.contains_key(path.as_path())
+                    && !is_product()
+                    && seen.get(path).is_some_and(|entry| entry.stat.ctime >= reference && !same(entry))
             })
         });
-        if is_replaced || is_unseen {
+        if is_replaced || is_unseen || doubtful.contains(&unit.key) {
             // Its content may not be what was compiled: it stays unrecorded, and is not vouched for.
             continue;
         }
         files.extend(below.into_iter().map(|(path, entry)| (path.to_path_buf(), entry.clone())));
         let links = links_of(unit, tree, records);
         whole.extend(Some(unit).filter(|unit| unit.kind == Kind::Run && unit.looks_at_whole_package()));
-        entries.insert(unit.key.clone(), UnitEntry { package: unit.package.clone(), identity, inputs, links });
+        let products = products.remove(&unit.key).unwrap_or_default();
+        entries.insert(unit.key.clone(), UnitEntry { package: unit.package.clone(), identity, inputs, links, products });
     }
     date_back_ties(keeper, records, &whole, &mut files);
     let look = |paths: &[PathBuf]| -> BTreeMap<PathBuf, Entry> {

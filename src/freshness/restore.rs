@@ -1,7 +1,7 @@
 //! Before a build: equal inputs get their dates back, and what cannot be vouched for is invalidated.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -9,6 +9,7 @@ use filetime::FileTime;
 
 use super::inputs::{closure, matching, of_unit, undeclared};
 use super::ledger::{Identity, Ledger, PackageEntry, UnitEntry, mtime_of};
+use super::products::{Products, missing};
 use super::snapshot::{Entry, Known, Nanos, State, take};
 use super::{Causes, Error, Keeper, nanos};
 use crate::cargo_records::{Kind, Records, Unit};
@@ -18,6 +19,8 @@ use crate::cargo_records::{Kind, Records, Unit};
 pub enum Cause {
     /// An input that cargo knows changed in a way that its date does not tell.
     Input(PathBuf),
+    /// What a build script has written into the source tree is not there as it was.
+    Product(PathBuf),
     /// A file that nobody declared changed in a package that may read it; or one that the setting `inputs` names.
     Undeclared(PathBuf),
     /// Files were added to or removed from a package whose script looks at all of them.
@@ -35,6 +38,7 @@ impl Cause {
     pub fn path(&self) -> &Path {
         match self {
             Self::Input(path)
+            | Self::Product(path)
             | Self::Undeclared(path)
             | Self::FileSet(path)
             | Self::Manifest(path)
@@ -50,6 +54,7 @@ impl std::fmt::Display for Cause {
         let path = self.path().display();
         match self {
             Self::Input(_) | Self::Manifest(_) => write!(f, "{path} changed"),
+            Self::Product(_) => write!(f, "{path}, which the build script has written, is not there as it was"),
             Self::Undeclared(_) => write!(f, "{path} changed, which the package may read"),
             Self::FileSet(_) => write!(f, "{path} was added or removed"),
             Self::Link(_) => write!(f, "{path} leads elsewhere"),
@@ -73,6 +78,9 @@ pub struct Plan {
     /// Changed, and dated in the future.
     pub bump: Vec<PathBuf>,
     pub invalidate: Causes,
+    /// Files that build scripts have written into the source tree and that are gone, by unit: to be put back, or else the script
+    /// must be run again.
+    pub wanted: Products,
     /// Units with inputs that are not in the state that was recorded.
     pub unrecorded: usize,
     extra: Vec<PathBuf>,
@@ -105,6 +113,22 @@ pub(super) fn restore(keeper: &Keeper, records: &Records) -> Result<Restored, Er
 }
 
 impl Restored {
+    /// Takes note that the products of a build script are there again, or that it has to be run again.
+    pub fn settle(&mut self, keeper: &Keeper, unit: &Unit, are_there: bool) {
+        let Some(products) = self.plan.wanted.remove(&unit.key) else { return };
+        if are_there {
+            let seen = products.into_iter().map(|(path, entry)| {
+                let stat = super::snapshot::stat(&path).unwrap_or_default();
+                (path, Entry { stat, ..entry })
+            });
+            self.seen.extend(seen);
+        } else {
+            invalidate(unit, &keeper.build_directory);
+            let first = products.into_keys().next().unwrap_or_default();
+            self.plan.invalidate.insert(unit.key.clone(), Cause::Product(first));
+        }
+    }
+
     /// The ledger, if there is nothing to be written down after a build that left cargo's records as they were, `before`: all of it
     /// was found to be so, date for date.
     pub fn still_holds(&self, keeper: &Keeper, before: &Records, now: &Records, cold_seconds: &super::ColdSeconds) -> Option<&Ledger> {
@@ -153,7 +177,7 @@ fn leave_the_future(keeper: &Keeper, records: &Records, ledger: &mut Ledger) -> 
     let by = newest - now + 1_000_000_000;
     let directory = &keeper.build_directory;
     let failed = |error: std::io::Error| Error::Write { path: directory.clone(), source: error };
-    let mut moved = std::collections::HashSet::new();
+    let mut moved = HashSet::new();
     for entry in walkdir::WalkDir::new(directory) {
         let entry = entry.map_err(|error| failed(error.into()))?;
         let metadata = entry.metadata().map_err(|error| failed(error.into()))?;
@@ -179,7 +203,8 @@ fn inode(_metadata: &std::fs::Metadata) -> (u64, u64) {
     unreachable!("restoring is refused here")
 }
 
-pub(super) fn file_time(nanos: Nanos) -> FileTime {
+/// Nanoseconds since 1970 as a file time.
+pub fn file_time(nanos: Nanos) -> FileTime {
     FileTime::from_unix_time(nanos.div_euclid(1_000_000_000), u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or_default())
 }
 
@@ -223,7 +248,8 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
         .collect();
 
     let paths = ledger.files.keys().chain(inputs_of_unknown.values().flatten()).chain(&extra_now).chain(whole.values().flatten()).cloned();
-    let paths = paths.chain(undeclared_now.values().flatten().flatten().cloned());
+    let products = known.iter().flat_map(|(_, entry)| entry.products.keys()).cloned();
+    let paths = paths.chain(undeclared_now.values().flatten().flatten().cloned()).chain(products);
     let mut before = ledger.files.clone();
     for package in ledger.packages.values() {
         before.extend(package.files.iter().flatten().map(|(path, entry)| (path.clone(), entry.clone())));
@@ -231,6 +257,9 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
     let seen = take(paths, &keeper.skipped, &Known { entries: Some(&before), at: ledger.saved });
 
     let mut judge = Judge { then: &ledger.files, now: &seen, keeper, equal: HashMap::new() };
+    let products = missing(&known, &seen, |_, entry| entry.inputs.iter().all(|input| judge.is_equal(input)));
+    let returning: HashSet<PathBuf> = products.wanted.values().flat_map(BTreeMap::keys).cloned().collect();
+    judge.equal.extend(returning.iter().map(|path| (path.clone(), true)));
     let bounds = Bounds::of(keeper);
     let mut plan = Plan::default();
     let mut counted: BTreeSet<&Path> = BTreeSet::new();
@@ -258,13 +287,24 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
     let now = now();
     let mtime_after = |path: &Path, entry: &Entry| restored.get(path).copied().unwrap_or(entry.stat.mtime);
 
-    let mut invalidate = Causes::new();
+    let mut invalidate: Causes = products.outdated.into_iter().map(|(key, path)| (key, Cause::Product(path))).collect();
     for (unit, entry) in &known {
         if let Some(cause) = cause_in_inputs(unit, entry, &mut judge, &seen, &mtime_after, &plan.changed) {
             invalidate.insert(unit.key.clone(), cause);
         }
     }
-    taint_packages(keeper, ledger, &known, &undeclared_now, &whole, &seen, &extra_now, &mut invalidate);
+    // What a package was compiled from and is gone may have been written by its script, whenever that was.
+    for (unit, entry) in known.iter().filter(|(unit, _)| unit.kind == Kind::Compile) {
+        let is_gone = |path: &&PathBuf| {
+            let was_there = ledger.files.get(*path).is_some_and(|then| then.state != State::Missing);
+            was_there && !returning.contains(*path) && seen.get(*path).is_none_or(|now| now.state == State::Missing)
+        };
+        let Some(gone) = entry.inputs.iter().find(is_gone) else { continue };
+        for (script, _) in known.iter().filter(|(script, _)| script.kind == Kind::Run && script.package == unit.package) {
+            invalidate.entry(script.key.clone()).or_insert_with(|| Cause::Product(gone.clone()));
+        }
+    }
+    taint_packages(keeper, ledger, &known, &undeclared_now, &whole, &seen, &extra_now, &returning, &mut invalidate);
     for unit in unknown {
         let Some(reference) = unit.reference_time().map(nanos) else { continue };
         let inputs = inputs_of_unknown[unit.key.as_str()].iter().flat_map(|input| closure(input, &seen));
@@ -291,6 +331,7 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
         .filter(|path| seen.get(*path).is_some_and(|entry| matches!(entry.state, State::File { .. }) && entry.stat.mtime > now))
         .cloned()
         .collect();
+    plan.wanted = products.wanted.into_iter().filter(|(key, _)| !invalidate.contains_key(key)).collect();
     plan.invalidate = invalidate;
     plan.seen = seen;
     plan.extra = extra_now;
@@ -384,11 +425,12 @@ fn taint_packages(
     whole: &BTreeMap<&Path, Vec<PathBuf>>,
     seen: &BTreeMap<PathBuf, Entry>,
     extra_now: &[PathBuf],
+    returning: &HashSet<PathBuf>,
     invalidate: &mut Causes,
 ) {
     let tree = &keeper.tree;
     let inherited_changed = ledger.inherited != tree.inherited_digest();
-    let extra_change = difference(&ledger.extra, extra_now, seen);
+    let extra_change = difference(&ledger.extra, extra_now, seen, returning);
     for package in &tree.packages {
         let units = || known.iter().map(|(unit, _)| *unit).filter(|unit| unit.package == package.name && unit.kind != Kind::Doc);
         let manifest = package.root.join("Cargo.toml");
@@ -400,7 +442,7 @@ fn taint_packages(
             Some(Cause::Manifest(tree.workspace.join("Cargo.toml")))
         } else {
             let change = match (undeclared_now.get(package.root.as_path()).and_then(Option::as_ref), &then.files) {
-                (Some(now), Some(then)) => difference(then, now, seen),
+                (Some(now), Some(then)) => difference(then, now, seen, returning),
                 // Nobody looked then.
                 (Some(now), None) => now.first().cloned(),
                 (None, _) => None,
@@ -433,8 +475,13 @@ pub(super) fn manifest_digest(manifest: &Path) -> String {
 }
 
 /// The first file that is not what it was, or that was not there, or is not any more.
-fn difference(then: &BTreeMap<PathBuf, Entry>, now: &[PathBuf], seen: &BTreeMap<PathBuf, Entry>) -> Option<PathBuf> {
-    let gone = then.keys().find(|path| now.binary_search(path).is_err());
+fn difference(
+    then: &BTreeMap<PathBuf, Entry>,
+    now: &[PathBuf],
+    seen: &BTreeMap<PathBuf, Entry>,
+    returning: &HashSet<PathBuf>,
+) -> Option<PathBuf> {
+    let gone = then.keys().find(|path| now.binary_search(path).is_err() && !returning.contains(*path));
     let differs = |path: &&PathBuf| match (then.get(*path), seen.get(*path)) {
         (Some(then), Some(now)) => !then.is_same(now),
         _ => true,

@@ -177,7 +177,8 @@ impl Tree {
         vec![self.checkout().to_path_buf(), self.target_directory.clone()]
     }
 
-    fn checkout(&self) -> &Path {
+    /// The git checkout that the workspace is in, else the workspace.
+    pub(super) fn checkout(&self) -> &Path {
         self.workspace.ancestors().find(|directory| directory.join(".git").exists()).unwrap_or(&self.workspace)
     }
 

@@ -46,6 +46,7 @@ const VALUES: &[(&str, &str)] = &[
     ("old/assets/x.txt", "#\n"),
     ("old/assets/y.txt", "#\n"),
     ("hidden/secret.txt", "#\n"),
+    ("maker/recipe.txt", "#\n"),
     ("user/words.txt", "#\n"),
     ("user/src/lib.rs", "pub fn words() -> String { format!(\"{} {}\", macros::words!(), VALUE) }\nconst VALUE: &str = \"#\";\n"),
     ("user/python/mine.py", "x = '#'\n"),
@@ -59,7 +60,23 @@ fn edit(world: &mut World, random: &mut Random, log: &mut Vec<String>) {
     let value = format!("v{}", random.below(3));
     let (name, template) = *random.choice(VALUES);
     let mut touched = vec![name.to_owned()];
-    match random.below(16) {
+    match random.below(17) {
+        14 => {
+            // What a build script has written: a clean build would write it again.
+            let made = world.at("maker/made/part.rs");
+            if random.chance(50) {
+                let _ = std::fs::remove_file(made);
+                log.push("rm maker/made/part.rs".to_owned());
+            } else if made.exists() {
+                let mtime = filetime::FileTime::from_last_modification_time(&std::fs::metadata(&made).unwrap());
+                std::fs::write(&made, "pub const MADE: &str = \"by hand\";\n").unwrap();
+                if random.chance(50) {
+                    filetime::set_file_mtime(&made, mtime).unwrap();
+                }
+                log.push("maker/made/part.rs by hand".to_owned());
+            }
+            touched.clear();
+        }
         0..=5 => {
             world.write(name, &template.replace('#', &value));
             log.push(format!("{name} = {value}"));
@@ -206,7 +223,7 @@ fn script(world: &mut World, seed: u64) {
         log.push(format!("build {kind} {how:?}"));
         match kind {
             0 => {
-                how.only = Some(*random.choice(&["user", "listed", "old", "hidden"]));
+                how.only = Some(*random.choice(&["user", "listed", "old", "hidden", "maker"]));
                 let built = world.build(&how);
                 assert!(built.ok, "seed {seed}: {log:#?}\n{}", built.stderr);
             }

@@ -84,7 +84,7 @@ fn a_source_in_a_leaf() {
     assert_eq!(user["root_cause"], true);
     let app = compiled.iter().find(|one| one["name"] == "app").unwrap();
     assert_eq!((app["reason"].as_str(), app["detail"].as_str()), (Some("dependency-rebuilt"), Some("user")));
-    assert_eq!((report["crates"]["fresh"].as_u64(), report["freshness"]["changed"].as_u64()), (Some(4), Some(1)), "{report}");
+    assert_eq!((report["crates"]["fresh"].as_u64(), report["freshness"]["changed"].as_u64()), (Some(5), Some(1)), "{report}");
 }
 
 #[test]
@@ -186,6 +186,42 @@ fn an_old_style_script_sees_files_change_come_and_go() {
         },
         &["app", "old"],
     );
+}
+
+/// A fresh checkout lacks what the script has written, and the script is not run again: nothing that it declares has changed.
+#[test]
+fn what_a_script_writes_into_the_source_tree_is_put_back() {
+    let (mut world, how) = built();
+    let made = world.at("maker/made/part.rs");
+    let text = std::fs::read_to_string(&made).unwrap();
+    let compiled = |world: &World| {
+        let mut compiled = world.build_right(&how).compiled;
+        compiled.sort();
+        compiled
+    };
+    for _ in 0..2 {
+        world.next_job();
+        assert!(!made.exists());
+        assert_eq!(compiled(&world), [""; 0]);
+        assert_eq!(std::fs::read_to_string(&made).unwrap(), text);
+    }
+    // Without a copy of it, the script is run.
+    world.next_job();
+    let layers = std::fs::read_dir(world.at(".pyenv-build/layer")).unwrap().map(|entry| entry.unwrap().path());
+    layers.for_each(|layer| std::fs::remove_dir_all(layer.join("products")).unwrap());
+    assert_eq!(compiled(&world), ["app", "maker"]);
+    // With other inputs it is as well, and what it has written before is not put back for it to find.
+    world.next_job();
+    world.write("maker/recipe.txt", "r1\n");
+    assert_eq!(compiled(&world), ["app", "maker"]);
+    world.next_job();
+    assert_eq!(compiled(&world), [""; 0]);
+    // Somebody else has had a hand in it.
+    for change in ["pub const MADE: &str = \"by hand\";\n", ""] {
+        let _ = if change.is_empty() { std::fs::remove_file(&made) } else { std::fs::write(&made, change) };
+        world.build_right(&how);
+        assert_eq!(compiled(&world), [""; 0]);
+    }
 }
 
 /// cargo notes which one is the newest; of several it takes the first that the directory lists, and on another machine that is another.
@@ -507,7 +543,7 @@ fn caches_that_clean_do_not_hurt() {
     world.check_out();
     world.restore("cache.tar");
     // As Swatinem/rust-cache by default: nothing of the workspace's own packages is left.
-    for package in ["app", "listed", "old", "hidden", "macros", "user"] {
+    for package in ["app", "listed", "old", "hidden", "maker", "macros", "user"] {
         for directory in ["target/debug/.fingerprint", "target/debug/build", "target/debug/deps"] {
             for entry in std::fs::read_dir(world.at(directory)).unwrap().filter_map(Result::ok) {
                 let name = entry.file_name().into_string().unwrap();
@@ -566,6 +602,28 @@ fn a_hostile_layer_writes_nothing_elsewhere() {
     world.build_right(&how);
     for name in ["evil", "target/evil", "src/evil"] {
         assert!(!world.at(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_hostile_ledger_has_nothing_put_back_elsewhere() {
+    let (world, how) = built();
+    world.next_job();
+    let layer = std::fs::read_dir(world.at(".pyenv-build/layer")).unwrap().next().unwrap().unwrap().path();
+    let ledgers = [layer.join("ledger.json"), std::fs::read_dir(world.at(".pyenv-build/freshness")).unwrap().next().unwrap().unwrap().path()];
+    std::os::unix::fs::symlink(&world.base, world.at("out")).unwrap();
+    let places = ["../evil", ".git/hooks/evil", "out/evil", "made/../../evil", ".hidden/evil"].map(|name| world.at(name));
+    for ledger in ledgers {
+        let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(&ledger).unwrap()).unwrap();
+        let products = |unit: &serde_json::Value| unit["products"].as_object().filter(|products| !products.is_empty()).cloned();
+        let unit = value["units"].as_object_mut().unwrap().values_mut().find(|unit| products(unit).is_some()).unwrap();
+        let good = products(unit).unwrap().values().next().unwrap().clone();
+        unit["products"] = places.iter().map(|path| (path.to_string_lossy().into_owned(), good.clone())).collect();
+        std::fs::write(&ledger, value.to_string()).unwrap();
+    }
+    world.build_right(&how);
+    for place in places {
+        assert!(place.symlink_metadata().is_err(), "{}", place.display());
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `listed` | by its build script: the directory `data` and `one.txt`, both declared; a link to `../shared/linked` |
 //! | `old` | by its build script, which declares nothing: every file in `assets` |
 //! | `hidden` | by its build script, which declares something else: `secret.txt`; `CARGO_PKG_DESCRIPTION` at run time |
+//! | `maker` | by its build script, which declares `recipe.txt`: `made/part.rs`, which that writes and git ignores |
 //! | `macros`, `user` | a procedural macro that reads `user/words.txt` unseen |
 //! | `shared/text.txt` | included by `listed` from outside of its package |
 
@@ -62,10 +63,10 @@ fn sources() -> BTreeMap<String, Node> {
     let mut file = |name: &str, text: &str| {
         tree.insert(name.to_owned(), Node::File(text.to_owned()));
     };
-    file(".gitignore", "target\n");
+    file(".gitignore", "target\nmade\n");
     file(
         "Cargo.toml",
-        "[workspace]\nresolver = '2'\nmembers = ['app', 'listed', 'old', 'hidden', 'macros', 'user']\n[profile.dev]\ndebug = 0\nincremental = false\n\
+        "[workspace]\nresolver = '2'\nmembers = ['app', 'listed', 'old', 'hidden', 'maker', 'macros', 'user']\n[profile.dev]\ndebug = 0\nincremental = false\n\
          [profile.release]\nopt-level = 0\n",
     );
     let package = |name: &str, rest: &str| format!("[package]\nname = '{name}'\nversion = '0.1.0'\nedition = '2021'\n{rest}");
@@ -73,14 +74,14 @@ fn sources() -> BTreeMap<String, Node> {
         "app/Cargo.toml",
         &package(
             "app",
-            "[features]\nloud = []\n[dependencies]\nlisted = {path = '../listed'}\nold = {path = '../old'}\nhidden = {path = '../hidden'}\nuser = {path = '../user'}\n",
+            "[features]\nloud = []\n[dependencies]\nlisted = {path = '../listed'}\nold = {path = '../old'}\nhidden = {path = '../hidden'}\nmaker = {path = '../maker'}\nuser = {path = '../user'}\n",
         ),
     );
     file(
         "app/src/main.rs",
         "mod part;\nfn main() {\n    println!(\"part={}\", part::VALUE);\n    println!(\"loud={}\", cfg!(feature = \"loud\"));\n    \
          println!(\"colour={}\", option_env!(\"WORLD_COLOUR\").unwrap_or(\"none\"));\n    println!(\"listed={}\", listed::all());\n    \
-         println!(\"old={}\", old::ASSETS);\n    println!(\"hidden={}\", hidden::SECRET);\n    println!(\"user={}\", user::words());\n}\n",
+         println!(\"old={}\", old::ASSETS);\n    println!(\"hidden={}\", hidden::SECRET);\n    println!(\"made={}\", maker::MADE);\n    println!(\"user={}\", user::words());\n}\n",
     );
     file("app/src/part.rs", "pub const VALUE: &str = \"p0\";\n");
     file("listed/Cargo.toml", &package("listed", ""));
@@ -126,6 +127,16 @@ fn sources() -> BTreeMap<String, Node> {
     );
     file("hidden/src/lib.rs", "pub const SECRET: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/secret.txt\"));\n");
     file("hidden/secret.txt", "s0\n");
+    file("maker/Cargo.toml", &package("maker", ""));
+    file(
+        "maker/build.rs",
+        "use std::fs;\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    println!(\"cargo:rerun-if-changed=recipe.txt\");\n    \
+         let text = format!(\"pub const MADE: &str = {:?};\\n\", fs::read_to_string(\"recipe.txt\").unwrap().trim());\n    \
+         if fs::read_to_string(\"made/part.rs\").ok().as_ref() == Some(&text) { return }\n    \
+         fs::create_dir_all(\"made\").unwrap();\n    fs::write(\"made/part.rs\", text).unwrap();\n}\n",
+    );
+    file("maker/src/lib.rs", "include!(\"../made/part.rs\");\n");
+    file("maker/recipe.txt", "r0\n");
     file("macros/Cargo.toml", &package("macros", "[lib]\nproc-macro = true\n"));
     file(
         "macros/src/lib.rs",
@@ -205,7 +216,7 @@ impl World {
         let description = manifest.split("description = '").nth(1).unwrap().split('\'').next().unwrap();
         let value = self.text("user/src/lib.rs").rsplit('"').nth(1).unwrap();
         format!(
-            "part={}\nloud={}\ncolour={}\nlisted={data}{} {} {} {}\nold={}\nhidden={} {description}\nuser={} {value}\n",
+            "part={}\nloud={}\ncolour={}\nlisted={data}{} {} {} {}\nold={}\nhidden={} {description}\nmade={}\nuser={} {value}\n",
             self.quoted(if self.tree.contains_key("app/src/part.rs") { "app/src/part.rs" } else { "app/src/part/mod.rs" }),
             how.loud,
             how.colour.as_deref().unwrap_or("none"),
@@ -215,6 +226,7 @@ impl World {
             self.quoted("listed/src/turned.rs"),
             assets.join(" "),
             self.text("hidden/secret.txt"),
+            self.text("maker/recipe.txt"),
             self.text("user/words.txt"),
         )
     }
