@@ -194,32 +194,53 @@ fn exit_with(error: Option<&anyhow::Error>, ui: &Ui) -> u8 {
     }
 }
 
-/// Brings the arguments into the form `program command ...`: cargo puts `pyenv-build` first, and a missing command means
-/// `build`.
+/// Brings the arguments into the form `program command ...`: cargo puts `pyenv-build` first, a missing command means `build`, and a
+/// command may stand behind its options.
 fn normalised(mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|arg| arg == "pyenv-build") {
         args.remove(1);
     }
-    let commands: Vec<String> = Cli::command()
-        .get_subcommands()
-        .flat_map(|command| std::iter::once(command.get_name().to_owned()).chain(command.get_all_aliases().map(str::to_owned)))
-        .chain(["help".to_owned()])
-        .collect();
-    // Global options may stand before the command.
+    let command = Cli::command();
+    let is_command = |arg: &str| arg == "help" || command.find_subcommand(arg).is_some();
+    let options: Vec<&clap::Arg> =
+        command.find_subcommand("build").into_iter().chain([&command]).flat_map(clap::Command::get_arguments).collect();
     let mut at = 1;
     while let Some(arg) = args.get(at).map(|arg| arg.to_string_lossy().into_owned()) {
         match arg.as_str() {
-            "--help" | "-h" | "--version" | "-V" => return args,
-            "--root" | "--color" | "--message-format" => at += 2,
-            "-q" | "--quiet" | "--verbose" => at += 1,
-            _ if arg.starts_with("-v") && arg[1..].bytes().all(|byte| byte == b'v') => at += 1,
-            _ if ["--root=", "--color=", "--message-format="].iter().any(|prefix| arg.starts_with(prefix)) => at += 1,
-            _ if commands.contains(&arg) => return args,
+            "--help" | "-h" | "--version" | "-V" if at == 1 => return args,
+            "--" => break,
+            _ if arg.starts_with('-') && arg != "-" => at += if takes_the_next(&options, &arg) { 2 } else { 1 },
+            // A project may be called like a command.
+            _ if is_command(&arg) && (at == 1 || !is_project(Path::new(&arg))) => {
+                let command = args.remove(at);
+                args.insert(1, command);
+                return args;
+            }
             _ => break,
         }
     }
     args.insert(1.min(args.len()), "build".into());
     args
+}
+
+/// Whether an option's value is the next argument.
+fn takes_the_next(options: &[&clap::Arg], option: &str) -> bool {
+    let takes_value =
+        |argument: &&clap::Arg| argument.get_action().takes_values() && argument.get_num_args().is_none_or(|range| range.min_values() > 0);
+    if let Some(long) = option.strip_prefix("--") {
+        let is_it = |argument: &&&clap::Arg| {
+            argument.get_long() == Some(long) || argument.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
+        };
+        return !long.contains('=') && options.iter().find(is_it).is_some_and(takes_value);
+    }
+    // Of several in one, the first that takes a value has the rest.
+    let letters: Vec<char> = option.chars().skip(1).collect();
+    let takes = |letter: &char| options.iter().find(|argument| argument.get_short() == Some(*letter)).is_some_and(takes_value);
+    letters.iter().position(takes).is_some_and(|position| position + 1 == letters.len())
+}
+
+fn is_project(directory: &Path) -> bool {
+    ["pyproject.toml", "setup.py"].iter().any(|file| directory.join(file).is_file())
 }
 
 /// The project's directory of commands that take at most one.
@@ -247,10 +268,15 @@ mod tests {
         assert_eq!(normal("pyenv-build"), "build");
         assert_eq!(normal("pyenv-build build x"), "build x");
         assert_eq!(normal("-p 3.12 x"), "build -p 3.12 x");
-        assert_eq!(normal("-q --root r gc"), "-q --root r gc");
+        assert_eq!(normal("-q --root r gc"), "gc -q --root r");
         assert_eq!(normal("-vv dir"), "build -vv dir");
         assert_eq!(normal("pyenv-build --help"), "--help");
         assert_eq!(normal("pyenv-build run -- cargo test"), "run -- cargo test");
-        assert_eq!(normal("--root=r why"), "--root=r why");
+        assert_eq!(normal("--root=r why"), "why --root=r");
+        assert_eq!(normal("-p 3.12 build x"), "build -p 3.12 x");
+        assert_eq!(normal("-vp3.12 --installer pip provision"), "provision -vp3.12 --installer pip");
+        assert_eq!(normal("-p 3.12 -- build"), "build -p 3.12 -- build");
+        assert_eq!(normal("-p build why"), "why -p build");
+        assert_eq!(normal("--message-format json --config-setting a=b doctor"), "doctor --message-format json --config-setting a=b");
     }
 }

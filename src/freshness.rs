@@ -195,9 +195,11 @@ pub fn nanos(time: FileTime) -> Nanos {
     time.unix_seconds().saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanoseconds()))
 }
 
-/// The paths that cargo compares with a unit's references.
+/// The paths that cargo compares with a unit's references, those included that we never touch.
 pub fn inputs_of(unit: &cargo_records::Unit, tree: &Tree) -> Vec<PathBuf> {
-    inputs::of_unit(unit, tree, &Skipped { cargo_home: cargo_home(), directories: Vec::new() })
+    let home = cargo_home();
+    let paths = inputs::all_of_unit(unit, tree).into_iter();
+    paths.filter(|path| !tree::is_in_cargo_home(path, &home)).collect()
 }
 
 /// Seconds that crates took to compile without any incremental state, by profile and crate: `release/big`.

@@ -11,9 +11,16 @@ use super::{Error, Mode};
 use crate::cargo_records::dep_info::DepFile;
 use crate::cargo_records::{Inputs, Kind, Records, Unit};
 
+/// The paths that cargo compares with the references of a unit and that we judge.
+pub(super) fn of_unit(unit: &Unit, tree: &Tree, skipped: &Skipped) -> Vec<PathBuf> {
+    let mut paths = all_of_unit(unit, tree);
+    paths.retain(|path| !skipped.contains(path));
+    paths
+}
+
 /// The paths that cargo compares with the references of a unit, as cargo names them. A path relative to the package stands
 /// below every package of that name: which it is, the records do not say.
-pub(super) fn of_unit(unit: &Unit, tree: &Tree, skipped: &Skipped) -> Vec<PathBuf> {
+pub(super) fn all_of_unit(unit: &Unit, tree: &Tree) -> Vec<PathBuf> {
     let roots: Vec<&Path> = tree.named(&unit.package).map(|package| package.root.as_path()).collect();
     let below = |path: &Path| -> Vec<PathBuf> {
         // `rerun-if-changed=` with nothing is the package itself.
@@ -48,7 +55,6 @@ pub(super) fn of_unit(unit: &Unit, tree: &Tree, skipped: &Skipped) -> Vec<PathBu
     if unit.looks_at_whole_package() && unit.kind == Kind::Run {
         paths.extend(roots.iter().flat_map(|root| tree.files_of(root)));
     }
-    paths.retain(|path| !skipped.contains(path));
     paths.into_iter().collect()
 }
 

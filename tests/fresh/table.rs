@@ -610,7 +610,8 @@ fn a_hostile_ledger_has_nothing_put_back_elsewhere() {
     let (world, how) = built();
     world.next_job();
     let layer = std::fs::read_dir(world.at(".pyenv-build/layer")).unwrap().next().unwrap().unwrap().path();
-    let ledgers = [layer.join("ledger.json"), std::fs::read_dir(world.at(".pyenv-build/freshness")).unwrap().next().unwrap().unwrap().path()];
+    let ledgers =
+        [layer.join("ledger.json"), std::fs::read_dir(world.at(".pyenv-build/freshness")).unwrap().next().unwrap().unwrap().path()];
     std::os::unix::fs::symlink(&world.base, world.at("out")).unwrap();
     let places = ["../evil", ".git/hooks/evil", "out/evil", "made/../../evil", ".hidden/evil"].map(|name| world.at(name));
     for ledger in ledgers {
