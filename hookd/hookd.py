@@ -354,6 +354,7 @@ def perform(job: Job) -> Verdict:
     """Calls the hook; whatever Python code can do ends in a verdict."""
     hook = job["hook"]
     try:
+        hide(job["hidden"])
         backend = find_backend(job)
         try:
             function = getattr(backend, hook, None)
@@ -372,6 +373,82 @@ def perform(job: Job) -> Verdict:
     except BaseException as error:
         # For example a SIGINT that arrives outside of the hook itself.
         return ("error", "HookRuntimeError", f"`{hook}` was interrupted by {in_words(error)}", "")
+
+
+class ListingFunction:
+    """
+    ``os.listdir`` or ``os.scandir`` without one entry of one directory.
+
+    An object and no function, for a class that has it as an attribute, as in ``pathlib`` of Python 3.8, would make a
+    method of that.
+    """
+
+    #: The name of the entry, and the state of the directory that it is in; no name if nothing is hidden.
+    hidden: tuple[str, os.stat_result | None] = ("", None)
+
+    def __init__(self, plain: Function, without: Callable[[Any, str], Any]) -> None:
+        self.plain = plain
+        self.without = without
+        self.__name__ = plain.__name__
+        self.__doc__ = plain.__doc__
+
+    def __call__(self, path: Any = None) -> Any:
+        name, parent = self.hidden
+        listing = self.plain(path)
+        if parent is None or not os.path.samestat(os.stat("." if path is None else path), parent):
+            return listing
+        return self.without(listing, name)
+
+
+class Entries:
+    """What ``os.scandir`` returns, without one entry."""
+
+    def __init__(self, entries: Any, hidden: str) -> None:
+        self.entries = entries
+        self.hidden = hidden
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        entry = next(self.entries)
+        return next(self.entries) if os.fsdecode(entry.name) == self.hidden else entry
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.entries.close()
+
+
+def names_without(names: list[Any], hidden: str) -> list[Any]:
+    return [name for name in names if os.fsdecode(name) != hidden]
+
+
+def hide(path: str | None) -> None:
+    """
+    Has listings of directories leave out one directory, which is there for everything else.
+
+    Backends that collect what is in the source tree would else put the client's own directory into source
+    distributions, and look at each file in it for each hook. ``os.walk``, ``glob``, ``pathlib`` and ``shutil`` are made
+    of the two functions of ``os`` that list a directory.
+    """
+    ListingFunction.hidden = ("", None)
+    try:
+        if path:
+            ListingFunction.hidden = (os.path.basename(path), os.stat(os.path.dirname(path)))
+    except OSError:
+        return  # what is not there needs no hiding
+    if path is None or isinstance(os.listdir, ListingFunction):
+        return
+    for plain, without in ((os.listdir, names_without), (os.scandir, Entries)):
+        function = ListingFunction(plain, without)
+        if plain in os.supports_fd:
+            os.supports_fd.add(function)
+        setattr(os, plain.__name__, function)
 
 
 def open_files() -> list[Any]:
@@ -753,6 +830,7 @@ class Keeper:
         start = time.monotonic()
         try:
             self.prepare(job)
+            hide(job["hidden"])
             collect_again = without_collector()
             import_backend(job["module"])
             spoilt = import_more(job["preload"])
@@ -1291,6 +1369,7 @@ class Daemon:
         self.cancellable = False
         self.isolation = "fork"
         self.stand_by = True
+        self.hidden: str | None = None
         self.preload: list[str] = []
         #: Temporary directories of the client's.
         self.lent: list[str] = []
@@ -1473,6 +1552,10 @@ class Daemon:
             ),
             "isolation": (lambda value: value in ("fork", "spawn"), "`fork` or `spawn`"),
             "stand_by": (lambda value: isinstance(value, bool), "true or false"),
+            "hidden": (
+                lambda value: value is None or (isinstance(value, str) and os.path.isabs(value) and "\0" not in value),
+                "an absolute path or null",
+            ),
         }
         for name, value in settings.items():
             if name in checks and not checks[name][0](value):
@@ -1561,6 +1644,7 @@ class Daemon:
             "grace": self.grace,
             "gated": "CHILD" in self.messages,
             "stand_by": self.stand_by,
+            "hidden": self.hidden,
             "report": self.report,
             "litter": [],
             "fresh": False,

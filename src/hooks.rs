@@ -204,6 +204,8 @@ struct Configuration<'a> {
     grace_seconds: u64,
     cancellable: bool,
     stand_by: bool,
+    /// Our own directory, where it is in the source tree.
+    hidden: Option<PathBuf>,
     preload: &'static [&'static str],
 }
 
@@ -394,6 +396,7 @@ impl<'a> Session<'a> {
             grace_seconds: process::GRACE.as_secs(),
             cancellable: true,
             stand_by: false,
+            hidden: self.layout.within(&project.directory).map(|path| project.directory.join(path)),
             preload: preload(project.build_system.backend()),
         }
     }

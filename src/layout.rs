@@ -95,6 +95,12 @@ impl Layout {
         &self.root
     }
 
+    /// Where our directory is in a source tree, relative to that, if it is.
+    pub fn within(&self, tree: &Path) -> Option<PathBuf> {
+        let (root, tree) = (fs_err::canonicalize(&self.root).ok()?, fs_err::canonicalize(tree).ok()?);
+        root.strip_prefix(tree).ok().map(Path::to_path_buf)
+    }
+
     pub fn envs(&self) -> PathBuf {
         self.root.join("envs")
     }

@@ -1,10 +1,12 @@
-//! Unpacking a source distribution to a stable path, so that what is built from it stays warm.
+//! Source distributions: unpacking one to a stable path, so that what is built from it stays warm; and the check that our own
+//! directory is not in one.
 //!
 //! A frontend that unpacks to a temporary directory gives every path crate a new path and every file a new date. Here the
 //! archive is unpacked beside the last one and compared: a file with the same bytes keeps its date, a changed or new one
 //! gets the present, and what the archive does not have is removed, cargo's `target` directories aside.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::fs;
@@ -15,6 +17,47 @@ pub enum Error {
     Invalid { path: PathBuf, reason: String },
     #[error("failed to write `{}`", path.display())]
     Write { path: PathBuf, source: std::io::Error },
+    #[error("the backend put {members} of our own files, in `{}`, into `{archive}`", directory.display())]
+    HasOurs { archive: String, directory: PathBuf, members: usize },
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::HasOurs { directory, .. } => Some(format!(
+                "it takes what is in the source tree: exclude `{0}` as the backend's documentation says (`prune {0}` in `MANIFEST.in`, `{0}/` in `.gitignore`, ...), or have it elsewhere with `--root`",
+                directory.display()
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// Checks that a source distribution has nothing of our own directory, which is at `ours` in the source tree.
+pub fn check(archive: &Path, ours: &Path) -> Result<(), Error> {
+    let invalid = |error: std::io::Error| Error::Invalid { path: archive.to_path_buf(), reason: error.to_string() };
+    let file = fs_err::File::open(archive).map_err(invalid)?;
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut members = 0;
+    for entry in tar.entries().map_err(invalid)? {
+        let entry = entry.map_err(invalid)?;
+        let path = entry.path().map_err(invalid)?;
+        // The first component is `name-version`.
+        let mut inner = path.components();
+        inner.next();
+        let is_directory = entry.header().entry_type().is_dir();
+        members += usize::from(!is_directory && inner.as_path().starts_with(ours));
+    }
+    if members == 0 {
+        Ok(())
+    } else {
+        Err(Error::HasOurs {
+            archive: archive.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            directory: ours.to_path_buf(),
+            members,
+        })
+    }
 }
 
 /// Unpacks `archive` (`name-version.tar.gz`) so that its tree stands at `target`. `scratch` is on the same file system.
@@ -51,7 +94,7 @@ fn synchronise(from: &Path, to: &Path) -> std::io::Result<()> {
             fs_err::rename(&source, &target)?;
         }
     }
-    let is_crate = wanted.contains(std::ffi::OsStr::new("Cargo.toml"));
+    let is_crate = wanted.contains(OsStr::new("Cargo.toml"));
     for entry in fs_err::read_dir(to)? {
         let entry = entry?;
         let is_target = is_crate && entry.file_name() == "target";

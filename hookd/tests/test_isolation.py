@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import unittest
@@ -224,6 +225,28 @@ class Imports(TestCase):
         daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
         for name in ("one", "two", "one"):
             self.assertEqual(daemon.hook(HOOK, backend=name).value, [name])
+
+    def test_a_hidden_directory_is_in_no_listing(self):
+        for way, daemon in self.every_way("lists"):
+            with self.subTest(way):
+                tree = self.directory()
+                os.makedirs(os.path.join(tree, "hidden", "inner"))
+                os.makedirs(os.path.join(tree, "shown", "hidden"))
+                backend_path = None if way == "installed" else ["."]
+                if backend_path:
+                    shutil.copy(os.path.join(BACKENDS, "lists", "backend.py"), tree)
+                hidden = os.path.join(tree, "hidden")
+                # The import comes after, as modules may keep the functions that they find.
+                daemon.configure(source_tree=tree, backend_path=backend_path, hidden=hidden)
+                expected = sorted(set(os.listdir(tree)) - {"hidden"})
+                for hook in (HOOK, "get_requires_for_build_sdist"):
+                    for function, names in json.loads(daemon.hook(hook).value[0]).items():
+                        self.assertEqual(names, expected, function)
+                # Another one of that name is shown, and what is not there hides nothing.
+                for hidden in (os.path.join(tree, "shown", "hidden"), os.path.join(tree, "missing", "hidden"), None):
+                    daemon.configure(hidden=hidden)
+                    for function, names in json.loads(daemon.hook(HOOK).value[0]).items():
+                        self.assertEqual(names, sorted([*expected, "hidden"]), function)
 
     def test_exit_handlers_and_files_of_an_import(self):
         log = os.path.join(self.directory(), "log")

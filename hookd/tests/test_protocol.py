@@ -315,6 +315,8 @@ class Extensions(TestCase):
             "cancellable": [1, None, "true"],
             "isolation": ["thread", None],
             "preload": ["json", ["a b"], ["a:b"], [""], None],
+            "stand_by": [0, None, "no"],
+            "hidden": [0, "relative", [], "/a\0"],
         }.items():
             for value in values:
                 with self.subTest(key=key, value=value):

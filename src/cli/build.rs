@@ -415,6 +415,9 @@ impl<'a> Build<'a, '_, '_> {
         let env = self.provision(context, Target::Sdist, sessions)?;
         let (scratch, sdist_directory) = scratch(&context.layout)?;
         let built = self.call_required(context, &env, Hook::BuildSdist { sdist_directory }, sessions)?;
+        if let Some(ours) = context.layout.within(&context.project.directory) {
+            sdist::check(&built, &ours)?;
+        }
         Ok((built, scratch))
     }
 

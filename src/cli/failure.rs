@@ -74,8 +74,8 @@ impl Facts {
             if let Some(error) = cause.downcast_ref::<wheel::Error>() {
                 return Self::new("WrongArtifact", error.hint(), exit_code::BUILD_FAILED);
             }
-            if let Some(sdist::Error::Invalid { .. }) = cause.downcast_ref::<sdist::Error>() {
-                return Self::new("WrongArtifact", None, exit_code::BUILD_FAILED);
+            if let Some(error @ (sdist::Error::Invalid { .. } | sdist::Error::HasOurs { .. })) = cause.downcast_ref::<sdist::Error>() {
+                return Self::new("WrongArtifact", error.hint(), exit_code::BUILD_FAILED);
             }
             if let Some(error) = cause.downcast_ref::<BuildError>() {
                 return Self::new("WrongArtifact", error.hint.clone(), exit_code::BUILD_FAILED);

@@ -51,6 +51,43 @@ fn sdist_makes_both() {
 }
 
 #[test]
+fn a_backend_that_takes_all_there_is_does_not_take_what_is_ours() {
+    let test = Test::new();
+    let project = test.project("p").backend(&json!({"collects": "os.walk"}));
+    test.program(&["--sdist"]).in_(&project).run().success();
+    let members = sdist_members(&project.dist().join("tiny-1.0.tar.gz"));
+    assert_eq!(members, ["PKG-INFO", "backend.json", "backend.py", "pyproject.toml"].map(|name| format!("tiny-1.0/{name}")));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_source_distribution_with_what_is_ours_is_none() {
+    let test = Test::new();
+    let project = test.project("p").backend(&json!({"collects": "find"}));
+    let run = test.program(&["--sdist", "--message-format=json"]).in_(&project).run().exits(1);
+    let error = &run.json()["error"];
+    assert_eq!(error["kind"], "WrongArtifact");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains(" of our own files, in `.pyenv-build`, into `tiny-1.0.tar.gz`"), "{message}");
+    assert!(error["hint"].as_str().unwrap().contains("--root"), "{error}");
+    assert!(!project.dist().join("tiny-1.0.tar.gz").exists());
+    // Somewhere else it is nobody's problem.
+    let elsewhere = test.path.join("elsewhere");
+    test.program(&["--sdist", "--root", elsewhere.to_str().unwrap()])
+        .in_(&test.project("q").backend(&json!({"collects": "find"})))
+        .run()
+        .success();
+}
+
+fn sdist_members(sdist: &std::path::Path) -> Vec<String> {
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(std::fs::File::open(sdist).unwrap()));
+    let mut names: Vec<String> =
+        archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
 fn from_sdist_builds_the_wheel_from_what_is_in_the_archive() {
     let test = Test::new();
     let record = test.path.join("calls");

@@ -217,7 +217,11 @@ pub(crate) fn write_tree(directory: &Path, files: &[(&str, &str)]) {
 pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
     let nobody =
         ["-c", "user.name=Nobody", "-c", "user.email=nobody@example.org", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"];
-    stdout(clean("git").env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "").args(nobody).args(arguments).current_dir(directory))
+    let mut command = clean("git");
+    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "");
+    // The same tree is the same commit.
+    command.env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z").env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z");
+    stdout(command.args(nobody).args(arguments).current_dir(directory))
 }
 
 /// Puts a tree under version control; returns the commit.

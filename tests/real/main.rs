@@ -19,4 +19,5 @@ mod package;
 mod projects;
 mod sccache;
 mod schema;
+mod sdists;
 mod wheels;

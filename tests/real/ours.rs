@@ -140,11 +140,15 @@ impl Report {
         self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no `{pointer}` in {}", self.json))
     }
 
+    /// The only artifact of a kind.
+    pub(crate) fn artifact(&self, kind: &str) -> PathBuf {
+        let mut found = self.json["artifacts"].as_array().unwrap().iter().filter(|artifact| artifact["kind"] == kind);
+        let (Some(artifact), None) = (found.next(), found.next()) else { panic!("not one {kind} in {}", self.json) };
+        artifact["path"].as_str().unwrap().into()
+    }
+
     pub(crate) fn wheel(&self) -> PathBuf {
-        let wheels = self.json["artifacts"].as_array().unwrap();
-        assert_eq!(wheels.len(), 1, "{}", self.json);
-        assert_eq!(self.text("/artifacts/0/kind"), "wheel");
-        self.text("/artifacts/0/path").into()
+        self.artifact("wheel")
     }
 
     /// Names of the crates that were compiled.

@@ -1,10 +1,10 @@
-//! Projects with all kinds of build backends: the wheel is the one that `python -m build` makes.
+//! Projects with all kinds of build backends: the wheel and the source distribution are those that `python -m build` makes.
 
 use std::path::{Path, PathBuf};
 
 use crate::machine::{self, Scratch, Venv, command, git, run, tools, write_tree};
 use crate::ours::Ours;
-use crate::wheels;
+use crate::{sdists, wheels};
 
 /// A project, and what its wheel is good for.
 #[derive(Debug, Default)]
@@ -29,16 +29,18 @@ impl Project<'_> {
         directory
     }
 
-    /// Builds the project with ours and with `python -m build`, each from a tree of its own, and compares the wheels.
+    /// Builds the project with ours and with `python -m build`, each from a tree of its own, and compares what they made.
     fn same_as_build(&self) {
         let (one, other) = (Scratch::new(), Scratch::new());
-        let ours = Ours::new(&self.write(&one.path())).build();
+        let ours = Ours::new(&self.write(&one.path())).argument("--sdist").build();
         let wheel = ours.wheel();
         assert!(wheels::members(&wheel).iter().any(|member| member.contains(self.has)), "{:?}", wheels::members(&wheel));
         let directory = self.write(&other.path());
-        run(command(&tools().python).args(["-m", "build", "--wheel", "--outdir", "out"]).current_dir(&directory));
-        let theirs = std::fs::read_dir(directory.join("out")).unwrap().next().unwrap().unwrap().path();
+        run(command(&tools().python).args(["-m", "build", "--sdist", "--wheel", "--outdir", "out"]).current_dir(&directory));
+        let theirs = directory.join("out").join(wheel.file_name().unwrap());
         wheels::assert_same(&wheel, &theirs);
+        let sdist = ours.artifact("sdist");
+        sdists::assert_same(&sdist, &directory.join("out").join(sdist.file_name().unwrap()));
         Venv::with(&tools().interpreter, &wheel).check(self.check);
         Venv::with(&tools().interpreter, &theirs).check(self.check);
     }
@@ -296,7 +298,7 @@ fn setup_cfg_with_package_data() {
             ("pyproject.toml", "[build-system]\nrequires = ['setuptools', 'wheel']\n"),
             ("VERSION", "7.8\n"),
             ("README.rst", "Read\n====\n"),
-            ("MANIFEST.in", "recursive-include real_cfg *.txt\n"),
+            ("MANIFEST.in", "recursive-include real_cfg *.txt\n# All that is in the tree.\nglobal-include *.py *.json *.toml\n"),
             ("real_cfg/__init__.py", ""),
             ("real_cfg/settings.json", "{}\n"),
             ("real_cfg/texts/one.txt", "1\n"),
