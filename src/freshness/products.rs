@@ -71,8 +71,7 @@ pub(super) fn carry_over(
     let mut doubtful = BTreeSet::new();
     let Some(previous) = previous else { return doubtful };
     for unit in scripts {
-        let is_same_script = |(key, entry): &(&String, &UnitEntry)| entry.package == unit.package && key.ends_with(&unit.stem);
-        for (_, earlier) in previous.units.iter().filter(is_same_script) {
+        for earlier in same_script(previous, unit) {
             let left = take(earlier.products.keys().cloned(), skipped, &Known::default());
             let was_read = |path: &PathBuf| previous.files.get(path).zip(now.get(path)).is_some_and(|(then, now)| then.is_same(now));
             for (path, then) in &earlier.products {
@@ -91,6 +90,30 @@ pub(super) fn carry_over(
         }
     }
     doubtful
+}
+
+/// What a ledger says of a build script, however that was run.
+fn same_script<'a>(ledger: &'a Ledger, unit: &'a Unit) -> impl Iterator<Item = &'a UnitEntry> {
+    let is_same = |(key, entry): &(&String, &UnitEntry)| entry.package == unit.package && key.ends_with(&unit.stem);
+    ledger.units.iter().filter(is_same).map(|(_, entry)| entry)
+}
+
+/// What a script wrote at another time; none of what is no script.
+pub(super) fn of_another_run<'a>(ledger: &'a Ledger, unit: &'a Unit) -> impl Iterator<Item = (&'a PathBuf, &'a Entry)> {
+    Some(unit)
+        .filter(|unit| unit.kind == Kind::Run)
+        .into_iter()
+        .flat_map(|unit| same_script(ledger, unit))
+        .flat_map(|entry| &entry.products)
+}
+
+/// A product of a script that has been run without us, if it was changed or has gone since then, and is not what it was when we saw it.
+pub(super) fn changed_since_run(ledger: &Ledger, unit: &Unit, seen: &BTreeMap<PathBuf, Entry>) -> Option<PathBuf> {
+    let finished = nanos(unit.finished?).saturating_add(TICK);
+    let is_changed = |(path, then): &(&PathBuf, &Entry)| {
+        seen.get(*path).is_none_or(|now| !now.is_same(then) && (now.state == State::Missing || now.stat.ctime > finished))
+    };
+    of_another_run(ledger, unit).find(is_changed).map(|(path, _)| path.clone())
 }
 
 /// Files of the checkout that were written between two times, with those dates.

@@ -9,7 +9,7 @@ use filetime::FileTime;
 
 use super::inputs::{closure, matching, of_unit, undeclared};
 use super::ledger::{Identity, Ledger, PackageEntry, UnitEntry, mtime_of};
-use super::products::{Products, missing};
+use super::products::{Products, changed_since_run, missing, of_another_run};
 use super::snapshot::{Entry, Known, Nanos, State, take};
 use super::{Causes, Error, Keeper, nanos};
 use crate::cargo_records::{Kind, Records, Unit};
@@ -248,7 +248,8 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
         .collect();
 
     let paths = ledger.files.keys().chain(inputs_of_unknown.values().flatten()).chain(&extra_now).chain(whole.values().flatten()).cloned();
-    let products = known.iter().flat_map(|(_, entry)| entry.products.keys()).cloned();
+    let products = known.iter().flat_map(|(_, entry)| entry.products.keys());
+    let products = products.chain(unknown.iter().flat_map(|unit| of_another_run(ledger, unit)).map(|(path, _)| path)).cloned();
     let paths = paths.chain(undeclared_now.values().flatten().flatten().cloned()).chain(products);
     let mut before = ledger.files.clone();
     for package in ledger.packages.values() {
@@ -306,6 +307,9 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
     }
     taint_packages(keeper, ledger, &known, &undeclared_now, &whole, &seen, &extra_now, &returning, &mut invalidate);
     for unit in unknown {
+        if let Some(path) = changed_since_run(ledger, unit, &seen) {
+            invalidate.insert(unit.key.clone(), Cause::Product(path));
+        }
         let Some(reference) = unit.reference_time().map(nanos) else { continue };
         let inputs = inputs_of_unknown[unit.key.as_str()].iter().flat_map(|input| closure(input, &seen));
         let replaced = inputs.filter(|(path, entry)| {

@@ -224,6 +224,23 @@ fn what_a_script_writes_into_the_source_tree_is_put_back() {
     }
 }
 
+#[test]
+fn what_a_script_wrote_when_we_were_not_there_and_has_changed_since() {
+    let (world, how) = built();
+    let made = world.at("maker/made/part.rs");
+    let by_hand = "pub const MADE: &str = \"by hand\";\n";
+    for change in [Some(by_hand), None] {
+        world.date("maker/recipe.txt", 0);
+        assert!(world.build(&How { plain: true, ..How::default() }).ok);
+        match change {
+            Some(text) => std::fs::write(&made, text).unwrap(),
+            None => std::fs::remove_file(&made).unwrap(),
+        }
+        world.build_right(&how);
+        assert_eq!(world.build_right(&how).compiled, [""; 0]);
+    }
+}
+
 /// cargo notes which one is the newest; of several it takes the first that the directory lists, and on another machine that is another.
 #[test]
 fn several_files_of_an_old_style_package_are_the_newest() {
