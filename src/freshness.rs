@@ -16,7 +16,7 @@
 //! | links are compared by what they say and by what is behind them | cargo forgets links within a package |
 //! | the file *set* of a package whose script names nothing | cargo compares the newest date only, a deleted file may be older |
 //! | the newest file of such a package is newest alone | cargo notes its name too, and of several takes the one listed first |
-//! | what scripts write into the source tree is put back, or they are run again | a fresh checkout lacks it |
+//! | scripts are run again where what they wrote into the source tree is not as it was | a fresh checkout lacks it |
 //! | a changed manifest invalidates its package | scripts read `CARGO_PKG_*` unseen |
 //! | undeclared files of packages that run code count | a fresh checkout used to hide that they are not declared |
 //! | mtime <= reference < ctime is no evidence | `cp -p`, `tar x`, `rsync -t`: replaced with the old date kept |
@@ -136,6 +136,13 @@ impl Keeper {
         Ok(())
     }
 
+    /// Makes the ledger that was restored from a memory of the workspace, which has turned out to be true.
+    pub fn confirm(&self, restored: &mut Restored) -> Result<(), Error> {
+        let Some(ledger) = restored.ledger.as_mut().filter(|ledger| ledger.manifests.is_empty()) else { return Ok(()) };
+        ledger.manifests = self.tree.manifests_digest();
+        ledger.write_again(&self.path)
+    }
+
     /// The records of the build directory.
     pub fn records(&self) -> Result<Records, Error> {
         Ok(Records::read(&self.build_directory)?)
@@ -175,11 +182,6 @@ fn memory_in(mut ledgers: impl Iterator<Item = PathBuf>, workspace: &Path) -> Op
         let holds = !ledger.tree.is_told && ledger.tree.workspace == workspace && ledger.manifests == ledger.tree.manifests_digest();
         holds.then_some(ledger.tree)
     })
-}
-
-/// Whether a file may be written into the source tree, at a path where there is nothing.
-pub fn may_be_written(path: &Path, keeper: &Keeper) -> bool {
-    products::may_be_written(path, &keeper.tree, &keeper.skipped)
 }
 
 /// A build directory's name in ours: relative to the directory that ours is in, so that it is the same after both have moved,

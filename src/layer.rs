@@ -16,15 +16,11 @@ use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
 use crate::cargo_records::{Kind, Records, Unit};
-use crate::freshness::{Entry, Keeper, Ledger, Nanos, Restored, State, file_time, id_of, may_be_written, nanos};
+use crate::freshness::{Keeper, Ledger, Nanos, file_time, id_of, nanos};
+use crate::fs;
 use crate::layout::Layout;
-use crate::{digest, fs};
 
 const SCHEMA: u32 = 1;
-/// Copies of what build scripts have written into the source tree, by digest.
-const PRODUCTS: &str = "products";
-/// More of it is not kept: then scripts are run again.
-const PRODUCTS_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Manifest {
@@ -135,17 +131,6 @@ pub fn pack(keeper: &Keeper, layout: &Layout, ledger: &Ledger, records: &Records
             manifest.target_files.insert(relative.to_path_buf(), stamp);
         }
     }
-    let mut room = PRODUCTS_LIMIT_BYTES;
-    for (path, entry) in ledger.units.values().flat_map(|unit| &unit.products) {
-        let State::File { sha256 } = &entry.state else { continue };
-        let to = staging.path().join(PRODUCTS).join(sha256);
-        if to.exists() || entry.stat.size > room || digest::file(path).ok().as_ref() != Some(sha256) {
-            continue;
-        }
-        room -= entry.stat.size;
-        fs_err::create_dir_all(staging.path().join(PRODUCTS)).map_err(failed)?;
-        fs_err::copy(path, to).map_err(failed)?;
-    }
     fs_err::copy(&keeper.path, staging.path().join("ledger.json")).map_err(failed)?;
     let bytes = serde_json::to_vec(&manifest).expect("our own plain data always serialises");
     fs_err::write(staging.path().join("manifest.json"), bytes).map_err(failed)?;
@@ -159,7 +144,8 @@ pub fn pack(keeper: &Keeper, layout: &Layout, ledger: &Ledger, records: &Records
 
 /// Puts units back that are missing, and the ledger if there is none; then units that are there in another state are replaced
 /// as well, as nothing vouches for them. A layer of another generation than the ledger that is there is left alone.
-pub fn unpack(keeper: &Keeper, layout: &Layout) -> Result<Outcome, Error> {
+/// `is_confirmed`: cargo says of the workspace what the keeper takes it for.
+pub fn unpack(keeper: &Keeper, layout: &Layout, is_confirmed: bool) -> Result<Outcome, Error> {
     let directory = directory(keeper, layout);
     let failed = |source| Error::Io { path: directory.clone(), source };
     let Some(manifest) = read_manifest(&directory) else { return Ok(Outcome::default()) };
@@ -227,42 +213,11 @@ pub fn unpack(keeper: &Keeper, layout: &Layout) -> Result<Outcome, Error> {
         }
     }
     if is_new_here {
-        let bytes = fs_err::read(directory.join("ledger.json")).map_err(failed)?;
-        fs::write_atomic(&keeper.path, &bytes).map_err(failed)?;
+        // Until cargo has confirmed it, it is nobody's memory of the workspace.
+        let manifests = if is_confirmed { packed_ledger.manifests.clone() } else { String::new() };
+        Ledger { manifests, ..packed_ledger }.write_again(&keeper.path).map_err(|error| failed(io::Error::other(error)))?;
     }
     Ok(outcome)
-}
-
-/// [`Keeper::restore`]; and puts back what build scripts have written into the source tree, of which the layer has copies.
-pub fn restore(keeper: &Keeper, layout: &Layout, records: &Records) -> Result<Restored, crate::freshness::Error> {
-    let mut restored = keeper.restore(records)?;
-    let copies = directory(keeper, layout).join(PRODUCTS);
-    for (key, products) in restored.plan.wanted.clone() {
-        let Some(unit) = records.units.get(&key) else { continue };
-        let are_there = products.iter().all(|(path, entry)| put_back(keeper, &copies, path, entry).is_ok());
-        restored.settle(keeper, unit, are_there);
-    }
-    Ok(restored)
-}
-
-/// Writes a product where there is nothing, as it was. Nobody sees it half-made.
-fn put_back(keeper: &Keeper, copies: &Path, path: &Path, entry: &Entry) -> io::Result<()> {
-    let (State::File { sha256 }, Some(parent)) = (&entry.state, path.parent()) else { return Err(io::ErrorKind::InvalidInput.into()) };
-    if stamp(path).is_some() && digest::file(path)? == *sha256 {
-        return Ok(()); // for another of its script's units
-    }
-    let copy = copies.join(sha256);
-    let is_name = sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_name || stamp(&copy).is_none() || digest::file(&copy)? != *sha256 || !may_be_written(path, keeper) {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    fs_err::create_dir_all(parent)?;
-    let mut file = tempfile::NamedTempFile::new_in(parent)?;
-    io::copy(&mut fs_err::File::open(&copy)?, &mut file)?;
-    file.as_file().set_permissions(fs_err::metadata(&copy)?.permissions())?;
-    filetime::set_file_mtime(file.path(), file_time(entry.stat.mtime))?;
-    file.persist_noclobber(path)?;
-    Ok(())
 }
 
 fn read_manifest(directory: &Path) -> Option<Manifest> {

@@ -112,8 +112,8 @@ pub(super) fn run(args: &FreshnessArgs, root: Option<&Path>, format: MessageForm
     }
     let plan = match &args.action {
         Action::Restore(_) => {
-            layer::unpack(&keeper, &layout)?;
-            let restored = layer::restore(&keeper, &layout, &keeper.records()?)?;
+            layer::unpack(&keeper, &layout, true)?;
+            let restored = keeper.restore(&keeper.records()?)?;
             keeper.remember(&restored)?;
             status.recorded = restored.ledger.is_some();
             status.units = restored.ledger.map_or(0, |ledger| ledger.units.len());

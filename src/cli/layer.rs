@@ -38,7 +38,7 @@ pub(super) fn run(args: &LayerArgs, root: Option<&Path>, format: MessageFormat, 
             let records = keeper.records()?;
             layer::pack(&keeper, &layout, &ledger, &records, &crate::incremental::states(&keeper.build_directory, &records))
         }
-        Action::Unpack(_) => layer::unpack(&keeper, &layout),
+        Action::Unpack(_) => layer::unpack(&keeper, &layout, true),
     };
     let outcome = outcome.with_context(|| format!("the layer is in `{}`", layer::directory(&keeper, &layout).display()))?;
     match format {

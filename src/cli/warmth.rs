@@ -151,6 +151,8 @@ pub(super) struct Found {
     pub crates: Crates,
     pub freshness: FreshnessReport,
     pub incremental: Vec<Kept>,
+    /// Something could not be compiled or linked.
+    pub is_unfinished: bool,
 }
 
 /// What is wished, from the command line and the project.
@@ -294,7 +296,7 @@ impl Warmth {
             let why = if is_supported() { "as it is wished" } else { "this system has no dates of change" };
             ui.detail(format_args!("dates are not restored: {why}"));
         } else {
-            match layer::unpack(&self.keeper, &self.layout) {
+            match layer::unpack(&self.keeper, &self.layout, self.unconfirmed.is_none()) {
                 Ok(outcome) if outcome == layer::Outcome::default() => {}
                 Ok(_) => records = None,
                 Err(error) => {
@@ -312,7 +314,7 @@ impl Warmth {
         };
         self.states = incremental::states(&self.keeper.build_directory, &records);
         if !self.is_off() {
-            match layer::restore(&self.keeper, &self.layout, &records) {
+            match self.keeper.restore(&records) {
                 Ok(restored) => self.restored = restored,
                 Err(error) => ui.warning(format_args!("nothing is restored: {error}")),
             }
@@ -342,7 +344,11 @@ impl Warmth {
     pub(super) fn ready(&mut self, ui: &Ui) -> Vec<(String, Option<String>)> {
         if let Some(Unconfirmed { memory, asked }) = self.unconfirmed.take() {
             match asked.join().expect("asking does not panic") {
-                Ok(tree) if tree == memory => {}
+                Ok(tree) if tree == memory => {
+                    if let Err(error) = self.keeper.confirm(&mut self.restored) {
+                        ui.detail(format_args!("cargo will be asked again: {error}"));
+                    }
+                }
                 Ok(tree) => self.distrust(tree, "the workspace layer is of another workspace", ui),
                 Err(error) => self.distrust(memory, &error, ui),
             }
@@ -381,6 +387,7 @@ impl Warmth {
         if let Some(before) = &self.before {
             found.crates = explain(before, &records, &self.keeper.tree, &self.restored, self.main.as_deref());
         }
+        found.is_unfinished = records.units.values().any(|unit| unit.invoked.is_some() && unit.fingerprint.len() != 16);
         let mut cold = self.restored.ledger.as_ref().map(|ledger| ledger.cold_seconds.clone()).unwrap_or_default();
         if let Some(before) = &self.before {
             found.incremental = incremental::tidy(self.incremental, &before.records, &records, &self.states, &self.keeper.tree, &mut cold);

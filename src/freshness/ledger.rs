@@ -96,7 +96,7 @@ impl Ledger {
 
     pub fn write(&mut self, path: &Path) -> Result<(), Error> {
         self.id = String::new();
-        let mut bytes = serde_json::to_vec(self).expect("our own plain data always serialises");
+        let mut bytes = self.to_json(path)?;
         self.id = digest::bytes(&bytes);
         // It stands at the beginning; what is megabytes long is not made a second time for it.
         let empty = b"\"id\":\"\"";
@@ -108,8 +108,13 @@ impl Ledger {
 
     /// The same generation, with what has become known of its files.
     pub fn write_again(&self, path: &Path) -> Result<(), Error> {
-        let bytes = serde_json::to_vec(self).expect("our own plain data always serialises");
+        let bytes = self.to_json(path)?;
         fs::write_atomic(path, &bytes).map_err(|source| Error::Write { path: path.to_path_buf(), source })
+    }
+
+    /// JSON has no names that are not UTF-8.
+    fn to_json(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(self).map_err(|error| Error::Write { path: path.to_path_buf(), source: error.into() })
     }
 
     /// Moves all dates back, together with those of the target directory.

@@ -1,6 +1,6 @@
 //! After a build: what every input was when the units became what they are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::inputs::{closure, links_of, matching, of_unit, undeclared};
@@ -54,6 +54,13 @@ pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Resto
     products.extend(written);
     let doubtful = carry_over(&mut products, &has_run, previous, &keeper.skipped, &seen);
 
+    // What a script has written, neither it nor what it was compiled from has overlooked.
+    let mut written: BTreeMap<&str, BTreeSet<PathBuf>> = BTreeMap::new();
+    for (unit, _) in &units {
+        let of_unit = products.get(&unit.key).into_iter().flat_map(BTreeMap::keys).cloned();
+        written.entry(unit.package.as_str()).or_default().extend(of_unit);
+    }
+
     let mut files = BTreeMap::new();
     let mut entries = BTreeMap::new();
     let mut whole: Vec<&Unit> = Vec::new();
@@ -80,14 +87,18 @@ pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Resto
             let then = previous.and_then(|previous| previous.packages.get(&package.root)?.files.as_ref());
             undeclared_files.get(package.root.as_path()).into_iter().flatten().flatten().any(|path| {
                 let same = |entry: &Entry| was.is_some() && then.and_then(|then| then.get(path)).is_some_and(|then| then.is_same(entry));
-                let is_product = || products.get(&unit.key).is_some_and(|products| products.contains_key(path));
+                let is_product = || written.get(unit.package.as_str()).is_some_and(|written| written.contains(path));
                 !below.contains_key(path.as_path())
                     && !is_product()
                     && seen.get(path).is_some_and(|entry| entry.stat.ctime >= reference && !same(entry))
             })
         });
-        if is_replaced || is_unseen || doubtful.contains(&unit.key) {
-            // Its content may not be what was compiled: it stays unrecorded, and is not vouched for.
+        let has_name_without_text = || {
+            let products = products.get(&unit.key).into_iter().flat_map(BTreeMap::keys);
+            below.keys().copied().chain(products.map(PathBuf::as_path)).any(|path| path.to_str().is_none())
+        };
+        if is_replaced || is_unseen || doubtful.contains(&unit.key) || has_name_without_text() {
+            // Its content may not be what was compiled, or cannot be written down: it stays unrecorded, and is not vouched for.
             continue;
         }
         files.extend(below.into_iter().map(|(path, entry)| (path.to_path_buf(), entry.clone())));

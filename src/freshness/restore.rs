@@ -9,7 +9,7 @@ use filetime::FileTime;
 
 use super::inputs::{closure, matching, of_unit, undeclared};
 use super::ledger::{Identity, Ledger, PackageEntry, UnitEntry, mtime_of};
-use super::products::{Products, changed_since_run, missing, of_another_run};
+use super::products::{changed, changed_since_run, of_another_run};
 use super::snapshot::{Entry, Known, Nanos, State, take};
 use super::{Causes, Error, Keeper, nanos};
 use crate::cargo_records::{Kind, Records, Unit};
@@ -78,9 +78,6 @@ pub struct Plan {
     /// Changed, and dated in the future.
     pub bump: Vec<PathBuf>,
     pub invalidate: Causes,
-    /// Files that build scripts have written into the source tree and that are gone, by unit: to be put back, or else the script
-    /// must be run again.
-    pub wanted: Products,
     /// Units with inputs that are not in the state that was recorded.
     pub unrecorded: usize,
     extra: Vec<PathBuf>,
@@ -113,22 +110,6 @@ pub(super) fn restore(keeper: &Keeper, records: &Records) -> Result<Restored, Er
 }
 
 impl Restored {
-    /// Takes note that the products of a build script are there again, or that it has to be run again.
-    pub fn settle(&mut self, keeper: &Keeper, unit: &Unit, are_there: bool) {
-        let Some(products) = self.plan.wanted.remove(&unit.key) else { return };
-        if are_there {
-            let seen = products.into_iter().map(|(path, entry)| {
-                let stat = super::snapshot::stat(&path).unwrap_or_default();
-                (path, Entry { stat, ..entry })
-            });
-            self.seen.extend(seen);
-        } else {
-            invalidate(unit, &keeper.build_directory);
-            let first = products.into_keys().next().unwrap_or_default();
-            self.plan.invalidate.insert(unit.key.clone(), Cause::Product(first));
-        }
-    }
-
     /// The ledger, if there is nothing to be written down after a build that left cargo's records as they were, `before`: all of it
     /// was found to be so, date for date.
     pub fn still_holds(&self, keeper: &Keeper, before: &Records, now: &Records, cold_seconds: &super::ColdSeconds) -> Option<&Ledger> {
@@ -258,9 +239,6 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
     let seen = take(paths, &keeper.skipped, &Known { entries: Some(&before), at: ledger.saved });
 
     let mut judge = Judge { then: &ledger.files, now: &seen, keeper, equal: HashMap::new() };
-    let products = missing(&known, &seen, |_, entry| entry.inputs.iter().all(|input| judge.is_equal(input)));
-    let returning: HashSet<PathBuf> = products.wanted.values().flat_map(BTreeMap::keys).cloned().collect();
-    judge.equal.extend(returning.iter().map(|path| (path.clone(), true)));
     let bounds = Bounds::of(keeper);
     let mut plan = Plan::default();
     let mut counted: BTreeSet<&Path> = BTreeSet::new();
@@ -288,7 +266,8 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
     let now = now();
     let mtime_after = |path: &Path, entry: &Entry| restored.get(path).copied().unwrap_or(entry.stat.mtime);
 
-    let mut invalidate: Causes = products.outdated.into_iter().map(|(key, path)| (key, Cause::Product(path))).collect();
+    let mut invalidate: Causes =
+        known.iter().filter_map(|(unit, entry)| Some((unit.key.clone(), Cause::Product(changed(unit, entry, &seen)?)))).collect();
     for (unit, entry) in &known {
         if let Some(cause) = cause_in_inputs(unit, entry, &mut judge, &seen, &mtime_after, &plan.changed) {
             invalidate.insert(unit.key.clone(), cause);
@@ -298,14 +277,14 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
     for (unit, entry) in known.iter().filter(|(unit, _)| unit.kind == Kind::Compile) {
         let is_gone = |path: &&PathBuf| {
             let was_there = ledger.files.get(*path).is_some_and(|then| then.state != State::Missing);
-            was_there && !returning.contains(*path) && seen.get(*path).is_none_or(|now| now.state == State::Missing)
+            was_there && seen.get(*path).is_none_or(|now| now.state == State::Missing)
         };
         let Some(gone) = entry.inputs.iter().find(is_gone) else { continue };
         for (script, _) in known.iter().filter(|(script, _)| script.kind == Kind::Run && script.package == unit.package) {
             invalidate.entry(script.key.clone()).or_insert_with(|| Cause::Product(gone.clone()));
         }
     }
-    taint_packages(keeper, ledger, &known, &undeclared_now, &whole, &seen, &extra_now, &returning, &mut invalidate);
+    taint_packages(keeper, ledger, &known, &undeclared_now, &whole, &seen, &extra_now, &mut invalidate);
     for unit in unknown {
         if let Some(path) = changed_since_run(ledger, unit, &seen) {
             invalidate.insert(unit.key.clone(), Cause::Product(path));
@@ -335,7 +314,6 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
         .filter(|path| seen.get(*path).is_some_and(|entry| matches!(entry.state, State::File { .. }) && entry.stat.mtime > now))
         .cloned()
         .collect();
-    plan.wanted = products.wanted.into_iter().filter(|(key, _)| !invalidate.contains_key(key)).collect();
     plan.invalidate = invalidate;
     plan.seen = seen;
     plan.extra = extra_now;
@@ -429,12 +407,11 @@ fn taint_packages(
     whole: &BTreeMap<&Path, Vec<PathBuf>>,
     seen: &BTreeMap<PathBuf, Entry>,
     extra_now: &[PathBuf],
-    returning: &HashSet<PathBuf>,
     invalidate: &mut Causes,
 ) {
     let tree = &keeper.tree;
     let inherited_changed = ledger.inherited != tree.inherited_digest();
-    let extra_change = difference(&ledger.extra, extra_now, seen, returning);
+    let extra_change = difference(&ledger.extra, extra_now, seen);
     for package in &tree.packages {
         let units = || known.iter().map(|(unit, _)| *unit).filter(|unit| unit.package == package.name && unit.kind != Kind::Doc);
         let manifest = package.root.join("Cargo.toml");
@@ -446,7 +423,7 @@ fn taint_packages(
             Some(Cause::Manifest(tree.workspace.join("Cargo.toml")))
         } else {
             let change = match (undeclared_now.get(package.root.as_path()).and_then(Option::as_ref), &then.files) {
-                (Some(now), Some(then)) => difference(then, now, seen, returning),
+                (Some(now), Some(then)) => difference(then, now, seen),
                 // Nobody looked then.
                 (Some(now), None) => now.first().cloned(),
                 (None, _) => None,
@@ -479,13 +456,8 @@ pub(super) fn manifest_digest(manifest: &Path) -> String {
 }
 
 /// The first file that is not what it was, or that was not there, or is not any more.
-fn difference(
-    then: &BTreeMap<PathBuf, Entry>,
-    now: &[PathBuf],
-    seen: &BTreeMap<PathBuf, Entry>,
-    returning: &HashSet<PathBuf>,
-) -> Option<PathBuf> {
-    let gone = then.keys().find(|path| now.binary_search(path).is_err() && !returning.contains(*path));
+fn difference(then: &BTreeMap<PathBuf, Entry>, now: &[PathBuf], seen: &BTreeMap<PathBuf, Entry>) -> Option<PathBuf> {
+    let gone = then.keys().find(|path| now.binary_search(path).is_err());
     let differs = |path: &&PathBuf| match (then.get(*path), seen.get(*path)) {
         (Some(then), Some(now)) => !then.is_same(now),
         _ => true,

@@ -185,6 +185,10 @@ fn script(world: &mut World, seed: u64) {
             0..=3 if step > 0 => {
                 world.next_job();
                 log.push("next job".to_owned());
+                if random.chance(40) {
+                    let _ = std::fs::remove_dir_all(world.at("maker/made"));
+                    log.push("without maker/made".to_owned());
+                }
             }
             4 if !saved.is_empty() => {
                 let name = random.choice(&saved).clone();

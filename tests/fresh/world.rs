@@ -291,8 +291,9 @@ impl World {
     }
 
     /// Saves what a cache would, as its tar does.
+    /// What the build script of `maker` writes is kept as well, as generated sources are by those who know of them.
     pub(crate) fn save(&self, name: &str) {
-        let mut parts = vec![".pyenv-build"];
+        let mut parts = vec![".pyenv-build", "maker/made"];
         if self.at("target").exists() {
             parts.push("target");
         }
