@@ -74,9 +74,11 @@ pub fn choose_embedding(layout: &Layout, default: &Records, environment: &str, p
     Ok(Place::Own(apart))
 }
 
-/// Whether PyO3 was compiled for an extension module, in a profile's directory.
+/// Whether PyO3 was compiled for an extension module, in a profile's directory: an empty value is one for it.
+///
+/// Source: <https://github.com/PyO3/pyo3/blob/v0.29.0/pyo3-build-config/src/impl_.rs>, `is_linking_libpython`
 pub fn has_extension(records: &Records, profile: &str) -> bool {
-    let is_built = |name: &str, value: Option<&str>| name == BUILD_EXTENSION && value.is_some_and(|value| !value.is_empty());
+    let is_built = |name: &str, value: Option<&str>| name == BUILD_EXTENSION && value.is_some();
     let runs = records.units.values().filter(|unit| unit.kind == Kind::Run && unit.fingerprint.len() == 16);
     runs.filter(|unit| unit.profile.rsplit('/').next() == Some(profile))
         .any(|unit| unit.variables().any(|(name, value)| is_built(name, value)))

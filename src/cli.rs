@@ -201,13 +201,14 @@ fn normalised(mut args: Vec<OsString>) -> Vec<OsString> {
         args.remove(1);
     }
     let command = Cli::command();
-    let is_command = |arg: &str| arg == "help" || command.find_subcommand(arg).is_some();
-    let options: Vec<&clap::Arg> =
-        command.find_subcommand("build").into_iter().chain([&command]).flat_map(clap::Command::get_arguments).collect();
+    let is_command = |arg: &str| command.find_subcommand(arg).is_some();
+    let options: Vec<&clap::Arg> = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments).collect();
     let mut at = 1;
     while let Some(arg) = args.get(at).map(|arg| arg.to_string_lossy().into_owned()) {
         match arg.as_str() {
-            "--help" | "-h" | "--version" | "-V" if at == 1 => return args,
+            "--help" | "-h" | "--version" | "-V" | "help" if args[1..at].iter().all(|arg| is_global(&command, &arg.to_string_lossy())) => {
+                return args;
+            }
             "--" => break,
             _ if arg.starts_with('-') && arg != "-" => at += if takes_the_next(&options, &arg) { 2 } else { 1 },
             // A project may be called like a command.
@@ -219,8 +220,21 @@ fn normalised(mut args: Vec<OsString>) -> Vec<OsString> {
             _ => break,
         }
     }
-    args.insert(1.min(args.len()), "build".into());
+    args.insert(1, "build".into());
     args
+}
+
+/// Whether an argument may stand before `help`: a switch that all commands have.
+fn is_global(command: &clap::Command, arg: &str) -> bool {
+    let is_it = |argument: &clap::Arg| {
+        argument.is_global_set()
+            && !argument.get_action().takes_values()
+            && (argument.get_long().is_some_and(|long| arg.strip_prefix("--") == Some(long))
+                || argument
+                    .get_short()
+                    .is_some_and(|short| arg.strip_prefix('-').is_some_and(|all| !all.is_empty() && all.chars().all(|c| c == short))))
+    };
+    command.get_arguments().any(is_it)
 }
 
 /// Whether an option's value is the next argument.
@@ -231,11 +245,11 @@ fn takes_the_next(options: &[&clap::Arg], option: &str) -> bool {
         let is_it = |argument: &&&clap::Arg| {
             argument.get_long() == Some(long) || argument.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
         };
-        return !long.contains('=') && options.iter().find(is_it).is_some_and(takes_value);
+        return !long.contains('=') && options.iter().filter(is_it).any(takes_value);
     }
     // Of several in one, the first that takes a value has the rest.
     let letters: Vec<char> = option.chars().skip(1).collect();
-    let takes = |letter: &char| options.iter().find(|argument| argument.get_short() == Some(*letter)).is_some_and(takes_value);
+    let takes = |letter: &char| options.iter().filter(|argument| argument.get_short() == Some(*letter)).any(takes_value);
     letters.iter().position(takes).is_some_and(|position| position + 1 == letters.len())
 }
 
@@ -277,6 +291,12 @@ mod tests {
         assert_eq!(normal("-vp3.12 --installer pip provision"), "provision -vp3.12 --installer pip");
         assert_eq!(normal("-p 3.12 -- build"), "build -p 3.12 -- build");
         assert_eq!(normal("-p build why"), "why -p build");
+        assert_eq!(normal("-q --version"), "-q --version");
+        assert_eq!(normal("-vv -h"), "-vv -h");
+        assert_eq!(normal("-q help build"), "-q help build");
+        assert_eq!(normal("-p 3.12 --help"), "build -p 3.12 --help");
+        assert_eq!(normal("--project p run -- true"), "run --project p -- true");
+        assert_eq!(normal("--format json env"), "env --format json");
         assert_eq!(normal("--message-format json --config-setting a=b doctor"), "doctor --message-format json --config-setting a=b");
     }
 }

@@ -163,7 +163,11 @@ impl Error {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Hook { kind, backend, .. } => match kind.as_str() {
+            Self::Hook { kind, backend, tail, .. } => match kind.as_str() {
+                "HookRuntimeError" => {
+                    let name = tail.iter().find_map(|line| line.split_once("error: could not compile `")?.1.split('`').next())?;
+                    format!("cargo could not compile `{name}`: its errors say why")
+                }
                 "MissingBackendModule" => {
                     format!("no build requirement provides `{backend}`: check `build-backend` and `requires` in `[build-system]`")
                 }
@@ -342,7 +346,7 @@ impl<'a> Session<'a> {
             if tail.len() == TAIL {
                 tail.pop_front();
             }
-            tail.push_back(line.chars().take(LONGEST_TAIL_LINE).collect::<String>());
+            tail.push_back(crate::ui::shortened(line, LONGEST_TAIL_LINE));
             sink(line);
         };
         let mut state = Waiting { hook, log: &log, start, timeout: call.timeout, cancelled: None, child: None };

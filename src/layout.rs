@@ -97,6 +97,10 @@ impl Layout {
 
     /// Where our directory is in a source tree, relative to that, if it is.
     pub fn within(&self, tree: &Path) -> Option<PathBuf> {
+        // It may be a link to elsewhere, which backends follow.
+        if let Ok(relative) = self.root.strip_prefix(tree) {
+            return Some(relative.to_path_buf());
+        }
         let (root, tree) = (fs_err::canonicalize(&self.root).ok()?, fs_err::canonicalize(tree).ok()?);
         root.strip_prefix(tree).ok().map(Path::to_path_buf)
     }

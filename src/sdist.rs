@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::fs;
 
@@ -43,9 +43,9 @@ pub fn check(archive: &Path, ours: &Path) -> Result<(), Error> {
     for entry in tar.entries().map_err(invalid)? {
         let entry = entry.map_err(invalid)?;
         let path = entry.path().map_err(invalid)?;
-        // The first component is `name-version`.
+        // The first component is `name-version`, perhaps after `./`.
         let mut inner = path.components();
-        inner.next();
+        inner.by_ref().find(|part| *part != Component::CurDir);
         let is_directory = entry.header().entry_type().is_dir();
         members += usize::from(!is_directory && inner.as_path().starts_with(ours));
     }

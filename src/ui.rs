@@ -177,6 +177,14 @@ impl Drop for Spinner<'_> {
     }
 }
 
+/// A line of somebody else's, not longer than that many characters.
+pub fn shortened(line: &str, limit: usize) -> String {
+    match line.char_indices().nth(limit) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
+    }
+}
+
 /// `0.2s`, `12.3s`, `3m 20s`.
 pub fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();

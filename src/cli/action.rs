@@ -26,7 +26,7 @@ use clap::{Args, FromArgMatches as _, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use super::build::{self, BuildArgs};
-use super::embed::EmbedArgs;
+use super::embed::{EmbedArgs, library_path};
 use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, UsageError};
 use super::options::Context;
@@ -368,13 +368,18 @@ impl<'a> Step<'a> {
     fn export(&self, context: &Context<'_>, env: &BuildEnv) -> anyhow::Result<()> {
         // Their cargo is for tests, mostly, which must be linked; what `run` makes of the same project it decides itself.
         let known = env::Known::learn(context, env);
-        let pins = known.pins(known.embeds(EmbedArgs { embed: None }.wish(&context.project)?))?;
+        let embeds = known.embeds(EmbedArgs { embed: None }.wish(&context.project)?);
+        let mut pins = known.pins(embeds)?;
+        pins.variables.extend(library_path(&context.interpreter.identity).filter(|_| embeds));
         let mut exported: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in pins.environ() {
-            // There is no way to unset one; what is empty counts as unset with PyO3.
-            if value.is_some() || env_vars::get_os(&name).is_some() {
-                exported.insert(name, value.unwrap_or_default());
+            // There is no way to unset one for later steps, and what is empty is set.
+            if value.is_none() && env_vars::get_os(&name).is_some() {
+                self.ui.warning(format_args!(
+                    "`{name}` is set and should not be: later steps need `cargo pyenv-build run`, or `env -u {name}`"
+                ));
             }
+            exported.extend(value.map(|value| (name, value)));
         }
         // `cargo pyenv-build run` in a later step has none of our inputs.
         exported.insert(env_vars::PYTHON.to_owned(), context.interpreter.path.to_string_lossy().into_owned());

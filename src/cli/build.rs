@@ -211,6 +211,7 @@ impl<'a> Build<'a, '_, '_> {
         let turn = context.layout.project_lock(&context.project.directory);
         let _turn = build_env::lock(&turn, context.options.lock_timeout, context.ui, "builds the same project")?;
         self.report.interpreter = Some(InterpreterReport::from(&context.interpreter));
+        self.warn_of_no_rust();
         if self.args.sdist || self.args.from_sdist {
             let (built, _scratch) = self.build_sdist(sessions)?;
             if self.args.from_sdist {
@@ -237,6 +238,21 @@ impl<'a> Build<'a, '_, '_> {
         let env = environment::provision_and(context, target, Ask::Always, sessions, &mut self.report.hooks, meanwhile)?;
         self.report.env = Some(EnvReport::from(&env));
         Ok(env)
+    }
+
+    /// PEP 517 has setuptools build what names no backend, and without a `setup.py` that knows nothing of Rust.
+    fn warn_of_no_rust(&self) {
+        let project = &self.context.project;
+        let names_backend = project.table(&["build-system"]).is_some_and(|table| table.contains_key("build-backend"));
+        let has = |file: &str| project.directory.join(file).is_file();
+        if !names_backend && has("Cargo.toml") && !has("setup.py") {
+            let backend = if project.table(&["tool", "setuptools-rust"]).is_some() { "setuptools.build_meta" } else { "maturin" };
+            self.context.ui.warning(format_args!(
+                "`{}` names no build backend, so setuptools builds it, without Rust",
+                project.pyproject_path().display()
+            ));
+            self.context.ui.hint(format_args!("add `build-backend = \"{backend}\"` to `[build-system]`, beside `requires`"));
+        }
     }
 
     fn target_dir(&self) -> anyhow::Result<Option<PathBuf>> {

@@ -98,10 +98,12 @@ pub(super) fn runs_tests(command: &[OsString]) -> bool {
 /// The directory of the profile that a cargo command builds: `debug`, `release`.
 pub(super) fn profile_of(command: &[OsString]) -> String {
     let words = cargo_words(command);
+    // What nextest calls a profile is its own.
+    let flag = if words.iter().take(2).any(|word| word == "nextest") { "--cargo-profile" } else { "--profile" };
     let named = words.iter().enumerate().find_map(|(at, word)| match word.as_str() {
         "--release" | "-r" => Some("release".to_owned()),
-        "--profile" | "--cargo-profile" => words.get(at + 1).cloned(),
-        _ => word.strip_prefix("--profile=").or_else(|| word.strip_prefix("--cargo-profile=")).map(str::to_owned),
+        word if word == flag => words.get(at + 1).cloned(),
+        word => word.strip_prefix(flag)?.strip_prefix('=').map(str::to_owned),
     });
     let is_bench = words.first().is_some_and(|word| word == "bench");
     match named.as_deref() {
@@ -120,8 +122,10 @@ pub(super) fn library_path(identity: &Identity) -> Option<Pin> {
         _ => "LD_LIBRARY_PATH",
     };
     let directory = if name == "PATH" { Some(identity.base_prefix.as_str()) } else { identity.library_directory.as_deref() };
-    let directory = directory.filter(|directory| !["/lib", "/usr/lib"].iter().any(|start| Path::new(directory).starts_with(start)))?;
-    let before = env_vars::get_os(name);
+    let directory = directory
+        .filter(|directory| !["/lib", "/lib64", "/usr/lib", "/usr/lib64"].iter().any(|start| Path::new(directory).starts_with(start)))?;
+    // Where one is set, macOS does not look where it would without.
+    let before = env_vars::get_os(name).or_else(|| name.starts_with("DYLD").then(|| "/usr/local/lib:/usr/lib".into()));
     let paths = std::iter::once(directory.into()).chain(before.iter().flat_map(std::env::split_paths));
     let value = std::env::join_paths(paths).ok()?.into_string().ok()?;
     Some(Pin {

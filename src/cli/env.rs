@@ -96,18 +96,22 @@ pub(super) struct Known<'a> {
     facts: Facts,
     /// Something in the workspace starts an interpreter.
     pub has_embedding: bool,
+    /// Nothing that is compiled can be linked with libpython.
+    is_never_linked: bool,
 }
 
 impl<'a> Known<'a> {
     pub(super) fn learn(context: &'a Context<'a>, env: &BuildEnv) -> Self {
         match facts::ask_cargo(&context.project, &context.interpreter) {
             Ok(cargo) => {
-                let has_embedding = cargo.embeds;
-                Self { context, facts: facts::learn(&context.project, &context.interpreter, env, cargo), has_embedding }
+                let (has_embedding, is_never_linked) = (cargo.embeds, cargo.is_never_linked);
+                let facts = facts::learn(&context.project, &context.interpreter, env, cargo);
+                Self { context, facts, has_embedding, is_never_linked }
             }
             Err(error) => {
                 context.ui.warning(format_args!("the pins may be incomplete: {error}"));
-                Self { context, facts: facts::without_cargo(&context.project, &context.interpreter, env), has_embedding: false }
+                let facts = facts::without_cargo(&context.project, &context.interpreter, env);
+                Self { context, facts, has_embedding: false, is_never_linked: false }
             }
         }
     }
@@ -120,6 +124,12 @@ impl<'a> Known<'a> {
     /// The pins; what they need on disk is there afterwards.
     pub(super) fn pins(&self, embedding: bool) -> anyhow::Result<Pins> {
         let ui = self.context.ui;
+        if embedding && self.is_never_linked {
+            ui.warning(
+                "Cargo.toml turns PyO3's feature `extension-module` on, so nothing is linked with libpython and no program can start an interpreter",
+            );
+            ui.hint("have the backend turn it on: `features = [\"pyo3/extension-module\"]` in `[tool.maturin]` or for setuptools-rust");
+        }
         let pins = if embedding { pin::embedding(&self.facts) } else { pin::pins(&self.facts) };
         for note in &pins.notes {
             ui.warning(note);
@@ -168,8 +178,6 @@ fn render(pins: &[Pin], format: Format, base: Option<&Path>) -> String {
             (Format::Powershell, Some(value)) => format!("$env:{name} = '{}'", value.replace('\'', "''")),
             (Format::Powershell, None) if is_set => format!("Remove-Item Env:{name}"),
             (Format::Github, Some(value)) => format!("{name}={}", value.replace(['\n', '\r'], " ")),
-            // An empty value is the nearest that the file can say.
-            (Format::Github, None) if is_set => format!("{name}="),
             (Format::Dotenv, Some(value)) => format!("{name}=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$")),
             // It is for cargo itself, which does not look into this table.
             (Format::Cargo, Some(_)) if *name == build_dirs::VARIABLE => continue,

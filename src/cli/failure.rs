@@ -175,7 +175,8 @@ pub(super) fn show(error: &anyhow::Error, ui: &Ui) {
             }
         }
     }
-    if let Some(traceback) = &report.traceback {
+    // A backend that exits has said why; where in Python it did so tells nobody anything.
+    if let Some(traceback) = report.traceback.as_ref().filter(|_| !report.message.contains(" raised SystemExit")) {
         ui.passthrough(traceback.trim_end());
     }
     ui.error(&report.message);

@@ -87,18 +87,20 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     ui.detail(command.display());
     // In our own process group: it is the terminal's foreground, and gets Ctrl-C from there as we do.
     let status = command.spawn_foreground();
+    let mut is_unfinished = false;
     if let Some(warmth) = &mut warmth {
         let found = warmth.end(ui);
         report.crates = found.crates;
         report.freshness = found.freshness;
         report.incremental = found.incremental;
+        is_unfinished = found.is_unfinished;
     }
     let status = status?;
     let code = match status.code() {
         Some(code) => u8::try_from(code).unwrap_or(1),
         None => interrupt::exit_code_of(status),
     };
-    if code != 0 && is_extension && embed::runs_tests(&args.command) {
+    if code != 0 && is_extension && is_unfinished && embed::runs_tests(&args.command) {
         ui.hint("if it is symbols of Python that the linker misses, tests start an interpreter: `cargo pyenv-build run --embed -- ...`");
     }
     let denied = budget.check(&report.crates);

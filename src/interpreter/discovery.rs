@@ -92,15 +92,21 @@ fn by_version(version: &Version, text: &str, directory: &Path, cache: &Path) -> 
     let active = env_vars::get_os("VIRTUAL_ENV").map(|path| executable_in(Path::new(&path)));
     let named = version.executable_names().into_iter().filter_map(|name| on_path(&name, directory));
     let mut looked_at = Vec::new();
+    let mut seen = Vec::new();
     for path in active.into_iter().chain(named).chain(installed_everywhere()) {
+        let real = crate::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        if seen.contains(&real) {
+            continue;
+        }
+        seen.push(real);
         match probe::probe(&path, cache) {
             Ok(interpreter) if version.matches(&interpreter.identity) => return Ok(interpreter),
             Err(Error::Interrupted(signal)) => return Err(Error::Interrupted(signal)),
             Ok(interpreter) => looked_at.push(format!("`{}` ({})", path.display(), interpreter.identity.version)),
-            Err(_) => looked_at.push(format!("`{}`", path.display())),
+            Err(Error::Unsupported { what, .. }) => looked_at.push(format!("`{}` (too old: {what})", path.display())),
+            Err(_) => looked_at.push(format!("`{}`, which does not work", path.display())),
         }
     }
-    looked_at.dedup();
     Err(Error::NotFound { wanted: Some(text.to_owned()), looked_at })
 }
 
@@ -169,6 +175,7 @@ fn installed_everywhere() -> Vec<PathBuf> {
         .into_iter()
         .chain(uv)
         .flat_map(|directory| newest_first(&directory))
+        .filter(|path| path.is_dir())
         // uv keeps links such as `cpython-3.12-linux` beside the real directories.
         .filter(|path| {
             let real = crate::fs::canonicalize(path).unwrap_or_else(|_| path.clone());

@@ -141,7 +141,8 @@ fn ask(executable: &Path) -> Result<Found, Error> {
             Err(Error::Unsupported { path: executable.to_path_buf(), what: "this is Python 2".to_owned() })
         }
         None => {
-            let said = stderr.trim().lines().last().or_else(|| stdout.trim().lines().last()).unwrap_or("it printed nothing").to_owned();
+            let said = stderr.trim().lines().last().or_else(|| stdout.trim().lines().last()).unwrap_or("it printed nothing");
+            let said = crate::ui::shortened(said, 200);
             Err(broken(format!("it {} without an answer to our probe ({said})", process::describe(output.status))))
         }
     }

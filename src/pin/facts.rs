@@ -44,13 +44,15 @@ pub struct CargoFacts {
     stable_abi_file: Option<(PathBuf, String)>,
     /// Something in the workspace starts an interpreter: PyO3's feature `auto-initialize` is on, be it for tests only.
     pub embeds: bool,
+    /// Manifests turn PyO3's feature `extension-module` on, for whatever is compiled: nothing is linked with libpython then.
+    pub is_never_linked: bool,
 }
 
 /// Asks cargo. It takes as long as a `cargo metadata` does and needs no build environment: a caller can have it while that
 /// is made.
 pub fn ask_cargo(project: &Project, interpreter: &Interpreter) -> Result<CargoFacts, project::Error> {
     let Some(metadata) = project.workspace.metadata(&maturin_features(project, &interpreter.identity))? else {
-        return Ok(CargoFacts { bindings: Bindings::WithoutInterpreter, stable_abi_file: None, embeds: false });
+        return Ok(CargoFacts { bindings: Bindings::WithoutInterpreter, stable_abi_file: None, embeds: false, is_never_linked: false });
     };
     let bindings = bindings(project, &metadata);
     let is_maturin = project.build_system.backend() == Backend::Maturin;
@@ -70,7 +72,23 @@ pub fn ask_cargo(project: &Project, interpreter: &Interpreter) -> Result<CargoFa
         .flat_map(|resolve| &resolve.nodes)
         .filter(|node| node.features.iter().any(|feature| **feature == "auto-initialize"));
     let embeds = initializing.any(|node| is_pyo3(&node.id));
-    Ok(CargoFacts { bindings, stable_abi_file, embeds })
+    Ok(CargoFacts { bindings, stable_abi_file, embeds, is_never_linked: is_never_linked(&metadata) })
+}
+
+/// Whether a member of the workspace asks for PyO3's `extension-module`, itself or by its default features.
+fn is_never_linked(metadata: &Metadata) -> bool {
+    const FEATURE: &str = "extension-module";
+    metadata.workspace_packages().iter().any(|package| {
+        let features_of = |name: &str| package.features.get(name).into_iter().flatten();
+        let leads_there = |feature: &String| {
+            feature.starts_with("pyo3") && feature.ends_with(FEATURE)
+                || features_of(feature).any(|inner| inner.starts_with("pyo3") && inner.ends_with(FEATURE))
+        };
+        let is_asked = |dependency: &cargo_metadata::Dependency| {
+            dependency.name == "pyo3" && dependency.features.iter().any(|feature| feature == FEATURE)
+        };
+        package.dependencies.iter().any(is_asked) || features_of("default").any(leads_there)
+    })
 }
 
 /// All facts.

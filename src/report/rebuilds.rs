@@ -97,6 +97,7 @@ pub fn explain(before: &Before, after: &Records, tree: &Tree, restored: &Restore
         let rebuilt = dependencies(unit).into_iter().find(|dependency| keys.contains(dependency.key.as_str()));
         let why = own_reason(unit, before, tree, restored)
             .or_else(|| rebuilt.map(|dependency| Why::new(Reason::DependencyRebuilt, &dependency.package)))
+            .or_else(|| variant(unit, &before.records))
             .unwrap_or_else(|| Why::only(Reason::Unknown));
         by_package.entry((unit.package.clone(), version(unit))).or_default().push((unit, why));
     }
@@ -204,7 +205,7 @@ fn version_in_sources(unit: &Unit, build_directory: &Path) -> Option<String> {
 
 /// A reason that lies in the unit itself.
 fn own_reason(unit: &Unit, before: &Before, tree: &Tree, restored: &Restored) -> Option<Why> {
-    let Some(then) = before.records.units.get(&unit.key) else { return Some(new_unit(unit, &before.records, tree)) };
+    let Some(then) = before.records.units.get(&unit.key) else { return new_unit(unit, &before.records, tree) };
     if let Some(cause) = restored.plan.invalidate.get(&unit.key) {
         return Some(match cause {
             Cause::NotRecorded(path) => Why::new(Reason::NotRecorded, shown(path, tree)),
@@ -232,26 +233,58 @@ fn own_reason(unit: &Unit, before: &Before, tree: &Tree, restored: &Restored) ->
     before.incomplete.contains(&unit.key).then(|| Why::only(Reason::OutputMissing))
 }
 
-/// Why there is a unit that was not there: perhaps one like it was.
-fn new_unit(unit: &Unit, before: &Records, tree: &Tree) -> Why {
-    let alike = before.units.values().filter(|then| then.package == unit.package && then.stem == unit.stem && then.profile == unit.profile);
-    let Some(alike) = alike.max_by_key(|then| then.finished) else { return Why::only(Reason::FirstBuild) };
-    let (Some(then), Some(now)) = (&alike.record, &unit.record) else { return Why::only(Reason::FirstBuild) };
-    if let (Some(old), Some(new)) = (version_in_sources(alike, &before.directory), version_in_sources(unit, &before.directory))
+/// The last unit that was like this one, but for what cargo makes its hash from.
+fn alike<'a>(unit: &Unit, before: &'a Records) -> Option<&'a Unit> {
+    let is_alike =
+        |then: &&Unit| then.key != unit.key && then.package == unit.package && then.stem == unit.stem && then.profile == unit.profile;
+    before.units.values().filter(is_alike).max_by_key(|then| then.finished)
+}
+
+/// Why there is a unit that was not there: perhaps one like it was. Nothing if only what its dependencies are compiled with differs.
+fn new_unit(unit: &Unit, before: &Records, tree: &Tree) -> Option<Why> {
+    let first = Some(Why::only(Reason::FirstBuild));
+    let Some(alike) = alike(unit, before) else { return first };
+    let (Some(then), Some(now)) = (&alike.record, &unit.record) else { return first };
+    let versions = (version_in_sources(alike, &before.directory), version_in_sources(unit, &before.directory));
+    if let (Some(old), Some(new)) = &versions
         && old != new
     {
-        return Why { old: Some(old), ..Why::new(Reason::VersionChanged, new) };
+        return Some(Why { old: Some(old.clone()), ..Why::new(Reason::VersionChanged, new) });
     }
     if let Some(why) = record_difference(then, now) {
-        return why;
+        return Some(why);
     }
     let names = |record: &Record| -> BTreeSet<(u64, String)> { record.deps.iter().map(|(id, name, _, _)| (*id, name.clone())).collect() };
     let (old, new) = (names(then), names(now));
     if let Some((_, name)) = new.difference(&old).chain(old.difference(&new)).next() {
-        return Why::new(Reason::DependencyChanged, name);
+        return Some(Why::new(Reason::DependencyChanged, name));
+    }
+    if versions.0.is_some() || other_dependency(then, now).is_some() {
+        return None;
     }
     let versions = tree.versions.get(&unit.package).into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
-    Why::new(Reason::VersionChanged, versions)
+    Some(Why::new(Reason::VersionChanged, versions))
+}
+
+/// A dependency of both that was compiled otherwise for one than for the other.
+fn other_dependency<'a>(then: &Record, now: &'a Record) -> Option<&'a str> {
+    let is_other = |(id, name, _, fingerprint): &&(u64, String, bool, u64)| {
+        then.deps.iter().any(|(then_id, then_name, _, was)| (then_id, then_name) == (id, name) && was != fingerprint)
+    };
+    now.deps.iter().find(is_other).map(|(_, name, _, _)| name.as_str())
+}
+
+/// Why a unit was compiled in which nothing has changed: there is another of the crate, with other features, flags, crate types or
+/// dependencies. The library of an extension module has no hash in its name, so both write it to the same file.
+fn variant(unit: &Unit, before: &Records) -> Option<Why> {
+    let alike = alike(unit, before)?;
+    match before.units.get(&unit.key) {
+        Some(then) if unit.kind == Kind::Compile && alike.finished > then.finished => {
+            Some(Why::new(Reason::Other, "in between it was compiled with other features, flags or crate types, to the same file"))
+        }
+        Some(_) => None,
+        None => Some(Why::new(Reason::DependencyChanged, other_dependency(alike.record.as_ref()?, unit.record.as_ref()?)?)),
+    }
 }
 
 fn record_difference(then: &Record, now: &Record) -> Option<Why> {
