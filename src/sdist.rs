@@ -180,4 +180,18 @@ mod tests {
         assert!(error.contains("exactly one directory"), "{error}");
         assert!(!dir.path().join("t").exists());
     }
+
+    #[test]
+    fn our_directory_is_found_however_members_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for (member, is_ours) in [
+            ("p-1/.pyenv-build/x", true),
+            ("./p-1/.pyenv-build/x", true),
+            ("p-1/src/.pyenv-build/x", false),
+            ("p-1/.pyenv-build-not/x", false),
+        ] {
+            let found = check(&archive(dir.path(), &[("p-1/PKG-INFO", ""), (member, "")]), Path::new(".pyenv-build"));
+            assert_eq!(matches!(found, Err(Error::HasOurs { members: 1, .. })), is_ours, "{member}");
+        }
+    }
 }

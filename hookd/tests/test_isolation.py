@@ -226,6 +226,24 @@ class Imports(TestCase):
         for name in ("one", "two", "one"):
             self.assertEqual(daemon.hook(HOOK, backend=name).value, [name])
 
+    def test_what_was_never_closed_is_written_out(self):
+        """A second file object over standard output as well."""
+        tree = self.directory()
+        with open(os.path.join(tree, "keeps.py"), "w") as file:
+            file.write(
+                "import os\n"
+                "kept = []\n"
+                "def get_requires_for_build_wheel(config_settings=None):\n"
+                "    kept.append(os.fdopen(1, 'w', closefd=False))\n"
+                "    kept[0].write('kept open')\n"
+                "    return []\n"
+            )
+        daemon = self.hookd(tree)
+        daemon.configure(backend_path=["."])
+        daemon.hook(HOOK, backend="keeps").value
+        if not PYPY:
+            self.assertEqual(daemon.outputs["STDOUT"], b"kept open")
+
     def test_a_hidden_directory_is_in_no_listing(self):
         for way, daemon in self.every_way("lists"):
             with self.subTest(way):

@@ -20,7 +20,7 @@ use crate::ui::Ui;
 /// Runs a command so that cargo agrees with the wheel build and stays as warm: `run -- cargo test`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo pyenv-build run -- cargo test                     with the same PyO3 as the wheel\n  \
+    cargo pyenv-build run -- cargo test --release           with the PyO3 of the wheel\n  \
     cargo pyenv-build run --embed -- cargo test             for tests that start a Python\n  \
     cargo pyenv-build run --project py -- cargo clippy      of the project in py/")]
 pub(super) struct RunArgs {

@@ -79,6 +79,27 @@ fn a_source_distribution_with_what_is_ours_is_none() {
         .success();
 }
 
+#[test]
+fn a_project_with_rust_that_names_no_backend_gets_a_warning() {
+    let test = Test::new();
+    let project = test.project("p");
+    let pyproject = project.path.join("pyproject.toml");
+    let text = std::fs::read_to_string(&pyproject).unwrap();
+    std::fs::write(project.path.join("Cargo.toml"), "[package]\nname = 'p'\nversion = '1.0.0'\nedition = '2021'\n[lib]\npath = 'lib.rs'\n")
+        .unwrap();
+    std::fs::write(project.path.join("lib.rs"), "").unwrap();
+    let named = test.program(&["build"]).in_(&project).run().success();
+    assert!(!named.stderr.contains("names no build backend"), "{}", named.stderr);
+    std::fs::write(
+        &pyproject,
+        text.lines().filter(|line| !line.starts_with("ba") && !line.starts_with("bu")).collect::<Vec<_>>().join("\n"),
+    )
+    .unwrap();
+    let unnamed = test.program(&["build"]).in_(&project).run();
+    assert!(unnamed.stderr.contains("names no build backend, so setuptools builds it, without Rust"), "{}", unnamed.stderr);
+    assert!(unnamed.stderr.contains("build-backend = \"maturin\""), "{}", unnamed.stderr);
+}
+
 fn sdist_members(sdist: &std::path::Path) -> Vec<String> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(std::fs::File::open(sdist).unwrap()));
     let mut names: Vec<String> =
