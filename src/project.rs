@@ -60,10 +60,15 @@ impl Error {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotADirectory { .. } => Some("give the directory that holds `pyproject.toml`".to_owned()),
+            Self::NotADirectory { .. } => {
+                Some("give the directory that holds `pyproject.toml`, or a command: `cargo pyenv-build --help` lists them".to_owned())
+            }
             Self::NotUnicode { .. } => Some("backends and reports need names that are text: rename the directory".to_owned()),
-            Self::NoProject { .. } => {
-                Some("run it in the directory that holds `pyproject.toml`, or name that: `cargo pyenv-build DIR`".to_owned())
+            Self::NoProject { directory } => {
+                let above = directory.ancestors().skip(1).find(|above| above.join("pyproject.toml").is_file());
+                let name =
+                    above.map_or_else(|| "the directory that holds `pyproject.toml`".to_owned(), |above| format!("`{}`", above.display()));
+                Some(format!("run it in {name}, or name that: `cargo pyenv-build DIR`, `cargo pyenv-build run --project DIR -- ...`"))
             }
             Self::Invalid { hint, .. } => hint.clone(),
             Self::Read { .. } | Self::InvalidToml { .. } | Self::Cargo { .. } => None,

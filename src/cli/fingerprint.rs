@@ -55,7 +55,7 @@ pub(super) fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFo
     if let Some(file) = &args.diff {
         let text = fs_err::read_to_string(file).map_err(|error| super::failure::UsageError { message: error.to_string(), hint: None })?;
         let before: Explained = serde_json::from_str(&text).map_err(|error| super::failure::UsageError {
-            message: format!("`{}` is not what `fingerprint` prints: {error}", file.display()),
+            message: format!("`{}` is not what `fingerprint --message-format json` prints: {error}", file.display()),
             hint: Some("make one with `cargo pyenv-build --message-format json fingerprint > FILE`".to_owned()),
         })?;
         for line in difference(&before.parts, &now.parts) {

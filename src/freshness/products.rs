@@ -20,6 +20,9 @@ use crate::process::Cmd;
 /// Clocks of file systems tick in steps of a few milliseconds.
 const TICK: Nanos = 20_000_000;
 
+/// As many as fit into a command.
+const PATHS_AT_ONCE: usize = 200;
+
 /// Whether a file has been as it is since it was written: nobody has replaced it under its old date.
 pub(super) fn is_as_written(entry: &Entry) -> bool {
     entry.stat.ctime <= entry.stat.mtime.saturating_add(TICK)
@@ -28,19 +31,19 @@ pub(super) fn is_as_written(entry: &Entry) -> bool {
 /// By unit.
 pub(super) type Products = BTreeMap<String, BTreeMap<PathBuf, Entry>>;
 
-/// What these units, build scripts that have been run, have written.
-pub(super) fn of_scripts(keeper: &Keeper, scripts: &[&Unit]) -> Products {
+/// What these units, build scripts that have been run, have written; and files of git's that were written meanwhile and are as git has them.
+pub(super) fn of_scripts(keeper: &Keeper, scripts: &[&Unit]) -> (Products, BTreeSet<PathBuf>) {
     let spans: Vec<(&Unit, Nanos, Nanos)> = scripts
         .iter()
         .filter_map(|unit| Some((*unit, nanos(unit.invoked?).saturating_sub(TICK), nanos(unit.finished?).saturating_add(TICK))))
         .collect();
     let (Some(from), Some(to)) = (spans.iter().map(|(_, from, _)| *from).min(), spans.iter().map(|(_, _, to)| *to).max()) else {
-        return Products::new();
+        return Default::default();
     };
     let mut found = written(keeper, from, to);
-    for path in tracked(base(keeper), found.keys()) {
-        found.remove(&path);
-    }
+    let tracked = tracked(base(keeper), found.keys());
+    found.retain(|path, _| !tracked.contains(path));
+    let rewritten = unmodified(base(keeper), tracked);
     let entries = take(found.keys().cloned(), &keeper.skipped, &Known::default());
     let mut products = Products::new();
     for (path, ctime) in found {
@@ -53,7 +56,7 @@ pub(super) fn of_scripts(keeper: &Keeper, scripts: &[&Unit]) -> Products {
             products.entry(unit.key.clone()).or_default().insert(path.clone(), entry.clone());
         }
     }
-    products
+    (products, rewritten)
 }
 
 /// Adds what scripts have left as it was when they were run again, because they would have written the same: the products of the same
@@ -142,13 +145,30 @@ fn written(keeper: &Keeper, from: Nanos, to: Nanos) -> BTreeMap<PathBuf, Nanos> 
 fn tracked<'a>(checkout: &Path, paths: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<PathBuf> {
     let (locks, paths): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.partition(|path| path.file_name().is_some_and(|name| name == "Cargo.lock"));
     let mut found: BTreeSet<PathBuf> = locks.into_iter().cloned().collect();
-    for some in paths.chunks(200) {
-        let command = Cmd::new("git").args(["ls-files", "-z", "--"]).args(some).cwd(checkout);
-        let names = command.quick_answer().unwrap_or_default();
-        let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-        found.extend(names.filter_map(|name| std::str::from_utf8(name).ok()).map(|name| checkout.join(name)));
+    for some in paths.chunks(PATHS_AT_ONCE) {
+        found.extend(listed(checkout, &["ls-files", "-z", "--"], some).unwrap_or_default());
     }
     found
+}
+
+/// Those of tracked files that have the content that git has. None if git does not say.
+fn unmodified(checkout: &Path, tracked: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let paths: Vec<&PathBuf> = tracked.iter().collect();
+    let mut modified = BTreeSet::new();
+    for some in paths.chunks(PATHS_AT_ONCE) {
+        match listed(checkout, &["ls-files", "--modified", "-z", "--"], some) {
+            Some(names) => modified.extend(names),
+            None => return BTreeSet::new(),
+        }
+    }
+    tracked.into_iter().filter(|path| !modified.contains(path)).collect()
+}
+
+/// Files that git lists of some.
+fn listed(checkout: &Path, command: &[&str], paths: &[&PathBuf]) -> Option<Vec<PathBuf>> {
+    let names = Cmd::new("git").args(command).args(paths).cwd(checkout).quick_answer()?;
+    let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Some(names.filter_map(|name| std::str::from_utf8(name).ok()).map(|name| checkout.join(name)).collect())
 }
 
 /// A product of a unit in its recorded state that is not there as it was: then the script has to be run again.

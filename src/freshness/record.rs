@@ -47,7 +47,7 @@ pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Resto
             None => has_run.push(unit),
         }
     }
-    let written = of_scripts(keeper, &has_run);
+    let (written, rewritten) = of_scripts(keeper, &has_run);
     // Whoever reads them was begun after their script had ended, if in the same tick of the clock.
     let just_written = written.values().flatten().filter(|(_, entry)| is_as_written(entry));
     let just_written: BTreeMap<PathBuf, Stat> = just_written.map(|(path, entry)| (path.clone(), entry.stat)).collect();
@@ -87,7 +87,8 @@ pub(super) fn record(keeper: &Keeper, records: &Records, restored: Option<&Resto
             let then = previous.and_then(|previous| previous.packages.get(&package.root)?.files.as_ref());
             undeclared_files.get(package.root.as_path()).into_iter().flatten().flatten().any(|path| {
                 let same = |entry: &Entry| was.is_some() && then.and_then(|then| then.get(path)).is_some_and(|then| then.is_same(entry));
-                let is_product = || written.get(unit.package.as_str()).is_some_and(|written| written.contains(path));
+                let is_product =
+                    || rewritten.contains(path) || written.get(unit.package.as_str()).is_some_and(|written| written.contains(path));
                 !below.contains_key(path.as_path())
                     && !is_product()
                     && seen.get(path).is_some_and(|entry| entry.stat.ctime >= reference && !same(entry))

@@ -218,6 +218,27 @@ fn what_a_script_writes_into_the_source_tree_is_written_again() {
     }
 }
 
+/// Generated sources are often committed, and not all that is generated is ignored.
+#[test]
+fn what_a_script_writes_beside_what_git_ignores() {
+    let mut world = World::new();
+    let script =
+        "fn main() {\n    std::fs::write(\"bindings.txt\", \"same\\n\").unwrap();\n    std::fs::write(\"loose.txt\", \"1\").unwrap();\n";
+    world.replace("maker/build.rs", "fn main() {", script);
+    world.write("maker/bindings.txt", "same\n");
+    World::tick();
+    std::process::Command::new("git").args(["add", "-A"]).current_dir(&world.path).status().unwrap();
+    let how = How::default();
+    world.build_right(&how);
+    for _ in 0..2 {
+        let built = world.build_right(&how);
+        assert_eq!(built.compiled, [""; 0], "{}", built.report["crates"]);
+    }
+    // It may be read by what is compiled.
+    world.write("maker/bindings.txt", "changed\n");
+    assert!(world.build_right(&how).compiled.contains(&"maker".to_owned()));
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn names_that_are_no_text() {

@@ -47,13 +47,13 @@ fn a_directory_without_a_project_is_refused_and_nothing_is_made_in_it() {
     let run = test.program(&["empty"]).run().exits(2);
     snapshot!(test, run.stderr, @r"
     error: `[TMP]/empty` has neither `pyproject.toml` nor `setup.py`
-    hint: run it in the directory that holds `pyproject.toml`, or name that: `cargo pyenv-build DIR`
+    hint: run it in the directory that holds `pyproject.toml`, or name that: `cargo pyenv-build DIR`, `cargo pyenv-build run --project DIR -- ...`
     ");
     assert_eq!(list(&test.path.join("empty")), [""; 0]);
     let run = test.program(&["missing"]).run().exits(2);
     snapshot!(test, run.stderr, @r"
     error: `[TMP]/missing` is not a directory
-    hint: give the directory that holds `pyproject.toml`
+    hint: give the directory that holds `pyproject.toml`, or a command: `cargo pyenv-build --help` lists them
     ");
 }
 
