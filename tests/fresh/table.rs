@@ -227,7 +227,7 @@ fn what_a_script_writes_beside_what_git_ignores() {
     world.replace("maker/build.rs", "fn main() {", script);
     world.write("maker/bindings.txt", "same\n");
     World::tick();
-    std::process::Command::new("git").args(["add", "-A"]).current_dir(&world.path).status().unwrap();
+    Command::new("git").args(["add", "-A"]).current_dir(&world.path).status().unwrap();
     let how = How::default();
     world.build_right(&how);
     for _ in 0..2 {
