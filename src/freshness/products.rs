@@ -5,7 +5,7 @@
 //! it was, the script is run again. Whatever else was written while a script ran is taken for its product: in doubt it is run.
 //!
 //! Found is what git does not have and was made, changed or replaced between the beginning and the end of a script's run. Not
-//! looked into are git's own directory, and directories of Python environments, caches or of what is built.
+//! looked into are what is hidden, which editors write at any time, and directories of Python environments, caches or of what is built.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -128,11 +128,11 @@ fn written(keeper: &Keeper, from: Nanos, to: Nanos) -> BTreeMap<PathBuf, Nanos> 
     let is_source = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_string_lossy();
         let is_skipped = || {
-            [".git", "node_modules", "__pycache__"].contains(&&*name)
+            ["node_modules", "__pycache__"].contains(&&*name)
                 || ["CACHEDIR.TAG", "pyvenv.cfg"].iter().any(|mark| entry.path().join(mark).exists())
                 || built.contains(&entry.path())
         };
-        entry.depth() == 0 || !entry.file_type().is_dir() || !is_skipped()
+        entry.depth() == 0 || !(name.starts_with('.') || entry.file_type().is_dir() && is_skipped())
     };
     let walk = walkdir::WalkDir::new(base(keeper)).into_iter().filter_entry(is_source).filter_map(Result::ok);
     let files = walk.filter(|entry| !entry.file_type().is_dir());
