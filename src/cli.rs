@@ -212,7 +212,7 @@ fn normalised(mut args: Vec<OsString>) -> Vec<OsString> {
             "--" => break,
             _ if arg.starts_with('-') && arg != "-" => at += if takes_the_next(&options, &arg) { 2 } else { 1 },
             // A project may be called like a command.
-            _ if is_command(&arg) && (at == 1 || !is_project(Path::new(&arg))) => {
+            _ if is_command(&arg) && (at == 1 || !crate::project::Project::is_at(Path::new(&arg))) => {
                 let command = args.remove(at);
                 args.insert(1, command);
                 return args;
@@ -251,10 +251,6 @@ fn takes_the_next(options: &[&clap::Arg], option: &str) -> bool {
     let letters: Vec<char> = option.chars().skip(1).collect();
     let takes = |letter: &char| options.iter().filter(|argument| argument.get_short() == Some(*letter)).any(takes_value);
     letters.iter().position(takes).is_some_and(|position| position + 1 == letters.len())
-}
-
-fn is_project(directory: &Path) -> bool {
-    ["pyproject.toml", "setup.py"].iter().any(|file| directory.join(file).is_file())
 }
 
 /// The project's directory of commands that take at most one.

@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 pub use inputs::{is_of_the_python_side, rustc_dep_files};
 pub use ledger::Ledger;
 pub use restore::{Cause, Plan, Restored, file_time};
-pub use snapshot::{Entry, Nanos, State};
+pub use snapshot::Nanos;
 pub use tree::{Package, Tree, cargo_home};
 
 use crate::cargo_records::{self, Records};

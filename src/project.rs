@@ -117,7 +117,12 @@ impl Project {
 
     /// Whether a PEP 517 frontend can build it.
     pub fn is_python(&self) -> bool {
-        ["pyproject.toml", "setup.py"].iter().any(|name| self.directory.join(name).is_file())
+        Self::is_at(&self.directory)
+    }
+
+    /// Whether a directory has something that a PEP 517 frontend can build.
+    pub fn is_at(directory: &Path) -> bool {
+        ["pyproject.toml", "setup.py"].iter().any(|name| directory.join(name).is_file())
     }
 
     /// What the content of `pyproject.toml` says of the project in `directory`, which is absolute.

@@ -269,6 +269,13 @@ class TestCase(unittest.TestCase):
         self.addCleanup(shutil.rmtree, path)
         return path
 
+    def tree_with(self, module, text):
+        """A new directory with one Python module."""
+        tree = self.directory()
+        with open(os.path.join(tree, module + ".py"), "w") as file:
+            file.write(text)
+        return tree
+
     def hookd(self, *arguments, **options):
         daemon = Hookd(*arguments, **options)
         self.addCleanup(daemon.__exit__)

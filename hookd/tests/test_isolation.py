@@ -29,18 +29,17 @@ class Stream(TestCase):
                 self.assertEqual(daemon.errors(), "")
 
     def test_an_import_does_not_reach_it(self):
-        tree = self.directory()
-        with open(os.path.join(tree, "loud.py"), "w") as file:
-            file.write(
-                "import os, sys\n"
-                "print('READY')\n"
-                "os.write(1, b'READY\\n')\n"
-                "for number in range(3, 256):\n"
-                "    try:\n"
-                "        os.write(number, b'READY\\n')\n"
-                "    except OSError:\n"
-                "        pass\n" % ()
-            )
+        tree = self.tree_with(
+            "loud",
+            "import os, sys\n"
+            "print('READY')\n"
+            "os.write(1, b'READY\\n')\n"
+            "for number in range(3, 256):\n"
+            "    try:\n"
+            "        os.write(number, b'READY\\n')\n"
+            "    except OSError:\n"
+            "        pass\n" % (),
+        )
         daemon = self.hookd(tree)
         # Frames between hookd and a keeper are open here; what is written into them must not look like READY.
         daemon.configure(backend_path=["."])
@@ -125,13 +124,12 @@ class Surroundings(TestCase):
                 self.assertNotIn("", seen["path"])
 
     def test_import_sees_no_leftovers_of_hookd(self):
-        tree = self.directory()
-        with open(os.path.join(tree, "curious.py"), "w") as file:
-            file.write(
-                "import sys, __main__\n"
-                "SEEN = [repr(sys.argv), str(hasattr(__main__, 'HOOKS')), str('hookd' in sys.modules)]\n"
-                "def get_requires_for_build_wheel(config_settings=None):\n    return SEEN\n"
-            )
+        tree = self.tree_with(
+            "curious",
+            "import sys, __main__\n"
+            "SEEN = [repr(sys.argv), str(hasattr(__main__, 'HOOKS')), str('hookd' in sys.modules)]\n"
+            "def get_requires_for_build_wheel(config_settings=None):\n    return SEEN\n",
+        )
         for arguments in ((), ("--no-fork",)):
             daemon = self.hookd(tree, arguments=arguments, environ={"PYTHONPATH": tree})
             self.assertEqual(daemon.hook(HOOK, backend="curious").value, ["['-c']", "False", "False"])
@@ -169,36 +167,34 @@ class Surroundings(TestCase):
         self.assertEqual(*seen)
 
     def test_threads_of_a_hook_are_waited_for(self):
-        tree = self.directory()
-        with open(os.path.join(tree, "late.py"), "w") as file:
-            file.write(
-                "import threading, time\n"
-                "def work():\n"
-                "    time.sleep(0.2)\n"
-                "    print('worked')\n"
-                "def get_requires_for_build_wheel(config_settings=None):\n"
-                "    threading.Thread(target=work).start()\n"
-                "    return []\n"
-            )
+        tree = self.tree_with(
+            "late",
+            "import threading, time\n"
+            "def work():\n"
+            "    time.sleep(0.2)\n"
+            "    print('worked')\n"
+            "def get_requires_for_build_wheel(config_settings=None):\n"
+            "    threading.Thread(target=work).start()\n"
+            "    return []\n",
+        )
         for arguments in ((), ("--no-fork",)):
             daemon = self.hookd(tree, arguments=arguments, environ={"PYTHONPATH": tree})
             self.assertEqual(daemon.hook(HOOK, backend="late").value, [])
             self.assertEqual(daemon.outputs["STDOUT"], b"worked\n")
 
     def test_hooks_do_not_see_each_other(self):
-        tree = self.directory()
-        with open(os.path.join(tree, "stateful.py"), "w") as file:
-            file.write(
-                "import os, sys\n"
-                "state = []\n"
-                "def get_requires_for_build_wheel(config_settings=None):\n"
-                "    state.append('x')\n"
-                "    os.environ['LEFT'] = os.environ.get('LEFT', '') + 'x'\n"
-                "    sys.argv.append('x')\n"
-                "    os.chdir('/')\n"
-                "    os.umask(0o777)\n"
-                "    return [str(len(state)), os.environ['LEFT'], str(len(sys.argv))]\n"
-            )
+        tree = self.tree_with(
+            "stateful",
+            "import os, sys\n"
+            "state = []\n"
+            "def get_requires_for_build_wheel(config_settings=None):\n"
+            "    state.append('x')\n"
+            "    os.environ['LEFT'] = os.environ.get('LEFT', '') + 'x'\n"
+            "    sys.argv.append('x')\n"
+            "    os.chdir('/')\n"
+            "    os.umask(0o777)\n"
+            "    return [str(len(state)), os.environ['LEFT'], str(len(sys.argv))]\n",
+        )
         for arguments in ((), ("--no-fork",)):
             daemon = self.hookd(tree, arguments=arguments, environ={"PYTHONPATH": tree})
             for _ in range(3):
@@ -228,16 +224,15 @@ class Imports(TestCase):
 
     def test_what_was_never_closed_is_written_out(self):
         """A second file object over standard output as well."""
-        tree = self.directory()
-        with open(os.path.join(tree, "keeps.py"), "w") as file:
-            file.write(
-                "import os\n"
-                "kept = []\n"
-                "def get_requires_for_build_wheel(config_settings=None):\n"
-                "    kept.append(os.fdopen(1, 'w', closefd=False))\n"
-                "    kept[0].write('kept open')\n"
-                "    return []\n"
-            )
+        tree = self.tree_with(
+            "keeps",
+            "import os\n"
+            "kept = []\n"
+            "def get_requires_for_build_wheel(config_settings=None):\n"
+            "    kept.append(os.fdopen(1, 'w', closefd=False))\n"
+            "    kept[0].write('kept open')\n"
+            "    return []\n",
+        )
         daemon = self.hookd(tree)
         daemon.configure(backend_path=["."])
         daemon.hook(HOOK, backend="keeps").value
@@ -299,13 +294,12 @@ class Imports(TestCase):
         self.assertEqual(self.in_tree("threads").hook(HOOK).value[0], "2")
 
     def test_new_interpreters_have_our_flags(self):
-        tree = self.directory()
-        with open(os.path.join(tree, "flags.py"), "w") as file:
-            file.write(
-                "import sys\n"
-                "def get_requires_for_build_wheel(config_settings=None):\n"
-                "    return [str(sys.flags.no_user_site), str(sys.warnoptions), str(sys.argv)]\n"
-            )
+        tree = self.tree_with(
+            "flags",
+            "import sys\n"
+            "def get_requires_for_build_wheel(config_settings=None):\n"
+            "    return [str(sys.flags.no_user_site), str(sys.warnoptions), str(sys.argv)]\n",
+        )
         for arguments in ((), ("--no-fork",)):
             daemon = self.hookd(tree, arguments=arguments, flags=["-s", "-W", "error::UserWarning"])
             daemon.configure(backend_path=["."])

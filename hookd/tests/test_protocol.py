@@ -474,13 +474,12 @@ class Extensions(TestCase):
         self.assertEqual(daemon.hook("get_requires_for_build_sdist").value[0], first.value[0])
 
     def test_preload(self):
-        tree = self.directory()
-        with open(os.path.join(tree, "late.py"), "w") as file:
-            file.write(
-                "def get_requires_for_build_wheel(config_settings=None):\n"
-                "    import os, more\n"
-                "    return [str(os.getpid() == more.pid)]\n"
-            )
+        tree = self.tree_with(
+            "late",
+            "def get_requires_for_build_wheel(config_settings=None):\n"
+            "    import os, more\n"
+            "    return [str(os.getpid() == more.pid)]\n",
+        )
         with open(os.path.join(tree, "more.py"), "w") as file:
             file.write("import os\npid = os.getpid()\n")
         with open(os.path.join(tree, "spoilt.py"), "w") as file:

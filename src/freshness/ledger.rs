@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::{Entry, Nanos};
@@ -131,10 +130,4 @@ impl Ledger {
             }
         }
     }
-}
-
-/// The date of an entry as a file time.
-pub(super) fn mtime_of(entry: &Entry) -> FileTime {
-    let second = 1_000_000_000;
-    FileTime::from_unix_time(entry.stat.mtime.div_euclid(second), u32::try_from(entry.stat.mtime.rem_euclid(second)).unwrap_or_default())
 }

@@ -40,10 +40,11 @@ pub(super) fn of_scripts(keeper: &Keeper, scripts: &[&Unit]) -> (Products, BTree
     let (Some(from), Some(to)) = (spans.iter().map(|(_, from, _)| *from).min(), spans.iter().map(|(_, _, to)| *to).max()) else {
         return Default::default();
     };
-    let mut found = written(keeper, from, to);
-    let tracked = tracked(base(keeper), found.keys());
+    let base = base(keeper);
+    let mut found = written(keeper, base, from, to);
+    let tracked = tracked(base, found.keys());
     found.retain(|path, _| !tracked.contains(path));
-    let rewritten = unmodified(base(keeper), tracked);
+    let rewritten = unmodified(base, tracked);
     let entries = take(found.keys().cloned(), &keeper.skipped, &Known::default());
     let mut products = Products::new();
     for (path, ctime) in found {
@@ -122,8 +123,8 @@ fn base(keeper: &Keeper) -> &Path {
 }
 
 /// Files and links of the checkout that were made, changed or replaced between two times, and when. Dates can be kept (`cp -p`), the
-/// system's own cannot.
-fn written(keeper: &Keeper, from: Nanos, to: Nanos) -> BTreeMap<PathBuf, Nanos> {
+/// system's own cannot. cargo's own file is nobody's product.
+fn written(keeper: &Keeper, base: &Path, from: Nanos, to: Nanos) -> BTreeMap<PathBuf, Nanos> {
     let built: [&Path; 2] = [&keeper.build_directory, &keeper.tree.target_directory];
     let is_source = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_string_lossy();
@@ -134,21 +135,20 @@ fn written(keeper: &Keeper, from: Nanos, to: Nanos) -> BTreeMap<PathBuf, Nanos> 
         };
         entry.depth() == 0 || !(name.starts_with('.') || entry.file_type().is_dir() && is_skipped())
     };
-    let walk = walkdir::WalkDir::new(base(keeper)).into_iter().filter_entry(is_source).filter_map(Result::ok);
-    let files = walk.filter(|entry| !entry.file_type().is_dir());
+    let walk = walkdir::WalkDir::new(base).into_iter().filter_entry(is_source).filter_map(Result::ok);
+    let is_product = |entry: &walkdir::DirEntry| {
+        let is_byte_code = entry.path().extension().is_some_and(|extension| extension == "pyc");
+        !entry.file_type().is_dir() && !is_byte_code && entry.file_name() != "Cargo.lock"
+    };
+    let files = walk.filter(is_product);
     let dated = files.filter_map(|entry| Some((stat(entry.path())?.ctime, entry.into_path())));
-    let written = dated.filter(|(ctime, path)| (from..=to).contains(ctime) && path.extension().is_none_or(|extension| extension != "pyc"));
-    written.map(|(ctime, path)| (path, ctime)).collect()
+    dated.filter(|(ctime, _)| (from..=to).contains(ctime)).map(|(ctime, path)| (path, ctime)).collect()
 }
 
-/// Those that git has. cargo's own file is nobody's product.
+/// Those that git has.
 fn tracked<'a>(checkout: &Path, paths: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<PathBuf> {
-    let (locks, paths): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.partition(|path| path.file_name().is_some_and(|name| name == "Cargo.lock"));
-    let mut found: BTreeSet<PathBuf> = locks.into_iter().cloned().collect();
-    for some in paths.chunks(PATHS_AT_ONCE) {
-        found.extend(listed(checkout, &["ls-files", "-z", "--"], some).unwrap_or_default());
-    }
-    found
+    let paths: Vec<&PathBuf> = paths.collect();
+    paths.chunks(PATHS_AT_ONCE).flat_map(|some| listed(checkout, &["ls-files", "-z", "--"], some).unwrap_or_default()).collect()
 }
 
 /// Those of tracked files that have the content that git has. None if git does not say.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use filetime::FileTime;
 
 use super::inputs::{closure, matching, of_unit, undeclared};
-use super::ledger::{Identity, Ledger, PackageEntry, UnitEntry, mtime_of};
+use super::ledger::{Identity, Ledger, PackageEntry, UnitEntry};
 use super::products::{changed, changed_since_run, of_another_run};
 use super::snapshot::{Entry, Known, Nanos, State, take};
 use super::{Causes, Error, Keeper, nanos};
@@ -254,7 +254,7 @@ pub(super) fn plan(keeper: &Keeper, ledger: &Ledger, records: &Records) -> Resul
                 } else if then.state == State::Missing || seen.get(path).is_some_and(|now| now.stat.mtime == then.stat.mtime) {
                     plan.unchanged += 1;
                 } else if bounds.contain(path) {
-                    plan.restore.push((path.to_path_buf(), mtime_of(then)));
+                    plan.restore.push((path.to_path_buf(), file_time(then.stat.mtime)));
                 } else {
                     plan.unchanged += 1;
                 }

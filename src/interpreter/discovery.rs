@@ -94,7 +94,7 @@ fn by_version(version: &Version, text: &str, directory: &Path, cache: &Path) -> 
     let mut looked_at = Vec::new();
     let mut seen = Vec::new();
     for path in active.into_iter().chain(named).chain(installed_everywhere()) {
-        let real = crate::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        let real = real(&path);
         if seen.contains(&real) {
             continue;
         }
@@ -178,7 +178,7 @@ fn installed_everywhere() -> Vec<PathBuf> {
         .filter(|path| path.is_dir())
         // uv keeps links such as `cpython-3.12-linux` beside the real directories.
         .filter(|path| {
-            let real = crate::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            let real = real(path);
             let new = !seen.contains(&real);
             seen.push(real);
             new
@@ -186,6 +186,11 @@ fn installed_everywhere() -> Vec<PathBuf> {
         .map(|path| executable_in(&path))
         .filter(|path| path.is_file())
         .collect()
+}
+
+/// With links resolved, as far as that can be.
+fn real(path: &Path) -> PathBuf {
+    crate::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn newest_first(directory: &Path) -> Vec<PathBuf> {

@@ -147,7 +147,9 @@ impl Report {
         artifact["path"].as_str().unwrap().into()
     }
 
+    /// The wheel, which is all that was made.
     pub(crate) fn wheel(&self) -> PathBuf {
+        assert_eq!(self.json["artifacts"].as_array().unwrap().len(), 1, "{}", self.json);
         self.artifact("wheel")
     }
 

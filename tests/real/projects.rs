@@ -33,7 +33,7 @@ impl Project<'_> {
     fn same_as_build(&self) {
         let (one, other) = (Scratch::new(), Scratch::new());
         let ours = Ours::new(&self.write(&one.path())).argument("--sdist").build();
-        let wheel = ours.wheel();
+        let wheel = ours.artifact("wheel");
         assert!(wheels::members(&wheel).iter().any(|member| member.contains(self.has)), "{:?}", wheels::members(&wheel));
         let directory = self.write(&other.path());
         run(command(&tools().python).args(["-m", "build", "--sdist", "--wheel", "--outdir", "out"]).current_dir(&directory));
