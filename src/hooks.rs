@@ -571,3 +571,15 @@ impl Waiting<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_benchmark_preloads_what_we_do() {
+        let bench = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/hookd/bench/bench.py")).unwrap();
+        let list = preload(Backend::Setuptools).join("\",\n    \"");
+        assert!(bench.contains(&format!("PRELOAD = [\n    \"{list}\",\n]")), "{list}");
+    }
+}

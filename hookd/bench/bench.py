@@ -5,8 +5,9 @@ Measures hookd against one process for each hook, both sides in one run.
 
 The other side is `pyproject_hooks` if the measured Python has it, else a runner of our own that does the same: a new
 interpreter for each hook, the result through a file. The rows with setuptools need it in the measured Python, and the
-last ones `setuptools_rust`. Rounds of both sides alternate, so that a machine that is busy is busy for both. hookd runs
-from byte code, as cargo-pyenv-build starts it; compiling it takes as long as starting an interpreter.
+last ones `setuptools_rust`; "preloaded" is how cargo-pyenv-build calls hooks. Rounds of both sides alternate, so that a
+machine that is busy is busy for both. hookd runs from byte code, as cargo-pyenv-build starts it; compiling it takes as
+long as starting an interpreter.
 """
 
 import argparse
@@ -68,6 +69,16 @@ for line in sys.stdin:
         seconds.append(time.perf_counter() - start)
     print(json.dumps(seconds), flush=True)
 """
+
+#: What cargo-pyenv-build has hookd import with setuptools (`preload` in src/hooks.rs, where a test compares them).
+PRELOAD = [
+    "setuptools.command.bdist_wheel",
+    "setuptools.command.build_ext",
+    "setuptools.command.egg_info",
+    "setuptools.command.install",
+    "setuptools.config._validate_pyproject",
+    "setuptools_rust.setuptools_ext",
+]
 
 COMPILE = """
 import py_compile, sys
@@ -259,6 +270,10 @@ def main():
             compare(
                 table, title, options.python, tree, environ, backend, [hook], options.runs, successive=3, itself=True
             )
+            title += ", preloaded"
+            compare(
+                table, title, options.python, tree, environ, backend, [hook], options.runs, PRELOAD, 3, itself=True
+            )
             three = ["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_sdist"]
             compare(table, "three hooks of setuptools", options.python, tree, environ, backend, three, options.runs)
             if has(options.python, "setuptools_rust"):
@@ -266,8 +281,7 @@ def main():
                 title = "three hooks of setuptools-rust"
                 compare(table, title, options.python, tree, environ, backend, three, options.runs)
                 title += ", preloaded"
-                preload = ["setuptools_rust", "setuptools.command.sdist", "setuptools.command.dist_info"]
-                compare(table, title, options.python, tree, environ, backend, three, options.runs, preload)
+                compare(table, title, options.python, tree, environ, backend, three, options.runs, PRELOAD)
         version = subprocess.check_output([options.python, "-c", "import sys; print(sys.version.split()[0])"])
         print("Python %s, %d runs" % (version.decode().strip(), options.runs))
         table.print(name)

@@ -476,6 +476,9 @@ class Extensions(TestCase):
     def test_preload(self):
         tree = self.tree_with(
             "late",
+            "import os\n"
+            "with open('imports', 'a') as file:\n"
+            "    file.write(f'{os.getpid()}\\n')\n"
             "def get_requires_for_build_wheel(config_settings=None):\n"
             "    import os, more\n"
             "    return [str(os.getpid() == more.pid)]\n",
@@ -485,12 +488,18 @@ class Extensions(TestCase):
         with open(os.path.join(tree, "spoilt.py"), "w") as file:
             file.write("import more, sys\nmore.pid = 0\nsys.exit('no')\n")
         hook = "get_requires_for_build_wheel"
-        for preload, expected, debug in (([], "True", 1), (["more"], "False", 1), (["spoilt", "more"], "False", 2)):
+        # What is not there is passed over; what fails on the way has spoilt the process that has imported the backend.
+        absent = ["no_such.part", "more.no_such"]
+        cases = (([], "True", 1, 1), ([*absent, "more"], "False", 2, 1), (["spoilt", "more"], "False", 2, 2))
+        for preload, expected, debug, imports in cases:
             with self.subTest(preload):
                 daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
                 daemon.configure(preload=preload)
                 answer = daemon.hook(hook, backend="late")
                 self.assertEqual((answer.value, len(answer.all("DEBUG"))), ([expected], debug))
+                with open(os.path.join(tree, "imports")) as file:
+                    self.assertEqual(len(file.readlines()), imports)
+                os.remove(os.path.join(tree, "imports"))
         self.assertIn("`spoilt` raised SystemExit('no')", answer.all("DEBUG")[0])
         self.assertEqual(daemon.hook(hook, backend="late").value, ["False"])
 
