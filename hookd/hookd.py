@@ -248,7 +248,7 @@ def import_more(names: Iterable[str]) -> tuple[list[str], tuple[str, str] | None
     :return: Those that are not there, and the first that is and cannot be imported, with the reason. A process in which
         there is such a one has had its day.
     """
-    absent = []
+    absent: list[str] = []
     for name in names:
         try:
             __import__(name)

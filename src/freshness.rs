@@ -114,6 +114,11 @@ impl Keeper {
         Ledger::read(&self.path)
     }
 
+    /// Whether there is a ledger of any workspace.
+    pub fn remembers_any(layout: &Layout) -> bool {
+        entries(&layout.freshness_directory()).next().is_some()
+    }
+
     /// The workspace as it was when a ledger was written, if no manifest has changed since: then cargo need not be asked.
     pub fn remembered(layout: &Layout, workspace: &Path) -> Option<Tree> {
         memory_in(entries(&layout.freshness_directory()), workspace)

@@ -9,6 +9,7 @@
 //!   tools/pip-<hash>/             a pip to install with, where there is no uv
 //!   hookd/<hash>.py               the daemon that is embedded in the binary
 //!   locks/<hash>.lock             one build of a source tree at a time
+//!   facts/<project>-cp312.json    what the pins in reports are decided from: see `pin::remembered`
 //!   freshness/<target id>.json    ledgers: what cargo's inputs were
 //!   layer/<target id>/            staged workspace layer
 //!   build/cp312-1a2b3c4d5e6f/     build directories of environments that alternate; with `-embed`, of what embeds Python
@@ -131,6 +132,11 @@ impl Layout {
 
     pub fn sdist(&self) -> PathBuf {
         self.root.join("sdist")
+    }
+
+    /// What cargo has said of projects.
+    pub fn facts(&self) -> PathBuf {
+        self.root.join("facts")
     }
 
     pub fn freshness_directory(&self) -> PathBuf {

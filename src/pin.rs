@@ -23,10 +23,12 @@
 //! fresh then, but the last crate is compiled once at each switch.
 
 pub mod facts;
+pub mod remembered;
 
 use std::path::{Path, PathBuf};
 
 use pep508_rs::pep440_rs::Version;
+use serde::{Deserialize, Serialize};
 
 use crate::interpreter::Identity;
 
@@ -61,7 +63,7 @@ pub enum BackendVersion {
 }
 
 /// How the crate talks to Python.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Bindings {
     /// An extension module, with the stable ABIs that it can be built for: the first that the interpreter has is it.
     Pyo3Library { pyo3: Version, stable_abis: Vec<StableAbi> },
@@ -74,14 +76,14 @@ pub enum Bindings {
 }
 
 /// A stable ABI that PyO3's features ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StableAbi {
     pub kind: StableAbiKind,
     /// The lowest Python, `(3, 9)`; `None` for the bare feature, which means the one that builds.
     pub minimum: Option<(u32, u32)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StableAbiKind {
     Abi3,
     Abi3t,

@@ -271,9 +271,7 @@ def main():
                 table, title, options.python, tree, environ, backend, [hook], options.runs, successive=3, itself=True
             )
             title += ", preloaded"
-            compare(
-                table, title, options.python, tree, environ, backend, [hook], options.runs, PRELOAD, 3, itself=True
-            )
+            compare(table, title, options.python, tree, environ, backend, [hook], options.runs, PRELOAD, 3, itself=True)
             three = ["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_sdist"]
             compare(table, "three hooks of setuptools", options.python, tree, environ, backend, three, options.runs)
             if has(options.python, "setuptools_rust"):

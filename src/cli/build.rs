@@ -12,9 +12,10 @@ use super::options::{Context, EnvironmentArgs};
 use super::warmth::{Budget, Turn, Warmth, WarmthArgs, Wishes};
 use super::{MessageFormat, exit_with};
 use crate::build_env::{self, BuildEnv};
+use crate::freshness::{Keeper, Tree};
 use crate::hooks::{self, Answer, Call, Finished, Hook};
 use crate::layout::Layout;
-use crate::pin::{self, facts};
+use crate::pin::{self, facts, remembered};
 use crate::project::Project;
 use crate::report::cargo_output::{CargoOutput, Line};
 use crate::report::{Artifact, ArtifactKind, EnvReport, HookReport, InterpreterReport, Report, render, round};
@@ -377,13 +378,23 @@ impl<'a> Build<'a, '_, '_> {
                 let turn = name.as_deref().map(|environment| Turn { environment, embedding: None });
                 Warmth::begin(&context.project, &context.layout, wishes, target_dir.as_deref(), turn, context.ui)
             };
-            // While hookd starts, cargo is asked for what the pins depend on, and dates are put back, for the environment that the backend
-            // asked for last time. Later, cargo would wait for the backend's cargo, or that for it.
+            // While hookd starts, dates are put back, for the environment that the backend asked for last time, and cargo is asked for what
+            // the pins depend on, if it must be. Later, cargo would wait for the backend's cargo, or that for it.
             let mut begun = None;
             let mut asked = None;
             let env = self.provision_and(context, target, sessions, &mut |env| {
-                asked = Some(scope.spawn(|| facts::ask_cargo(&context.project, &context.interpreter)));
-                begun = Some((env.path.clone(), begin(env)));
+                let ask = |tree: Option<Tree>| {
+                    scope.spawn(move || {
+                        let manifests = || tree.as_ref().map(Tree::manifests_digest);
+                        remembered::ask_cargo(&context.project, &context.interpreter.identity, &context.layout, manifests)
+                    })
+                };
+                // Without a ledger cargo is asked for the workspace, too: for both at once.
+                let is_cold = !Keeper::remembers_any(&context.layout);
+                asked = is_cold.then(|| ask(None));
+                let warmth = begin(env);
+                asked = asked.take().or_else(|| Some(ask(warmth.as_ref().and_then(Warmth::confirmed_tree).cloned())));
+                begun = Some((env.path.clone(), warmth));
             })?;
             let asked = asked.expect("a hookd was started");
             let begun = begun.filter(|(path, _)| *path == env.path);

@@ -102,7 +102,7 @@ pub(super) struct Known<'a> {
 
 impl<'a> Known<'a> {
     pub(super) fn learn(context: &'a Context<'a>, env: &BuildEnv) -> Self {
-        match facts::ask_cargo(&context.project, &context.interpreter) {
+        match facts::ask_cargo(&context.project, &context.interpreter.identity) {
             Ok(cargo) => {
                 let (has_embedding, is_never_linked) = (cargo.embeds, cargo.is_never_linked);
                 let facts = facts::learn(&context.project, &context.interpreter, env, cargo);

@@ -285,6 +285,11 @@ impl Warmth {
         }
     }
 
+    /// The workspace, unless that is a memory which cargo has yet to confirm.
+    pub(super) fn confirmed_tree(&self) -> Option<&Tree> {
+        self.unconfirmed.is_none().then_some(&self.keeper.tree)
+    }
+
     fn is_off(&self) -> bool {
         self.keeper.mode == Mode::Off || !is_supported()
     }

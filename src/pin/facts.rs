@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{Metadata, PackageId, TargetKind};
 use pep508_rs::pep440_rs::Version;
+use serde::{Deserialize, Serialize};
 
 use super::{ABI3T_SINCE, BackendVersion, Bindings, Facts, StableAbi, StableAbiKind};
 use crate::build_env::BuildEnv;
@@ -38,9 +39,9 @@ pub fn without_cargo(project: &Project, interpreter: &Interpreter, env: &BuildEn
 }
 
 /// The facts that cargo and rustc know.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CargoFacts {
-    bindings: Bindings,
+    pub(super) bindings: Bindings,
     stable_abi_file: Option<(PathBuf, String)>,
     /// Something in the workspace starts an interpreter: PyO3's feature `auto-initialize` is on, be it for tests only.
     pub embeds: bool,
@@ -50,8 +51,8 @@ pub struct CargoFacts {
 
 /// Asks cargo. It takes as long as a `cargo metadata` does and needs no build environment: a caller can have it while that
 /// is made.
-pub fn ask_cargo(project: &Project, interpreter: &Interpreter) -> Result<CargoFacts, project::Error> {
-    let Some(metadata) = project.workspace.metadata(&maturin_features(project, &interpreter.identity))? else {
+pub fn ask_cargo(project: &Project, identity: &Identity) -> Result<CargoFacts, project::Error> {
+    let Some(metadata) = project.workspace.metadata(&maturin_features(project, identity))? else {
         return Ok(CargoFacts { bindings: Bindings::WithoutInterpreter, stable_abi_file: None, embeds: false, is_never_linked: false });
     };
     let bindings = bindings(project, &metadata);
