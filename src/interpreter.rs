@@ -24,6 +24,8 @@ pub(crate) use identity::tests as identity_tests;
 pub(crate) use probe::understands;
 pub use request::Request;
 
+use pep508_rs::pep440_rs::VersionSpecifiers;
+
 use crate::interrupt;
 
 /// A probed interpreter.
@@ -36,6 +38,13 @@ pub struct Interpreter {
     pub identity: Identity,
     /// PEP 508 markers, to evaluate requirements for it.
     pub markers: pep508_rs::MarkerEnvironment,
+}
+
+impl Interpreter {
+    /// Whether a `requires-python` allows it.
+    pub fn satisfies(&self, requires_python: &VersionSpecifiers) -> bool {
+        requires_python.contains(&self.markers.python_full_version().version)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,8 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use pep508_rs::ExtraName;
+
 use crate::env_vars;
 use crate::interpreter::Identity;
 
@@ -112,6 +114,8 @@ pub struct Metadata {
     pub name: String,
     pub version: String,
     pub requires: bool,
+    /// The extras that it has.
+    pub extras: Vec<ExtraName>,
     /// The name of its `.dist-info` directory, installed as in the wheel.
     pub dist_info: String,
     /// Whether it goes to `purelib`; otherwise to `platlib`.
@@ -139,14 +143,20 @@ pub fn metadata(wheel: &Path) -> Result<Metadata, Error> {
     let name = header(&metadata, "Name").ok_or_else(|| invalid("its METADATA has no Name".to_owned()))?;
     let version = header(&metadata, "Version").ok_or_else(|| invalid("its METADATA has no Version".to_owned()))?;
     let is_pure = header(&tags, "Root-Is-Purelib").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    Ok(Metadata { requires: header(&metadata, "Requires-Dist").is_some(), name, version, dist_info, is_pure })
+    let extras = headers(&metadata, "Provides-Extra").filter_map(|extra| extra.parse().ok()).collect();
+    Ok(Metadata { requires: header(&metadata, "Requires-Dist").is_some(), extras, name, version, dist_info, is_pure })
 }
 
 /// A field of a file in the format of e-mail headers, the first of that name.
 fn header(text: &str, name: &str) -> Option<String> {
+    headers(text, name).next().map(str::to_owned)
+}
+
+/// All fields of that name.
+fn headers<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     let head = text.lines().take_while(|line| !line.is_empty());
-    let mut fields = head.filter_map(|line| line.split_once(':'));
-    fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+    let fields = head.filter_map(|line| line.split_once(':'));
+    fields.filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
 /// Unpacks a wheel's `.dist-info` directory into `directory` and returns its path: PEP 517's way to the metadata where the

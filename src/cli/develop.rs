@@ -188,6 +188,11 @@ impl Target {
     fn install(&self, context: &Context<'_>, env: &Path, wheel: &Path, extras: &[String], no_deps: bool) -> anyhow::Result<InstallReport> {
         let start = Instant::now();
         let metadata = wheel::metadata(wheel)?;
+        for extra in extras.iter().filter(|extra| extra.parse().is_ok_and(|extra| !metadata.extras.contains(&extra))) {
+            context.ui.warning(format_args!("{} has no extra `{extra}`", metadata.name));
+            let has: Vec<String> = metadata.extras.iter().map(|extra| format!("`{extra}`")).collect();
+            context.ui.hint(if has.is_empty() { "it has none".to_owned() } else { format!("it has {}", has.join(", ")) });
+        }
         let python = &context.interpreter.path;
         let dist_info = site_packages(python, metadata.is_pure)?.join(&metadata.dist_info);
         let turn = context.layout.project_lock(&self.directory);

@@ -105,6 +105,10 @@ impl<'a> Context<'a> {
         let layout = Layout::open(root_of(&project, root)?)?;
         let interpreter = find(&project, &layout)?;
         ui.detail(format_args!("using {} at {}", interpreter.identity.display(), interpreter.path.display()));
+        if let Some(wanted) = project.requires_python.as_ref().filter(|wanted| !interpreter.satisfies(wanted)) {
+            let (pyproject, found) = (project.pyproject_path(), interpreter.identity.display());
+            ui.warning(format_args!("`{}` requires Python {wanted}, and this is {found}", pyproject.display()));
+        }
         let options = options(&project, args)?;
         let config_settings = config_settings(&args.config_settings)?;
         Ok(Self { project, layout, interpreter, options, config_settings, ui })

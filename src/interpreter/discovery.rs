@@ -69,7 +69,9 @@ fn default(wanted: &Wanted, cache: &Path) -> Result<Interpreter, Error> {
     let installed = wanted.requires_python.iter().flat_map(|_| installed_everywhere());
     for path in active.into_iter().chain(named).chain(installed) {
         match probe::probe(&path, cache) {
-            Ok(interpreter) if satisfies(&interpreter, wanted.requires_python.as_ref()) => return Ok(interpreter),
+            Ok(interpreter) if wanted.requires_python.as_ref().is_none_or(|wanted| interpreter.satisfies(wanted)) => {
+                return Ok(interpreter);
+            }
             Ok(interpreter) => unsuitable = unsuitable.or(Some(interpreter)),
             Err(Error::Interrupted(signal)) => return Err(Error::Interrupted(signal)),
             Err(error) => first_error = first_error.or(Some(error)),
@@ -82,10 +84,6 @@ fn default(wanted: &Wanted, cache: &Path) -> Result<Interpreter, Error> {
         (None, Some(error)) => Err(error),
         (None, None) => Err(Error::NotFound { wanted: None, looked_at }),
     }
-}
-
-fn satisfies(interpreter: &Interpreter, requires_python: Option<&VersionSpecifiers>) -> bool {
-    requires_python.is_none_or(|wanted| wanted.contains(&interpreter.markers.python_full_version().version))
 }
 
 fn by_version(version: &Version, text: &str, directory: &Path, cache: &Path) -> Result<Interpreter, Error> {

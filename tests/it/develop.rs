@@ -97,8 +97,10 @@ print(base64.urlsafe_b64encode(digest).rstrip(b'=').decode() == files[0].hash.va
 
         program(&[]).run().success();
         assert_eq!((has("dep"), has("more")), (true, false));
-        program(&[".[x]"]).run().success();
-        assert!(has("more"));
+        let run = program(&[".[x]"]).run().success();
+        assert!(has("more") && !run.stderr.contains("extra"), "{}", run.stderr);
+        let run = program(&[".[y]"]).run().success();
+        assert!(run.stderr.contains("warning: tiny has no extra `y`\nhint: it has `x`\n"), "{}", run.stderr);
         let found = "import importlib.metadata as m; print([d.metadata['Name'] for d in m.distributions()].count('tiny'))";
         assert_eq!(world.says(found), "1");
     }

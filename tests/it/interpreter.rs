@@ -228,7 +228,10 @@ fn requires_python_chooses_among_what_is_found_by_default_and_gives_way_to_a_wis
     std::os::unix::fs::symlink(&python().path, &ours).unwrap();
     assert_eq!(taken(&requires(">=3.99")), test.bin().join("python3"));
     assert_eq!(taken(&requires("<3.99")), ours);
-    assert_eq!(taken(&requires(">=3.99").arg("-p").arg(&ours)), ours, "a wish beats it");
+    let wish = requires(">=3.99").arg("-p").arg(&ours);
+    assert_eq!(taken(&wish), ours, "a wish beats it");
+    let said = format!("requires Python >=3.99, and this is CPython {}", python().version);
+    assert!(wish.run().success().stderr.contains(&said), "and we say so");
 }
 
 /// An interpreter that can be seen to be started: a virtual environment that writes a line each time.
