@@ -45,6 +45,11 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "",
+        &["RUSTUP_HOME", "RUSTUP_TOOLCHAIN"],
+        "As rustup has them: with another toolchain cargo is asked again what it has said of a project.",
+    ),
+    (
+        "",
         &["CARGO_BUILD_TARGET", "PYO3_CROSS", "PYO3_CROSS_LIB_DIR", "_PYTHON_HOST_PLATFORM", "ARCHFLAGS"],
         "If one is set, the extension modules of a wheel may be for another platform than the interpreter's.",
     ),
