@@ -252,18 +252,18 @@ def import_more(names: Iterable[str]) -> tuple[list[str], tuple[str, str] | None
     for name in names:
         try:
             __import__(name)
-        except ModuleNotFoundError as error:
+        except BaseException as error:
             if not is_absent(name, error):
                 return absent, (name, in_words(error))
             absent.append(name)
-        except BaseException as error:
-            return absent, (name, in_words(error))
     return absent, None
 
 
-def is_absent(name: str, error: ModuleNotFoundError) -> bool:
+def is_absent(name: str, error: BaseException) -> bool:
     """Whether an import failed because there is no such module, and not within it."""
-    return error.name is not None and (name + ".").startswith(error.name + ".")
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return False
+    return (name + ".").startswith(error.name + ".")
 
 
 def import_failure(name: str, error: BaseException) -> Refused:

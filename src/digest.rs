@@ -37,6 +37,11 @@ pub fn bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// The first digits of a path's digest: a name for what belongs to it.
+pub fn short_of_path(path: &Path) -> String {
+    bytes(path.as_os_str().as_encoded_bytes())[..12].to_owned()
+}
+
 /// Digest of a value's canonical JSON.
 ///
 /// Canonical: struct fields in declaration order, maps as `BTreeMap`, no white space. Callers own that order, and a

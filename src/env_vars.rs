@@ -6,6 +6,7 @@
 //! (<https://github.com/Swatinem/rust-cache/blob/6323deb/src/config.ts>, `envPrefixes`).
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// The interpreter to build for: a path, a name or a version.
 pub const PYTHON: &str = "PYENV_BUILD_PYTHON";
@@ -35,6 +36,11 @@ pub fn get(name: &str) -> Option<String> {
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn get_os(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The home directory.
+pub fn home() -> Option<PathBuf> {
+    get_os("HOME").or_else(|| get_os("USERPROFILE")).map(PathBuf::from)
 }
 
 /// All variables whose names begin with one of these, sorted.

@@ -194,7 +194,7 @@ fn memory_in(mut ledgers: impl Iterator<Item = PathBuf>, workspace: &Path) -> Op
 pub fn id_of(build_directory: &Path, layout: &Layout) -> String {
     let base = layout.root().parent().unwrap_or(layout.root());
     let name = build_directory.strip_prefix(base).unwrap_or(build_directory);
-    digest::bytes(name.as_os_str().as_encoded_bytes())[..12].to_owned()
+    digest::short_of_path(name)
 }
 
 /// A file time in nanoseconds since 1970.

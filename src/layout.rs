@@ -9,7 +9,7 @@
 //!   tools/pip-<hash>/             a pip to install with, where there is no uv
 //!   hookd/<hash>.py               the daemon that is embedded in the binary
 //!   locks/<hash>.lock             one build of a source tree at a time
-//!   facts/<project>-cp312.json    what the pins in reports are decided from: see `pin::remembered`
+//!   facts/<hash>-<abi tag>.json   what the pins in reports are decided from: see `pin::remembered`
 //!   freshness/<target id>.json    ledgers: what cargo's inputs were
 //!   layer/<target id>/            staged workspace layer
 //!   build/cp312-1a2b3c4d5e6f/     build directories of environments that alternate; with `-embed`, of what embeds Python
@@ -27,7 +27,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::fs;
+use crate::{digest, fs};
 
 /// <https://bford.info/cachedir/>
 pub const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55\n";
@@ -134,9 +134,9 @@ impl Layout {
         self.root.join("sdist")
     }
 
-    /// What cargo has said of projects.
-    pub fn facts(&self) -> PathBuf {
-        self.root.join("facts")
+    /// What cargo has said of the project in a directory, for an interpreter.
+    pub fn facts(&self, directory: &Path, abi_tag: &str) -> PathBuf {
+        self.root.join("facts").join(format!("{}-{abi_tag}.json", digest::short_of_path(directory)))
     }
 
     pub fn freshness_directory(&self) -> PathBuf {
@@ -169,8 +169,7 @@ impl Layout {
 
     /// The lock of a source tree.
     pub fn project_lock(&self, directory: &Path) -> PathBuf {
-        let name = &crate::digest::bytes(directory.as_os_str().as_encoded_bytes())[..12];
-        self.root.join("locks").join(format!("{name}.lock"))
+        self.root.join("locks").join(format!("{}.lock", digest::short_of_path(directory)))
     }
 
     pub fn last_report(&self) -> PathBuf {

@@ -22,6 +22,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HOOKD = os.path.join(os.path.dirname(HERE), "hookd.py")
+#: What cargo-pyenv-build has hookd import with setuptools, a module in each line.
+PRELOAD = os.path.join(os.path.dirname(HERE), "preload-setuptools.txt")
 NORMAL = os.path.join(os.path.dirname(HERE), "backends", "normal")
 
 #: Runs hooks, one process for each, and prints the seconds that each took. Itself a process, so that the measured
@@ -69,16 +71,6 @@ for line in sys.stdin:
         seconds.append(time.perf_counter() - start)
     print(json.dumps(seconds), flush=True)
 """
-
-#: What cargo-pyenv-build has hookd import with setuptools (`preload` in src/hooks.rs, where a test compares them).
-PRELOAD = [
-    "setuptools.command.bdist_wheel",
-    "setuptools.command.build_ext",
-    "setuptools.command.egg_info",
-    "setuptools.command.install",
-    "setuptools.config._validate_pyproject",
-    "setuptools_rust.setuptools_ext",
-]
 
 COMPILE = """
 import py_compile, sys
@@ -270,8 +262,10 @@ def main():
             compare(
                 table, title, options.python, tree, environ, backend, [hook], options.runs, successive=3, itself=True
             )
+            with open(PRELOAD) as file:
+                preload = file.read().split()
             title += ", preloaded"
-            compare(table, title, options.python, tree, environ, backend, [hook], options.runs, PRELOAD, 3, itself=True)
+            compare(table, title, options.python, tree, environ, backend, [hook], options.runs, preload, 3, itself=True)
             three = ["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_sdist"]
             compare(table, "three hooks of setuptools", options.python, tree, environ, backend, three, options.runs)
             if has(options.python, "setuptools_rust"):
@@ -279,7 +273,7 @@ def main():
                 title = "three hooks of setuptools-rust"
                 compare(table, title, options.python, tree, environ, backend, three, options.runs)
                 title += ", preloaded"
-                compare(table, title, options.python, tree, environ, backend, three, options.runs, PRELOAD)
+                compare(table, title, options.python, tree, environ, backend, three, options.runs, preload)
         version = subprocess.check_output([options.python, "-c", "import sys; print(sys.version.split()[0])"])
         print("Python %s, %d runs" % (version.decode().strip(), options.runs))
         table.print(name)

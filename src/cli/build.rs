@@ -20,7 +20,7 @@ use crate::project::Project;
 use crate::report::cargo_output::{CargoOutput, Line};
 use crate::report::{Artifact, ArtifactKind, EnvReport, HookReport, InterpreterReport, Report, render, round};
 use crate::ui::{self, Ui, Verbosity};
-use crate::{env_vars, fs, interrupt, sdist, wheel};
+use crate::{digest, env_vars, fs, interrupt, sdist, wheel};
 
 /// Builds wheels (and what else is asked for) with the project's own backend, in a stable environment.
 #[derive(Debug, Clone, Args)]
@@ -390,10 +390,9 @@ impl<'a> Build<'a, '_, '_> {
                     })
                 };
                 // Without a ledger cargo is asked for the workspace, too: for both at once.
-                let is_cold = !Keeper::remembers_any(&context.layout);
-                asked = is_cold.then(|| ask(None));
+                let cold = (!Keeper::remembers_any(&context.layout)).then(|| ask(None));
                 let warmth = begin(env);
-                asked = asked.take().or_else(|| Some(ask(warmth.as_ref().and_then(Warmth::confirmed_tree).cloned())));
+                asked = Some(cold.unwrap_or_else(|| ask(warmth.as_ref().and_then(Warmth::confirmed_tree).cloned())));
                 begun = Some((env.path.clone(), warmth));
             })?;
             let asked = asked.expect("a hookd was started");
@@ -453,7 +452,7 @@ impl<'a> Build<'a, '_, '_> {
         let outer = self.context;
         let base = if outer.project.workspace.is_inside_cargo_workspace() {
             // cargo would take what is unpacked below a workspace for a member that forgot to say so.
-            user_cache()?.join(&crate::digest::bytes(outer.layout.root().as_os_str().as_encoded_bytes())[..12])
+            user_cache()?.join(digest::short_of_path(outer.layout.root()))
         } else {
             outer.layout.sdist()
         };

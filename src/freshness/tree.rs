@@ -261,7 +261,7 @@ fn dependents(metadata: &Metadata, macros: &BTreeSet<String>) -> BTreeSet<String
 
 /// `CARGO_HOME`, or `.cargo` in the home directory.
 pub fn cargo_home() -> PathBuf {
-    let home = || env_vars::get_os("HOME").or_else(|| env_vars::get_os("USERPROFILE")).map(|home| PathBuf::from(home).join(".cargo"));
+    let home = || Some(env_vars::home()?.join(".cargo"));
     env_vars::get_os("CARGO_HOME").map(PathBuf::from).or_else(home).unwrap_or_default()
 }
 

@@ -31,8 +31,7 @@ pub fn ask_cargo(
     layout: &Layout,
     manifests: impl Fn() -> Option<String>,
 ) -> Result<CargoFacts, project::Error> {
-    let name = &digest::bytes(project.directory.as_os_str().as_encoded_bytes())[..12];
-    let path = layout.facts().join(format!("{name}-{}.json", identity.abi_tag()));
+    let path = layout.facts(&project.directory, &identity.abi_tag());
     let key = || manifests().map(|manifests| key(project, identity, &manifests));
     let before = key();
     if let Some(facts) = before.as_deref().and_then(|key| recall(&path, key)) {
@@ -82,8 +81,7 @@ fn key(project: &Project, identity: &Identity, manifests: &str) -> String {
         hasher.field(env_vars::get_os(name).unwrap_or_default().as_encoded_bytes());
     }
     // rustup's defaults and overrides, and what there is without rustup.
-    let rustup =
-        env_vars::get_os("RUSTUP_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(env_vars::get_os("HOME")?).join(".rustup")));
+    let rustup = env_vars::get_os("RUSTUP_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".rustup")));
     hasher.field(&rustup.and_then(|rustup| fs_err::read(rustup.join("settings.toml")).ok()).unwrap_or_default());
     for program in ["cargo", "rustc"] {
         let path = which::which(program).ok().and_then(|path| fs_err::canonicalize(path).ok());
@@ -112,12 +110,13 @@ mod tests {
         write("Cargo.toml", "[package]\nname = 'one'\nedition = '2021'\n[workspace]\n");
         write("src/lib.rs", "");
         let layout = Layout::open(root.join(".pyenv-build")).unwrap();
+        let kept = layout.root().join("facts");
         let (one, other) = (cpython("3.12.1"), cpython("3.13.0"));
         let ask = |identity: &Identity, manifests: &str| {
             let project = Project::load(&root).unwrap();
             let facts = ask_cargo(&project, identity, &layout, || Some(manifests.to_owned())).unwrap();
             // What is remembered is made to differ from what cargo says.
-            for entry in fs_err::read_dir(layout.facts()).unwrap() {
+            for entry in fs_err::read_dir(&kept).unwrap() {
                 let path = entry.unwrap().path();
                 let text = fs_err::read_to_string(&path).unwrap().replace("\"WithoutInterpreter\"", "\"Unknown\"");
                 fs_err::write(&path, text).unwrap();
@@ -137,11 +136,11 @@ mod tests {
             assert!(!ask(&one, "b"), "{name}");
         }
         let project = Project::load(&root).unwrap();
-        fs_err::remove_dir_all(layout.facts()).unwrap();
+        fs_err::remove_dir_all(&kept).unwrap();
         ask_cargo(&project, &one, &layout, || None).unwrap();
         let mut generation = 0..;
         let changing = std::cell::RefCell::new(&mut generation);
         ask_cargo(&project, &one, &layout, || changing.borrow_mut().next().map(|number| number.to_string())).unwrap();
-        assert!(!layout.facts().exists(), "what changes meanwhile, or is not known, is not remembered");
+        assert!(!kept.exists(), "what changes meanwhile, or is not known, is not remembered");
     }
 }

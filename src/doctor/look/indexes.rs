@@ -69,15 +69,11 @@ fn uv_tables(project: &Project) -> Vec<(PathBuf, toml::Table)> {
         };
         read(directory.join("uv.toml")).or_else(of_pyproject)
     });
-    let user = env_vars::get_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home()?.join(".config")));
+    let user = env_vars::get_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".config")));
     let user = if cfg!(windows) { env_vars::get_os("APPDATA").map(PathBuf::from) } else { user };
     let system = PathBuf::from("/etc");
     let others = user.into_iter().chain(Some(system)).filter_map(|directory| read(directory.join("uv/uv.toml")));
     own.into_iter().chain(others).collect()
-}
-
-fn home() -> Option<PathBuf> {
-    env_vars::get_os("HOME").or_else(|| env_vars::get_os("USERPROFILE")).map(PathBuf::from)
 }
 
 /// Source: <https://pip.pypa.io/en/stable/topics/configuration/>
@@ -108,10 +104,10 @@ fn pip_files() -> Vec<PathBuf> {
         files.extend(env_vars::get_os("APPDATA").map(|directory| Path::new(&directory).join("pip/pip.ini")));
         return files;
     }
-    let config = env_vars::get_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home()?.join(".config")));
+    let config = env_vars::get_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".config")));
     files.extend(config.map(|directory| directory.join("pip/pip.conf")));
-    files.extend(home().map(|home| home.join("Library/Application Support/pip/pip.conf")).filter(|_| cfg!(target_os = "macos")));
-    files.extend(home().map(|home| home.join(".pip/pip.conf")));
+    files.extend(env_vars::home().map(|home| home.join("Library/Application Support/pip/pip.conf")).filter(|_| cfg!(target_os = "macos")));
+    files.extend(env_vars::home().map(|home| home.join(".pip/pip.conf")));
     files.extend(["/etc/xdg/pip/pip.conf", "/etc/pip.conf"].map(PathBuf::from));
     files
 }
