@@ -42,7 +42,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import queue
     import signal as signals
-    from typing import Any, Callable, Dict, Iterable, NoReturn, Optional, Sequence, Set, Tuple, TypeVar
+    from typing import Any, Callable, Dict, Iterable, List, NoReturn, Optional, Sequence, Set, Tuple, TypeVar
 
     Function = TypeVar("Function", bound=Callable[..., Any])
     Frame = Tuple[Any, ...]
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     Verdict = Tuple[Any, ...]
     Overlay = Dict[str, Optional[str]]
     Census = Tuple[Set[int], Set[int]]
+    Imported = Tuple[List[str], Optional[Tuple[str, str]]]
     Usage = Tuple[float, float, int]
 else:
     try:
@@ -95,6 +96,10 @@ KILL_SECONDS = 5.0
 SHORT_HOOK_SECONDS = 0.003
 #: After so many new containers the garbage collector looks for cycles in a hook process.
 COLLECTED_ALLOCATIONS = 50_000
+#: What a keeper has found of files that an import has left open.
+UNKNOWN_FILES, FILES, NO_FILES = range(3)
+#: `open_files` looks through as many in 2 ms.
+MANY_ALLOCATIONS = 20_000
 #: Just above 128 KiB, see `with_room`.
 LARGE_FRAME_SLOTS = 128 * 1024 // 8 + 1
 #: What is larger may be merely reserved, see `copy_pages`.
@@ -159,6 +164,38 @@ def unescape(text: str) -> str:
 def not_json(text: str, error: Exception) -> str:
     """Why a text is no JSON. PyPy's (7.3.11) words name a single byte of a longer character: using them is a crash."""
     return f"not JSON: {error}" if text.isascii() or sys.implementation.name != "pypy" else "not JSON"
+
+
+def parse_json(text: str) -> Any:
+    """
+    Decodes JSON; what is right, where that can be, without the 6 ms that ``json`` takes to load.
+
+    :raises ValueError: It is not JSON.
+    """
+    try:
+        import _json
+
+        make_scanner: Any = _json.make_scanner
+        value, end = make_scanner(JsonTypes)(text, 0)
+        if end == len(text):
+            return value
+    except (ImportError, AttributeError, StopIteration, ValueError, SystemError):
+        # What this Python's scanner wants, or how to say what is wrong (SystemError), is for ``json`` to know.
+        pass
+    import json
+
+    return json.loads(text)
+
+
+class JsonTypes:
+    """What ``json.JSONDecoder`` tells the scanner underneath."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}.__getitem__
 
 
 def to_json(value: object) -> str:
@@ -241,21 +278,24 @@ def import_backend(name: str) -> None:
         raise import_failure(name, error) from None
 
 
-def import_more(names: Iterable[str]) -> tuple[list[str], tuple[str, str] | None]:
+def import_more(names: Iterable[str]) -> Imported:
     """
     Imports what is there of the given modules.
 
-    :return: Those that are not there, and the first that is and cannot be imported, with the reason. A process in which
-        there is such a one has had its day.
+    :return: Those that are not there; and the first that is but cannot be imported, or leaves threads behind, with the
+        reason. A process in which there is such a one must not be forked any more.
     """
     absent: list[str] = []
+    threads = count_threads()
     for name in names:
         try:
             __import__(name)
         except BaseException as error:
             if not is_absent(name, error):
-                return absent, (name, in_words(error))
+                return absent, (name, f"raised {in_words(error)}")
             absent.append(name)
+        if count_threads() > threads:
+            return absent, (name, "leaves threads behind")
     return absent, None
 
 
@@ -398,23 +438,42 @@ class ListingFunction:
     method of that.
     """
 
-    #: The name of the entry, and the state of the directory that it is in; no name if nothing is hidden.
+    #: The name of the entry, and the state of the directory that it is in; no state if nothing is hidden.
     hidden: tuple[str, os.stat_result | None] = ("", None)
 
-    def __init__(self, plain: Function, without: Callable[[Any, str], Any]) -> None:
+    def __init__(self, plain: Function) -> None:
         self.plain = plain
-        self.without = without
         self.__name__ = plain.__name__
         self.__doc__ = plain.__doc__
 
-    def __call__(self, path: Any = None) -> Any:
-        name, parent = self.hidden
-        listing = self.plain(path)
+    def is_parent(self, path: Any) -> bool:
+        """Whether a directory is the one with the hidden entry."""
+        parent = self.hidden[1]
         try:
-            is_parent = parent is not None and os.path.samestat(os.stat("." if path is None else path), parent)
+            return parent is not None and os.path.samestat(os.stat("." if path is None else path), parent)
         except OSError:
-            return listing  # it has just gone
-        return self.without(listing, name) if is_parent else listing
+            return False  # it has just gone
+
+
+class ListNames(ListingFunction):
+    """``os.listdir``. Backends list thousands of directories: most do not have the name, which is soon told."""
+
+    def __call__(self, path: Any = None) -> Any:
+        names = self.plain(path)
+        name: Any = self.hidden[0]
+        if names and isinstance(names[0], bytes):
+            name = os.fsencode(name)
+        if name in names and self.is_parent(path):
+            names.remove(name)
+        return names
+
+
+class ScanEntries(ListingFunction):
+    """``os.scandir``."""
+
+    def __call__(self, path: Any = None) -> Any:
+        entries = self.plain(path)
+        return Entries(entries, self.hidden[0]) if self.is_parent(path) else entries
 
 
 class Entries:
@@ -441,10 +500,6 @@ class Entries:
         self.entries.close()
 
 
-def names_without(names: list[Any], hidden: str) -> list[Any]:
-    return [name for name in names if os.fsdecode(name) != hidden]
-
-
 def hide(path: str | None) -> None:
     """
     Has listings of directories leave out one directory, which is there for everything else.
@@ -461,29 +516,59 @@ def hide(path: str | None) -> None:
         return  # what is not there needs no hiding
     if path is None or isinstance(os.listdir, ListingFunction):
         return
-    for plain, without in ((os.listdir, names_without), (os.scandir, Entries)):
-        function = ListingFunction(plain, without)
-        if plain in os.supports_fd:
+    for function in (ListNames(os.listdir), ScanEntries(os.scandir)):
+        if function.plain in os.supports_fd:
             os.supports_fd.add(function)
-        setattr(os, plain.__name__, function)
+        setattr(os, function.__name__, function)
 
 
-def open_files() -> list[Any]:
+def open_files(frozen: bool) -> list[Any]:  # noqa: FBT001 - what else could be open
     """
     Files that Python code has open for writing, as far as the garbage collector knows them.
 
     To look at what a hook of setuptools has made takes 1 ms, and PyPy, which is left out, 30 ms.
+
+    :param frozen: Those from before the last `freeze`, too.
     """
     if sys.implementation.name != "cpython":
-        return [sys.stdout, sys.stderr]
+        return []
     import gc
     import io
 
+    if frozen:
+        gc.unfreeze()
     types = {io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom}
     things = gc.get_objects()
     if types.isdisjoint(map(type, things)):
         return []
     return [thing for thing in things if type(thing) in types]
+
+
+def has_made_much() -> bool:
+    """Whether an import, see `without_collector`, has made so much that `open_files` takes milliseconds."""
+    if sys.implementation.name != "cpython":
+        return False
+    import gc
+
+    return gc.get_count()[0] > MANY_ALLOCATIONS
+
+
+def is_standard(file: Any) -> bool:
+    """Whether a file is one of the standard streams, or underneath one."""
+    streams = [getattr(sys, name, None) for name in ("stdin", "stdout", "stderr", "__stdout__", "__stderr__")]
+    return any(file is stream or file is getattr(stream, "buffer", None) for stream in streams)
+
+
+def outlets() -> tuple[Any, ...]:
+    """
+    What a file that is opened changes, unless it shares a descriptor with another: descriptors and standard streams.
+
+    :return: Nothing where descriptors cannot be listed.
+    """
+    try:
+        return set(os.listdir("/proc/self/fd")), sys.stdout, sys.stderr
+    except OSError:
+        return ()
 
 
 def flush_files(files: Iterable[Any]) -> None:
@@ -496,11 +581,14 @@ def flush_files(files: Iterable[Any]) -> None:
             pass
 
 
-def leave(verdict: Verdict | None, report: str, files: Iterable[Any] = ()) -> NoReturn:
+def leave(verdict: Verdict | None, report: str, files: Iterable[Any] = (), *, frozen: bool = False) -> NoReturn:
     """
     Does what an interpreter does when it ends, except for taking itself apart, and exits.
 
     The verdict is written last, so that an exit handler that crashes is not taken for success.
+
+    :param files: To be written out, with those that are younger than the last `freeze`.
+    :param frozen: Older ones, too.
     """
     try:
         shutdown = getattr(sys.modules.get("threading"), "_shutdown", None)
@@ -511,7 +599,8 @@ def leave(verdict: Verdict | None, report: str, files: Iterable[Any] = ()) -> No
         atexit._run_exitfuncs()
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
-    flush_files([*files, *open_files()])
+    standard = [sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__]
+    flush_files([*files, *open_files(frozen), *standard])
     status = 0
     if verdict is not None:
         try:
@@ -601,20 +690,14 @@ def load_libc() -> None:
     """
     Finds Linux's ``prctl`` and ``madvise``.
 
-    Without them (or without ``ctypes``) descendants may outlive a killed hookd, and a fork's pages are copied one
-    by one.
+    Without them descendants may outlive a killed hookd, and a fork's pages are copied one by one.
     """
     global _prctl, _madvise  # noqa: PLW0603 - there is one kernel
     if _prctl is not None or not sys.platform.startswith("linux"):
         return
     try:
-        import ctypes
-
-        library = ctypes.CDLL(None)
-        function = library.prctl
-        function.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
-        _madvise = library.madvise
-        _madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+        function = libc_function("prctl", "iLLLL")
+        _madvise = libc_function("madvise", "LLi")
     except (ImportError, OSError, AttributeError):
         return
 
@@ -622,6 +705,38 @@ def load_libc() -> None:
         return int(function(option, value, 0, 0, 0))
 
     _prctl = call
+
+
+def libc_function(name: str, arguments: str) -> Callable[..., int]:
+    """
+    A function of the C library that returns an ``int``.
+
+    :param arguments: Their types: ``i`` for an ``int``, ``L`` for what is as wide as a pointer.
+    :raises ImportError, OSError, AttributeError: There is no such function, or no way to it.
+    """
+    function: Callable[..., int]
+    if sys.implementation.name == "cpython":
+        try:
+            # What ``ctypes`` does, without the 2 ms that it takes to load.
+            import _ctypes
+
+            kinds = {letter: type("c", (_ctypes._SimpleCData,), {"_type_": letter}) for letter in "iL"}
+            members = {
+                "_flags_": _ctypes.FUNCFLAG_CDECL,
+                "_restype_": kinds["i"],
+                "_argtypes_": tuple(kinds[letter] for letter in arguments),
+            }
+            library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+            function = type("Function", (_ctypes.CFuncPtr,), members)(_ctypes.dlsym(library, name))
+        except Exception:
+            pass  # a Python that does it in another way
+        else:
+            return function
+    import ctypes
+
+    function = getattr(ctypes.CDLL(None), name)
+    function.argtypes = [{"i": ctypes.c_int, "L": ctypes.c_ulong}[letter] for letter in arguments]  # type: ignore[attr-defined]
+    return function
 
 
 def die_with(parent: int, number: int) -> None:
@@ -802,7 +917,14 @@ class Keeper:
         self.spare = (0, -1)
         self.deadline = 0.0
         self.known: Census = (set(), set())
-        self.files: list[Any] = []
+        #: Files that imports have left open; nothing while they are still to be looked for. A byte that we share with
+        #: the hook process tells it whether there are any.
+        self.files: list[Any] | None = []
+        self.found: Any = None
+        #: Modules to import while a hook runs.
+        self.later: list[str] = []
+        #: What has made this process unfit for forks, see `import_more`.
+        self.spoilt: tuple[str, str] | None = None
         #: What hookd would remove at its end.
         self.litter: list[str] = []
 
@@ -821,7 +943,7 @@ class Keeper:
             frame = read_frame(self.jobs)
             if frame is None:
                 self.dismiss_spare()
-                leave(None, "", self.files)
+                leave(None, "", self.files or [])
             if frame[0] == "import":
                 self.import_ahead(frame[1])
             elif frame[0] == "run":
@@ -830,12 +952,15 @@ class Keeper:
 
     def import_ahead(self, job: Job) -> None:
         start = time.monotonic()
+        before = outlets()
+        is_large = False
         try:
             self.prepare(job)
             hide(job["hidden"])
             collect_again = without_collector()
             import_backend(job["module"])
             absent, spoilt = import_more(job["preload"])
+            is_large = has_made_much()
             collect_again()
         except Refused as refused:
             frame: Frame = ("refused", *refused.verdict()[1:])
@@ -845,14 +970,42 @@ class Keeper:
             threads = count_threads()
             frame = ("threads", threads) if threads > 1 else ("imported", time.monotonic() - start, absent)
             frame = ("spoilt", *spoilt) if spoilt else frame
-        # Otherwise each hook process would write it once more.
-        self.files = open_files()
-        flush_files(self.files)
+        self.later = job["preload_later"]
+        if is_large and before and outlets() == before and processors() > 1:
+            # To look for files takes milliseconds, in which a hook can run. It can hardly find any.
+            import mmap
+
+            self.files = None
+            self.found = mmap.mmap(-1, 1)
+            freeze()
+        else:
+            self.settle()
         redirect(os.devnull, os.devnull)
-        freeze()
         send_frame(self.reports, frame)
         if frame[0] != "imported":
             leave(None, "")
+        self.prepare_spare(None, busy=False)
+
+    def import_meanwhile(self) -> Imported:
+        """
+        Imports what hooks that are yet to come would import, while one runs on another processor.
+
+        :return: See `import_more`.
+        """
+        collect_again = without_collector()
+        absent, self.spoilt = import_more(self.later)
+        collect_again()
+        self.later = []
+        self.settle()
+        return absent, self.spoilt
+
+    def settle(self) -> None:
+        """After imports, before a fork: finds what files they have left open."""
+        files = [file for file in open_files(self.files is None) if not is_standard(file)]
+        # Otherwise each hook process would write it once more.
+        flush_files(files)
+        self.files = [*(self.files or []), *files]
+        freeze()
 
     def prepare(self, job: Job) -> None:
         """Gives this process what a job says of output, environment and directory."""
@@ -880,7 +1033,7 @@ class Keeper:
         self.deadline = 0.0
         previous = signals.signal(signals.SIGTERM, self.abandon)
         try:
-            self.hook, pipe = self.take_spare() or self.fork(previous, standing_by=False)
+            self.hook, pipe = self.take_spare() or self.fork(previous, copies=False)
         except OSError as error:
             signals.signal(signals.SIGTERM, previous)
             send_frame(self.reports, ("refused", "HookRuntimeError", f"cannot fork: {error}", ""))
@@ -896,9 +1049,14 @@ class Keeper:
         except OSError:
             pass  # killed before it has begun; its status will tell
         os.close(pipe)
+        if self.files is None:
+            self.settle()
+            self.found[0] = FILES if self.files else NO_FILES
+        imported: Imported = ([], None)
         try:
             if job["stand_by"] and not ends_within(group, SHORT_HOOK_SECONDS):
-                self.prepare_spare(previous)
+                imported = self.import_meanwhile()
+                self.prepare_spare(previous, busy=True)
             status, usage = self.wait()
             while not self.deadline and is_readable(self.jobs):
                 if not self.obey(read_frame(self.jobs)):
@@ -910,14 +1068,16 @@ class Keeper:
         finally:
             self.hook = 0
             signals.signal(signals.SIGTERM, previous)
-        send_frame(self.reports, ("ended", status, usage))
+        send_frame(self.reports, ("ended", status, usage, *imported))
+        if job["stand_by"]:
+            self.prepare_spare(previous, busy=False)
 
-    def fork(self, on_sigterm: Any, *, standing_by: bool) -> tuple[int, int]:
+    def fork(self, on_sigterm: Any, *, copies: bool) -> tuple[int, int]:
         """
         Forks a hook process, which waits for its job.
 
         :param on_sigterm: What it does on SIGTERM until it says otherwise.
-        :param standing_by: There is no job for it yet.
+        :param copies: It has the time to copy what it shares with us, see `copy_pages`.
         :return: The process, and the pipe that brings it its job.
         :raises OSError: There can be no more processes or descriptors.
         """
@@ -935,7 +1095,7 @@ class Keeper:
             signals.signal(signals.SIGTERM, signals.SIG_DFL if on_sigterm is None else on_sigterm)
             signals.pthread_sigmask(signals.SIG_SETMASK, mask)
             os.close(pipe)
-            self.become_hook(job, standing_by=standing_by)
+            self.become_hook(job, copies=copies)
         signals.pthread_sigmask(signals.SIG_SETMASK, mask)
         os.close(job)
         try:
@@ -944,12 +1104,16 @@ class Keeper:
             pass  # it has done so itself
         return process, pipe
 
-    def prepare_spare(self, on_sigterm: Any) -> None:
-        """Forks the next hook process ahead of its hook, if another processor can do that while this one is busy."""
-        if processors() < 2:  # noqa: PLR2004
+    def prepare_spare(self, on_sigterm: Any, *, busy: bool) -> None:
+        """
+        Forks the next hook process ahead of its hook, if another processor can do that.
+
+        :param busy: While a hook runs; or else while the client has to think, which is hardly ever for long.
+        """
+        if self.spare[0] or self.spoilt or processors() < 2 or is_readable(self.jobs):  # noqa: PLR2004
             return
         try:
-            self.spare = self.fork(on_sigterm, standing_by=True)
+            self.spare = self.fork(on_sigterm, copies=busy)
         except OSError:
             return  # then the next hook's own fork fails, and says so
         self.known[0].add(self.spare[0])
@@ -1017,7 +1181,7 @@ class Keeper:
             remove(self.litter)
         os._exit(1)
 
-    def become_hook(self, pipe: int, *, standing_by: bool) -> NoReturn:
+    def become_hook(self, pipe: int, *, copies: bool) -> NoReturn:
         """The hook process, from fork to exit."""
         verdict: Verdict
         report = ""
@@ -1026,7 +1190,7 @@ class Keeper:
             die_with(self.pid, signals.SIGKILL)
             os.close(self.jobs)
             os.close(self.reports)
-            if standing_by:
+            if copies:
                 copy_pages(pipe)
             frame = read_frame(pipe)
             if frame is None or not os.read(pipe, 1):
@@ -1043,7 +1207,13 @@ class Keeper:
             verdict = refused.verdict()
         except BaseException as error:
             verdict = ("error", "HookRuntimeError", f"cannot prepare the hook: {in_words(error)}", "")
-        leave(verdict, report, self.files)
+        leave(verdict, report, self.files or [], frozen=self.files is None and self.awaits_files())
+
+    def awaits_files(self) -> bool:
+        """In the hook process that was forked before the keeper had looked: whether it has found files."""
+        while self.found[0] == UNKNOWN_FILES and os.getppid() == self.pid:
+            time.sleep(0.0002)
+        return bool(self.found[0] != NO_FILES)
 
     def become_interpreter(self, job: Job) -> NoReturn:
         redirect(job["stdout"], job["stderr"])
@@ -1062,7 +1232,7 @@ def freeze() -> None:
 
 
 def ends_within(process: int, seconds: float) -> bool:
-    """Waits for the end of a process, but no longer than that; where that cannot be told, not at all."""
+    """Waits for the end of a child, but no longer than that; where that cannot be told, not at all."""
     try:
         descriptor = os.pidfd_open(process)
     except (AttributeError, OSError):
@@ -1373,6 +1543,7 @@ class Daemon:
         self.stand_by = True
         self.hidden: str | None = None
         self.preload: list[str] = []
+        self.preload_later: list[str] = []
         #: Temporary directories of the client's.
         self.lent: list[str] = []
         self.directory = ""
@@ -1512,11 +1683,9 @@ class Daemon:
 
     def configure(self, text: str) -> None:
         """:raises Refused: InvalidConfiguration; then nothing has changed."""
-        import json
-
         try:
-            settings = json.loads(text)
-        except ValueError as error:
+            settings = parse_json(text)
+        except (ValueError, RecursionError) as error:
             raise Refused("InvalidConfiguration", not_json(text, error)) from None
         if not isinstance(settings, dict):
             raise Refused("InvalidConfiguration", "not a JSON object")
@@ -1546,12 +1715,8 @@ class Daemon:
                 "a number of seconds",
             ),
             "cancellable": (lambda value: isinstance(value, bool), "true or false"),
-            "preload": (
-                lambda value: (
-                    is_list_of_strings(value) and all(name.replace(".", "_").isidentifier() for name in value)
-                ),
-                "a list of module names",
-            ),
+            "preload": (is_list_of_modules, "a list of module names"),
+            "preload_later": (is_list_of_modules, "a list of module names"),
             "isolation": (lambda value: value in ("fork", "spawn"), "`fork` or `spawn`"),
             "stand_by": (lambda value: isinstance(value, bool), "true or false"),
             "hidden": (
@@ -1626,10 +1791,8 @@ class Daemon:
             return text or None
         if not text:
             return None
-        import json
-
         try:
-            settings = json.loads(text)
+            settings = parse_json(text)
         except (ValueError, RecursionError) as error:
             raise Refused(kind, f"`config_settings` is {not_json(text, error)}") from None
         if not isinstance(settings, dict):
@@ -1779,6 +1942,10 @@ def is_list_of_strings(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def is_list_of_modules(value: Any) -> bool:
+    return is_list_of_strings(value) and all(name.replace(".", "_").isidentifier() for name in value)
+
+
 def is_overlay(value: object) -> bool:
     return isinstance(value, dict) and all(
         name
@@ -1815,6 +1982,7 @@ class KeeperLink:
         """
         deadline = time.monotonic() + KILL_SECONDS
         pause = 0.0005
+        ends_within(self.pid, KILL_SECONDS)
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             while not pid:
@@ -1954,18 +2122,16 @@ class ForkDaemon(Daemon):
         if "CHILD" in self.messages:
             self.client.say("CHILD", str(keeper.pid))
             self.client.flush()
-        preload = [name for name in self.preload if name not in self.spoilt]
-        keeper.send("import", {**job, "preload": preload})
+        wanted = {"preload": self.preload, "preload_later": self.preload_later}
+        job = {**job, **{key: [name for name in names if name not in self.spoilt] for key, names in wanted.items()}}
+        keeper.send("import", job)
         known = census()
         frame = self.await_frame(keeper, keeper.pid)
         if frame is not None and frame[0] == "imported" and not self.reason:
             self.debug(f"imported {module} in {frame[1]:.3f} s")
-            if frame[2]:
-                self.debug(f"not preloaded, as there is no such module: {', '.join(frame[2])}")
+            self.note_preload(frame[2], None)
             return keeper
-        del self.keepers[module]
-        keeper.close()
-        words = keeper.bury()
+        words = self.retire(keeper)
         clear_group(keeper.pid, self.deadline if self.reason else time.monotonic() + LEFTOVER_SECONDS)
         if self.reason:
             sweep(known)
@@ -1976,8 +2142,7 @@ class ForkDaemon(Daemon):
             self.threaded.add(module)
             return None
         if frame[0] == "spoilt":
-            self.debug(f"not preloaded: the import of `{frame[1]}` raised {frame[2]}")
-            self.spoilt.add(frame[1])
+            self.note_preload([], frame[1:])
             return self.keeper_with(job)
         raise Refused(*frame[1:])
 
@@ -1994,10 +2159,7 @@ class ForkDaemon(Daemon):
                 keeper.send("go")
             frame = self.await_frame(keeper, group)
         if frame is None:
-            module = next(name for name, link in self.keepers.items() if link is keeper)
-            del self.keepers[module]
-            keeper.close()
-            words = keeper.bury()
+            words = self.retire(keeper)
             if group:
                 signal_group(group, signals.SIGTERM)
                 clear_group(group, time.monotonic() + LEFTOVER_SECONDS)
@@ -2005,7 +2167,31 @@ class ForkDaemon(Daemon):
             return self.verdict_on(f"lost its parent, which {words},"), None
         if frame[0] == "refused":
             return ("error", *frame[1:]), None
-        return self.verdict_on(status_in_words(frame[1])), frame[2]
+        _, status, usage, absent, spoilt = frame
+        self.note_preload(absent, spoilt)
+        if spoilt:
+            self.retire(keeper)
+            clear_group(keeper.pid, time.monotonic() + LEFTOVER_SECONDS)
+        return self.verdict_on(status_in_words(status)), usage
+
+    def note_preload(self, absent: list[str], spoilt: tuple[str, str] | None) -> None:
+        """Takes note of what `import_more` returned."""
+        if absent:
+            self.debug(f"not preloaded, as there is no such module: {', '.join(absent)}")
+        if spoilt:
+            self.debug(f"not preloaded: the import of `{spoilt[0]}` {spoilt[1]}")
+            self.spoilt.add(spoilt[0])
+
+    def retire(self, keeper: KeeperLink) -> str:
+        """
+        Lets a keeper go.
+
+        :return: How it ended.
+        """
+        module = next(name for name, link in self.keepers.items() if link is keeper)
+        del self.keepers[module]
+        keeper.close()
+        return keeper.bury()
 
     def await_frame(self, keeper: KeeperLink, group: int) -> Frame | None:
         """

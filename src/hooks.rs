@@ -211,16 +211,19 @@ struct Configuration<'a> {
     /// Our own directory, where it is in the source tree.
     hidden: Option<PathBuf>,
     preload: Vec<&'static str>,
+    preload_later: Vec<&'static str>,
 }
 
-/// Modules that every hook of a backend would import once more, because the backend itself does so late. Those that are
-/// not there are left out.
-fn preload(backend: Backend) -> Vec<&'static str> {
+/// Modules that hooks of a backend would import once more each, because the backend itself does so late: first those that
+/// every hook needs, then those that can wait until the first one runs. Those that are not there are left out.
+fn preload(backend: Backend) -> (Vec<&'static str>, Vec<&'static str>) {
+    // Which the benchmark reads, too.
+    let setuptools = include_str!("../hookd/preload/setuptools.txt");
+    let setuptools_later = include_str!("../hookd/preload/setuptools-later.txt");
     match backend {
-        Backend::Maturin => vec!["tomllib"],
-        // Which the benchmark reads, too.
-        Backend::Setuptools => include_str!("../hookd/preload-setuptools.txt").lines().collect(),
-        Backend::Other => vec![],
+        Backend::Maturin => (vec!["tomllib"], vec![]),
+        Backend::Setuptools => (setuptools.lines().collect(), setuptools_later.lines().collect()),
+        Backend::Other => (vec![], vec![]),
     }
 }
 
@@ -384,6 +387,7 @@ impl<'a> Session<'a> {
         environ: &'b [(String, Option<String>)],
         output: Option<&'b Path>,
     ) -> Configuration<'b> {
+        let (preload, preload_later) = preload(project.build_system.backend());
         Configuration {
             source_tree: &project.directory,
             backend_path: project.build_system.backend_path.as_deref(),
@@ -395,7 +399,8 @@ impl<'a> Session<'a> {
             cancellable: true,
             stand_by: false,
             hidden: self.layout.within(&project.directory).map(|path| project.directory.join(path)),
-            preload: preload(project.build_system.backend()),
+            preload,
+            preload_later,
         }
     }
 

@@ -17,6 +17,8 @@ use crate::interrupt;
 
 /// How long a child may take to end after SIGTERM before it is killed.
 pub const GRACE: Duration = Duration::from_secs(10);
+/// How often signals and deadlines are looked at while we wait for a child.
+const TICK: Duration = Duration::from_millis(10);
 
 /// A command that has not run yet.
 #[derive(Debug, Clone)]
@@ -148,7 +150,7 @@ impl Cmd {
                 handed_on = signal;
                 hand_on(&child, signal);
             }
-            std::thread::sleep(Duration::from_millis(5));
+            await_end(&child, TICK);
         }
     }
 
@@ -266,7 +268,6 @@ impl Group {
     /// Waits for the child, until we are interrupted or `timeout` is over; the group lives on after those two.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<ExitStatus, Error> {
         let start = Instant::now();
-        let mut pause = Duration::from_micros(500);
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return Ok(status),
@@ -279,26 +280,54 @@ impl Group {
             if let Some(timeout) = timeout.filter(|timeout| start.elapsed() > *timeout) {
                 return Err(Error::TimedOut { command: self.command.clone(), timeout });
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
+            await_end(&self.child, TICK);
+        }
+    }
+
+    /// Waits for the child no longer than that. Whether it has ended; interrupts do not count here.
+    pub fn ends_within(&mut self, patience: Duration) -> bool {
+        let start = Instant::now();
+        loop {
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return true;
+            }
+            let rest = patience.saturating_sub(start.elapsed());
+            if rest.is_zero() {
+                return false;
+            }
+            await_end(&self.child, rest.min(TICK));
         }
     }
 
     /// Ends the whole group: SIGTERM, up to `grace`, SIGKILL. Afterwards the child has been reaped.
     pub fn end(&mut self, grace: Duration) {
         signal_group(&self.child, Kill::Term);
-        let start = Instant::now();
-        while start.elapsed() < grace {
-            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.ends_within(grace);
         // The rest of the group may outlive its leader.
         signal_group(&self.child, Kill::Kill);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits until a child has ended, where the system can tell, and no longer than `longest`; elsewhere for a moment.
+fn await_end(child: &Child, longest: Duration) {
+    #[cfg(target_os = "linux")]
+    if let Ok(process) = process_descriptor(child) {
+        let timeout = rustix::event::Timespec::try_from(longest).ok();
+        // An interrupt ends it early: the caller looks again.
+        let _ = rustix::event::poll(&mut [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)], timeout.as_ref());
+        return;
+    }
+    let _ = child;
+    std::thread::sleep(longest.min(Duration::from_millis(2)));
+}
+
+/// Linux 5.3.
+#[cfg(target_os = "linux")]
+fn process_descriptor(child: &Child) -> io::Result<std::os::fd::OwnedFd> {
+    let id = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(rustix::process::pidfd_open(id, rustix::process::PidfdFlags::empty())?)
 }
 
 #[cfg(unix)]

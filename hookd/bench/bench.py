@@ -23,7 +23,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 HOOKD = os.path.join(os.path.dirname(HERE), "hookd.py")
 #: What cargo-pyenv-build has hookd import with setuptools, a module in each line.
-PRELOAD = os.path.join(os.path.dirname(HERE), "preload-setuptools.txt")
+PRELOAD = os.path.join(os.path.dirname(HERE), "preload")
 NORMAL = os.path.join(os.path.dirname(HERE), "backends", "normal")
 
 #: Runs hooks, one process for each, and prints the seconds that each took. Itself a process, so that the measured
@@ -98,7 +98,7 @@ class Hookd:
 
     script = HOOKD
 
-    def __init__(self, python, tree, environ, preload=()):
+    def __init__(self, python, tree, environ, settings=None):
         start = time.perf_counter()
         self.process = subprocess.Popen(
             [python, self.script, tree], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
@@ -106,7 +106,7 @@ class Hookd:
         self.until(b"READY")
         self.started = time.perf_counter() - start
         self.log = tree + ".log"
-        self.send("configure", json.dumps({"output": self.log, "preload": preload}))
+        self.send("configure", json.dumps({"output": self.log, **(settings or {})}))
         self.until(b"OK")
 
     def send(self, *lines):
@@ -176,11 +176,12 @@ def project(directory, rust):
     return directory
 
 
-def compare(table, title, python, tree, environ, backend, hooks, runs, preload=(), successive=1, itself=False):
+def compare(table, title, python, tree, environ, backend, hooks, runs, settings=None, successive=1, itself=False):
     """
     Both sides in turn, so many `successive` times each: the given hooks in order.
 
-    With `itself` also what import and hook take in a process of their own, in the same rounds.
+    `settings` are for hookd's `configure`. With `itself` also what import and hook take in a process of their own, in
+    the same rounds.
     """
     out = tree + "-out"
     ours, theirs, alone = [], [], []
@@ -193,7 +194,7 @@ def compare(table, title, python, tree, environ, backend, hooks, runs, preload=(
         cwd=tree,
     )
     name = runner.stdout.readline().decode().strip()
-    daemon = Hookd(python, tree, environ, preload)
+    daemon = Hookd(python, tree, environ, settings)
     for _ in range(runs):
         for side in ["theirs"] * successive + ["ours"] * successive:
             shutil.rmtree(out, ignore_errors=True)
@@ -233,6 +234,11 @@ def alone_in_a_process(python, tree, environ, backend, hook):
     return json.loads(process.stdout.decode().splitlines()[-1])
 
 
+def modules(name):
+    with open(os.path.join(PRELOAD, name + ".txt")) as file:
+        return file.read().split()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--python", default=sys.executable, help="of an environment with the backends")
@@ -262,8 +268,7 @@ def main():
             compare(
                 table, title, options.python, tree, environ, backend, [hook], options.runs, successive=3, itself=True
             )
-            with open(PRELOAD) as file:
-                preload = file.read().split()
+            preload = {"preload": modules("setuptools"), "preload_later": modules("setuptools-later")}
             title += ", preloaded"
             compare(table, title, options.python, tree, environ, backend, [hook], options.runs, preload, 3, itself=True)
             three = ["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_sdist"]

@@ -239,6 +239,53 @@ class Imports(TestCase):
         if not PYPY:
             self.assertEqual(daemon.outputs["STDOUT"], b"kept open")
 
+    def test_the_last_line_needs_no_end(self):
+        tree = self.tree_with(
+            "brief",
+            "import sys\n"
+            "def get_requires_for_build_wheel(config_settings=None):\n"
+            "    print('out', end='')\n"
+            "    sys.stderr.write('err')\n"
+            "    return []\n",
+        )
+        for daemon in (
+            self.hookd(tree, environ={"PYTHONPATH": tree}),
+            self.hookd(tree, environ={"PYTHONPATH": tree}, arguments=["--no-fork"]),
+        ):
+            for _ in range(2):
+                daemon.hook(HOOK, backend="brief").value
+                self.assertEqual(daemon.outputs, {"STDOUT": b"out", "STDERR": b"err"})
+
+    def test_what_an_import_never_closed_is_written_out(self):
+        """By each hook, as by each process that has done the import itself."""
+        for words, expected in (
+            ("kept = os.fdopen(1, 'w', closefd=False)", b"kept open"),
+            ("sys.stdout = kept = io.TextIOWrapper(sys.stdout.buffer)", b"kept open"),
+            ("kept = open('kept', 'a')", b""),
+            # So much that files are looked for while the first hook runs.
+            ("many = [[] for _ in range(40_000)]\nkept = os.fdopen(1, 'w', closefd=False)", b"kept open"),
+        ):
+            tree = self.tree_with(
+                "keeps",
+                "import io, os, sys, time\n"
+                f"{words}\n"
+                "def get_requires_for_build_wheel(config_settings=None):\n"
+                "    kept.write('kept open')\n"
+                "    return []\n"
+                "def get_requires_for_build_sdist(config_settings=None):\n"
+                "    time.sleep(0.1)\n"
+                "    return get_requires_for_build_wheel()\n",
+            )
+            daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
+            with self.subTest(words):
+                for hook in (HOOK, "get_requires_for_build_sdist", HOOK):
+                    daemon.hook(hook, backend="keeps").value
+                    if not PYPY:
+                        self.assertEqual(daemon.outputs["STDOUT"], expected)
+            if not PYPY and not expected:
+                with open(os.path.join(tree, "kept")) as file:
+                    self.assertEqual(file.read(), "kept open" * 3)
+
     def test_a_hidden_directory_is_in_no_listing(self):
         for way, daemon in self.every_way("lists"):
             with self.subTest(way):

@@ -315,6 +315,7 @@ class Extensions(TestCase):
             "cancellable": [1, None, "true"],
             "isolation": ["thread", None],
             "preload": ["json", ["a b"], ["a:b"], [""], None],
+            "preload_later": ["json", ["a b"], None],
             "stand_by": [0, None, "no"],
             "hidden": [0, "relative", [], "/a\0"],
         }.items():
@@ -502,6 +503,59 @@ class Extensions(TestCase):
                 os.remove(os.path.join(tree, "imports"))
         self.assertIn("`spoilt` raised SystemExit('no')", answer.all("DEBUG")[0])
         self.assertEqual(daemon.hook(hook, backend="late").value, ["False"])
+
+    def test_preload_later(self):
+        tree = self.tree_with(
+            "late",
+            "import os, time\n"
+            "with open('imports', 'a') as file:\n"
+            "    file.write(f'{os.getpid()}\\n')\n"
+            "def get_requires_for_build_wheel(config_settings=None):\n"
+            "    time.sleep(0.2)\n"
+            "    import more\n"
+            "    return [str(os.getpid() == more.pid)]\n",
+        )
+        for name, text in (
+            ("more", "import os\npid = os.getpid()\n"),
+            ("spoilt", "import more, sys\nmore.pid = 0\nsys.exit('no')\n"),
+            ("threaded", "import more, threading, time\nthreading.Thread(target=time.sleep, args=[0.3]).start()\n"),
+        ):
+            with open(os.path.join(tree, name + ".py"), "w") as file:
+                file.write(text)
+        hook = "get_requires_for_build_wheel"
+        # A hook imports for itself what its keeper imports meanwhile; the next one finds it, unless that went wrong.
+        cases = (
+            (["no_such", "more"], ["True", "False", "False"], "no such module: no_such", 1),
+            (["spoilt", "more"], ["True", "True", "False"], "`spoilt` raised SystemExit('no')", 2),
+            (["threaded", "more"], ["True", "True", "False"], "`threaded` leaves threads behind", 2),
+        )
+        for modules, expected, words, imports in cases:
+            with self.subTest(modules):
+                daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
+                daemon.configure(preload_later=modules)
+                answers = [daemon.hook(hook, backend="late") for _ in expected]
+                self.assertEqual([answer.value for answer in answers], [[value] for value in expected])
+                self.assertIn(words, answers[0].all("DEBUG")[-1])
+                with open(os.path.join(tree, "imports")) as file:
+                    self.assertEqual(len(file.readlines()), imports)
+                os.remove(os.path.join(tree, "imports"))
+
+    def test_preload_later_is_for_hooks_to_come(self):
+        tree = self.tree_with(
+            "last",
+            "import os, time\n"
+            "def get_requires_for_build_wheel(config_settings=None):\n"
+            "    time.sleep(0.1)\n"
+            "    return os.listdir('.')\n",
+        )
+        with open(os.path.join(tree, "more.py"), "w") as file:
+            file.write("open('imported', 'w').close()\n")
+        for stand_by in (False, True):
+            daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
+            daemon.configure(preload_later=["more"], stand_by=stand_by)
+            for _ in range(2):
+                found = "imported" in daemon.hook("get_requires_for_build_wheel", backend="last").value
+            self.assertEqual(found, stand_by)
 
     def test_import_ahead_of_what_cannot_be(self):
         self.assertEqual(self.hookd().do("import", build_backend="a b").error[0], "MalformedBackendName")

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -164,16 +164,9 @@ impl Daemon {
     /// Asks it to end and sees that it does: whatever is left then is killed.
     pub(super) fn end(&mut self, patience: Duration) {
         self.dismiss();
-        let start = Instant::now();
-        let mut pause = Duration::from_micros(200);
-        while start.elapsed() < patience {
-            if matches!(self.group.child.try_wait(), Ok(Some(_)) | Err(_)) {
-                return;
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
+        if !self.group.ends_within(patience) {
+            self.group.end(GRACE);
         }
-        self.group.end(GRACE);
     }
 }
 
