@@ -15,14 +15,18 @@ def base_executable():
     Before 3.11 ``sys._base_executable`` is the environment's own python on POSIX, so pyvenv.cfg is asked first.
     """
     executable = getattr(sys, "_base_executable", None) or sys.executable
-    if sys.prefix == sys.base_prefix:
-        return executable
-    version = "python%d.%d" % sys.version_info[:2]
+    kind = sys.implementation.name if sys.implementation.name in ("pypy", "graalpy") else "python"
+    version = kind + "%d.%d" % sys.version_info[:2]
     # The most precise name first: /usr/bin/python3 may be another Python than the one that made the environment, and the
     # free-threaded one is python3.13t beside python3.13. Windows has one version in a directory, and knows what it started.
     names = [version + getattr(sys, "abiflags", ""), version, os.path.basename(sys.executable), "python3", "python"]
     if os.name == "nt":
         names = [os.path.basename(executable)] + names
+    if sys.prefix == sys.base_prefix:
+        # However it was called, for the names of links in environments that are made with it.
+        candidates = [os.path.join(os.path.dirname(executable), name) for name in names]
+        same = [path for path in candidates if os.path.isfile(path) and os.path.samefile(path, executable)]
+        return (same + [executable])[0]
     try:
         with open(os.path.join(sys.prefix, "pyvenv.cfg")) as config:
             lines = [line.partition("=") for line in config]

@@ -16,7 +16,7 @@ use crate::{digest, fs};
 const SCRIPT: &str = include_str!("probe.py");
 /// An interpreter that takes longer is not one.
 const TIMEOUT: Duration = Duration::from_secs(60);
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 /// What `probe.py` prints.
 #[derive(Debug, Serialize, Deserialize)]

@@ -58,7 +58,12 @@ fn every_interpreter_gets_the_same_environment_from_uv_and_from_pip() {
         assert_eq!(uv.env().file_name(), pip.env().file_name());
         assert_eq!(installed(&uv.env()), installed(&pip.env()), "{}", interpreter.display());
         wheels::assert_same(&uv.wheel(), &pip.wheel());
-        Venv::with(&interpreter, &uv.wheel()).check("import everywhere, sys; assert everywhere.version == sys.version_info[:2]");
+        let venv = Venv::with(&interpreter, &uv.wheel());
+        venv.check("import everywhere, sys; assert everywhere.version == sys.version_info[:2]");
+        // A virtual environment stands for the interpreter below it, even with another one's `python3` beside that.
+        let root = directory.join(".pyenv-build").join("uv");
+        let again = Ours::new(&directory).interpreter(&venv.path()).root(&root).installer("uv").provision();
+        assert_eq!((again.outcome(), again.env()), ("reused", uv.env()), "{}", interpreter.display());
     }
 }
 
