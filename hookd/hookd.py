@@ -42,7 +42,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import queue
     import signal as signals
-    from typing import Any, Callable, Dict, Iterable, List, NoReturn, Optional, Sequence, Set, Tuple, TypeVar
+    from typing import Any, Callable, Dict, Iterable, NoReturn, Optional, Sequence, Set, Tuple, TypeVar
 
     Function = TypeVar("Function", bound=Callable[..., Any])
     Frame = Tuple[Any, ...]
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     Verdict = Tuple[Any, ...]
     Overlay = Dict[str, Optional[str]]
     Census = Tuple[Set[int], Set[int]]
-    Imported = Tuple[List[str], Optional[Tuple[str, str]]]
     Usage = Tuple[float, float, int]
 else:
     try:
@@ -278,24 +277,21 @@ def import_backend(name: str) -> None:
         raise import_failure(name, error) from None
 
 
-def import_more(names: Iterable[str]) -> Imported:
+def import_more(names: Iterable[str]) -> tuple[list[str], tuple[str, str] | None]:
     """
     Imports what is there of the given modules.
 
-    :return: Those that are not there; and the first that is but cannot be imported, or leaves threads behind, with the
-        reason. A process in which there is such a one must not be forked any more.
+    :return: Those that are not there, and the first that is and cannot be imported, with the reason. A process in which
+        there is such a one has had its day.
     """
     absent: list[str] = []
-    threads = count_threads()
     for name in names:
         try:
             __import__(name)
         except BaseException as error:
             if not is_absent(name, error):
-                return absent, (name, f"raised {in_words(error)}")
+                return absent, (name, in_words(error))
             absent.append(name)
-        if count_threads() > threads:
-            return absent, (name, "leaves threads behind")
     return absent, None
 
 
@@ -537,11 +533,10 @@ def open_files(frozen: bool) -> list[Any]:  # noqa: FBT001 - what else could be 
 
     if frozen:
         gc.unfreeze()
-    types = {io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom}
+    bases = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
     things = gc.get_objects()
-    if types.isdisjoint(map(type, things)):
-        return []
-    return [thing for thing in things if type(thing) in types]
+    types = {kind for kind in set(map(type, things)) if any(base in kind.__mro__ for base in bases)}
+    return [thing for thing in things if type(thing) in types] if types else []
 
 
 def has_made_much() -> bool:
@@ -553,10 +548,9 @@ def has_made_much() -> bool:
     return gc.get_count()[0] > MANY_ALLOCATIONS
 
 
-def is_standard(file: Any) -> bool:
-    """Whether a file is one of the standard streams, or underneath one."""
-    streams = [getattr(sys, name, None) for name in ("stdin", "stdout", "stderr", "__stdout__", "__stderr__")]
-    return any(file is stream or file is getattr(stream, "buffer", None) for stream in streams)
+def standard_streams() -> list[Any]:
+    """Those that we have made, and those that are in their places now."""
+    return [*_streams, *(getattr(sys, name, None) for name in ("stdout", "stderr", "__stdout__", "__stderr__"))]
 
 
 def outlets() -> tuple[Any, ...]:
@@ -566,22 +560,22 @@ def outlets() -> tuple[Any, ...]:
     :return: Nothing where descriptors cannot be listed.
     """
     try:
-        return set(os.listdir("/proc/self/fd")), sys.stdout, sys.stderr
+        return set(os.listdir("/proc/self/fd")), *map(id, standard_streams())
     except OSError:
         return ()
 
 
-def flush_files(files: Iterable[Any]) -> None:
+def flush_files(files: Sequence[Any]) -> None:
     """Writes out what an interpreter that takes itself apart would write out: that of files never closed."""
-    # Text first, since it flows into the binary file beneath.
-    for stream in sorted(files, key=lambda file: not hasattr(file, "encoding")):
+    # Twice, since text flows into the binary file beneath.
+    for file in (*files, *files):
         try:
-            stream.flush()
+            file.flush()
         except BaseException:
             pass
 
 
-def leave(verdict: Verdict | None, report: str, files: Iterable[Any] = (), *, frozen: bool = False) -> NoReturn:
+def leave(verdict: Verdict | None, report: str, files: Sequence[Any] = (), *, frozen: bool = False) -> NoReturn:
     """
     Does what an interpreter does when it ends, except for taking itself apart, and exits.
 
@@ -599,8 +593,10 @@ def leave(verdict: Verdict | None, report: str, files: Iterable[Any] = (), *, fr
         atexit._run_exitfuncs()
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
-    standard = [sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__]
-    flush_files([*files, *open_files(frozen), *standard])
+    try:
+        flush_files([*files, *open_files(frozen), *standard_streams()])
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
     status = 0
     if verdict is not None:
         try:
@@ -631,6 +627,10 @@ def forget_exit_handlers() -> None:
         atexit.register(finalize._exitfunc)
 
 
+#: What `open_streams` has made, and what is underneath.
+_streams: list[Any] = []
+
+
 def open_streams() -> None:
     """
     Makes ``sys.stdin`` and so on anew, for descriptors that now lead elsewhere.
@@ -650,6 +650,7 @@ def open_streams() -> None:
         )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+        _streams.extend((stream, getattr(stream, "buffer", None)))
 
 
 def redirect(stdout: str, stderr: str) -> None:
@@ -877,10 +878,15 @@ def read_frame(descriptor: int) -> Frame | None:
     return marshal.loads(body) if body else None
 
 
-def is_readable(descriptor: int) -> bool:
+def is_readable(descriptor: int, seconds: float = 0) -> bool:
     import select
 
-    return bool(select.select([descriptor], [], [], 0)[0])
+    # An import may leave a thousand descriptors open: ``select`` takes no higher ones.
+    if not hasattr(select, "poll"):
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 # --------------------------------------------------------------------------------------------------------
@@ -902,6 +908,20 @@ def with_room(function: Function) -> Function:
     return function
 
 
+class Spare:
+    """
+    A hook process that stands by.
+
+    :param pipe: Brings it its job.
+    :param ready: Where it says that it is; or -1, and it is from the start.
+    """
+
+    def __init__(self, process: int, pipe: int, ready: int = -1) -> None:
+        self.process = process
+        self.pipe = pipe
+        self.ready = ready
+
+
 class Keeper:
     """What runs in a keeper process, and has nothing to do with hookd's end of the pipes."""
 
@@ -913,18 +933,16 @@ class Keeper:
         self.pid = os.getpid()
         self.overlay: Overlay = {}
         self.hook = 0
-        #: The hook process that stands by, and the pipe that brings it its job.
-        self.spare = (0, -1)
+        #: The hook process that stands by.
+        self.spare: Spare | None = None
         self.deadline = 0.0
         self.known: Census = (set(), set())
         #: Files that imports have left open; nothing while they are still to be looked for. A byte that we share with
         #: the hook process tells it whether there are any.
         self.files: list[Any] | None = []
         self.found: Any = None
-        #: Modules to import while a hook runs.
+        #: Modules that a hook process imports which stands by while another one runs.
         self.later: list[str] = []
-        #: What has made this process unfit for forks, see `import_more`.
-        self.spoilt: tuple[str, str] | None = None
         #: What hookd would remove at its end.
         self.litter: list[str] = []
 
@@ -942,7 +960,8 @@ class Keeper:
         while True:
             frame = read_frame(self.jobs)
             if frame is None:
-                self.dismiss_spare()
+                if self.spare:
+                    self.dismiss(self.spare.process)
                 leave(None, "", self.files or [])
             if frame[0] == "import":
                 self.import_ahead(frame[1])
@@ -977,6 +996,7 @@ class Keeper:
 
             self.files = None
             self.found = mmap.mmap(-1, 1)
+            flush_files(standard_streams())
             freeze()
         else:
             self.settle()
@@ -984,27 +1004,13 @@ class Keeper:
         send_frame(self.reports, frame)
         if frame[0] != "imported":
             leave(None, "")
-        self.prepare_spare(None, busy=False)
-
-    def import_meanwhile(self) -> Imported:
-        """
-        Imports what hooks that are yet to come would import, while one runs on another processor.
-
-        :return: See `import_more`.
-        """
-        collect_again = without_collector()
-        absent, self.spoilt = import_more(self.later)
-        collect_again()
-        self.later = []
-        self.settle()
-        return absent, self.spoilt
+        self.prepare_spare(signals.getsignal(signals.SIGTERM))
 
     def settle(self) -> None:
-        """After imports, before a fork: finds what files they have left open."""
-        files = [file for file in open_files(self.files is None) if not is_standard(file)]
+        """Finds what files an import has left open."""
+        self.files = [file for file in open_files(self.files is None) if all(file is not ours for ours in _streams)]
         # Otherwise each hook process would write it once more.
-        flush_files(files)
-        self.files = [*(self.files or []), *files]
+        flush_files([*self.files, *standard_streams()])
         freeze()
 
     def prepare(self, job: Job) -> None:
@@ -1033,7 +1039,7 @@ class Keeper:
         self.deadline = 0.0
         previous = signals.signal(signals.SIGTERM, self.abandon)
         try:
-            self.hook, pipe = self.take_spare() or self.fork(previous, copies=False)
+            self.hook, pipe = self.take_spare() or self.fork(previous)
         except OSError as error:
             signals.signal(signals.SIGTERM, previous)
             send_frame(self.reports, ("refused", "HookRuntimeError", f"cannot fork: {error}", ""))
@@ -1052,11 +1058,9 @@ class Keeper:
         if self.files is None:
             self.settle()
             self.found[0] = FILES if self.files else NO_FILES
-        imported: Imported = ([], None)
         try:
             if job["stand_by"] and not ends_within(group, SHORT_HOOK_SECONDS):
-                imported = self.import_meanwhile()
-                self.prepare_spare(previous, busy=True)
+                self.prepare_busy_spare(previous)
             status, usage = self.wait()
             while not self.deadline and is_readable(self.jobs):
                 if not self.obey(read_frame(self.jobs)):
@@ -1068,16 +1072,16 @@ class Keeper:
         finally:
             self.hook = 0
             signals.signal(signals.SIGTERM, previous)
-        send_frame(self.reports, ("ended", status, usage, *imported))
+        send_frame(self.reports, ("ended", status, usage))
         if job["stand_by"]:
-            self.prepare_spare(previous, busy=False)
+            self.prepare_spare(previous)
 
-    def fork(self, on_sigterm: Any, *, copies: bool) -> tuple[int, int]:
+    def fork(self, on_sigterm: Any, ready: tuple[int, int] | None = None) -> tuple[int, int]:
         """
         Forks a hook process, which waits for its job.
 
         :param on_sigterm: What it does on SIGTERM until it says otherwise.
-        :param copies: It has the time to copy what it shares with us, see `copy_pages`.
+        :param ready: If it has some time until then: the pipe by which it says that it has made good use of it.
         :return: The process, and the pipe that brings it its job.
         :raises OSError: There can be no more processes or descriptors.
         """
@@ -1095,7 +1099,7 @@ class Keeper:
             signals.signal(signals.SIGTERM, signals.SIG_DFL if on_sigterm is None else on_sigterm)
             signals.pthread_sigmask(signals.SIG_SETMASK, mask)
             os.close(pipe)
-            self.become_hook(job, copies=copies)
+            self.become_hook(job, ready)
         signals.pthread_sigmask(signals.SIG_SETMASK, mask)
         os.close(job)
         try:
@@ -1104,42 +1108,52 @@ class Keeper:
             pass  # it has done so itself
         return process, pipe
 
-    def prepare_spare(self, on_sigterm: Any, *, busy: bool) -> None:
-        """
-        Forks the next hook process ahead of its hook, if another processor can do that.
+    def prepare_spare(self, on_sigterm: Any) -> None:
+        """Forks the next hook process while the client has to think, if another processor can do that."""
+        if not self.spare and processors() > 1 and not is_readable(self.jobs):
+            try:
+                self.spare = Spare(*self.fork(on_sigterm))
+            except OSError:
+                return  # then the next hook's own fork fails, and says so
+            self.known[0].add(self.spare.process)
 
-        :param busy: While a hook runs; or else while the client has to think, which is hardly ever for long.
-        """
-        if self.spare[0] or self.spoilt or processors() < 2 or is_readable(self.jobs):  # noqa: PLR2004
+    def prepare_busy_spare(self, on_sigterm: Any) -> None:
+        """The same while a hook runs: there is time for what the next hook would have to do itself."""
+        if processors() < 2:  # noqa: PLR2004
             return
+        ready = os.pipe()
         try:
-            self.spare = self.fork(on_sigterm, copies=busy)
+            self.spare = Spare(*self.fork(on_sigterm, ready), ready[0])
+            self.known[0].add(self.spare.process)
         except OSError:
-            return  # then the next hook's own fork fails, and says so
-        self.known[0].add(self.spare[0])
+            os.close(ready[0])
+        os.close(ready[1])
 
     def take_spare(self) -> tuple[int, int] | None:
-        """:return: The hook process that stands by, unless something has happened to it."""
-        (process, pipe), self.spare = self.spare, (0, -1)
-        if not process:
+        """:return: The hook process that stands by, unless it is not ready, or something has happened to it."""
+        spare, self.spare = self.spare, None
+        if not spare:
             return None
+        is_ready = spare.ready < 0 or (is_readable(spare.ready) and os.read(spare.ready, 1) == b"+")
+        if spare.ready >= 0:
+            os.close(spare.ready)
         try:
-            if os.waitpid(process, os.WNOHANG) == (0, 0):
-                return process, pipe
+            if os.waitpid(spare.process, os.WNOHANG) == (0, 0):
+                if is_ready:
+                    return spare.process, spare.pipe
+                self.dismiss(spare.process)
         except ChildProcessError:
             pass  # it has been reaped
-        os.close(pipe)
+        os.close(spare.pipe)
         return None
 
-    def dismiss_spare(self) -> None:
-        spare = self.take_spare()
-        if spare:
-            os.close(spare[1])
-            os.kill(spare[0], signals.SIGKILL)
-            try:
-                os.waitpid(spare[0], 0)
-            except ChildProcessError:
-                pass  # the backend's import has set SIGCHLD to be ignored
+    def dismiss(self, process: int) -> None:
+        """Ends a hook process that stands by, and what it has started."""
+        signal_group(process, signals.SIGKILL)
+        try:
+            os.waitpid(process, 0)
+        except ChildProcessError:
+            pass  # the backend's import has set SIGCHLD to be ignored
 
     def obey(self, frame: Frame | None) -> bool:
         """Takes note of what hookd says while a hook runs."""
@@ -1181,7 +1195,7 @@ class Keeper:
             remove(self.litter)
         os._exit(1)
 
-    def become_hook(self, pipe: int, *, copies: bool) -> NoReturn:
+    def become_hook(self, pipe: int, ready: tuple[int, int] | None) -> NoReturn:
         """The hook process, from fork to exit."""
         verdict: Verdict
         report = ""
@@ -1190,8 +1204,10 @@ class Keeper:
             die_with(self.pid, signals.SIGKILL)
             os.close(self.jobs)
             os.close(self.reports)
-            if copies:
-                copy_pages(pipe)
+            forget_exit_handlers()
+            if ready:
+                os.close(ready[0])
+                self.use_time(pipe, ready[1])
             frame = read_frame(pipe)
             if frame is None or not os.read(pipe, 1):
                 os._exit(1)  # there is no job, or nobody who waits for it
@@ -1200,7 +1216,6 @@ class Keeper:
             report = job["report"]
             if job["fresh"]:
                 self.become_interpreter(job)
-            forget_exit_handlers()
             self.prepare(job)
             verdict = perform(job)
         except Refused as refused:
@@ -1208,6 +1223,22 @@ class Keeper:
         except BaseException as error:
             verdict = ("error", "HookRuntimeError", f"cannot prepare the hook: {in_words(error)}", "")
         leave(verdict, report, self.files or [], frozen=self.files is None and self.awaits_files())
+
+    def use_time(self, pipe: int, ready: int) -> None:
+        """
+        In a hook process that stands by while another one runs: imports `later`, and copies pages until there is a job.
+
+        :param ready: Where to say that it is imported.
+        """
+        collect_again = without_collector()
+        if import_more(self.later)[1]:
+            os._exit(1)
+        collect_again()
+        # What an import has said, nobody gets to see.
+        flush_files(standard_streams())
+        os.write(ready, b"+")
+        os.close(ready)
+        copy_pages(pipe)
 
     def awaits_files(self) -> bool:
         """In the hook process that was forked before the keeper had looked: whether it has found files."""
@@ -1237,9 +1268,7 @@ def ends_within(process: int, seconds: float) -> bool:
         descriptor = os.pidfd_open(process)
     except (AttributeError, OSError):
         return False
-    import select
-
-    ended = bool(select.select([descriptor], [], [], seconds)[0])
+    ended = is_readable(descriptor, seconds)
     os.close(descriptor)
     return ended
 
@@ -1797,6 +1826,10 @@ class Daemon:
             raise Refused(kind, f"`config_settings` is {not_json(text, error)}") from None
         if not isinstance(settings, dict):
             raise Refused(kind, "`config_settings` is not a JSON object")
+        try:
+            marshal.dumps([[[[[[settings]]]]]])  # in a job, on its way to a keeper
+        except ValueError as error:
+            raise Refused(kind, f"`config_settings`: {error}") from None
         return settings
 
     def job(self, module: str) -> Job:
@@ -2122,14 +2155,14 @@ class ForkDaemon(Daemon):
         if "CHILD" in self.messages:
             self.client.say("CHILD", str(keeper.pid))
             self.client.flush()
-        wanted = {"preload": self.preload, "preload_later": self.preload_later}
-        job = {**job, **{key: [name for name in names if name not in self.spoilt] for key, names in wanted.items()}}
-        keeper.send("import", job)
+        preload = [name for name in self.preload if name not in self.spoilt]
+        keeper.send("import", {**job, "preload": preload, "preload_later": self.preload_later})
         known = census()
         frame = self.await_frame(keeper, keeper.pid)
         if frame is not None and frame[0] == "imported" and not self.reason:
             self.debug(f"imported {module} in {frame[1]:.3f} s")
-            self.note_preload(frame[2], None)
+            if frame[2]:
+                self.debug(f"not preloaded, as there is no such module: {', '.join(frame[2])}")
             return keeper
         words = self.retire(keeper)
         clear_group(keeper.pid, self.deadline if self.reason else time.monotonic() + LEFTOVER_SECONDS)
@@ -2142,7 +2175,8 @@ class ForkDaemon(Daemon):
             self.threaded.add(module)
             return None
         if frame[0] == "spoilt":
-            self.note_preload([], frame[1:])
+            self.debug(f"not preloaded: the import of `{frame[1]}` raised {frame[2]}")
+            self.spoilt.add(frame[1])
             return self.keeper_with(job)
         raise Refused(*frame[1:])
 
@@ -2167,20 +2201,7 @@ class ForkDaemon(Daemon):
             return self.verdict_on(f"lost its parent, which {words},"), None
         if frame[0] == "refused":
             return ("error", *frame[1:]), None
-        _, status, usage, absent, spoilt = frame
-        self.note_preload(absent, spoilt)
-        if spoilt:
-            self.retire(keeper)
-            clear_group(keeper.pid, time.monotonic() + LEFTOVER_SECONDS)
-        return self.verdict_on(status_in_words(status)), usage
-
-    def note_preload(self, absent: list[str], spoilt: tuple[str, str] | None) -> None:
-        """Takes note of what `import_more` returned."""
-        if absent:
-            self.debug(f"not preloaded, as there is no such module: {', '.join(absent)}")
-        if spoilt:
-            self.debug(f"not preloaded: the import of `{spoilt[0]}` {spoilt[1]}")
-            self.spoilt.add(spoilt[0])
+        return self.verdict_on(status_in_words(frame[1])), frame[2]
 
     def retire(self, keeper: KeeperLink) -> str:
         """

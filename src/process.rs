@@ -316,7 +316,11 @@ fn await_end(child: &Child, longest: Duration) {
     if let Ok(process) = process_descriptor(child) {
         let timeout = rustix::event::Timespec::try_from(longest).ok();
         // An interrupt ends it early: the caller looks again.
-        let _ = rustix::event::poll(&mut [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)], timeout.as_ref());
+        let ended = rustix::event::poll(&mut [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)], timeout.as_ref());
+        if ended.is_ok_and(|count| count > 0) {
+            // A tracer may have to take note of it first, and the caller must not look again and again.
+            std::thread::sleep(Duration::from_micros(50));
+        }
         return;
     }
     let _ = child;

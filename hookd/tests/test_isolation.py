@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import unittest
 
 from support import BACKENDS, HOOKD, LINUX, PYPY, ROOT, TestCase, census, unescape
@@ -262,6 +263,7 @@ class Imports(TestCase):
             ("kept = os.fdopen(1, 'w', closefd=False)", b"kept open"),
             ("sys.stdout = kept = io.TextIOWrapper(sys.stdout.buffer)", b"kept open"),
             ("kept = open('kept', 'a')", b""),
+            ("class Own(io.TextIOWrapper): pass\nkept = Own(io.FileIO(1, 'w', closefd=False))", b"kept open"),
             # So much that files are looked for while the first hook runs.
             ("many = [[] for _ in range(40_000)]\nkept = os.fdopen(1, 'w', closefd=False)", b"kept open"),
         ):
@@ -285,6 +287,87 @@ class Imports(TestCase):
             if not PYPY and not expected:
                 with open(os.path.join(tree, "kept")) as file:
                     self.assertEqual(file.read(), "kept open" * 3)
+
+    def test_what_an_import_says_is_said_once(self):
+        hook = "\ndef get_requires_for_build_wheel(config_settings=None):\n    return []\n"
+        for words in (
+            "print('said', end='')",
+            "sys.stdout.buffer.write(b'said')",
+            "sys.stdout = io.TextIOWrapper(sys.stdout.buffer)\nprint('said', end='')",
+            "many = [[] for _ in range(40_000)]\nprint('said', end='')",
+        ):
+            with self.subTest(words):
+                tree = self.tree_with("says", "import io, sys\n" + words + hook)
+                daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
+                said = b""
+                for _ in range(3):
+                    daemon.hook(HOOK, backend="says").value
+                    said += daemon.outputs["STDOUT"]
+                if not PYPY:
+                    self.assertEqual(said, b"said")
+
+    def test_standard_streams_may_be_anything(self):
+        hook = "def get_requires_for_build_wheel(config_settings=None):\n    import sys\n    {}\n    return []\n"
+        cases = (
+            ("sys.stdout = None", "", b""),
+            ("del sys.stdout", "", b""),
+            ("", "del sys.stdout, sys.stderr", b""),
+            ("", "sys.stdout = sys.__stdout__ = Odd()", b""),
+            (
+                "sys.stdout = io.TextIOWrapper(sys.stdout.buffer)",
+                "sys.stdout = Tee(sys.stdout); print('text')",
+                b"text",
+            ),
+        )
+        for at_import, in_hook, expected in cases:
+            for size in (0, 40_000):
+                with self.subTest(f"{at_import} {in_hook} {size}"):
+                    tree = self.tree_with(
+                        "odd",
+                        "import io, sys\n"
+                        f"many = [[] for _ in range({size})]\n"
+                        "class Odd:\n"
+                        "    def __getattr__(self, name):\n"
+                        "        raise KeyError(name)\n"
+                        "class Tee:\n"
+                        "    def __init__(self, inner):\n"
+                        "        self.write = inner.write\n"
+                        "    def flush(self):\n"
+                        "        pass\n" + at_import + "\n" + hook.format(in_hook or "pass"),
+                    )
+                    daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
+                    for _ in range(2):
+                        self.assertEqual(daemon.hook(HOOK, backend="odd").value, [])
+                        if not PYPY:
+                            self.assertEqual(daemon.outputs["STDOUT"].strip(), expected)
+
+    def test_the_first_hook_has_the_handlers_of_the_import(self):
+        tree = self.tree_with(
+            "handles",
+            "import signal\n"
+            "signal.signal(signal.SIGTERM, print)\n"
+            "def get_requires_for_build_wheel(config_settings=None):\n"
+            "    return [str(signal.getsignal(signal.SIGTERM) is print)]\n",
+        )
+        daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
+        daemon.do("import", build_backend="handles")
+        time.sleep(0.1)  # so that a process stands by
+        for _ in range(3):
+            self.assertEqual(daemon.hook(HOOK, backend="handles").value, ["True"])
+
+    def test_an_import_may_keep_a_thousand_files_open(self):
+        tree = self.tree_with(
+            "many",
+            "import os, resource\n"
+            "limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, 2000) if limit > 0 else 2000, limit))\n"
+            "files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]\n"
+            "def get_requires_for_build_wheel(config_settings=None):\n"
+            "    return []\n",
+        )
+        daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
+        for _ in range(3):
+            self.assertEqual(daemon.hook(HOOK, backend="many").value, [])
 
     def test_a_hidden_directory_is_in_no_listing(self):
         for way, daemon in self.every_way("lists"):

@@ -7,11 +7,9 @@ import subprocess
 import sys
 import unittest
 
-from support import BACKENDS, HOOKD, LINUX, TestCase, census, eventually
+from support import BACKENDS, HOOKD, LINUX, TestCase, census, eventually, two_processors
 
 HOOK = "build_wheel"
-PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-two_processors = unittest.skipUnless(PROCESSORS > 1, "no process is made ahead for want of a second processor")
 
 
 @unittest.skipUnless(LINUX, "a census needs /proc")

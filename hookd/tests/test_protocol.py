@@ -10,7 +10,7 @@ import sys
 import tarfile
 import unittest
 
-from support import BACKENDS, HOOKD, LINUX, ROOT, TestCase, escape, unescape
+from support import BACKENDS, HOOKD, LINUX, PYPY, ROOT, TestCase, escape, two_processors, unescape
 
 sys.path.insert(0, ROOT)
 sys.dont_write_bytecode = True
@@ -233,11 +233,18 @@ class BadAnswers(TestCase):
         self.assertEqual(self.daemon.finish().error[0], "MalformedHookArgument")
 
     def test_config_settings(self):
+        values = {"build_backend": "backend", "hook_name": "get_requires_for_build_wheel"}
         for text in ("[]", "null", "{", "1", '"a"', "nonsense", "[" * 100000):
             with self.subTest(text[:10]):
-                values = {"build_backend": "backend", "hook_name": "get_requires_for_build_wheel"}
                 answer = self.daemon.do("run", **values, config_settings=text)
                 self.assertEqual(answer.error[0], "MalformedHookArgument")
+        for depth in (100, 1000, *range(1980, 2010), 5000):
+            text = '{"a":' + "[" * depth + "]" * depth + "}"
+            answer = self.daemon.do("run", **values, config_settings=text)
+            # How deep is too deep is Python's; but it is said so.
+            if not answer.all("OK"):
+                self.assertIn(answer.error[0], ("MalformedHookArgument", "HookRuntimeError"))
+                self.assertGreaterEqual(depth, 900)
 
     def test_directories(self):
         for hook in ("build_wheel", "build_sdist", "build_editable", "prepare_metadata_for_build_wheel"):
@@ -504,42 +511,59 @@ class Extensions(TestCase):
         self.assertIn("`spoilt` raised SystemExit('no')", answer.all("DEBUG")[0])
         self.assertEqual(daemon.hook(hook, backend="late").value, ["False"])
 
+    @two_processors
     def test_preload_later(self):
+        """Whatever such a module does, it is as if it had not been named, but for the time."""
         tree = self.tree_with(
             "late",
-            "import os, time\n"
+            "import atexit, os, signal, sys, time\n"
             "with open('imports', 'a') as file:\n"
             "    file.write(f'{os.getpid()}\\n')\n"
             "def get_requires_for_build_wheel(config_settings=None):\n"
             "    time.sleep(0.2)\n"
-            "    import more\n"
-            "    return [str(os.getpid() == more.pid)]\n",
+            "    fds = '/proc/self/fd'\n"
+            "    return [str('more' in sys.modules), str(len(os.listdir(fds)) if os.path.isdir(fds) else 0)]\n",
         )
-        for name, text in (
-            ("more", "import os\npid = os.getpid()\n"),
-            ("spoilt", "import more, sys\nmore.pid = 0\nsys.exit('no')\n"),
-            ("threaded", "import more, threading, time\nthreading.Thread(target=time.sleep, args=[0.3]).start()\n"),
-        ):
-            with open(os.path.join(tree, name + ".py"), "w") as file:
-                file.write(text)
-        hook = "get_requires_for_build_wheel"
-        # A hook imports for itself what its keeper imports meanwhile; the next one finds it, unless that went wrong.
-        cases = (
-            (["no_such", "more"], ["True", "False", "False"], "no such module: no_such", 1),
-            (["spoilt", "more"], ["True", "True", "False"], "`spoilt` raised SystemExit('no')", 2),
-            (["threaded", "more"], ["True", "True", "False"], "`threaded` leaves threads behind", 2),
+        modules = (
+            ("more", "import os, sys\nprint('whole line')\nprint('part of a line', end='')", "True"),
+            ("no_such, more", "", "True"),
+            ("raises", "import sys\nsys.modules['more'] = 1\nraise ValueError", "False"),
+            ("exits", "import os, sys\nsys.modules['more'] = 1\nos._exit(3)", "False"),
+            ("crashes", "import os, signal, sys\nos.kill(os.getpid(), signal.SIGSEGV)", "False"),
+            ("hangs", "import sys, time\nsys.modules['more'] = 1\ntime.sleep(1000)", "False"),
+            ("deaf", "import signal, sys\nsys.modules['more'] = signal.signal(signal.SIGTERM, signal.SIG_IGN)", "True"),
+            (
+                "starts",
+                "import subprocess\nsubprocess.Popen(['sleep', '1000'])\nimport time\ntime.sleep(1000)",
+                "False",
+            ),
+            (
+                "threads",
+                "import more, threading, time\nthreading.Thread(target=time.sleep, args=[0.1]).start()",
+                "True",
+            ),
         )
-        for modules, expected, words, imports in cases:
-            with self.subTest(modules):
+        for name, text, expected in modules:
+            if text:
+                with open(os.path.join(tree, name + ".py"), "w") as file:
+                    file.write(text)
+            if PYPY and name == "crashes":
+                continue  # it says so
+            with self.subTest(name):
                 daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
-                daemon.configure(preload_later=modules)
-                answers = [daemon.hook(hook, backend="late") for _ in expected]
-                self.assertEqual([answer.value for answer in answers], [[value] for value in expected])
-                self.assertIn(words, answers[0].all("DEBUG")[-1])
+                daemon.configure(preload_later=name.split(", "))
+                answers = []
+                for _ in range(3):
+                    answers.append(daemon.hook("get_requires_for_build_wheel", backend="late").value)
+                    self.assertEqual(daemon.outputs, {"STDOUT": b"", "STDERR": b""})
+                self.assertEqual([answer[0] for answer in answers], ["False", expected, expected])
+                # Nor are there other descriptors.
+                self.assertEqual(len({answer[1] for answer in answers}), 1)
                 with open(os.path.join(tree, "imports")) as file:
-                    self.assertEqual(len(file.readlines()), imports)
+                    self.assertEqual(len(file.readlines()), 1)
                 os.remove(os.path.join(tree, "imports"))
 
+    @two_processors
     def test_preload_later_is_for_hooks_to_come(self):
         tree = self.tree_with(
             "last",
