@@ -17,7 +17,7 @@ Three kinds of process, where ``fork`` exists:
 *hook process*
     leads its own process group, calls the hook, writes the verdict to the report file, and exits. While one
     runs, the next stands by: what a fork costs, copies of the pages that it will write to above all, is then
-    paid on another processor.
+    paid on another processor, and so is the import of what the client has named (``preload_later``).
 
 hookd and keepers exchange frames (marshalled tuples) over two pipes. The verdict goes through a file and
 not through a pipe, because what a hook leaves behind would inherit the pipe, and because a file can be of
