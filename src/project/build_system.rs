@@ -120,7 +120,9 @@ pub fn parse_requirement(text: &str) -> Result<Requirement, String> {
     let rest = text.trim_start();
     let (name, rest) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
     let extras = rest.trim_start().strip_prefix('[').and_then(|rest| rest.split(']').next()).unwrap_or_default();
-    for word in std::iter::once(name).chain(extras.split(',').map(str::trim)).filter(|word| !word.is_empty()) {
+    // What stands behind an extra and is neither a comma nor a bracket, it reads later.
+    let extras = extras.split(',').filter_map(|extra| extra.split_whitespace().next());
+    for word in std::iter::once(name).chain(extras).filter(|word| !word.is_empty()) {
         if !(word.starts_with(char::is_alphanumeric) && word.ends_with(char::is_alphanumeric)) {
             return Err(format!("the name `{word}` must begin and end with a letter or digit"));
         }
@@ -160,6 +162,7 @@ mod tests {
         assert_eq!(message("[build-system]\nrequires = [1]"), "`/p/pyproject.toml`: `build-system.requires` is not a list of strings");
         assert!(message("[build-system]\nrequires = ['maturin_=1.9']").contains("the name `maturin_` must begin and end"));
         assert!(message("[build-system]\nrequires = ['a [x_ ]>=1']").contains("the name `x_` must begin and end"));
+        assert!(message("[build-system]\nrequires = ['a[b, x- y']").contains("the name `x-` must begin and end"));
         assert!(message("[build-system]\nrequires = ['a b c']").contains("`a b c` in `build-system.requires` is not a requirement"));
         assert!(message("[build-system]\nrequires = []\nbuild-backend = 'b'\nbackend-path = ['../x']").contains("outside the source tree"));
         assert!(message("[build-system]\nrequires = []\nbuild-backend = 'b'\nbackend-path = ['/x']").contains("outside the source tree"));
