@@ -1004,7 +1004,7 @@ class Keeper:
         send_frame(self.reports, frame)
         if frame[0] != "imported":
             leave(None, "")
-        self.prepare_spare(signals.getsignal(signals.SIGTERM))
+        self.prepare_spare(signals.getsignal(signals.SIGTERM), busy=False)
 
     def settle(self) -> None:
         """Finds what files an import has left open."""
@@ -1060,7 +1060,7 @@ class Keeper:
             self.found[0] = FILES if self.files else NO_FILES
         try:
             if job["stand_by"] and not ends_within(group, SHORT_HOOK_SECONDS):
-                self.prepare_busy_spare(previous)
+                self.prepare_spare(previous, busy=True)
             status, usage = self.wait()
             while not self.deadline and is_readable(self.jobs):
                 if not self.obey(read_frame(self.jobs)):
@@ -1074,7 +1074,7 @@ class Keeper:
             signals.signal(signals.SIGTERM, previous)
         send_frame(self.reports, ("ended", status, usage))
         if job["stand_by"]:
-            self.prepare_spare(previous)
+            self.prepare_spare(previous, busy=False)
 
     def fork(self, on_sigterm: Any, ready: tuple[int, int] | None = None) -> tuple[int, int]:
         """
@@ -1108,26 +1108,26 @@ class Keeper:
             pass  # it has done so itself
         return process, pipe
 
-    def prepare_spare(self, on_sigterm: Any) -> None:
-        """Forks the next hook process while the client has to think, if another processor can do that."""
-        if not self.spare and processors() > 1 and not is_readable(self.jobs):
-            try:
-                self.spare = Spare(*self.fork(on_sigterm))
-            except OSError:
-                return  # then the next hook's own fork fails, and says so
-            self.known[0].add(self.spare.process)
+    def prepare_spare(self, on_sigterm: Any, *, busy: bool) -> None:
+        """
+        Forks the next hook process ahead of its hook, if another processor can do that.
 
-    def prepare_busy_spare(self, on_sigterm: Any) -> None:
-        """The same while a hook runs: there is time for what the next hook would have to do itself."""
-        if processors() < 2:  # noqa: PLR2004
+        :param busy: While a hook runs, and there is time for what the next one would have to do itself; or else while
+            the client has to think, which is hardly ever for long.
+        """
+        if self.spare or processors() < 2 or is_readable(self.jobs):  # noqa: PLR2004
             return
-        ready = os.pipe()
+        ready = None
         try:
-            self.spare = Spare(*self.fork(on_sigterm, ready), ready[0])
+            ready = os.pipe() if busy else None
+            self.spare = Spare(*self.fork(on_sigterm, ready), ready[0] if ready else -1)
             self.known[0].add(self.spare.process)
         except OSError:
-            os.close(ready[0])
-        os.close(ready[1])
+            if ready:
+                os.close(ready[0])
+            # The next hook's own fork fails, and says so.
+        if ready:
+            os.close(ready[1])
 
     def take_spare(self) -> tuple[int, int] | None:
         """:return: The hook process that stands by, unless it is not ready, or something has happened to it."""
