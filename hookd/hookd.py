@@ -93,6 +93,8 @@ KILL_SECONDS = 5.0
 
 #: A hook that takes no longer is not worth that the next hook process is forked meanwhile.
 SHORT_HOOK_SECONDS = 0.003
+#: How long the next hook waits for the process that stands by, should that still import what the hook itself would.
+LATE_SECONDS = 0.01
 #: After so many new containers the garbage collector looks for cycles in a hook process.
 COLLECTED_ALLOCATIONS = 50_000
 #: What a keeper has found of files that an import has left open.
@@ -428,39 +430,37 @@ def perform(job: Job) -> Verdict:
 
 class ListingFunction:
     """
-    ``os.listdir`` or ``os.scandir`` without one entry of one directory.
+    ``os.listdir`` or ``os.scandir`` without some entries of some directories.
 
     An object and no function, for a class that has it as an attribute, as in ``pathlib`` of Python 3.8, would make a
     method of that.
     """
 
-    #: The name of the entry, and the state of the directory that it is in; no state if nothing is hidden.
-    hidden: tuple[str, os.stat_result | None] = ("", None)
+    #: The names of the entries, each with the state of the directory that it is in.
+    hidden: list[tuple[str, os.stat_result]] = []  # noqa: RUF012 - there is one, and one process
 
     def __init__(self, plain: Function) -> None:
         self.plain = plain
         self.__name__ = plain.__name__
         self.__doc__ = plain.__doc__
 
-    def is_parent(self, path: Any) -> bool:
-        """Whether a directory is the one with the hidden entry."""
-        parent = self.hidden[1]
+    def is_in(self, path: Any, parent: os.stat_result) -> bool:
+        """Whether a directory is the one with a hidden entry."""
         try:
-            return parent is not None and os.path.samestat(os.stat("." if path is None else path), parent)
+            return os.path.samestat(os.stat("." if path is None else path), parent)
         except OSError:
             return False  # it has just gone
 
 
 class ListNames(ListingFunction):
-    """``os.listdir``. Backends list thousands of directories: most do not have the name, which is soon told."""
+    """``os.listdir``. Backends list thousands of directories: most do not have the names, which is soon told."""
 
     def __call__(self, path: Any = None) -> Any:
         names = self.plain(path)
-        name: Any = self.hidden[0]
-        if names and isinstance(names[0], bytes):
-            name = os.fsencode(name)
-        if name in names and self.is_parent(path):
-            names.remove(name)
+        for hidden, parent in self.hidden:
+            name: Any = os.fsencode(hidden) if names and isinstance(names[0], bytes) else hidden
+            if name in names and self.is_in(path, parent):
+                names.remove(name)
         return names
 
 
@@ -469,13 +469,14 @@ class ScanEntries(ListingFunction):
 
     def __call__(self, path: Any = None) -> Any:
         entries = self.plain(path)
-        return Entries(entries, self.hidden[0]) if self.is_parent(path) else entries
+        hidden = [name for name, parent in self.hidden if self.is_in(path, parent)]
+        return Entries(entries, hidden) if hidden else entries
 
 
 class Entries:
-    """What ``os.scandir`` returns, without one entry."""
+    """What ``os.scandir`` returns, without some entries."""
 
-    def __init__(self, entries: Any, hidden: str) -> None:
+    def __init__(self, entries: Any, hidden: Sequence[str]) -> None:
         self.entries = entries
         self.hidden = hidden
 
@@ -483,8 +484,10 @@ class Entries:
         return self
 
     def __next__(self) -> Any:
-        entry = next(self.entries)
-        return next(self.entries) if os.fsdecode(entry.name) == self.hidden else entry
+        while True:
+            entry = next(self.entries)
+            if os.fsdecode(entry.name) not in self.hidden:
+                return entry
 
     def __enter__(self) -> Any:
         return self
@@ -496,21 +499,22 @@ class Entries:
         self.entries.close()
 
 
-def hide(path: str | None) -> None:
+def hide(paths: Iterable[str]) -> None:
     """
-    Has listings of directories leave out one directory, which is there for everything else.
+    Has listings of directories leave out some directories, which are there for everything else.
 
     Backends that collect what is in the source tree would else put the client's own directory into source
     distributions, and look at each file in it for each hook. ``os.walk``, ``glob``, ``pathlib`` and ``shutil`` are made
     of the two functions of ``os`` that list a directory.
     """
-    ListingFunction.hidden = ("", None)
-    try:
-        if path:
-            ListingFunction.hidden = (os.path.basename(path), os.stat(os.path.dirname(path)))
-    except OSError:
-        return  # what is not there needs no hiding
-    if path is None or isinstance(os.listdir, ListingFunction):
+    hidden = []
+    for path in paths:
+        try:
+            hidden.append((os.path.basename(path), os.stat(os.path.dirname(path))))
+        except OSError:
+            pass  # what is not there needs no hiding
+    ListingFunction.hidden = hidden
+    if not hidden or isinstance(os.listdir, ListingFunction):
         return
     for function in (ListNames(os.listdir), ScanEntries(os.scandir)):
         if function.plain in os.supports_fd:
@@ -1055,11 +1059,13 @@ class Keeper:
         except OSError:
             pass  # killed before it has begun; its status will tell
         os.close(pipe)
+        patience = SHORT_HOOK_SECONDS
         if self.files is None:
             self.settle()
             self.found[0] = FILES if self.files else NO_FILES
+            patience = 0.0  # that has taken longer
         try:
-            if job["stand_by"] and not ends_within(group, SHORT_HOOK_SECONDS):
+            if job["stand_by"] and not ends_within(group, patience):
                 self.prepare_spare(previous, busy=True)
             status, usage = self.wait()
             while not self.deadline and is_readable(self.jobs):
@@ -1134,7 +1140,7 @@ class Keeper:
         spare, self.spare = self.spare, None
         if not spare:
             return None
-        is_ready = spare.ready < 0 or (is_readable(spare.ready) and os.read(spare.ready, 1) == b"+")
+        is_ready = spare.ready < 0 or (is_readable(spare.ready, LATE_SECONDS) and os.read(spare.ready, 1) == b"+")
         if spare.ready >= 0:
             os.close(spare.ready)
         try:
@@ -1570,7 +1576,7 @@ class Daemon:
         self.cancellable = False
         self.isolation = "fork"
         self.stand_by = True
-        self.hidden: str | None = None
+        self.hidden: list[str] = []
         self.preload: list[str] = []
         self.preload_later: list[str] = []
         #: Temporary directories of the client's.
@@ -1749,8 +1755,10 @@ class Daemon:
             "isolation": (lambda value: value in ("fork", "spawn"), "`fork` or `spawn`"),
             "stand_by": (lambda value: isinstance(value, bool), "true or false"),
             "hidden": (
-                lambda value: value is None or (isinstance(value, str) and os.path.isabs(value) and "\0" not in value),
-                "an absolute path or null",
+                lambda value: (
+                    is_list_of_strings(value) and all(os.path.isabs(path) and "\0" not in path for path in value)
+                ),
+                "a list of absolute paths",
             ),
         }
         for name, value in settings.items():

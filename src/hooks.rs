@@ -121,6 +121,8 @@ pub struct Call<'a> {
     pub config_settings: &'a ConfigSettings,
     /// Variables for this project's hooks, on top of the session's; `None` unsets.
     pub environ: &'a [(String, Option<String>)],
+    /// Directories that listings leave out, beside our own.
+    pub hidden: &'a [PathBuf],
     pub timeout: Option<Duration>,
 }
 
@@ -208,8 +210,8 @@ struct Configuration<'a> {
     grace_seconds: u64,
     cancellable: bool,
     stand_by: bool,
-    /// Our own directory, where it is in the source tree.
-    hidden: Option<PathBuf>,
+    /// Our own directory, where it is in the source tree, and the call's.
+    hidden: Vec<PathBuf>,
     preload: Vec<&'static str>,
     preload_later: Vec<&'static str>,
 }
@@ -398,7 +400,7 @@ impl<'a> Session<'a> {
             grace_seconds: process::GRACE.as_secs(),
             cancellable: true,
             stand_by: false,
-            hidden: self.layout.within(&project.directory).map(|path| project.directory.join(path)),
+            hidden: self.layout.within(&project.directory).map(|path| project.directory.join(path)).into_iter().collect(),
             preload,
             preload_later,
         }
@@ -414,6 +416,7 @@ impl<'a> Session<'a> {
         let mut configuration = self.configuration(call.project, call.environ, Some(log));
         // What a project requires is asked before it is built; what makes something is mostly the last.
         configuration.stand_by = call.hook.directory().is_none();
+        configuration.hidden.extend_from_slice(call.hidden);
         self.configure(&configuration);
         let settings =
             if call.config_settings.is_empty() { String::new() } else { serde_json::to_string(call.config_settings).expect("plain data") };

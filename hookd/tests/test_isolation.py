@@ -369,27 +369,27 @@ class Imports(TestCase):
         for _ in range(3):
             self.assertEqual(daemon.hook(HOOK, backend="many").value, [])
 
-    def test_a_hidden_directory_is_in_no_listing(self):
+    def test_hidden_directories_are_in_no_listing(self):
         for way, daemon in self.every_way("lists"):
             with self.subTest(way):
                 tree = self.directory()
                 os.makedirs(os.path.join(tree, "hidden", "inner"))
+                os.makedirs(os.path.join(tree, "target", "release"))
                 os.makedirs(os.path.join(tree, "shown", "hidden"))
                 backend_path = None if way == "installed" else ["."]
                 if backend_path:
                     shutil.copy(os.path.join(BACKENDS, "lists", "backend.py"), tree)
-                hidden = os.path.join(tree, "hidden")
-                # The import comes after, as modules may keep the functions that they find.
-                daemon.configure(source_tree=tree, backend_path=backend_path, hidden=hidden)
-                expected = sorted(set(os.listdir(tree)) - {"hidden"})
-                for hook in (HOOK, "get_requires_for_build_sdist"):
-                    for function, names in json.loads(daemon.hook(hook).value[0]).items():
-                        self.assertEqual(names, expected, function)
+                everything = set(os.listdir(tree))
+                hidden, target = os.path.join(tree, "hidden"), os.path.join(tree, "target")
                 # Another one of that name is shown, and what is not there hides nothing.
-                for hidden in (os.path.join(tree, "shown", "hidden"), os.path.join(tree, "missing", "hidden"), None):
-                    daemon.configure(hidden=hidden)
-                    for function, names in json.loads(daemon.hook(HOOK).value[0]).items():
-                        self.assertEqual(names, sorted([*expected, "hidden"]), function)
+                elsewhere = [os.path.join(tree, "shown", "hidden"), os.path.join(tree, "missing", "hidden")]
+                # The first comes before the import, as modules may keep the functions that they find.
+                for paths in ([hidden], [hidden, target], [target, *elsewhere], elsewhere, []):
+                    daemon.configure(source_tree=tree, backend_path=backend_path, hidden=paths)
+                    expected = sorted(everything - {os.path.basename(path) for path in {hidden, target} & {*paths}})
+                    for hook in (HOOK, "get_requires_for_build_sdist"):
+                        for function, names in json.loads(daemon.hook(hook).value[0]).items():
+                            self.assertEqual(names, expected, (function, paths))
 
     def test_exit_handlers_and_files_of_an_import(self):
         log = os.path.join(self.directory(), "log")

@@ -324,7 +324,7 @@ class Extensions(TestCase):
             "preload": ["json", ["a b"], ["a:b"], [""], None],
             "preload_later": ["json", ["a b"], None],
             "stand_by": [0, None, "no"],
-            "hidden": [0, "relative", [], "/a\0"],
+            "hidden": [0, "/a", None, ["relative"], ["/a\0"], [0]],
         }.items():
             for value in values:
                 with self.subTest(key=key, value=value):

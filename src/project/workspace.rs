@@ -38,6 +38,21 @@ impl Workspace {
         })
     }
 
+    /// Target directories of Cargo workspaces below `directory`, as far as they can be found without asking cargo: where variables say,
+    /// or beside the manifests. cargo tags those that it makes.
+    pub fn target_directories(&self, directory: &Path) -> Vec<PathBuf> {
+        let set = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].into_iter().filter_map(env_vars::get_os).map(PathBuf::from);
+        let roots = self.cargo_root.iter().cloned().chain(self.manifests.iter().skip(1).map(|manifest| workspace_root(manifest)));
+        let mut found: Vec<PathBuf> = set
+            .chain(roots.map(|root| root.join("target")))
+            .filter_map(|path| fs::absolute(&directory.join(path)).ok())
+            .filter(|path| path.starts_with(directory) && path != directory && path.join("CACHEDIR.TAG").is_file())
+            .collect();
+        found.sort();
+        found.dedup();
+        found
+    }
+
     /// The Cargo workspace's root and its target directory; asks cargo, but resolves and downloads nothing.
     pub fn cargo_directories(&self) -> Option<(PathBuf, PathBuf)> {
         let manifest = self.manifests.first()?;

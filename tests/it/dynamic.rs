@@ -175,3 +175,62 @@ fn one_environment_that_needs_nothing_more_is_called_created_when_it_was_made_in
     assert_eq!(case.build()["env"]["outcome"], "created");
     assert_eq!(case.build()["env"]["outcome"], "reused");
 }
+
+/// A backend of the project's own, which notes what it sees of what cargo has built, and where: a line per hook.
+const LOOKS_AT_BUILT: &str = r#"
+import os, sys, zipfile
+
+def note(hook):
+    seen = [name for name in ("target", "elsewhere", "plain") if name in os.listdir() + os.listdir("rust")]
+    with open("seen.txt", "a") as file:
+        print(hook, *seen, file=file)
+    return seen
+
+def get_requires_for_build_wheel(config_settings=None):
+    if "target" not in note("requires") and os.path.exists("needs-target"):
+        raise IndexError("built nothing")
+    return []
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    note("build")
+    name = "p-1-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
+        wheel.writestr("p-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: p\nVersion: 1\n")
+        wheel.writestr("p-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("p-1.dist-info/RECORD", "")
+    return name
+"#;
+
+#[test]
+fn what_a_build_requires_does_not_depend_on_what_cargo_has_built() {
+    let test = Test::new();
+    let project = test.project("p");
+    project.write("pyproject.toml", "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n");
+    project.write("backend.py", LOOKS_AT_BUILT);
+    project.write("rust/Cargo.toml", "[package]\nname = 'p'\nversion = '1.0.0'\nedition = '2021'\n[workspace]\n");
+    project.write("rust/src/lib.rs", "");
+    for directory in ["rust/target", "elsewhere"] {
+        project.write(&format!("{directory}/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n");
+    }
+    // Not made by cargo, whatever the variable says.
+    project.write("plain/data.txt", "");
+    let seen = |directory: &str| {
+        test.program(&["build"]).env("CARGO_TARGET_DIR", directory).in_(&project).run().success();
+        let text = std::fs::read_to_string(project.path.join("seen.txt")).unwrap();
+        std::fs::remove_file(project.path.join("seen.txt")).unwrap();
+        text
+    };
+    let everything = "target elsewhere plain";
+    assert_eq!(seen("elsewhere"), format!("requires plain\nbuild {everything}\n"));
+    assert_eq!(seen("plain"), format!("requires elsewhere plain\nbuild {everything}\n"));
+    assert_eq!(seen("."), format!("requires elsewhere plain\nbuild {everything}\n"));
+
+    // What cannot do without it gets to see it.
+    project.write("needs-target", "");
+    assert_eq!(seen("elsewhere"), format!("requires plain\nrequires {everything}\nbuild {everything}\n"));
+    let hooks = &project.last_report()["hooks"];
+    assert_eq!((&hooks[0]["name"], &hooks[0]["outcome"]), (&json!("get_requires_for_build_wheel"), &json!("ok")));
+    std::fs::remove_dir_all(project.path.join("rust/target")).unwrap();
+    let run = test.program(&["build"]).in_(&project).run().exits(1);
+    assert!(run.stderr.contains("IndexError: built nothing"), "{}", run.stderr);
+}
