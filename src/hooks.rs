@@ -324,6 +324,7 @@ impl<'a> Session<'a> {
             self.send("action", "import");
             self.send("build_backend", &project.build_system.build_backend);
             self.outstanding += 1;
+            self.daemon.flush();
         }
     }
 

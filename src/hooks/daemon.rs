@@ -1,6 +1,6 @@
 //! The hookd process: started with the environment's python, spoken to over two pipes, ended without a trace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
@@ -38,7 +38,11 @@ const BOOT: &str = "import base64,json,os,sys,zlib; sys.path[:1]=[]; \
 pub(super) struct Daemon {
     group: Group,
     stdin: Option<ChildStdin>,
-    lines: Receiver<String>,
+    /// What is still to be written to it: a hook's values go in one piece, which hookd wakes up for once.
+    unsent: String,
+    /// Lines as they come: those of one piece together.
+    lines: Receiver<Vec<String>>,
+    arrived: VecDeque<String>,
     /// What hookd itself, or a python that could not even start it, says.
     stderr: std::fs::File,
 }
@@ -79,6 +83,7 @@ impl Daemon {
         std::thread::spawn(move || {
             let mut reader = BufReader::new(stdout);
             let mut line = Vec::new();
+            let mut together = Vec::new();
             loop {
                 line.clear();
                 match reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
@@ -88,12 +93,13 @@ impl Daemon {
                 if line.last() == Some(&b'\n') {
                     line.pop();
                 }
-                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                together.push(String::from_utf8_lossy(&line).into_owned());
+                if !reader.buffer().contains(&b'\n') && sender.send(std::mem::take(&mut together)).is_err() {
                     break;
                 }
             }
         });
-        Ok(Self { group, stdin, lines, stderr })
+        Ok(Self { group, stdin, unsent: String::new(), lines, arrived: VecDeque::new(), stderr })
     }
 
     /// Starts hookd behind another command, in whatever world that leads to: nothing is shared but the two pipes, and the
@@ -121,27 +127,39 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Sends one value. A hookd that is gone shows when its next message is waited for.
+    /// Sends one value, with the next [`Self::flush`] or [`Self::receive`].
     ///
     /// With `-vv` each line is shown, here and in [`Self::receive`], in the order in which one led to the other: what a
     /// `hookd>` says had been read when the `hookd<` below it was written. So it can be replayed to either end.
     pub(super) fn send(&mut self, value: &str, ui: &Ui) {
         let line = protocol::escape(value);
         ui.debug(format_args!("hookd< {}", mask_credentials(&line)));
-        if let Some(stdin) = &mut self.stdin {
-            let _ = stdin.write_all((line + "\n").as_bytes());
-        }
+        self.unsent += &line;
+        self.unsent.push('\n');
     }
 
-    pub(super) fn receive(&self, timeout: Duration, ui: &Ui) -> Received {
-        match self.lines.recv_timeout(timeout) {
-            Ok(line) => {
-                ui.debug(format_args!("hookd> {}", mask_credentials(&line)));
-                Received::Message(Message::parse(&line))
-            }
-            Err(RecvTimeoutError::Timeout) => Received::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Received::Closed,
+    /// A hookd that is gone shows when its next message is waited for.
+    pub(super) fn flush(&mut self) {
+        if let Some(stdin) = &mut self.stdin {
+            let _ = stdin.write_all(self.unsent.as_bytes());
         }
+        self.unsent.clear();
+    }
+
+    pub(super) fn receive(&mut self, timeout: Duration, ui: &Ui) -> Received {
+        if !self.unsent.is_empty() {
+            self.flush();
+        }
+        if self.arrived.is_empty() {
+            match self.lines.recv_timeout(timeout) {
+                Ok(lines) => self.arrived.extend(lines),
+                Err(RecvTimeoutError::Timeout) => return Received::Nothing,
+                Err(RecvTimeoutError::Disconnected) => return Received::Closed,
+            }
+        }
+        let line = self.arrived.pop_front().unwrap_or_default();
+        ui.debug(format_args!("hookd> {}", mask_credentials(&line)));
+        Received::Message(Message::parse(&line))
     }
 
     /// How hookd ended, in words, with what it said.
