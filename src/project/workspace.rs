@@ -199,4 +199,26 @@ mod tests {
         let declared = "[[tool.setuptools-rust.ext-modules]]\ntarget = 'x'\npath = 'src/_x/Cargo.toml'";
         assert_eq!(tree.find("python", declared), (vec!["python/src/_x/Cargo.toml".into()], "python".into()));
     }
+
+    #[test]
+    fn target_directories_are_those_in_the_source_tree_that_cargo_has_tagged() {
+        let tree = Tree::new(&[
+            ("pyproject/one/Cargo.toml", "[workspace]\nmembers = ['py']"),
+            ("pyproject/one/py/Cargo.toml", "[package]\nname = 'one'"),
+            ("pyproject/one/target/CACHEDIR.TAG", ""),
+            ("pyproject/two/Cargo.toml", "[package]\nname = 'two'"),
+            ("pyproject/two/target/CACHEDIR.TAG", ""),
+            ("pyproject/three/Cargo.toml", "[package]\nname = 'three'"),
+            ("pyproject/three/target/not-cargo's", ""),
+            ("outside/Cargo.toml", "[package]\nname = 'outside'"),
+            ("outside/target/CACHEDIR.TAG", ""),
+        ]);
+        let directory = tree.0.path().join("pyproject");
+        let modules: String = ["one/py", "two", "three", "../outside", "one/py"]
+            .iter()
+            .map(|package| format!("[[tool.setuptools-rust.ext-modules]]\npath = '{package}/Cargo.toml'\n"))
+            .collect();
+        let workspace = Workspace::find(&directory, &toml::from_str(&modules).unwrap());
+        assert_eq!(workspace.target_directories(&directory), [directory.join("one/target"), directory.join("two/target")]);
+    }
 }
