@@ -444,12 +444,13 @@ class ListingFunction:
         self.__name__ = plain.__name__
         self.__doc__ = plain.__doc__
 
-    def is_in(self, path: Any, parent: os.stat_result) -> bool:
-        """Whether a directory is the one with a hidden entry."""
+    def hidden_in(self, path: Any) -> list[str]:
+        """Names of the entries of a directory that are hidden."""
         try:
-            return os.path.samestat(os.stat("." if path is None else path), parent)
+            state = os.stat("." if path is None else path)
         except OSError:
-            return False  # it has just gone
+            return []  # it has just gone
+        return [name for name, parent in self.hidden if os.path.samestat(state, parent)]
 
 
 class ListNames(ListingFunction):
@@ -457,9 +458,9 @@ class ListNames(ListingFunction):
 
     def __call__(self, path: Any = None) -> Any:
         names = self.plain(path)
-        for hidden, parent in self.hidden:
+        for hidden, _ in self.hidden:
             name: Any = os.fsencode(hidden) if names and isinstance(names[0], bytes) else hidden
-            if name in names and self.is_in(path, parent):
+            if name in names and hidden in self.hidden_in(path):
                 names.remove(name)
         return names
 
@@ -469,7 +470,7 @@ class ScanEntries(ListingFunction):
 
     def __call__(self, path: Any = None) -> Any:
         entries = self.plain(path)
-        hidden = [name for name, parent in self.hidden if self.is_in(path, parent)]
+        hidden = self.hidden and self.hidden_in(path)
         return Entries(entries, hidden) if hidden else entries
 
 

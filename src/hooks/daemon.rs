@@ -147,9 +147,7 @@ impl Daemon {
     }
 
     pub(super) fn receive(&mut self, timeout: Duration, ui: &Ui) -> Received {
-        if !self.unsent.is_empty() {
-            self.flush();
-        }
+        self.flush();
         if self.arrived.is_empty() {
             match self.lines.recv_timeout(timeout) {
                 Ok(lines) => self.arrived.extend(lines),
@@ -157,7 +155,7 @@ impl Daemon {
                 Err(RecvTimeoutError::Disconnected) => return Received::Closed,
             }
         }
-        let line = self.arrived.pop_front().unwrap_or_default();
+        let line = self.arrived.pop_front().expect("lines arrive by one or more");
         ui.debug(format_args!("hookd> {}", mask_credentials(&line)));
         Received::Message(Message::parse(&line))
     }

@@ -214,10 +214,9 @@ mod tests {
             ("outside/target/CACHEDIR.TAG", ""),
         ]);
         let directory = tree.0.path().join("pyproject");
-        let modules: String = ["one/py", "two", "three", "../outside", "one/py"]
-            .iter()
+        let modules = ["one/py", "two", "three", "../outside", "one/py"]
             .map(|package| format!("[[tool.setuptools-rust.ext-modules]]\npath = '{package}/Cargo.toml'\n"))
-            .collect();
+            .concat();
         let workspace = Workspace::find(&directory, &toml::from_str(&modules).unwrap());
         assert_eq!(workspace.target_directories(&directory), [directory.join("one/target"), directory.join("two/target")]);
     }
