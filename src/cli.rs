@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::ui::{Color, Ui, Verbosity};
-use crate::{env_vars, exit_code, interrupt, process};
+use crate::{env_vars, exit_code, interrupt, process, units};
 
 /// The build frontend that keeps cargo warm for Python packages written in Rust
 #[derive(Debug, Parser)]
@@ -114,6 +114,9 @@ enum Command {
 pub fn main(args: Vec<OsString>) -> u8 {
     if let Some(code) = process::supervise(args.get(1..).unwrap_or_default()) {
         return code;
+    }
+    if units::wrapper::is_call(&args) {
+        return units::wrapper::run(&args);
     }
     if let Ok(program) = std::env::current_exe() {
         process::use_supervisor(program);

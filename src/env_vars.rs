@@ -26,6 +26,17 @@ pub const FRESHNESS: &str = "PYENV_BUILD_FRESHNESS";
 /// rustc's incremental state: `auto`, `true` or `false`.
 pub const INCREMENTAL: &str = "PYENV_BUILD_INCREMENTAL";
 
+/// Where the wrapper writes what it did, a line for each call; internal, set for the commands that we run.
+pub const UNITS_LOG: &str = "__PYENV_BUILD_UNITS_LOG";
+/// Our `store` directory, for the wrapper; internal.
+pub const UNITS_STORE: &str = "__PYENV_BUILD_STORE";
+/// The user's own `RUSTC_WRAPPER`, which is called behind ours; internal.
+pub const INNER_WRAPPER: &str = "__PYENV_BUILD_INNER_WRAPPER";
+/// Set while a wrapper of ours runs rustc, so that one that is called again by another does not judge twice; internal.
+pub const IN_WRAPPER: &str = "__PYENV_BUILD_IN_WRAPPER";
+/// `auto` or `off`: whether rustc's outputs are reused.
+pub const REUSE: &str = "PYENV_BUILD_REUSE";
+
 /// Reads a variable; an empty or non-UTF-8 value counts as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn get(name: &str) -> Option<String> {
@@ -36,6 +47,12 @@ pub fn get(name: &str) -> Option<String> {
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn get_os(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Reads a variable as it is: set to nothing is set.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn raw(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// The home directory.

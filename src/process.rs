@@ -389,23 +389,30 @@ pub fn signal_group_id(_id: i32, _kill: Kill) {}
 fn isolate(command: &mut Command) {
     use std::os::unix::process::CommandExt as _;
     command.process_group(0);
-    #[cfg(target_os = "linux")]
-    {
-        let parent = rustix::process::getpid();
-        #[expect(unsafe_code, reason = "the standard library offers no safe way to set PR_SET_PDEATHSIG in the child")]
-        // SAFETY: between fork and exec the closure makes two plain system calls; it allocates nothing and takes no lock.
-        unsafe {
-            command.pre_exec(move || {
-                rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-                // We may have died before the line above.
-                if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
-            });
-        }
-    }
+    die_with_us(command);
 }
 
 #[cfg(not(unix))]
 fn isolate(_command: &mut Command) {}
+
+/// Has the child killed when we die without a chance to end it, where the system can do so.
+#[cfg(target_os = "linux")]
+pub fn die_with_us(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    let parent = rustix::process::getpid();
+    #[expect(unsafe_code, reason = "the standard library offers no safe way to set PR_SET_PDEATHSIG in the child")]
+    // SAFETY: between fork and exec the closure makes two plain system calls; it allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            // We may have died before the line above.
+            if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+        });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn die_with_us(_command: &mut Command) {}
 
 /// "exited with status 1", "was killed by SIGSEGV".
 pub fn describe(status: ExitStatus) -> String {

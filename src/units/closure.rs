@@ -1,0 +1,292 @@
+//! All crates that a call is made of, not only those that it names.
+//!
+//! rustc finds the crates that its externs need by itself, in the `-L dependency` directories. To know them, too, each call
+//! for a library leaves a note in the store: which libraries it was given. cargo's file names make that safe: the hash in the
+//! name of a library covers those of all that it depends on
+//! (<https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/build_runner/compilation_files.rs>,
+//! `compute_metadata`).
+//!
+//! Where a note is missing, since a cargo without us made the library, the workspace's plan says which packages it may be
+//! made of, and all files that have their names count.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::call::{Call, Unjudged};
+use super::plan::Plans;
+use super::store::{self, Store};
+
+/// Version of the format.
+const SCHEMA: u32 = 1;
+
+/// What a library was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    schema: u32,
+    package: String,
+    version: String,
+    /// That of its manifest.
+    directory: PathBuf,
+    is_macro: bool,
+    /// The file stems of its externs.
+    externs: Vec<String>,
+}
+
+impl Note {
+    /// Of a call that makes a library; `None` for one that does not.
+    pub fn of(call: &Call, package: &str, version: &str, directory: &Path) -> Option<Self> {
+        if call.is_test || call.crate_types.iter().all(|kind| matches!(kind.as_str(), "bin" | "cdylib" | "staticlib")) {
+            return None;
+        }
+        Some(Self {
+            schema: SCHEMA,
+            package: package.to_owned(),
+            version: version.to_owned(),
+            directory: directory.to_path_buf(),
+            is_macro: call.crate_types.contains("proc-macro"),
+            externs: call.externs.iter().filter_map(|one| stem(one.path.as_deref()?)).collect(),
+        })
+    }
+
+    /// Leaves it in the store; equal content is not written again.
+    pub fn write(&self, store: &Store, call: &Call) -> std::io::Result<()> {
+        // A procedural macro on Windows has no `lib` before its name.
+        let prefix = if self.is_macro && cfg!(windows) { "" } else { "lib" };
+        let path = path_of(store, &format!("{prefix}{}", call.stem()));
+        let bytes = serde_json::to_vec(self).expect("our own plain data always serialises");
+        if fs_err::read(&path).is_ok_and(|old| old == bytes) { Ok(()) } else { store::put(&path, &bytes) }
+    }
+
+    fn read(store: &Store, stem: &str) -> Option<Self> {
+        let note: Self = serde_json::from_slice(&fs_err::read(path_of(store, stem)).ok()?).ok()?;
+        (note.schema == SCHEMA).then_some(note)
+    }
+}
+
+fn path_of(store: &Store, stem: &str) -> PathBuf {
+    store.crates().join(format!("{stem}.json"))
+}
+
+fn stem(path: &Path) -> Option<String> {
+    Some(path.file_stem()?.to_str()?.to_owned())
+}
+
+/// What a call is made of beyond its own sources.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Closure {
+    /// Libraries, those of procedural macros among them.
+    pub libraries: BTreeSet<PathBuf>,
+    /// The files of procedural macros alone.
+    pub macro_libraries: BTreeSet<PathBuf>,
+    pub macros: BTreeSet<Macro>,
+}
+
+/// A procedural macro that may run in a call.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Macro {
+    pub package: String,
+    pub version: String,
+    /// That of its manifest.
+    pub directory: PathBuf,
+    /// The packages whose code runs in it: directories and names.
+    pub made_of: BTreeSet<(PathBuf, String)>,
+}
+
+impl Closure {
+    /// Follows the externs of a call.
+    pub fn of(call: &Call, store: &Store, plans: &Plans) -> Result<Self, Unjudged> {
+        let directories: Vec<&Path> = call.search.iter().filter(|search| search.kind == "dependency").map(|search| search.path.as_path()).collect();
+        let mut walk = Walk { store, plans, directories, closure: Self::default(), seen: BTreeSet::new() };
+        for path in call.externs.iter().filter_map(|one| one.path.as_deref()) {
+            walk.visit(&stem(path).ok_or_else(|| Unjudged::Unreadable(path.to_path_buf()))?, Some(path))?;
+        }
+        Ok(walk.closure)
+    }
+}
+
+struct Walk<'a> {
+    store: &'a Store,
+    plans: &'a Plans,
+    directories: Vec<&'a Path>,
+    closure: Closure,
+    seen: BTreeSet<String>,
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, stem: &str, path: Option<&Path>) -> Result<(), Unjudged> {
+        if !self.seen.insert(stem.to_owned()) {
+            return Ok(());
+        }
+        let files = match self.files_of(stem) {
+            files if files.is_empty() => path.map(Path::to_path_buf).into_iter().collect(),
+            files => files,
+        };
+        let Some(note) = Note::read(self.store, stem) else { return self.guess(stem) };
+        if note.is_macro {
+            self.closure.macro_libraries.extend(files.iter().cloned());
+            let mut made_of = BTreeSet::new();
+            self.crates_in_macro(&note, &mut made_of)?;
+            self.closure.macros.insert(Macro { package: note.package, version: note.version, directory: note.directory, made_of });
+        } else {
+            for dependency in &note.externs {
+                self.visit(dependency, None)?;
+            }
+        }
+        self.closure.libraries.extend(files);
+        Ok(())
+    }
+
+    /// Everything whose code runs in a procedural macro.
+    fn crates_in_macro(&self, note: &Note, made_of: &mut BTreeSet<(PathBuf, String)>) -> Result<(), Unjudged> {
+        for stem in &note.externs {
+            match Note::read(self.store, stem) {
+                Some(dependency) => {
+                    if made_of.insert((dependency.directory.clone(), dependency.package.clone())) {
+                        self.crates_in_macro(&dependency, made_of)?;
+                    }
+                }
+                None => {
+                    let packages = self.plans.closure_of_library(crate_name(stem));
+                    if packages.is_empty() {
+                        return Err(Unjudged::Closure(stem.clone()));
+                    }
+                    made_of.extend(packages.iter().map(|package| (package.directory.clone(), package.name.clone())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A library without a note: all that the packages it may be made of have left.
+    fn guess(&mut self, stem: &str) -> Result<(), Unjudged> {
+        let packages = self.plans.closure_of_library(crate_name(stem));
+        if packages.is_empty() {
+            return Err(Unjudged::Closure(stem.to_owned()));
+        }
+        for package in &packages {
+            let files = package.library.as_deref().map(|library| self.files_named(library)).unwrap_or_default();
+            if package.is_macro {
+                self.closure.macro_libraries.extend(files.iter().cloned());
+                let made_of = self.plans.closure_of_library(package.library.as_deref().unwrap_or_default());
+                self.closure.macros.insert(Macro {
+                    package: package.name.clone(),
+                    version: package.version.clone(),
+                    directory: package.directory.clone(),
+                    made_of: made_of.iter().map(|package| (package.directory.clone(), package.name.clone())).collect(),
+                });
+            }
+            self.closure.libraries.extend(files);
+        }
+        Ok(())
+    }
+
+    /// The files of a library: whatever of these there is.
+    fn files_of(&self, stem: &str) -> Vec<PathBuf> {
+        const ENDINGS: &[&str] = &["rlib", "so", "dylib", "dll"];
+        let in_directory = |directory: &&Path| ENDINGS.iter().map(|ending| directory.join(format!("{stem}.{ending}"))).find(|path| path.is_file());
+        let found: Vec<PathBuf> = self.directories.iter().filter_map(in_directory).collect();
+        if !found.is_empty() {
+            return found;
+        }
+        let metadata = |directory: &&Path| Some(directory.join(format!("{stem}.rmeta"))).filter(|path| path.is_file());
+        self.directories.iter().filter_map(metadata).collect()
+    }
+
+    fn files_named(&self, library: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for directory in &self.directories {
+            for entry in fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
+                let path = entry.path();
+                let is_library = path.extension().is_some_and(|ending| ["rlib", "so", "dylib", "dll"].iter().any(|one| ending == *one));
+                if is_library && stem(&path).is_some_and(|stem| crate_name(&stem) == library) {
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The name of a crate in the name of its file: `libserde-0123456789abcdef`.
+fn crate_name(stem: &str) -> &str {
+    let name = stem.split_once('-').map_or(stem, |(name, _hash)| name);
+    name.strip_prefix("lib").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::Source;
+    use super::super::plan::tests::{package, plan};
+    use super::*;
+
+    struct World {
+        dir: tempfile::TempDir,
+        store: Store,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::at(dir.path().join("store"));
+            fs_err::create_dir(dir.path().join("deps")).unwrap();
+            Self { dir, store }
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            let path = self.dir.path().join("deps").join(name);
+            fs_err::write(&path, name).unwrap();
+            path
+        }
+
+        fn call(&self, name: &str, kind: &str, externs: &[&str]) -> Call {
+            let mut text = format!(
+                "/t/rustc --crate-name {name} src/lib.rs --crate-type {kind} --emit=dep-info,link --out-dir /o -C extra-filename=-1 -L dependency={}",
+                self.dir.path().join("deps").display()
+            );
+            for one in externs {
+                text.push_str(&format!(" --extern {}={}", crate_name(one), self.dir.path().join("deps").join(one).display()));
+            }
+            Call::parse(&text.split_whitespace().map(Into::into).collect::<Vec<_>>()).unwrap()
+        }
+
+        fn note(&self, name: &str, kind: &str, externs: &[&str]) {
+            let call = self.call(name, kind, externs);
+            Note::of(&call, name, "1.0.0", &PathBuf::from("/src").join(name)).unwrap().write(&self.store, &call).unwrap();
+        }
+    }
+
+    #[test]
+    fn notes_lead_from_crate_to_crate_and_into_macros() {
+        let world = World::new();
+        let sys = world.file("libsys-1.rlib");
+        let mid = world.file("libmid-1.rlib");
+        let derive = world.file("libx_derive-1.so");
+        world.file("libunrelated-1.rlib");
+        world.note("sys", "lib", &[]);
+        world.note("syn", "lib", &[]);
+        world.note("x_derive", "proc-macro", &["libsyn-1.rlib"]);
+        world.note("mid", "lib", &["libsys-1.rmeta", "libx_derive-1.so"]);
+        let app = world.call("app", "bin", &["libmid-1.rlib"]);
+        let closure = Closure::of(&app, &world.store, &Plans::default()).unwrap();
+        assert_eq!(closure.libraries, [sys, mid, derive.clone()].into());
+        assert_eq!(closure.macro_libraries, [derive].into());
+        let found = closure.macros.first().unwrap();
+        assert_eq!((found.package.as_str(), found.made_of.first().unwrap().1.as_str()), ("x_derive", "syn"));
+    }
+
+    #[test]
+    fn without_notes_the_plan_says_what_it_may_be_made_of() {
+        let world = World::new();
+        let files = [world.file("libmid-1.rlib"), world.file("libsys-1.rlib"), world.file("libsys-2.rlib"), world.file("libx_derive-1.so")];
+        let app = world.call("app", "bin", &["libmid-1.rlib"]);
+        assert_eq!(Closure::of(&app, &world.store, &Plans::default()).unwrap_err(), Unjudged::Closure("libmid-1".into()));
+        plan(vec![package("mid", Source::Other, &[1, 2]), package("sys", Source::Other, &[]), package("x_derive", Source::CratesIo, &[])])
+            .write(&world.store)
+            .unwrap();
+        let closure = Closure::of(&app, &world.store, &Plans::load(&world.store)).unwrap();
+        assert_eq!(closure.libraries, files.into());
+        assert_eq!(closure.macros.first().unwrap().package, "x_derive");
+    }
+}

@@ -1,0 +1,250 @@
+//! What a call is known to read before rustc runs: [`Before`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::call::{Call, Unjudged};
+use super::closure::Closure;
+use super::digests::Digests;
+use super::entry::{ABSENT, Before, PRESENT, SCHEMA, shown};
+use super::linker::{self, Linker};
+use super::package::Package;
+use super::plan::{Plan, Plans};
+use super::store::Store;
+use super::toolchain::Toolchain;
+use super::{macros, tree};
+use crate::env_vars;
+
+/// Variables that rustc, its LLVM and clippy read, whatever the crate is.
+///
+/// Found by watching `getenv`, and in <https://github.com/rust-lang/rust/tree/1.95.0/compiler> and
+/// <https://github.com/rust-lang/rust-clippy/blob/master/src/driver.rs>. Those that only concern the looks of messages, logs,
+/// the stack or threads are not among them.
+const RUSTC_VARIABLES: &[&str] = &[
+    "LD_PRELOAD", "LLVM_OVERRIDE_PRODUCER", "QNX_TARGET", "RUSTC_BOOTSTRAP", "RUSTC_FORCE_RUSTC_VERSION", "RUSTC_OVERRIDE_VERSION_STRING",
+    "RUST_TARGET_PATH", "SYSROOT", "RUSTC_BREAK_ON_ICE", "SOURCE_DATE_EPOCH",
+];
+
+/// Variables that cargo sets for the crate and that macros and clippy may look at.
+const CRATE_VARIABLES: &[&str] = &["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_LINKS", "CARGO_MANIFEST_PATH", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
+
+/// Prefixes of more of them.
+const CRATE_PREFIXES: &[&str] = &["CARGO_BIN_EXE_", "CARGO_PKG_"];
+
+/// Variables of clippy beside those.
+const CLIPPY_VARIABLES: &[&str] = &["CARGO_PRIMARY_PACKAGE", "CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
+
+/// Everything about a call that is needed to judge it, and to record it afterwards.
+#[derive(Debug)]
+pub struct Inputs {
+    pub before: Before,
+    pub closure: Closure,
+    pub linker: Option<Linker>,
+    pub toolchain: Toolchain,
+}
+
+impl Inputs {
+    pub fn look(call: &Call, package: &Package, store: &Store, plans: &Plans, digests: &mut Digests) -> Result<Self, Unjudged> {
+        let directory = std::env::current_dir().map_err(|_error| Unjudged::Unreadable(PathBuf::from(".")))?;
+        let settings = plans.current_with(&package.directory)?;
+        let closure = Closure::of(call, store, plans)?;
+        let reads = macros::reads(&closure.macros, &settings, plans)?;
+        let linker = if call.is_linked() { Some(Linker::of(call, store, digests)?) } else { None };
+        let out_dir = match env_vars::get_os("OUT_DIR").map(PathBuf::from) {
+            Some(path) => Some(tree::whole(&path, digests).ok_or(Unjudged::Unreadable(path))?),
+            None => None,
+        };
+        let mut look = Look { call, package, directory: &directory, digests, variables: BTreeMap::new(), files: BTreeMap::new() };
+        look.variables();
+        look.named_files()?;
+        if call.is_clippy() {
+            look.clippy(&settings)?;
+        }
+        for plan in &settings {
+            look.patterns(&plan.workspace, &plan.inputs)?;
+        }
+        look.declared(&reads, &settings)?;
+        if closure.macros.iter().any(|one| settings.iter().any(|plan| plan.macros.contains_key(&one.package))) {
+            look.set_by_build_script();
+        }
+        let (variables, files) = (look.variables, look.files);
+        let toolchain = Toolchain::of(call, store, digests)?;
+        let mut externs = BTreeMap::new();
+        for path in call.externs.iter().filter_map(|one| one.path.as_ref()).chain(&closure.macro_libraries) {
+            externs.insert(path.clone(), digests.file(path).ok_or_else(|| Unjudged::Unreadable(path.clone()))?);
+        }
+        let before = Before {
+            schema: SCHEMA,
+            compiler: toolchain.digest.clone(),
+            linker: linker.as_ref().map(|linker| linker.digest.clone()),
+            arguments: call.arguments.clone(),
+            directory,
+            variables,
+            externs,
+            out_dir,
+            files,
+        };
+        Ok(Self { before, closure, linker, toolchain })
+    }
+}
+
+struct Look<'a> {
+    call: &'a Call,
+    package: &'a Package,
+    directory: &'a Path,
+    digests: &'a mut Digests,
+    variables: BTreeMap<String, String>,
+    files: BTreeMap<PathBuf, String>,
+}
+
+impl Look<'_> {
+    fn variables(&mut self) {
+        let mut names: Vec<&str> = [RUSTC_VARIABLES, CRATE_VARIABLES].concat();
+        if self.call.is_linked() {
+            names.extend(linker::VARIABLES);
+        }
+        if self.call.is_clippy() {
+            names.extend(CLIPPY_VARIABLES);
+        }
+        for name in names {
+            self.variable(name);
+        }
+        for (name, value) in env_vars::with_prefixes(CRATE_PREFIXES) {
+            self.variables.insert(name.clone(), shown(&name, &value));
+        }
+    }
+
+    fn variable(&mut self, name: &str) {
+        // Set to nothing is something else than not set.
+        if let Some(value) = env_vars::raw(name) {
+            self.variables.insert(name.to_owned(), shown(name, &value.to_string_lossy()));
+        }
+    }
+
+    /// Files that arguments name, and the processor where code is made for the one at hand.
+    fn named_files(&mut self) -> Result<(), Unjudged> {
+        for path in &self.call.files {
+            let digest = self.digests.file(path).ok_or_else(|| Unjudged::Unreadable(path.clone()))?;
+            self.files.insert(path.clone(), digest);
+        }
+        if self.call.native_cpu {
+            let info = PathBuf::from("/proc/cpuinfo");
+            let text = fs_err::read_to_string(&info).map_err(|_error| Unjudged::Argument("-Ctarget-cpu=native".to_owned()))?;
+            let lines: Vec<&str> = text.lines().filter(|line| ["flags", "Features", "model", "CPU part", "vendor_id"].iter().any(|start| line.starts_with(start))).collect();
+            let lines: std::collections::BTreeSet<&str> = lines.into_iter().collect();
+            self.files.insert(info, crate::digest::json(&lines));
+        }
+        // A target's name is a file in there, if it is there.
+        if let (Some(paths), Some(target)) = (env_vars::get_os("RUST_TARGET_PATH"), &self.call.target) {
+            for directory in std::env::split_paths(&paths) {
+                self.state(&directory.join(format!("{target}.json")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of a file that is read if it is there.
+    fn state(&mut self, path: &Path) {
+        let path = self.directory.join(path);
+        let state = self.digests.file(&path).unwrap_or_else(|| if path.exists() { PRESENT.to_owned() } else { ABSENT.to_owned() });
+        self.files.insert(path, state);
+    }
+
+    /// Its configuration, from the package up to the root; and what its `cargo` lints read through `cargo metadata`.
+    fn clippy(&mut self, settings: &[&Plan]) -> Result<(), Unjudged> {
+        let start = env_vars::get_os("CLIPPY_CONF_DIR").map_or_else(|| self.package.directory.clone(), PathBuf::from);
+        let start = self.directory.join(start);
+        for directory in start.ancestors() {
+            self.state(&directory.join("clippy.toml"));
+            self.state(&directory.join(".clippy.toml"));
+        }
+        self.state(&self.package.directory.join("Cargo.toml"));
+        self.state(Path::new("Cargo.toml"));
+        self.state(Path::new("Cargo.lock"));
+        for manifest in settings.iter().flat_map(|plan| &plan.manifests) {
+            self.state(manifest);
+        }
+        Ok(())
+    }
+
+    /// Files that the user says are inputs. Those that appear or go count, too.
+    fn patterns(&mut self, workspace: &Path, patterns: &[String]) -> Result<(), Unjudged> {
+        for pattern in patterns {
+            let matcher = globset::GlobBuilder::new(pattern).literal_separator(true).build();
+            let matcher = matcher.map_err(|_error| Unjudged::Argument(pattern.clone()))?.compile_matcher();
+            let start = workspace.join(literal_start(pattern));
+            let walk = walkdir::WalkDir::new(&start).follow_links(true).into_iter().filter_entry(|entry| entry.depth() == 0 || !is_made_by_tools(entry.path()));
+            // What is not there matches nothing.
+            for entry in walk.filter_map(Result::ok).filter(|entry| entry.file_type().is_file()) {
+                let Ok(relative) = entry.path().strip_prefix(workspace) else { continue };
+                if matcher.is_match(relative) {
+                    self.state(entry.path());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A macro that the user vouches for may look at variables of the package's build script, too.
+    fn set_by_build_script(&mut self) {
+        if let Some(out_dir) = env_vars::get_os("OUT_DIR") {
+            for name in set_by_build_script(Path::new(&out_dir)) {
+                self.variable(&name);
+            }
+        }
+    }
+
+    /// What macros of the call are declared to read.
+    fn declared(&mut self, reads: &[String], settings: &[&Plan]) -> Result<(), Unjudged> {
+        let (variables, patterns): (Vec<&String>, Vec<&String>) = reads.iter().partition(|one| one.starts_with("env:"));
+        for name in variables {
+            self.variable(name.trim_start_matches("env:"));
+        }
+        let patterns: Vec<String> = patterns.into_iter().cloned().collect();
+        for plan in settings {
+            self.patterns(&plan.workspace, &patterns)?;
+        }
+        Ok(())
+    }
+}
+
+/// Variables that a build script sets, from what it printed: beside `OUT_DIR` in cargo's layouts, old and new.
+fn set_by_build_script(out_dir: &Path) -> Vec<String> {
+    let candidates = ["../output", "../run/stdout", "../stdout"].map(|name| out_dir.join(name));
+    let text = candidates.iter().find_map(|path| fs_err::read_to_string(path).ok()).unwrap_or_default();
+    let variable = |line: &str| line.strip_prefix("cargo:")?.trim_start_matches(':').strip_prefix("rustc-env=")?.split('=').next().map(str::to_owned);
+    text.lines().filter_map(variable).collect()
+}
+
+/// The folders at the start of a pattern that have no special characters in them.
+fn literal_start(pattern: &str) -> PathBuf {
+    let folders = pattern.rsplit_once('/').map(|(folders, _name)| folders).unwrap_or_default();
+    folders.split('/').take_while(|folder| !folder.contains(['*', '?', '[', '{', '\\'])).collect()
+}
+
+/// Directories that no pattern means unless it names them.
+fn is_made_by_tools(path: &Path) -> bool {
+    const NAMES: &[&str] = &[".git", ".hg", ".nox", ".pyenv-build", ".tox", ".venv", "__pycache__", "node_modules", "target"];
+    path.file_name().is_some_and(|name| NAMES.iter().any(|one| name == *one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_a_build_script() {
+        let dir = tempfile::tempdir().unwrap();
+        let out_dir = dir.path().join("out");
+        fs_err::create_dir(&out_dir).unwrap();
+        fs_err::write(dir.path().join("output"), "cargo:rustc-env=A=1\ncargo::rustc-env=B=2=3\ncargo:rerun-if-changed=x\nC\n").unwrap();
+        assert_eq!(set_by_build_script(&out_dir), ["A", "B"]);
+    }
+
+    #[test]
+    fn the_folders_of_a_pattern() {
+        for (pattern, expected) in [("schemas/*.json", "schemas"), ("*.json", ""), ("a/b*/c", "a"), ("a/b/c", "a/b"), ("**/x", "")] {
+            assert_eq!(literal_start(pattern), PathBuf::from(expected), "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The linker as an input: which one it is, what it reads, and where it looked in vain.
+//!
+//! rustc calls a compiler driver (`cc`), which calls a linker. Both may read variables and files of their own (specs, scripts,
+//! start files). So the driver and every linker that it may choose count by digest, and the linker itself is asked what it read:
+//! `-Wl,--dependency-file`, which GNU ld, gold, lld and mold know, and which leaves the output as it is. A driver that is a script
+//! is not judged: what it does cannot be known.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::call::{Call, Unjudged};
+use super::digests::Digests;
+use super::store::{self, Store};
+use super::toolchain::is_script;
+use crate::process::Cmd;
+use crate::{digest, env_vars};
+
+/// Variables that drivers and linkers read. Found in their sources, and by watching `getenv`:
+/// <https://gcc.gnu.org/onlinedocs/gcc/Environment-Variables.html>,
+/// <https://sourceware.org/binutils/docs/ld/Environment.html>, <https://github.com/llvm/llvm-project/tree/main/lld>.
+pub const VARIABLES: &[&str] = &[
+    "BINUTILS_ROOT", "CCC_OVERRIDE_OPTIONS", "COMPILER_PATH", "DYLD_LIBRARY_PATH", "GCC_EXEC_PREFIX", "GCC_ROOT", "GNUTARGET", "IPHONEOS_DEPLOYMENT_TARGET",
+    "LDEMULATION", "LD_PRELOAD", "LD_RUN_PATH", "LIB", "LIBPATH", "LIBRARY_PATH", "LLD_VERSION", "LPATH", "MACOSX_DEPLOYMENT_TARGET", "SDKROOT",
+    "SOURCE_DATE_EPOCH", "TVOS_DEPLOYMENT_TARGET", "VCINSTALLDIR", "WATCHOS_DEPLOYMENT_TARGET", "XROS_DEPLOYMENT_TARGET", "ZERO_AR_DATE",
+];
+
+/// Variables that make a linker write more than its output.
+const WRITES_MORE: &[&str] = &["LLD_REPRODUCE", "COLLECT_LTO_WRAPPER", "COLLECT_GCC_OPTIONS"];
+
+/// Programs that a driver may call, by the names it looks for.
+const TOOLS: &[&str] = &["collect2", "ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "ld64.lld", "lld", "lto-wrapper", "mold"];
+
+/// Files that a driver may read.
+const DRIVER_FILES: &[&str] = &["liblto_plugin.so", "specs"];
+
+/// A linker, known well enough to be judged.
+#[derive(Debug, Clone)]
+pub struct Linker {
+    /// Of the driver, of what it may call, and of what it reads of its own.
+    pub digest: String,
+    /// Directories that it searches by itself, after those it is told.
+    directories: Vec<PathBuf>,
+}
+
+/// What a driver said of itself, kept as long as its program and the variables are what they were.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Answers {
+    asked: String,
+    tools: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
+impl Linker {
+    /// The linker of a call that links.
+    pub fn of(call: &Call, store: &Store, digests: &mut Digests) -> Result<Self, Unjudged> {
+        if let Some(name) = WRITES_MORE.iter().find(|name| env_vars::get(name).is_some()) {
+            return Err(Unjudged::Linker(format!("`{name}` is set")));
+        }
+        let driver = driver(call)?;
+        let unreadable = || Unjudged::Unreadable(driver.clone());
+        let real = crate::fs::canonicalize(&driver).map_err(|_error| unreadable())?;
+        if is_script(&real) {
+            return Err(Unjudged::Linker(format!("`{}` is a script", driver.display())));
+        }
+        if !is_compiler_driver(&real) {
+            return Err(Unjudged::Linker(format!("`{}` is not a C compiler that is known", real.display())));
+        }
+        let program = digests.file(&real).ok_or_else(unreadable)?;
+        let answers = answers(&driver, &program, store);
+        let mut hasher = digest::Hasher::default();
+        hasher.field(driver.as_os_str().as_encoded_bytes()).field(program.as_bytes());
+        for tool in &answers.tools {
+            if is_script(tool) {
+                return Err(Unjudged::Linker(format!("`{}` is a script", tool.display())));
+            }
+            hasher.field(tool.as_os_str().as_encoded_bytes()).field(digests.file(tool).unwrap_or_default().as_bytes());
+        }
+        Ok(Self { digest: hasher.finish(), directories: answers.directories })
+    }
+
+    /// The directories that are searched for libraries, in their order.
+    pub fn search(&self, call: &Call) -> Vec<PathBuf> {
+        let mut search: Vec<PathBuf> =
+            call.search.iter().filter(|search| matches!(search.kind.as_str(), "native" | "all")).map(|search| search.path.clone()).collect();
+        let mut arguments = call.link_arguments.iter().peekable();
+        while let Some(argument) = arguments.next() {
+            let directory = match argument.strip_prefix("-L") {
+                Some("") => arguments.next().map(String::as_str),
+                other => other,
+            };
+            search.extend(directory.map(PathBuf::from));
+        }
+        search.extend(env_vars::get_os("LIBRARY_PATH").iter().flat_map(std::env::split_paths));
+        search.extend(self.directories.iter().cloned());
+        search
+    }
+}
+
+/// The argument that makes a linker say what it reads.
+pub fn dependency_file_argument(file: &Path) -> OsString {
+    let mut argument = OsString::from("-Clink-arg=-Wl,--dependency-file=");
+    argument.push(file);
+    argument
+}
+
+/// The driver that rustc will call.
+fn driver(call: &Call) -> Result<PathBuf, Unjudged> {
+    let target = call.target.as_deref().unwrap_or_default();
+    if cfg!(windows) || cfg!(target_os = "macos") || ["windows", "apple", "wasm", ".json"].iter().any(|one| target.contains(one)) {
+        return Err(Unjudged::Linker("it does not say so on this platform".to_owned()));
+    }
+    let name = call.linker.as_deref().unwrap_or("cc");
+    if Path::new(name).components().count() > 1 {
+        return Ok(PathBuf::from(name));
+    }
+    which::which(name).map_err(|_error| Unjudged::Linker(format!("`{name}` is not in PATH")))
+}
+
+/// Whether a program is named like gcc or clang, whatever comes before and after: `x86_64-linux-gnu-gcc-12`, `clang++`.
+fn is_compiler_driver(program: &Path) -> bool {
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-');
+    let last = name.rsplit('-').next().unwrap_or(name);
+    matches!(last, "gcc" | "g++" | "clang" | "clang++" | "cc" | "c++")
+}
+
+/// Which linkers a driver may call, and where it looks for libraries.
+fn answers(driver: &Path, program: &str, store: &Store) -> Answers {
+    let mut hasher = digest::Hasher::default();
+    hasher.field(driver.as_os_str().as_encoded_bytes()).field(program.as_bytes());
+    for name in ["COMPILER_PATH", "GCC_EXEC_PREFIX", "GCC_ROOT", "LIBRARY_PATH", "PATH"] {
+        hasher.field(env_vars::get_os(name).unwrap_or_default().as_encoded_bytes());
+    }
+    let asked = hasher.finish();
+    let memory = store.digests().join(format!("linker-{}.json", &asked[..16]));
+    let remembered = fs_err::read(&memory).ok().and_then(|bytes| serde_json::from_slice::<Answers>(&bytes).ok());
+    if let Some(answers) = remembered.filter(|answers| answers.asked == asked && answers.tools == tools(&answers.tools)) {
+        return answers;
+    }
+    let tools = asked_tools(driver);
+    let directories = ask(driver, "-print-search-dirs").map(|text| search_directories(&text)).unwrap_or_default();
+    let answers = Answers { asked, tools, directories };
+    let _ = store::put(&memory, &serde_json::to_vec(&answers).expect("our own plain data always serialises"));
+    answers
+}
+
+fn asked_tools(driver: &Path) -> Vec<PathBuf> {
+    let programs = TOOLS.iter().map(|tool| format!("-print-prog-name={tool}"));
+    let files = DRIVER_FILES.iter().map(|file| format!("-print-file-name={file}"));
+    let said = programs.chain(files).filter_map(|question| ask(driver, &question));
+    tools(&said.map(|text| PathBuf::from(text.trim_end())).collect::<Vec<_>>())
+}
+
+/// Where the tools are: a name alone is looked for in `PATH` each time, since another may have come before it.
+fn tools(named: &[PathBuf]) -> Vec<PathBuf> {
+    let mut tools: Vec<PathBuf> = named
+        .iter()
+        .filter_map(|tool| if tool.components().count() > 1 { Some(tool.clone()) } else { which::which(tool).ok() })
+        .filter(|tool| tool.is_file())
+        .chain(TOOLS.iter().filter_map(|tool| which::which(tool).ok()))
+        .collect();
+    tools.sort();
+    tools.dedup();
+    tools
+}
+
+fn ask(driver: &Path, question: &str) -> Option<String> {
+    String::from_utf8(Cmd::new(driver).arg(question).quick_answer()?).ok()
+}
+
+/// The line `libraries: =/usr/lib/gcc/...:/lib/` of `-print-search-dirs`.
+fn search_directories(text: &str) -> Vec<PathBuf> {
+    let line = text.lines().find_map(|line| line.strip_prefix("libraries: "));
+    let list = line.map(|line| line.strip_prefix('=').unwrap_or(line)).unwrap_or_default();
+    std::env::split_paths(list).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_are_known_by_their_names() {
+        for (name, expected) in [
+            ("cc", true), ("x86_64-linux-gnu-gcc-12", true), ("clang-19", true), ("aarch64-linux-gnu-g++", true), ("clang++-14", true), ("ccache", false),
+            ("zig", false), ("ld", false), ("sccache", false),
+        ] {
+            assert_eq!(is_compiler_driver(Path::new("/usr/bin").join(name).as_path()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn directories_of_the_driver() {
+        let text = "install: /usr/lib/gcc/x/12/\nprograms: =/a:/b\nlibraries: =/usr/lib/gcc/x/12/:/lib/x/\n";
+        assert_eq!(search_directories(text), ["/usr/lib/gcc/x/12/", "/lib/x/"].map(PathBuf::from));
+    }
+}

@@ -1,0 +1,150 @@
+//! Procedural macros: which ones are known to read nothing but their tokens, and what the user says of others.
+//!
+//! A procedural macro is a program that runs inside rustc and may read files, variables, git or the clock, and rustc does
+//! not know of it. `pure-macros.toml` lists those whose source was read and found to be pure. A name is no proof: a patched or
+//! path crate may have it. So a macro is believed only if it, and all that it is made of, was unpacked by cargo from
+//! crates.io, with a checksum in `Cargo.lock`, and its version is one that was read.
+
+use std::sync::OnceLock;
+
+use cargo_metadata::semver::{Version, VersionReq};
+use serde::Deserialize;
+
+use super::call::Unjudged;
+use super::closure::Macro;
+use super::plan::{Plan, Plans, Source};
+
+/// What macros of a call read beyond their tokens: patterns of files relative to the workspace, or `env:NAME`.
+pub type Reads = Vec<String>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    #[serde(rename = "macro")]
+    pure: Vec<Pure>,
+    impure: Vec<Impure>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pure {
+    name: String,
+    versions: VersionReq,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for who reads the list"))]
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Impure {
+    name: String,
+    reads: String,
+    #[serde(default)]
+    declare: Vec<String>,
+}
+
+fn list() -> &'static List {
+    static LIST: OnceLock<List> = OnceLock::new();
+    LIST.get_or_init(|| toml::from_str(include_str!("pure-macros.toml")).expect("a test reads it"))
+}
+
+/// What the macros of a call read, as far as the user has said; an error names one of which that is not known.
+pub fn reads<'a>(macros: impl IntoIterator<Item = &'a Macro>, settings: &[&Plan], plans: &Plans) -> Result<Reads, Unjudged> {
+    let mut reads = Reads::new();
+    for one in macros {
+        let declared: Vec<&Vec<String>> = settings.iter().filter_map(|plan| plan.macros.get(&one.package)).collect();
+        if declared.is_empty() {
+            check(one, plans)?;
+        }
+        reads.extend(declared.into_iter().flatten().cloned());
+    }
+    reads.sort();
+    reads.dedup();
+    Ok(reads)
+}
+
+/// Whether a macro is known to be pure.
+fn check(one: &Macro, plans: &Plans) -> Result<(), Unjudged> {
+    let unknown = |reads: &str| Err(Unjudged::Macro { name: one.package.clone(), reads: Some(reads.to_owned()).filter(|reads| !reads.is_empty()) });
+    if plans.source(&one.directory) != Some(Source::CratesIo) {
+        return unknown("what its own source says, which is not from crates.io");
+    }
+    let version = Version::parse(&one.version).ok();
+    let is_listed = list().pure.iter().any(|pure| pure.name == one.package && version.as_ref().is_some_and(|version| pure.versions.matches(version)));
+    if !is_listed {
+        return unknown(list().impure.iter().find(|impure| impure.name == one.package).map_or("", |impure| &impure.reads));
+    }
+    if let Some((_, name)) = one.made_of.iter().find(|(directory, _)| plans.source(directory) != Some(Source::CratesIo)) {
+        return unknown(&format!("what `{name}` reads, which is not from crates.io"));
+    }
+    // It looks up manifests while the macro runs.
+    if one.made_of.iter().any(|(_, name)| matches!(name.as_str(), "proc-macro-crate" | "find-crate")) {
+        return unknown("the package's manifest");
+    }
+    Ok(())
+}
+
+/// What to write into `[tool.pyenv-build.macros]` for a macro that is not known to be pure.
+pub fn declaration(name: &str) -> String {
+    let declare = list().impure.iter().find(|impure| impure.name == name).map(|impure| impure.declare.as_slice()).unwrap_or_default();
+    format!("{name} = {declare:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use super::super::plan::tests::{package, plan};
+    use super::super::store::Store;
+    use super::*;
+
+    fn one(name: &str, version: &str, made_of: &[&str]) -> Macro {
+        let made_of: BTreeSet<(PathBuf, String)> = made_of.iter().map(|name| (PathBuf::from("/src").join(name), (*name).to_owned())).collect();
+        Macro { package: name.to_owned(), version: version.to_owned(), directory: PathBuf::from("/src").join(name), made_of }
+    }
+
+    #[test]
+    fn the_list_is_sound() {
+        let list = list();
+        for pair in list.pure.windows(2) {
+            assert!(pair[0].name <= pair[1].name, "{} is out of order", pair[1].name);
+        }
+        for pure in &list.pure {
+            assert!(!pure.reason.is_empty() && pure.versions.to_string().contains('<'), "{} needs a reason and an upper bound", pure.name);
+            assert!(!list.impure.iter().any(|impure| impure.name == pure.name), "{} is in both lists", pure.name);
+        }
+        assert!(list.pure.iter().any(|pure| pure.name == "pyo3-macros"));
+    }
+
+    #[test]
+    fn a_name_alone_is_no_proof() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"));
+        let packages = vec![
+            package("serde_derive", Source::CratesIo, &[]),
+            package("syn", Source::CratesIo, &[]),
+            package("thiserror-impl", Source::Path, &[]),
+            package("patched", Source::Path, &[]),
+            package("proc-macro-crate", Source::CratesIo, &[]),
+            package("sqlx-macros", Source::CratesIo, &[]),
+            package("unheard-of", Source::CratesIo, &[]),
+        ];
+        plan(packages).write(&store).unwrap();
+        let plans = Plans::load(&store);
+        let verdict = |one: Macro| reads([&one], &[], &plans);
+        assert_eq!(verdict(one("serde_derive", "1.0.228", &["syn"])), Ok(vec![]));
+        for refused in [
+            one("serde_derive", "99.0.0", &[]),
+            one("serde_derive", "1.0.228", &["patched"]),
+            one("serde_derive", "1.0.228", &["proc-macro-crate"]),
+            one("thiserror-impl", "2.0.0", &[]),
+            one("unheard-of", "1.0.0", &[]),
+            one("not-in-any-plan", "1.0.0", &[]),
+        ] {
+            assert!(matches!(verdict(refused.clone()), Err(Unjudged::Macro { name, .. }) if name == refused.package), "{refused:?}");
+        }
+        let declares = Plan { macros: [("sqlx-macros".to_owned(), vec!["env:DATABASE_URL".to_owned()])].into(), ..Plan::default() };
+        assert_eq!(reads([&one("sqlx-macros", "0.8.0", &[])], &[&declares], &plans), Ok(vec!["env:DATABASE_URL".to_owned()]));
+    }
+}

@@ -1,0 +1,326 @@
+//! What a call turned out to have read and written, once rustc has run: [`After`], and its outputs.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::call::Call;
+use super::dep_info::DepInfo;
+use super::digests::Digests;
+use super::entry::{ABSENT, After, Output, PRESENT, shown};
+use super::inputs::Inputs;
+use super::store::Store;
+use super::{archive, digests, tree};
+use crate::env_vars;
+
+/// Why a call that succeeded is not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unrecorded {
+    #[error("rustc's dependency file is not there or not readable")]
+    NoDependencyFile,
+    #[error("the linker did not say what it read")]
+    SilentLinker,
+    #[error("`{}` was written to while rustc ran", .0.display())]
+    Changed(PathBuf),
+    #[error("`{}` was read and is gone", .0.display())]
+    Gone(PathBuf),
+    #[error("the native libraries in `{}` are too many to compare", .0.display())]
+    NativeLibraries(PathBuf),
+    #[error("nothing was found that `--emit={0}` wrote")]
+    NoOutput(String),
+    #[error("`{}` is not a file that can be kept", .0.display())]
+    StrangeOutput(PathBuf),
+    #[error("its messages are not text")]
+    Messages,
+    #[error("the store could not be written: {0}")]
+    Store(String),
+}
+
+/// The clock of file systems ticks more slowly than ours.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The state of the world when rustc was started.
+#[derive(Debug)]
+pub struct Start {
+    /// Files with an mtime or ctime before this were not written to since.
+    threshold: SystemTime,
+    /// Files that were there already and have names like the outputs'.
+    outputs: BTreeMap<PathBuf, Option<digests::Stamp>>,
+}
+
+impl Start {
+    pub fn now(call: &Call) -> Self {
+        let threshold = SystemTime::now() - TICK;
+        Self { threshold, outputs: named_like(call).into_iter().map(|path| (path.clone(), digests::stamp_of(&path))).collect() }
+    }
+
+    /// Whether a file, or what its path leads through up to `root`, may have been written to or replaced since.
+    fn changed(&self, path: &Path, root: &Path) -> bool {
+        if self.is_newer(path) {
+            return true;
+        }
+        // A file or directory that is moved here keeps its own times, but the directory it is moved into does not.
+        let within = path.starts_with(root);
+        path.ancestors().skip(1).take_while(|parent| if within { parent.starts_with(root) } else { !root.starts_with(parent) }).any(|parent| self.is_newer(parent))
+    }
+
+    fn is_newer(&self, path: &Path) -> bool {
+        let Ok(metadata) = fs_err::metadata(path) else { return true };
+        let link = fs_err::symlink_metadata(path);
+        [Some(&metadata), link.as_ref().ok()].into_iter().flatten().any(|metadata| {
+            metadata.modified().is_ok_and(|time| time > self.threshold) || changed_at(metadata).is_some_and(|time| time > self.threshold)
+        })
+    }
+}
+
+#[cfg(unix)]
+fn changed_at(metadata: &std::fs::Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt as _;
+    let seconds = u64::try_from(metadata.ctime()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, u32::try_from(metadata.ctime_nsec()).ok()?))
+}
+
+/// When it was made is the nearest to it.
+#[cfg(not(unix))]
+fn changed_at(metadata: &std::fs::Metadata) -> Option<SystemTime> {
+    metadata.created().ok()
+}
+
+/// Files in the output directory that may be a call's: their names are its stem up to the first dot.
+fn named_like(call: &Call) -> Vec<PathBuf> {
+    let stem = call.stem();
+    let library = format!("lib{stem}");
+    let is_one = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        let first = name.split('.').next().unwrap_or_default();
+        first == stem || first == library
+    };
+    let entries = fs_err::read_dir(&call.out_dir).into_iter().flatten().filter_map(Result::ok);
+    let mut found: Vec<PathBuf> = entries.filter(|entry| is_one(&entry.file_name())).map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+/// Everything that the call read and was not known before.
+pub fn after(
+    call: &Call,
+    inputs: &Inputs,
+    start: &Start,
+    linker_said: Option<&Path>,
+    digests: &mut Digests,
+) -> Result<After, Unrecorded> {
+    let root = &inputs.before.directory;
+    let mut after = After::default();
+    let out_dir = env_vars::get_os("OUT_DIR").map(PathBuf::from);
+    if let Some(out_dir) = &out_dir
+        && tree::whole(out_dir, digests) != inputs.before.out_dir
+    {
+        return Err(Unrecorded::Changed(out_dir.clone()));
+    }
+    let text = fs_err::read_to_string(call.out_dir.join(format!("{}.d", call.stem()))).map_err(|_error| Unrecorded::NoDependencyFile)?;
+    let info = DepInfo::of_rustc(&text).ok_or(Unrecorded::NoDependencyFile)?;
+    for (name, value) in info.variables {
+        let value = value.map(|value| shown(&name, &value));
+        after.variables.insert(name, value);
+    }
+    for path in &info.files {
+        let path = root.join(path);
+        if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir)) || inputs.toolchain.has(&path) || inputs.before.externs.contains_key(&path) {
+            continue;
+        }
+        digests.forget(&path);
+        let digest = digests.file(&path).ok_or_else(|| Unrecorded::Gone(path.clone()))?;
+        if start.changed(&path, root) {
+            return Err(Unrecorded::Changed(path));
+        }
+        if let Some(other) = counterpart(&path) {
+            // Both at once are an error of rustc's, which it would not tell of the one that is not there.
+            let state = if other.exists() { PRESENT } else { ABSENT };
+            after.files.insert(other, state.to_owned());
+        }
+        after.files.insert(path, digest);
+    }
+    for path in inputs.before.externs.keys() {
+        // Not the ctime: cargo makes further links to finished libraries at any time.
+        if fs_err::metadata(path).and_then(|metadata| metadata.modified()).map_or(true, |time| time > start.threshold + TICK) {
+            return Err(Unrecorded::Changed(path.clone()));
+        }
+    }
+    if call.bundles_its_dependencies() {
+        for path in &inputs.closure.libraries {
+            if !inputs.before.externs.contains_key(path) {
+                after.files.insert(path.clone(), digests.file(path).ok_or_else(|| Unrecorded::Gone(path.clone()))?);
+            }
+        }
+    }
+    if call.is_linked() {
+        let said = linker_said.and_then(|file| fs_err::read_to_string(file).ok()).and_then(|text| DepInfo::of_linker(&text));
+        linked(call, inputs, start, &said.ok_or(Unrecorded::SilentLinker)?, &mut after, digests)?;
+    }
+    if may_bundle_native_libraries(call) {
+        for search in call.search.iter().filter(|search| matches!(search.kind.as_str(), "native" | "all")) {
+            let path = root.join(&search.path);
+            if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir)) {
+                continue;
+            }
+            let digest = tree::libraries(&path, digests).ok_or_else(|| Unrecorded::NativeLibraries(path.clone()))?;
+            after.native.insert(path, digest);
+        }
+    }
+    Ok(after)
+}
+
+/// What the linker read: everything but what is rustc's own or gone with the call.
+fn linked(call: &Call, inputs: &Inputs, start: &Start, said: &DepInfo, after: &mut After, digests: &mut Digests) -> Result<(), Unrecorded> {
+    let root = &inputs.before.directory;
+    let linker = inputs.linker.as_ref().expect("a call that links has one");
+    let search: Vec<PathBuf> = linker.search(call).into_iter().map(|path| root.join(path)).collect();
+    for path in &said.files {
+        let path = root.join(path);
+        if inputs.toolchain.has(&path) || is_own(call, &path) || inputs.before.externs.contains_key(&path) {
+            continue;
+        }
+        let Some(digest) = digests.file(&path) else {
+            // rustc's own, such as copies of libraries under LTO; the libraries themselves are in the closure.
+            if is_temporary(&path) {
+                continue;
+            }
+            return Err(Unrecorded::Gone(path));
+        };
+        if !inputs.closure.libraries.contains(&path) && start.is_newer(&path) && !is_product_of_cargo(&path, &call.out_dir) {
+            return Err(Unrecorded::Changed(path));
+        }
+        if let Some(name) = library_name(&path) {
+            let real = |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
+            let home = path.parent().map(real);
+            let before = search.iter().position(|directory| Some(real(directory)) == home).unwrap_or(search.len());
+            after.found.entry(name).and_modify(|least| *least = before.min(*least)).or_insert(before);
+        }
+        after.files.insert(path, digest);
+    }
+    after.search = search;
+    Ok(())
+}
+
+/// Made by an earlier call of the same build: its times are those of this build.
+fn is_product_of_cargo(path: &Path, out_dir: &Path) -> bool {
+    out_dir.parent().is_some_and(|profile| path.starts_with(profile))
+}
+
+/// An object file of the crate itself.
+fn is_own(call: &Call, path: &Path) -> bool {
+    let stem = call.stem();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.parent() == Some(call.out_dir.as_path()) && name.strip_prefix(&stem).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// In a directory that rustc makes for the call and removes: `rustcXXXXXX`.
+fn is_temporary(path: &Path) -> bool {
+    path.components().any(|part| matches!(part, Component::Normal(name) if name.to_string_lossy().strip_prefix("rustc").is_some_and(|rest| rest.len() == 6)))
+}
+
+/// `foo` of `libfoo.a`, `libfoo.so`, `libfoo.so.1`.
+fn library_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?.strip_prefix("lib")?;
+    let (name, _version) = name.split_once(".so").or_else(|| Some((name.strip_suffix(".a")?, "")))?;
+    Some(name.to_owned())
+}
+
+/// The file names under which a linker looks for a library.
+pub fn candidates(directory: &Path, name: &str) -> [PathBuf; 2] {
+    [directory.join(format!("lib{name}.so")), directory.join(format!("lib{name}.a"))]
+}
+
+/// Whether rustc itself may have read native libraries: into a `staticlib` it puts all of them, into an rlib those that
+/// `-l` or `#[link]` names, which shows in its members.
+fn may_bundle_native_libraries(call: &Call) -> bool {
+    if !call.emit.contains("link") {
+        return false;
+    }
+    if call.crate_types.contains("staticlib") || !call.libraries.is_empty() {
+        return true;
+    }
+    let makes_library = call.crate_types.iter().any(|kind| matches!(kind.as_str(), "lib" | "rlib"));
+    let rlib = call.out_dir.join(format!("lib{}.rlib", call.stem()));
+    makes_library && !call.is_test && !archive::has_only_own_members(&rlib)
+}
+
+/// `m/mod.rs` for `m.rs`, and the other way round.
+fn counterpart(path: &Path) -> Option<PathBuf> {
+    if path.extension()? != "rs" {
+        return None;
+    }
+    if path.file_name()? == "mod.rs" {
+        let folder = path.parent()?;
+        return Some(folder.with_file_name(format!("{}.rs", folder.file_name()?.to_str()?)));
+    }
+    Some(path.with_extension("").join("mod.rs"))
+}
+
+/// What the call wrote, put into the store.
+pub fn outputs(call: &Call, start: &Start, store: &Store) -> Result<Vec<Output>, Unrecorded> {
+    let mut outputs = Vec::new();
+    for path in named_like(call) {
+        // Left by another call with the same names: other crate types of a library without a hash.
+        if start.outputs.get(&path).is_some_and(|stamp| stamp.is_some() && *stamp == digests::stamp_of(&path)) {
+            continue;
+        }
+        let metadata = fs_err::symlink_metadata(&path).map_err(|_error| Unrecorded::Gone(path.clone()))?;
+        if !metadata.is_file() {
+            return Err(Unrecorded::StrangeOutput(path));
+        }
+        let digest = store.add(&path).map_err(|error| Unrecorded::Store(error.to_string()))?;
+        outputs.push(Output { digest, is_executable: tree::is_executable(&metadata), path });
+    }
+    let has = |ending: &str| outputs.iter().any(|output| output.path.extension().is_some_and(|found| found == ending));
+    let complete = call.emit.iter().try_for_each(|kind| {
+        let is_there = match kind.as_str() {
+            "dep-info" => has("d"),
+            "metadata" => has("rmeta"),
+            _ => outputs.iter().any(|output| output.path.extension().is_none_or(|ending| ending != "d" && ending != "rmeta")),
+        };
+        if is_there { Ok(()) } else { Err(Unrecorded::NoOutput(kind.clone())) }
+    });
+    complete.map(|()| outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_in_one_of_two_places() {
+        for (one, other) in [("/p/src/m.rs", "/p/src/m/mod.rs"), ("/p/src/m/mod.rs", "/p/src/m.rs"), ("/p/src/lib.rs", "/p/src/lib/mod.rs")] {
+            assert_eq!(counterpart(Path::new(one)).as_deref(), Some(Path::new(other)));
+        }
+        assert_eq!(counterpart(Path::new("/p/data.json")), None);
+    }
+
+    #[test]
+    fn names_of_libraries() {
+        for (path, expected) in [
+            ("/lib/libc.so.6", Some("c")), ("/lib/libfoo.a", Some("foo")), ("/lib/libx.so", Some("x")), ("/lib/Scrt1.o", None), ("/t/libserde-1.rlib", None),
+        ] {
+            assert_eq!(library_name(Path::new(path)).as_deref(), expected, "{path}");
+        }
+        assert!(is_temporary(Path::new("/t/deps/rustcyrwWiv/libsys-1.rlib")));
+        assert!(!is_temporary(Path::new("/t/deps/rustc-demangle/libsys-1.rlib")));
+    }
+
+    #[test]
+    fn times_tell_of_files_and_of_what_they_lie_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("w");
+        fs_err::create_dir_all(root.join("src/a")).unwrap();
+        fs_err::write(root.join("src/a/x.rs"), "1").unwrap();
+        fs_err::write(dir.path().join("old.rs"), "2").unwrap();
+        std::thread::sleep(TICK * 3);
+        let start = Start { threshold: SystemTime::now() - TICK, outputs: BTreeMap::new() };
+        let file = root.join("src/a/x.rs");
+        assert!(!start.changed(&file, &root));
+        // Moved over it, with its own old mtime.
+        fs_err::rename(dir.path().join("old.rs"), &file).unwrap();
+        assert!(start.changed(&file, &root));
+    }
+}

@@ -1,0 +1,40 @@
+//! The package that a call is for, as cargo says in the environment, and whether its calls are judged.
+
+use std::path::{Path, PathBuf};
+
+use crate::env_vars;
+
+/// Source: <https://doc.rust-lang.org/cargo/reference/environment-variables.html#environment-variables-cargo-sets-for-crates>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    pub name: String,
+    pub version: String,
+    /// That of its manifest.
+    pub directory: PathBuf,
+}
+
+impl Package {
+    /// `None`: it is not cargo that calls rustc, but a build script that tries something out.
+    pub fn from_env() -> Option<Self> {
+        env_vars::get("CARGO_CRATE_NAME")?;
+        Some(Self {
+            name: env_vars::get("CARGO_PKG_NAME")?,
+            version: env_vars::get("CARGO_PKG_VERSION")?,
+            directory: PathBuf::from(env_vars::get_os("CARGO_MANIFEST_DIR")?),
+        })
+    }
+
+    /// Whether its sources are somewhere where a user edits them, and not in cargo's home, where cargo takes them for unchangeable.
+    pub fn is_local(&self) -> bool {
+        let Some(home) = cargo_home() else { return false };
+        // The prefix is compared with links resolved: cargo's home may be one.
+        let real = |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
+        let directory = real(&self.directory);
+        !["registry", "git"].iter().any(|part| directory.starts_with(real(&home.join(part))))
+    }
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let home = env_vars::get_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".cargo")))?;
+    std::path::absolute(home).ok()
+}

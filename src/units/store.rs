@@ -1,0 +1,231 @@
+//! The store of what calls made: entries, and their files by content.
+//!
+//! ```text
+//! store/
+//!   v1/units/<package>/<crate>-<kind>/<key>-<digest>.json   an entry: what one call read and wrote; its name ends in its own digest
+//!   v1/blobs/1a/1a2b...                                     a file that a call wrote, named by its digest
+//!   v1/crates/<file stem>.json                              what a library was made of: see `super::closure`
+//!   plans/<hash>.json                                       what the workspace's settings and packages are: see `super::plan`
+//!   digests/                                                digests of large files: see `super::digests`
+//!   incremental/                                            rustc's incremental state of slow crates
+//! ```
+//!
+//! Everything is written to a temporary name and renamed, and never changed afterwards; so any number of processes may use
+//! it, and a kill leaves at most a temporary file, which `gc` removes. What is read is checked against its name. The mtime
+//! of an entry and of a blob says when it was last used.
+
+use std::ffi::OsStr;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::entry::Entry;
+use crate::digest;
+
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The version of the formats below it is in its name: another version has another folder, and none is misread.
+    pub fn versioned(&self) -> PathBuf {
+        self.root.join("v1")
+    }
+
+    pub fn units(&self) -> PathBuf {
+        self.versioned().join("units")
+    }
+
+    pub fn blobs(&self) -> PathBuf {
+        self.versioned().join("blobs")
+    }
+
+    pub fn crates(&self) -> PathBuf {
+        self.versioned().join("crates")
+    }
+
+    pub fn plans(&self) -> PathBuf {
+        self.root.join("plans")
+    }
+
+    pub fn digests(&self) -> PathBuf {
+        self.root.join("digests")
+    }
+
+    pub fn incremental(&self) -> PathBuf {
+        self.root.join("incremental")
+    }
+
+    /// Where a blob is.
+    pub fn blob(&self, digest: &str) -> PathBuf {
+        self.blobs().join(&digest[..2]).join(digest)
+    }
+
+    /// All entries of a unit, the most recently used first.
+    pub fn entries(&self, unit: &str) -> Vec<PathBuf> {
+        let Ok(listed) = fs_err::read_dir(self.units().join(unit)) else { return Vec::new() };
+        let mut found: Vec<(std::time::SystemTime, PathBuf)> = listed
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().extension() == Some(OsStr::new("json")))
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        found.sort();
+        found.into_iter().rev().map(|(_, path)| path).collect()
+    }
+
+    /// Reads an entry. `None`: it is damaged, of another version, or gone.
+    pub fn read(path: &Path) -> Option<Entry> {
+        let bytes = fs_err::read(path).ok()?;
+        let name = path.file_stem()?.to_str()?;
+        let (_, expected) = name.rsplit_once('-')?;
+        (digest::bytes(&bytes)[..expected.len().min(64)] == *expected).then(|| serde_json::from_slice(&bytes).ok())?
+    }
+
+    /// Writes an entry, whose blobs are there already.
+    pub fn write(&self, unit: &str, key: &str, entry: &Entry) -> io::Result<PathBuf> {
+        let bytes = serde_json::to_vec(entry).expect("our own plain data always serialises");
+        let path = self.units().join(unit).join(format!("{}-{}.json", &key[..32], &digest::bytes(&bytes)[..16]));
+        put(&path, &bytes)?;
+        Ok(path)
+    }
+
+    /// Copies a file into the store and returns its digest.
+    pub fn add(&self, file: &Path) -> io::Result<String> {
+        let blobs = self.blobs();
+        fs_err::create_dir_all(&blobs)?;
+        // Its digest is known only when it has been read; and it may still be written to, so the copy is what is hashed.
+        let mut copy = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&blobs)?;
+        let mut source = fs_err::File::open(file)?;
+        io::copy(source.file_mut(), copy.as_file_mut())?;
+        let digest = digest::file(copy.path())?;
+        let blob = self.blob(&digest);
+        if blob.exists() {
+            touch(&blob);
+            return Ok(digest);
+        }
+        fs_err::create_dir_all(blob.parent().expect("it is in a folder"))?;
+        readable(copy.as_file())?;
+        copy.persist(&blob).map_err(|error| error.error)?;
+        Ok(digest)
+    }
+
+    /// Puts a blob in place of whatever is at `path`, as a file of its own, made now, under the umask of now. `false`: the
+    /// blob is gone or damaged, and nothing was done.
+    pub fn restore(&self, digest: &str, path: &Path, is_executable: bool) -> io::Result<bool> {
+        let blob = self.blob(digest);
+        if !digest::file(&blob).is_ok_and(|found| found == digest) {
+            if blob.exists() {
+                let _ = fs_err::remove_file(&blob);
+            }
+            return Ok(false);
+        }
+        // A new inode: the old one may be a running program, or a hard link that others read.
+        match fs_err::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut target = created(path, is_executable)?;
+        let mut source = fs_err::File::open(&blob)?;
+        // The standard library asks the kernel to share the blocks where the file system can.
+        io::copy(source.file_mut(), &mut target)?;
+        touch(&blob);
+        Ok(true)
+    }
+
+    /// Notes that an entry was used.
+    pub fn used(path: &Path) {
+        touch(path);
+    }
+}
+
+/// Begins the names of what is not finished.
+pub const TEMPORARY: &str = ".tmp-";
+
+/// Writes a file whole or not at all. Unlike [`crate::fs::write_atomic`] it does not wait for the disk: what a crash cuts off is
+/// noticed when it is read.
+pub fn put(path: &Path, content: &[u8]) -> io::Result<()> {
+    let parent = path.parent().expect("a file has a parent directory");
+    fs_err::create_dir_all(parent)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(parent)?;
+    file.write_all(content)?;
+    readable(file.as_file())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// A text file, if it is there and not too large to be one of ours.
+pub fn read_small(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs_err::File::open(path).ok()?.take(64 * 1024 * 1024).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Sets the mtime to now; a store that cannot be written is still good for reading.
+fn touch(path: &Path) {
+    let _ = filetime::set_file_mtime(path, filetime::FileTime::now());
+}
+
+#[cfg(unix)]
+fn readable(file: &std::fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_file: &std::fs::File) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn created(path: &Path, is_executable: bool) -> io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(if is_executable { 0o777 } else { 0o666 }).open(path)
+}
+
+#[cfg(not(unix))]
+fn created(path: &Path, _is_executable: bool) -> io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_comes_back_as_a_file_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"));
+        let (file, copy) = (dir.path().join("a"), dir.path().join("b"));
+        fs_err::write(&file, "content").unwrap();
+        let digest = store.add(&file).unwrap();
+        assert_eq!(store.add(&file).unwrap(), digest);
+        assert!(store.restore(&digest, &copy, true).unwrap());
+        fs_err::write(&copy, "changed in place").unwrap();
+        assert!(store.restore(&digest, &copy, false).unwrap(), "the store's own file was not touched");
+        assert_eq!(fs_err::read_to_string(&copy).unwrap(), "content");
+        let files = walkdir::WalkDir::new(store.blobs()).into_iter().filter(|entry| entry.as_ref().unwrap().file_type().is_file());
+        assert_eq!(files.count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_is_damaged_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("store"));
+        let (file, copy) = (dir.path().join("a"), dir.path().join("b"));
+        fs_err::write(&file, "content").unwrap();
+        fs_err::write(&copy, "as it was").unwrap();
+        let digest = store.add(&file).unwrap();
+        fs_err::write(store.blob(&digest), "c0ntent").unwrap();
+        assert!(!store.restore(&digest, &copy, false).unwrap());
+        assert_eq!(fs_err::read_to_string(&copy).unwrap(), "as it was");
+        assert!(!store.blob(&digest).exists(), "it will be made again");
+    }
+}

@@ -1,0 +1,146 @@
+//! The state of directories as inputs: `OUT_DIR`, and directories of native libraries.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::digests::Digests;
+use crate::digest;
+
+/// More than this much in a directory of native libraries is not compared: system directories hold gigabytes.
+const TOO_LARGE: u64 = 256 * 1024 * 1024;
+
+/// All that is in a directory: relative paths, and for each its kind, whether it is executable, and its content. Links
+/// are noted as such and followed. `None`: something in it could not be read.
+pub fn whole(root: &Path, digests: &mut Digests) -> Option<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(root).min_depth(1).follow_links(true) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                // A link to nothing, or to a directory above it, has its text and no more.
+                let path = error.path()?.to_path_buf();
+                let text = fs_err::read_link(&path).ok()?;
+                found.insert(relative(root, &path)?, format!("link {}", text.to_str()?));
+                continue;
+            }
+        };
+        let mut state = String::new();
+        if entry.path_is_symlink() {
+            state = format!("link {} to ", fs_err::read_link(entry.path()).ok()?.to_str()?);
+        }
+        let metadata = entry.metadata().ok()?;
+        if metadata.is_dir() {
+            state.push_str("directory");
+        } else if metadata.is_file() {
+            digests.forget(entry.path());
+            state.push_str(if is_executable(&metadata) { "program " } else { "file " });
+            state.push_str(&digests.file(entry.path())?);
+        } else {
+            // A socket or the like: nobody reads it as a file.
+            state.push_str("special");
+        }
+        found.insert(relative(root, entry.path())?, state);
+    }
+    Some(found)
+}
+
+fn relative(root: &Path, path: &Path) -> Option<String> {
+    path.strip_prefix(root).ok()?.to_str().map(str::to_owned)
+}
+
+/// A digest of all libraries in a directory: their names and contents. `None`: it has too much, or cannot be read.
+pub fn libraries(directory: &Path, digests: &mut Digests) -> Option<String> {
+    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut size = 0;
+    match fs_err::read_dir(directory) {
+        Ok(entries) => {
+            for entry in entries {
+                let entry = entry.ok()?;
+                let name = entry.file_name().to_str()?.to_owned();
+                if !is_library(&name) {
+                    continue;
+                }
+                size += fs_err::metadata(entry.path()).map_or(0, |metadata| metadata.len());
+                if size > TOO_LARGE {
+                    return None;
+                }
+                found.insert(name, entry.path());
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(super::entry::ABSENT.to_owned()),
+        Err(_) => return None,
+    }
+    let mut hasher = digest::Hasher::default();
+    for (name, path) in &found {
+        // A link to nothing counts as one.
+        hasher.field(name.as_bytes()).field(digests.file(path).unwrap_or_default().as_bytes());
+    }
+    Some(hasher.finish())
+}
+
+fn is_library(name: &str) -> bool {
+    const ENDINGS: &[&str] = &["a", "lib", "o", "obj", "so", "dylib", "dll", "tbd"];
+    let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    ENDINGS.contains(&ending) || name.contains(".so.")
+}
+
+#[cfg(unix)]
+pub fn is_executable(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+pub fn is_executable(_metadata: &std::fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn everything_in_a_directory_counts() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join("out").join(name);
+        let state = || whole(&dir.path().join("out"), &mut Digests::default()).unwrap();
+        fs_err::create_dir_all(at("d")).unwrap();
+        fs_err::write(at("a"), "1").unwrap();
+        fs_err::write(dir.path().join("elsewhere"), "1").unwrap();
+        let changes: [&dyn Fn(); 7] = [
+            &|| fs_err::write(at("a"), "2").unwrap(),
+            &|| fs_err::set_permissions(at("a"), std::fs::Permissions::from_mode(0o755)).unwrap(),
+            &|| fs_err::create_dir(at("empty")).unwrap(),
+            &|| symlink("../elsewhere", at("link")).unwrap(),
+            &|| fs_err::write(dir.path().join("elsewhere"), "2").unwrap(),
+            &|| symlink("nowhere", at("dangling")).unwrap(),
+            &|| symlink("..", at("d/loop")).unwrap(),
+        ];
+        let mut states = vec![state()];
+        for change in changes {
+            change();
+            let now = state();
+            assert!(!states.contains(&now), "{now:?}");
+            states.push(now);
+        }
+    }
+
+    #[test]
+    fn libraries_are_compared_and_other_files_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs_err::write(dir.path().join(name), text).unwrap();
+        let state = || libraries(dir.path(), &mut Digests::default()).unwrap();
+        let empty = state();
+        write("notes.txt", "1");
+        assert_eq!(state(), empty);
+        write("libfoo.a", "1");
+        let first = state();
+        write("libfoo.a", "2");
+        let second = state();
+        write("libbar.so.1", "");
+        assert!(empty != first && first != second && second != state());
+        assert_eq!(libraries(&dir.path().join("gone"), &mut Digests::default()).unwrap(), "absent");
+    }
+}

@@ -1,0 +1,224 @@
+//! When cargo calls us as its `RUSTC_WRAPPER`: judge, serve, or run rustc and record.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::call::{Call, Unjudged};
+use super::closure::Note;
+use super::digests::Digests;
+use super::entry::{Difference, Entry, SCHEMA};
+use super::inputs::Inputs;
+use super::judge::{Verdict, judge};
+use super::log::{Event, What};
+use super::outcome::{self, Start, Unrecorded};
+use super::package::Package;
+use super::plan::Plans;
+use super::rustc::{Inner, Ran};
+use super::store::Store;
+use super::{linker, macros};
+use crate::{env_vars, layout};
+
+/// Whether we are called as a wrapper: the first argument is a compiler, not one of our commands or a project's directory.
+pub fn is_call(args: &[OsString]) -> bool {
+    let Some(first) = args.get(1).map(Path::new) else { return false };
+    let is_compiler = first.file_stem().is_some_and(|name| name == "rustc" || name == "clippy-driver");
+    // A compiler of another name, or a wrapper that cargo or another wrapper puts before it.
+    (is_compiler && args.len() > 2) || (first.components().count() > 1 && first.is_file() && args.len() > 2)
+}
+
+/// Runs a call: `args` are all of ours, our own name first. Returns the exit code.
+pub fn run(args: &[OsString]) -> u8 {
+    let words = &args[1..];
+    let inner = Inner::from_env();
+    // Called again by a wrapper that we called.
+    if env_vars::get(env_vars::IN_WRAPPER).is_some() {
+        return Inner::default().exec(words);
+    }
+    let (Some(package), Ok(call)) = (Package::from_env(), Call::parse(words).map_err(|why| explain(words, &why))) else {
+        return inner.exec(words);
+    };
+    let Some(store) = find_store() else { return inner.exec(words) };
+    Wrapper { words, call, package, plans: Plans::load(&store), store, inner, digests: Digests::default() }.run()
+}
+
+/// A call of cargo's for a crate that we do not understand is named in the report.
+fn explain(words: &[OsString], why: &Unjudged) {
+    if let (Some(package), false) = (Package::from_env(), *why == Unjudged::Probe) {
+        let is_check = words.iter().any(|word| word.to_string_lossy().contains("clippy-driver"));
+        let what = What::Passed { because: Some(why.to_string()), macro_name: None };
+        Event::new(&package, package.is_local(), "unknown".to_owned(), is_check, what, 0.0).write();
+    }
+}
+
+/// Ours by the variable, or that of the workspace we are called in.
+fn find_store() -> Option<Store> {
+    if let Some(path) = env_vars::get_os(env_vars::UNITS_STORE) {
+        return Some(Store::at(PathBuf::from(path)));
+    }
+    let here = std::env::current_dir().ok()?;
+    let root = here.ancestors().map(|directory| directory.join(".pyenv-build")).find(|root| layout::Layout::has(root))?;
+    Some(Store::at(root.join("store")))
+}
+
+struct Wrapper<'a> {
+    words: &'a [OsString],
+    call: Call,
+    package: Package,
+    plans: Plans,
+    store: Store,
+    inner: Inner,
+    digests: Digests,
+}
+
+impl Wrapper<'_> {
+    fn run(mut self) -> u8 {
+        self.digests = Digests::kept_in(self.store.digests());
+        let is_local = self.package.is_local();
+        if let Some(note) = Note::of(&self.call, &self.package.name, &self.package.version, &self.package.directory) {
+            // Without it, crates above this one are judged more strictly.
+            let _ = note.write(&self.store, &self.call);
+        }
+        if env_vars::get(env_vars::REUSE).is_some_and(|value| value == "off") {
+            return self.pass(is_local, None);
+        }
+        if !is_local && !self.plans.uses_python(&self.package.directory) {
+            return self.pass(is_local, None);
+        }
+        if self.inner.is_unknown() {
+            let why = Unjudged::Program(self.inner.name());
+            return self.pass(is_local, Some(&why));
+        }
+        match Inputs::look(&self.call, &self.package, &self.store, &self.plans, &mut self.digests) {
+            Ok(inputs) => self.judged(is_local, &inputs),
+            Err(why) => self.pass(is_local, Some(&why)),
+        }
+    }
+
+    /// Lets rustc run in our place.
+    fn pass(&self, is_local: bool, why: Option<&Unjudged>) -> u8 {
+        let macro_name = match why {
+            Some(Unjudged::Macro { name, .. }) => Some(macros::declaration(name)),
+            _ => None,
+        };
+        self.log(is_local, What::Passed { because: why.map(ToString::to_string), macro_name }, 0.0);
+        self.inner.exec(self.words)
+    }
+
+    fn judged(&mut self, is_local: bool, inputs: &Inputs) -> u8 {
+        let started = Instant::now();
+        let unit = self.unit();
+        let difference = match judge(&self.call, &inputs.before, &unit, &self.store, &mut self.digests) {
+            Verdict::Same { entry, path } => match self.serve(&entry) {
+                Some(bytes) => {
+                    Store::used(&path);
+                    self.log(is_local, What::Served { seconds_saved: entry.seconds, bytes }, started.elapsed().as_secs_f64());
+                    return 0;
+                }
+                None => Difference::Blob,
+            },
+            Verdict::Different(difference) => difference,
+        };
+        self.compile(is_local, inputs, &unit, difference)
+    }
+
+    /// The folder of a unit's entries: package, crate, and what is made of it.
+    fn unit(&self) -> String {
+        let mut kind = self.kind();
+        if self.call.is_clippy() {
+            kind.push_str("-clippy");
+        } else if self.is_check() {
+            kind.push_str("-check");
+        }
+        format!("{}/{}-{kind}", self.package.name, self.call.crate_name)
+    }
+
+    fn kind(&self) -> String {
+        if self.call.is_test {
+            return "test".to_owned();
+        }
+        if self.call.crate_name.starts_with("build_script_") && self.call.crate_types.contains("bin") {
+            return "build-script".to_owned();
+        }
+        self.call.crate_types.iter().cloned().collect::<Vec<_>>().join("-")
+    }
+
+    fn is_check(&self) -> bool {
+        !self.call.emit.contains("link")
+    }
+
+    /// Puts the outputs of an entry in place and says what rustc said. `None`: something of it is gone or damaged.
+    fn serve(&self, entry: &Entry) -> Option<u64> {
+        let mut bytes = 0;
+        for output in &entry.outputs {
+            bytes += fs_err::metadata(self.store.blob(&output.digest)).ok()?.len();
+        }
+        for output in &entry.outputs {
+            match self.store.restore(&output.digest, &output.path, output.is_executable) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return None,
+            }
+        }
+        if entry.has_diagnostics() || self.call.announces_artifacts() {
+            let mut text = entry.messages.join("\n");
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+        let _ = std::io::stdout().write_all(entry.stdout.as_bytes());
+        Some(bytes)
+    }
+
+    /// Runs rustc, and records what it did if that is certain.
+    fn compile(&mut self, is_local: bool, inputs: &Inputs, unit: &str, difference: Difference) -> u8 {
+        let asks = if self.call.is_linked() { tempfile::Builder::new().prefix("pyenv-build-").tempdir().ok() } else { None };
+        let said = asks.as_ref().map(|directory| directory.path().join("linked")).filter(|path| !path.to_string_lossy().contains([',', ' ']));
+        let more: Vec<OsString> = said.iter().map(|path| linker::dependency_file_argument(path)).collect();
+        let start = Start::now(&self.call);
+        let started = Instant::now();
+        let ran = match self.inner.run(&self.call, &more) {
+            Ok(ran) => ran,
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "error: failed to start `{}`: {error}", self.call.rustc().display());
+                return 101;
+            }
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        let ok = ran.status.success();
+        let why_not = if ok { self.record(inputs, unit, &start, said.as_deref(), &ran, seconds).err() } else { None };
+        let recorded = ok && why_not.is_none();
+        self.log(is_local, What::Compiled { difference, ok, recorded, why_not: why_not.map(|why| why.to_string()) }, seconds);
+        ran.code()
+    }
+
+    fn record(&mut self, inputs: &Inputs, unit: &str, start: &Start, linker_said: Option<&Path>, ran: &Ran, seconds: f64) -> Result<(), Unrecorded> {
+        if ran.was_asked_in_vain {
+            return Err(Unrecorded::SilentLinker);
+        }
+        let stdout = std::str::from_utf8(&ran.stdout).map_err(|_error| Unrecorded::Messages)?;
+        if !ran.is_text {
+            return Err(Unrecorded::Messages);
+        }
+        let after = outcome::after(&self.call, inputs, start, linker_said, &mut self.digests)?;
+        let entry = Entry {
+            schema: SCHEMA,
+            package: self.package.name.clone(),
+            version: self.package.version.clone(),
+            before: inputs.before.clone(),
+            after,
+            outputs: outcome::outputs(&self.call, start, &self.store)?,
+            presentation: self.call.presentation.clone(),
+            messages: ran.messages.clone(),
+            stdout: stdout.to_owned(),
+            seconds,
+        };
+        let written = self.store.write(unit, &inputs.before.key(), &entry);
+        written.map(drop).map_err(|error| Unrecorded::Store(error.to_string()))
+    }
+
+    fn log(&self, is_local: bool, what: What, seconds: f64) {
+        Event::new(&self.package, is_local, self.kind(), self.is_check(), what, seconds).write();
+    }
+}
