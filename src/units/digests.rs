@@ -117,7 +117,8 @@ fn is_settled(stamp: &Stamp) -> bool {
     let ctime = stamp[4];
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_nanos().cast_signed());
     // Whole seconds may be all that the file system has.
-    ctime % 1_000_000_000 != 0 && now - ctime > SETTLED.as_nanos().cast_signed()
+    let tick = if ctime % 1_000_000_000 == 0 { Duration::from_secs(2) } else { SETTLED };
+    now - ctime > tick.as_nanos().cast_signed()
 }
 
 #[cfg(test)]

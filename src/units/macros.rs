@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::call::Unjudged;
 use super::closure::Macro;
 use super::plan::{Plan, Plans, Source};
+use crate::env_vars;
 
 /// What macros of a call read beyond their tokens: patterns of files relative to the workspace, or `env:NAME`.
 pub type Reads = Vec<String>;
@@ -38,9 +39,25 @@ struct Pure {
 #[serde(deny_unknown_fields)]
 struct Impure {
     name: String,
+    /// Of which it is said; all, where there are none.
+    versions: Option<VersionReq>,
     reads: String,
+    /// What the user may declare, so that it counts as pure.
     #[serde(default)]
     declare: Vec<String>,
+    /// Variables without which it is pure.
+    #[serde(default)]
+    pure_while_unset: Vec<String>,
+}
+
+impl Impure {
+    fn is_of(&self, name: &str, version: &Version) -> bool {
+        self.name == name && self.versions.as_ref().is_none_or(|versions| versions.matches(version))
+    }
+
+    fn is_pure_here(&self) -> bool {
+        !self.pure_while_unset.is_empty() && self.pure_while_unset.iter().all(|name| env_vars::raw(name).is_none())
+    }
 }
 
 fn list() -> &'static List {
@@ -69,10 +86,11 @@ fn check(one: &Macro, plans: &Plans) -> Result<(), Unjudged> {
     if plans.source(&one.directory) != Some(Source::CratesIo) {
         return unknown("what its own source says, which is not from crates.io");
     }
-    let version = Version::parse(&one.version).ok();
-    let is_listed = list().pure.iter().any(|pure| pure.name == one.package && version.as_ref().is_some_and(|version| pure.versions.matches(version)));
-    if !is_listed {
-        return unknown(list().impure.iter().find(|impure| impure.name == one.package).map_or("", |impure| &impure.reads));
+    let Ok(version) = Version::parse(&one.version) else { return unknown("") };
+    let impure = list().impure.iter().find(|impure| impure.is_of(&one.package, &version));
+    let is_pure = list().pure.iter().any(|pure| pure.name == one.package && pure.versions.matches(&version));
+    if !is_pure && !impure.is_some_and(Impure::is_pure_here) {
+        return unknown(impure.map_or("", |impure| &impure.reads));
     }
     if let Some((_, name)) = one.made_of.iter().find(|(directory, _)| plans.source(directory) != Some(Source::CratesIo)) {
         return unknown(&format!("what `{name}` reads, which is not from crates.io"));
@@ -112,7 +130,8 @@ mod tests {
         }
         for pure in &list.pure {
             assert!(!pure.reason.is_empty() && pure.versions.to_string().contains('<'), "{} needs a reason and an upper bound", pure.name);
-            assert!(!list.impure.iter().any(|impure| impure.name == pure.name), "{} is in both lists", pure.name);
+            let other = list.impure.iter().find(|impure| impure.name == pure.name);
+            assert!(other.is_none_or(|impure| impure.versions.is_some()), "{} is in both lists", pure.name);
         }
         assert!(list.pure.iter().any(|pure| pure.name == "pyo3-macros"));
     }
@@ -129,11 +148,13 @@ mod tests {
             package("proc-macro-crate", Source::CratesIo, &[]),
             package("sqlx-macros", Source::CratesIo, &[]),
             package("unheard-of", Source::CratesIo, &[]),
+            package("strum_macros", Source::CratesIo, &[]),
         ];
         plan(packages).write(&store).unwrap();
         let plans = Plans::load(&store);
         let verdict = |one: Macro| reads([&one], &[], &plans);
         assert_eq!(verdict(one("serde_derive", "1.0.228", &["syn"])), Ok(vec![]));
+        assert_eq!(verdict(one("strum_macros", "0.27.2", &["syn"])), Ok(vec![]), "its variable is not set");
         for refused in [
             one("serde_derive", "99.0.0", &[]),
             one("serde_derive", "1.0.228", &["patched"]),
