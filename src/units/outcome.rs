@@ -102,6 +102,40 @@ fn named_like(call: &Call) -> Vec<PathBuf> {
     found
 }
 
+/// The dependency file of a call.
+fn dependency_file(call: &Call) -> PathBuf {
+    call.out_dir.join(format!("{}.d", call.stem()))
+}
+
+fn dependencies(call: &Call) -> Result<DepInfo, Unrecorded> {
+    let text = fs_err::read_to_string(dependency_file(call)).map_err(|_error| Unrecorded::NoDependencyFile)?;
+    DepInfo::of_rustc(&text).ok_or(Unrecorded::NoDependencyFile)
+}
+
+/// A source that may have been written to or replaced while rustc ran, so that nobody knows which content it read.
+pub fn changed_source(call: &Call, root: &Path, start: &Start) -> Option<PathBuf> {
+    let info = dependencies(call).ok()?;
+    // What was made in the same build is new, and nobody edits it.
+    let is_source = |path: &PathBuf| !path.starts_with(&call.out_dir) && !is_product_of_cargo(path, &call.out_dir);
+    info.files.iter().map(|path| root.join(path)).filter(is_source).find(|path| start.changed(path, root))
+}
+
+/// Has cargo call us again for this crate the next time. A source that was replaced while rustc ran may have kept an old
+/// mtime, and cargo would take the crate for fresh; but not one that depends on a file that is not there.
+///
+/// Source: cargo reads the first rule of the file, <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/dep_info.rs>,
+/// `parse_rustc_dep_info`.
+pub fn leave_dirty(call: &Call) -> std::io::Result<()> {
+    let path = dependency_file(call);
+    let text = fs_err::read_to_string(&path)?;
+    let missing = format!("{}.changed-while-rustc-ran", call.stem());
+    let mut is_first = true;
+    let lines = text.lines().map(|line| {
+        if std::mem::replace(&mut is_first, false) { format!("{line} {missing}\n") } else { format!("{line}\n") }
+    });
+    fs_err::write(&path, lines.collect::<String>())
+}
+
 /// Everything that the call read and was not known before.
 pub fn after(
     call: &Call,
@@ -118,8 +152,7 @@ pub fn after(
     {
         return Err(Unrecorded::Changed(out_dir.clone()));
     }
-    let text = fs_err::read_to_string(call.out_dir.join(format!("{}.d", call.stem()))).map_err(|_error| Unrecorded::NoDependencyFile)?;
-    let info = DepInfo::of_rustc(&text).ok_or(Unrecorded::NoDependencyFile)?;
+    let info = dependencies(call)?;
     for (name, value) in info.variables {
         let value = value.map(|value| shown(&name, &value));
         after.variables.insert(name, value);

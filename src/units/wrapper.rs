@@ -96,14 +96,36 @@ impl Wrapper<'_> {
         }
     }
 
-    /// Lets rustc run in our place.
+    /// Runs rustc without judging. A crate from a registry is none of our business; of a local one its sources are watched.
     fn pass(&self, is_local: bool, why: Option<&Unjudged>) -> u8 {
         let macro_name = match why {
             Some(Unjudged::Macro { name, .. }) => Some(macros::declaration(name)),
             _ => None,
         };
-        self.log(is_local, What::Passed { because: why.map(ToString::to_string), macro_name }, 0.0);
-        self.inner.exec(self.words)
+        let because = why.map(ToString::to_string);
+        if !is_local {
+            self.log(is_local, What::Passed { because, macro_name }, 0.0);
+            return self.inner.exec(self.words);
+        }
+        let start = Start::now(&self.call);
+        let started = Instant::now();
+        let ran = match self.inner.run(&self.call, &[]) {
+            Ok(ran) => ran,
+            Err(error) => return self.not_started(&error),
+        };
+        self.log(is_local, What::Passed { because, macro_name }, started.elapsed().as_secs_f64());
+        if ran.status.success()
+            && let Ok(directory) = std::env::current_dir()
+            && outcome::changed_source(&self.call, &directory, &start).is_some()
+        {
+            let _ = outcome::leave_dirty(&self.call);
+        }
+        ran.code()
+    }
+
+    fn not_started(&self, error: &std::io::Error) -> u8 {
+        let _ = writeln!(std::io::stderr(), "error: failed to start `{}`: {error}", self.call.rustc().display());
+        101
     }
 
     fn judged(&mut self, is_local: bool, inputs: &Inputs) -> u8 {
@@ -180,15 +202,15 @@ impl Wrapper<'_> {
         let started = Instant::now();
         let ran = match self.inner.run(&self.call, &more) {
             Ok(ran) => ran,
-            Err(error) => {
-                let _ = writeln!(std::io::stderr(), "error: failed to start `{}`: {error}", self.call.rustc().display());
-                return 101;
-            }
+            Err(error) => return self.not_started(&error),
         };
         let seconds = started.elapsed().as_secs_f64();
         let ok = ran.status.success();
         let why_not = if ok { self.record(inputs, unit, &start, said.as_deref(), &ran, seconds).err() } else { None };
         let recorded = ok && why_not.is_none();
+        if let Some(Unrecorded::Changed(_)) = why_not {
+            let _ = outcome::leave_dirty(&self.call);
+        }
         self.log(is_local, What::Compiled { difference, ok, recorded, why_not: why_not.map(|why| why.to_string()) }, seconds);
         ran.code()
     }
