@@ -12,7 +12,7 @@
 //! | [`call`] | the command line, by an allow-list; what is not on it is passed through |
 //! | [`package`], [`plan`] | whose call it is; what the workspace and its settings say |
 //! | [`inputs`] | what is known to be read before the call: the key |
-//! | [`closure`], [`macros`] | the crates behind the externs; what procedural macros read |
+//! | [`closure`], [`reexports`], [`macros`] | the crates behind the externs; what procedural macros read |
 //! | [`toolchain`], [`linker`] | compiler and linker by content |
 //! | [`outcome`], [`dep_info`], [`archive`], [`tree`] | what the call turned out to read and write |
 //! | [`entry`], [`store`], [`digests`] | what is kept of a call, and where |
@@ -36,6 +36,7 @@ pub mod macros;
 pub mod outcome;
 pub mod package;
 pub mod plan;
+pub mod reexports;
 pub mod rustc;
 pub mod store;
 pub mod toolchain;

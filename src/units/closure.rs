@@ -15,7 +15,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Unjudged};
+use super::macros;
+use super::package::Package;
 use super::plan::Plans;
+use super::reexports::may_reexport;
 use super::store::{self, Store};
 
 /// Version of the format.
@@ -32,21 +35,32 @@ pub struct Note {
     is_macro: bool,
     /// The file stems of its externs.
     externs: Vec<String>,
+    /// Those of them that are macros which it keeps to itself.
+    own_macros: Vec<String>,
 }
 
 impl Note {
-    /// Of a call that makes a library; `None` for one that does not.
-    pub fn of(call: &Call, package: &str, version: &str, directory: &Path) -> Option<Self> {
+    /// Of a call that makes a library; `None` for one that does not. The sources of a local crate may change, so what it does
+    /// with its macros is not looked at.
+    pub fn of(call: &Call, package: &Package, is_local: bool, store: &Store) -> Option<Self> {
         if call.is_test || call.crate_types.iter().all(|kind| matches!(kind.as_str(), "bin" | "cdylib" | "staticlib")) {
             return None;
         }
+        let named: Vec<(&str, String)> =
+            call.externs.iter().filter_map(|one| Some((one.name.as_str(), stem(one.path.as_deref()?)?))).collect();
+        let is_own_macro = |(name, stem): &&(&str, String)| {
+            Self::read(store, stem).is_some_and(|note| note.is_macro && !macros::is_listed(&note.package, &note.version))
+                && !may_reexport(&package.directory, name)
+        };
+        let own_macros = if is_local { Vec::new() } else { named.iter().filter(is_own_macro).map(|(_, stem)| stem.clone()).collect() };
         Some(Self {
             schema: SCHEMA,
-            package: package.to_owned(),
-            version: version.to_owned(),
-            directory: directory.to_path_buf(),
+            package: package.name.clone(),
+            version: package.version.clone(),
+            directory: package.directory.clone(),
             is_macro: call.crate_types.contains("proc-macro"),
-            externs: call.externs.iter().filter_map(|one| stem(one.path.as_deref()?)).collect(),
+            externs: named.into_iter().map(|(_, stem)| stem).collect(),
+            own_macros,
         })
     }
 
@@ -130,7 +144,7 @@ impl Walk<'_> {
             self.crates_in_macro(&note, &mut made_of)?;
             self.closure.macros.insert(Macro { package: note.package, version: note.version, directory: note.directory, made_of });
         } else {
-            for dependency in &note.externs {
+            for dependency in note.externs.iter().filter(|stem| !note.own_macros.contains(stem)) {
                 self.visit(dependency, None)?;
             }
         }
@@ -253,7 +267,9 @@ mod tests {
 
         fn note(&self, name: &str, kind: &str, externs: &[&str]) {
             let call = self.call(name, kind, externs);
-            Note::of(&call, name, "1.0.0", &PathBuf::from("/src").join(name)).unwrap().write(&self.store, &call).unwrap();
+            let directory = self.dir.path().join("src").join(name);
+            let package = Package { name: name.to_owned(), version: "1.0.0".to_owned(), directory };
+            Note::of(&call, &package, false, &self.store).unwrap().write(&self.store, &call).unwrap();
         }
     }
 
@@ -274,6 +290,23 @@ mod tests {
         assert_eq!(closure.macro_libraries, [derive].into());
         let found = closure.macros.first().unwrap();
         assert_eq!((found.package.as_str(), found.made_of.first().unwrap().1.as_str()), ("x_derive", "syn"));
+    }
+
+    #[test]
+    fn a_macro_that_a_crate_keeps_to_itself_does_not_run_above_it() {
+        let world = World::new();
+        let source = world.dir.path().join("src/mid/lib.rs");
+        fs_err::create_dir_all(source.parent().unwrap()).unwrap();
+        let macros = |text: &str| {
+            fs_err::write(&source, text).unwrap();
+            world.note("mid", "lib", &["libx_derive-1.so"]);
+            Closure::of(&world.call("app", "bin", &["libmid-1.rlib"]), &world.store, &Plans::default()).unwrap().macros.len()
+        };
+        world.file("libmid-1.rlib");
+        world.file("libx_derive-1.so");
+        world.note("x_derive", "proc-macro", &[]);
+        assert_eq!(macros("use x_derive::X;"), 0);
+        assert_eq!(macros("pub use x_derive::X;"), 1);
     }
 
     #[test]

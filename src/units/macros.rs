@@ -15,6 +15,11 @@ use super::closure::Macro;
 use super::plan::{Plan, Plans, Source};
 use crate::env_vars;
 
+/// Whether a macro of this name and version is on the list of pure ones. Not enough to believe it: see [`reads`].
+pub fn is_listed(name: &str, version: &str) -> bool {
+    Version::parse(version).is_ok_and(|version| list().pure.iter().any(|pure| pure.name == name && pure.versions.matches(&version)))
+}
+
 /// What macros of a call read beyond their tokens: patterns of files relative to the workspace, or `env:NAME`.
 pub type Reads = Vec<String>;
 
@@ -88,8 +93,7 @@ fn check(one: &Macro, plans: &Plans) -> Result<(), Unjudged> {
     }
     let Ok(version) = Version::parse(&one.version) else { return unknown("") };
     let impure = list().impure.iter().find(|impure| impure.is_of(&one.package, &version));
-    let is_pure = list().pure.iter().any(|pure| pure.name == one.package && pure.versions.matches(&version));
-    if !is_pure && !impure.is_some_and(Impure::is_pure_here) {
+    if !is_listed(&one.package, &one.version) && !impure.is_some_and(Impure::is_pure_here) {
         return unknown(impure.map_or("", |impure| &impure.reads));
     }
     if let Some((_, name)) = one.made_of.iter().find(|(directory, _)| plans.source(directory) != Some(Source::CratesIo)) {

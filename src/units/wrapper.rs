@@ -76,7 +76,7 @@ impl Wrapper<'_> {
     fn run(mut self) -> u8 {
         self.digests = Digests::kept_in(self.store.digests());
         let is_local = self.package.is_local();
-        if let Some(note) = Note::of(&self.call, &self.package.name, &self.package.version, &self.package.directory) {
+        if let Some(note) = Note::of(&self.call, &self.package, is_local, &self.store) {
             // Without it, crates above this one are judged more strictly.
             let _ = note.write(&self.store, &self.call);
         }
