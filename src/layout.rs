@@ -13,6 +13,8 @@
 //!   freshness/<target id>.json    ledgers: what cargo's inputs were
 //!   layer/<target id>/            staged workspace layer
 //!   build/cp312-1a2b3c4d5e6f/     build directories of environments that alternate; with `-embed`, of what embeds Python
+//!   store/                        what rustc calls made: see `units::store`
+//!   targets/<hash>                tokens of target directories: see `target_trust`
 //!   sdist/<name>/                 source trees unpacked by --from-sdist
 //!   reports/last.json             what the last build did
 //!   .cargo/config.toml            a comment that rolls rust-cache's key: see `cli::action`
@@ -124,6 +126,16 @@ impl Layout {
 
     pub fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    /// The other halves of the tokens in target directories.
+    pub fn targets(&self) -> PathBuf {
+        self.root.join("targets")
+    }
+
+    /// What rustc calls made: see `units::store`.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
     }
 
     pub fn hookd(&self) -> PathBuf {

@@ -42,6 +42,8 @@ pub mod report;
 #[cfg(feature = "cli")]
 pub mod sdist;
 #[cfg(feature = "cli")]
+pub mod target_trust;
+#[cfg(feature = "cli")]
 pub mod units;
 #[cfg(feature = "cli")]
 pub mod wheel;
