@@ -9,14 +9,11 @@ mod cache;
 mod completions;
 mod develop;
 mod doctor;
-mod embed;
 mod env;
 mod environment;
 mod failure;
 mod fingerprint;
-mod freshness;
 mod gc;
-mod layer;
 mod lock;
 mod man;
 mod options;
@@ -96,8 +93,6 @@ enum Command {
     Run(run::RunArgs),
     Lock(lock::LockArgs),
     Fingerprint(fingerprint::FingerprintArgs),
-    Freshness(freshness::FreshnessArgs),
-    Layer(layer::LayerArgs),
     Why(why::WhyArgs),
     Doctor(doctor::DoctorArgs),
     Gc(gc::GcArgs),
@@ -155,8 +150,6 @@ pub fn main(args: Vec<OsString>) -> u8 {
         },
         Command::Lock(args) => finish("lock", &lock::run(args, root, format, &ui), format, &ui),
         Command::Fingerprint(args) => finish("fingerprint", &fingerprint::run(args, root, format, &ui), format, &ui),
-        Command::Freshness(args) => finish("freshness", &freshness::run(args, root, format, &ui), format, &ui),
-        Command::Layer(args) => finish("layer", &layer::run(args, root, format, &ui), format, &ui),
         Command::Why(args) => finish("why", &why::run(args, root, format, &ui), format, &ui),
         Command::Doctor(args) => match doctor::run(args, root, format, &ui) {
             Ok(code) => code,

@@ -21,8 +21,8 @@ pub const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
 
 /// What our GitHub Action has exported to later steps, as a JSON object; internal.
 pub const EXPORTED: &str = "__PYENV_BUILD_EXPORTED";
-/// What counts as an input of crates: `auto`, `declared`, `strict` or `off`.
-pub const FRESHNESS: &str = "PYENV_BUILD_FRESHNESS";
+/// Whether what rustc has made is used again: `auto` or `off`.
+pub const REUSE: &str = "PYENV_BUILD_REUSE";
 /// rustc's incremental state: `auto`, `true` or `false`.
 pub const INCREMENTAL: &str = "PYENV_BUILD_INCREMENTAL";
 

@@ -4,6 +4,7 @@
 //! cargo's records what was compiled and why, [`cargo_output`] from what cargo says; [`render`] is for people.
 
 pub mod cargo_output;
+mod inputs;
 pub mod rebuilds;
 pub mod render;
 
@@ -13,7 +14,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::build_env::{BuildEnv, Outcome};
-use crate::incremental::Kept;
 use crate::interpreter::Interpreter;
 use crate::pin::Pins;
 use crate::{digest, fs};
@@ -53,15 +53,9 @@ pub struct Report {
     /// Calls of the backend, in their order.
     #[serde(default)]
     pub hooks: Vec<HookReport>,
-    /// What the ledger did before the build.
-    #[serde(default)]
-    pub freshness: FreshnessReport,
     /// What cargo compiled.
     #[serde(default)]
     pub crates: Crates,
-    /// Crates whose incremental state is kept.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub incremental: Vec<Kept>,
     /// From start to end.
     pub seconds: f64,
     /// What went wrong; there if and only if it did.
@@ -193,22 +187,6 @@ pub struct HookReport {
     pub outcome: String,
 }
 
-/// What the freshness ledger did.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct FreshnessReport {
-    /// Files and directories that cargo looks at.
-    pub inputs: u64,
-    /// Of these, equal to what is recorded, and given their date back.
-    pub restored: u64,
-    /// Equal, with the right date already.
-    pub unchanged: u64,
-    /// Different from what is recorded.
-    pub changed: u64,
-    /// For restoring and recording.
-    pub seconds: f64,
-}
-
 /// What cargo did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -299,10 +277,6 @@ pub enum Reason {
     OutputMissing,
     /// It was not done the last time.
     Unfinished,
-    /// It was not in the state that the ledger knows, and the file that `detail` names may have changed since.
-    NotRecorded,
-    /// It was made for another directory, which `detail` names.
-    Moved,
     /// `detail` has more.
     Other,
     /// There is no telling.
@@ -356,9 +330,7 @@ impl Report {
             env: None,
             pins: BTreeMap::new(),
             hooks: Vec::new(),
-            freshness: FreshnessReport::default(),
             crates: Crates::default(),
-            incremental: Vec::new(),
             seconds: 0.0,
             error: None,
             projects: Vec::new(),
@@ -366,7 +338,7 @@ impl Report {
     }
 
     pub fn set_pins(&mut self, pins: &Pins) {
-        self.pins = pins.environ().filter_map(|(name, value)| Some((name, value?))).collect();
+        self.pins = pins.environ().collect();
     }
 
     /// One report for all projects of an invocation; a single one stays as it is.

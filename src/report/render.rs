@@ -46,8 +46,6 @@ pub fn because(one: &CompiledCrate) -> String {
         },
         Reason::OutputMissing => "what it had made was gone".to_owned(),
         Reason::Unfinished => "it was not done the last time".to_owned(),
-        Reason::NotRecorded => format!("{detail} may have changed since it was compiled"),
-        Reason::Moved => format!("it was compiled for {detail}"),
         Reason::Other => detail.to_owned(),
         Reason::Unknown => "there is no telling why".to_owned(),
     }

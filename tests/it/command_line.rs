@@ -10,8 +10,6 @@ const COMMANDS: &[&str] = &[
     "run",
     "lock",
     "fingerprint",
-    "freshness",
-    "layer",
     "why",
     "doctor",
     "gc",

@@ -29,7 +29,7 @@ fn what_is_wrong_with_a_project_is_said_with_the_file_and_a_hint() {
     ");
     snapshot!(test, said("[tool.pyenv-build]\npython = 3"), @r"
     error: `[TMP]/p/pyproject.toml`: `tool.pyenv-build`: invalid type: integer `3`, expected a string
-    hint: the settings are python, root, installer, constraints, freshness, inputs, incremental, embed, deny-rebuild, deny-rebuild-when
+    hint: the settings are python, root, installer, constraints, reuse, inputs, macros, trusted-build-scripts, incremental, deny-rebuild, deny-rebuild-when
     ");
     snapshot!(test, said("[project]\nrequires-python = 'three'").lines().next().unwrap(), @"error: `[TMP]/p/pyproject.toml`: `project.requires-python` is no version specifier: Failed to parse version: Unexpected end of version specifier, expected operator:");
     assert!(
