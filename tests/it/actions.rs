@@ -331,80 +331,29 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
 
 #[test]
 #[cfg(unix)]
-fn what_publishes_takes_nothing_from_a_layer_that_is_there() {
+fn what_publishes_reuses_nothing_in_later_steps_either() {
     let test = Test::new();
-    let settings = "[tool.pyenv-build]\nfreshness = \"strict\"";
-    let project = with_crate(&test, settings);
+    let project = with_crate(&test, "[tool.pyenv-build]\nreuse = \"auto\"\nincremental = true");
     let path = path_with_cargo(&test);
-    let target = project.path.join("src/_ext/target");
-    // As rust-cache leaves a target directory without dependencies.
-    let job = || {
-        let _ = std::fs::remove_dir_all(&target);
-        Job::new(&test, &project).env("PATH", &path).env("STORE_KEY", "l")
-    };
+    let job = || Job::new(&test, &project).env("PATH", &path).env("STORE_KEY", "l");
     let tag = || job().event("push", "refs/tags/v1", &json!({"repository": {"default_branch": "main"}}));
-    let exported = |answers: &Answers| ["PYENV_BUILD_FRESHNESS", "PYENV_BUILD_INCREMENTAL"].map(|name| answers.env.get(name).cloned());
-    let compiled = |answers: &Answers| answers.outputs["compiled-crates"].clone();
-
+    let exported = |answers: &Answers| ["PYENV_BUILD_REUSE", "PYENV_BUILD_INCREMENTAL"].map(|name| answers.env.get(name).cloned());
     let cold = job().done("build");
-    assert_eq!((compiled(&cold).as_str(), cold.outputs["save-store"].as_str()), ("1", "true"));
     assert!(cold.summary.contains("\n**cold: 1 crate compiled, "), "{}", cold.summary);
-    let warm = job().env("STORE_MATCHED_KEY", "l").done("build");
-    assert_eq!((compiled(&warm).as_str(), warm.outputs["save-store"].as_str()), ("0", "false"));
-    assert!(warm.summary.contains("\n**warm: 0 of 1 crate compiled, "), "{}", warm.summary);
-    assert!(warm.summary.contains(" s; a cold build took "), "{}", warm.summary);
-    assert_eq!(exported(&warm), [None, None]);
-
-    let published = tag().done("build");
-    assert_eq!((compiled(&published).as_str(), published.outputs["save-store"].as_str()), ("1", "false"));
-    assert_eq!(exported(&published), [Some("off".to_owned()), Some("false".to_owned())]);
-    // Nor does `cargo pyenv-build run` in a later step.
-    let later = |answers: &Answers| {
-        std::fs::remove_dir_all(&target).unwrap();
-        let program = test.program(&["run", "--"]).args(CARGO_BUILD).in_(&project);
-        answers.env.iter().fold(program, |program, (name, value)| program.env(name, value)).env("PATH", &path).run().success();
-        project.last_report()["crates"]["compiled"].as_array().unwrap().len()
-    };
-    assert_eq!((later(&warm), later(&published)), (0, 1));
-    let asked_for = tag().input("cache", "true").done("build");
-    assert_eq!((compiled(&asked_for).as_str(), exported(&asked_for)), ("0", [None, Some("false".to_owned())]));
-
-    project.write("src/_ext/src/lib.rs", "pub fn f() {}\n");
-    let text = std::fs::read_to_string(project.path.join("pyproject.toml")).unwrap();
-    project.write("pyproject.toml", &text.replace(settings, "[tool.pyenv-build]\nincremental = true"));
-    let has_state = || target.join("release/incremental").read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    job().done("build");
-    assert!(has_state());
-    for tag in [tag(), tag().input("cache", "false")] {
-        tag.done("build");
-        assert!(!has_state());
-    }
+    assert_eq!(exported(&cold), [None, None]);
+    assert_eq!(exported(&tag().done("build")), [Some("off".to_owned()), Some("false".to_owned())]);
+    assert_eq!(exported(&tag().input("cache", "true").done("build")), [None, Some("false".to_owned())]);
 }
 
 #[test]
-#[cfg(unix)]
-fn a_layer_that_contradicts_cargo_is_left_alone() {
+fn the_store_is_saved_if_there_is_anything_in_it() {
     let test = Test::new();
-    let project = with_crate(&test, "");
-    let job = || Job::new(&test, &project).env("PATH", &path_with_cargo(&test));
-    job().done("build");
-    let compiled_with = |edit: &dyn Fn(&mut Value)| {
-        // A fresh machine, and the layer from a cache.
-        for directory in [project.path.join("src/_ext/target"), project.root().join("freshness")] {
-            std::fs::remove_dir_all(directory).unwrap();
-        }
-        let mut layers = std::fs::read_dir(project.root().join("layer")).unwrap();
-        let file = layers.next().unwrap().unwrap().path().join("ledger.json");
-        let mut ledger: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        edit(&mut ledger);
-        std::fs::write(&file, ledger.to_string()).unwrap();
-        job().done("build").outputs["compiled-crates"].clone()
-    };
-    assert_eq!(compiled_with(&|_| {}), "0");
-    let elsewhere = test.path.join("elsewhere").to_string_lossy().into_owned();
-    assert_eq!(compiled_with(&|ledger| ledger["tree"]["target_directory"] = json!(elsewhere)), "1");
-    assert_eq!(compiled_with(&|ledger| ledger["tree"]["packages"][0]["name"] = json!("other")), "1");
-    assert_eq!(compiled_with(&|_| {}), "0", "what was compiled is staged again");
+    let project = test.project("p");
+    let job = || Job::new(&test, &project).env("STORE_KEY", "l");
+    assert_eq!(job().done("build").outputs["save-store"], "false");
+    project.write(".pyenv-build/store/units/x", "");
+    assert_eq!(job().done("build").outputs["save-store"], "true");
+    assert_eq!(job().env("STORE_MATCHED_KEY", "l").done("build").outputs["save-store"], "false");
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn there_is_a_manual_page_of_each_command() {
         assert!(text.contains(".TH") && text.contains(".SH OPTIONS"), "{command}");
     }
     assert!(page("cargo-pyenv-build").contains("The build frontend that keeps cargo warm"));
-    assert!(page("cargo-pyenv-build-freshness-status").contains(".SH SYNOPSIS"));
+    assert!(page("cargo-pyenv-build-cache-list").contains(".SH SYNOPSIS"));
     assert!(!names.iter().any(|name| name.contains("action") || name.ends_with("-man.1")), "{names:?}");
     // Where there is a man, it has no complaints.
     if which::which("groff").is_ok() {
