@@ -43,7 +43,7 @@ use crate::{env_vars, exit_code, interrupt, process};
         Examples:\n  \
         cargo pyenv-build                          build the wheel of the project here\n  \
         cargo pyenv-build -p 3.13 --sdist crates/py\n  \
-        cargo pyenv-build run -- cargo test        with the same PyO3 as the wheel\n  \
+        cargo pyenv-build run -- cargo test        for the same Python as the wheel\n  \
         cargo pyenv-build develop                  editable install into the active virtual environment\n  \
         cargo pyenv-build why                      what was compiled last, and why"
 )]

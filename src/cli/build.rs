@@ -383,7 +383,7 @@ impl<'a> Build<'a, '_, '_> {
         } else {
             Hook::BuildWheel { wheel_directory, metadata_directory: None }
         };
-        self.environ = warmth.as_ref().map(Warmth::ready).unwrap_or_default();
+        self.environ = warmth.as_ref().map(|warmth| warmth.ready(context.ui)).unwrap_or_default();
         let built = self.call_required(context, &env, hook, sessions);
         if self.is_last {
             sessions.dismiss();

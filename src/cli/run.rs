@@ -19,7 +19,7 @@ use crate::ui::Ui;
 /// Runs a command so that cargo agrees with the wheel build and stays as warm: `run -- cargo test`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo pyenv-build run -- cargo test --release           with the PyO3 of the wheel\n  \
+    cargo pyenv-build run -- cargo test --release           for the Python of the wheel\n  \
     cargo pyenv-build run --project py -- cargo clippy      of the project in py/")]
 pub(super) struct RunArgs {
     /// The project [default: here]
@@ -61,7 +61,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
         layout = options::layout_of(&project, root)?;
         warmth = Warmth::begin(&project, &layout, wishes, None, ui);
     }
-    environ.extend(warmth.iter().flat_map(Warmth::ready));
+    environ.extend(warmth.iter().flat_map(|warmth| warmth.ready(ui)));
     let (program, rest) = args.command.split_first().expect("clap demands one");
     let mut command = Cmd::new(program).args(rest);
     for (name, value) in environ {

@@ -186,6 +186,7 @@ pub(super) struct Warmth {
     workspace: CargoWorkspace,
     /// The directory of the crate that the project is built from.
     main: Option<PathBuf>,
+    wishes: Wishes,
     /// `None`: it could not be read.
     before: Option<Before>,
 }
@@ -193,7 +194,6 @@ pub(super) struct Warmth {
 impl Warmth {
     /// Looks at what there is. `None`: there is no Cargo workspace that could be looked at.
     pub(super) fn begin(project: &Project, layout: &Layout, wishes: Wishes, target_dir: Option<&Path>, ui: &Ui) -> Option<Self> {
-        ui.debug(format_args!("reuse is {:?}, incremental is {:?}", wishes.reuse, wishes.incremental));
         let mut workspace = cargo_workspace(project, layout, ui)?;
         if let Some(target_dir) = target_dir {
             workspace = workspace.with_target_directory(target_dir.to_path_buf());
@@ -206,7 +206,7 @@ impl Warmth {
             }
         };
         let main = project.workspace.manifests.first().and_then(|manifest| Some(manifest.parent()?.to_path_buf()));
-        Some(Self { workspace, main, before })
+        Some(Self { workspace, main, wishes, before })
     }
 
     pub(super) fn workspace(&self) -> &CargoWorkspace {
@@ -214,8 +214,8 @@ impl Warmth {
     }
 
     /// To be called before cargo is run: what it must be told.
-    #[expect(clippy::unused_self, reason = "what it is told depends on the workspace")]
-    pub(super) fn ready(&self) -> Vec<(String, Option<String>)> {
+    pub(super) fn ready(&self, ui: &Ui) -> Vec<(String, Option<String>)> {
+        ui.debug(format_args!("reuse is {:?}, incremental is {:?}", self.wishes.reuse, self.wishes.incremental));
         Vec::new()
     }
 

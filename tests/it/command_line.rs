@@ -2,20 +2,8 @@
 
 use crate::context::{FILTERS, Test};
 
-const COMMANDS: &[&str] = &[
-    "build",
-    "develop",
-    "provision",
-    "env",
-    "run",
-    "lock",
-    "fingerprint",
-    "why",
-    "doctor",
-    "gc",
-    "cache",
-    "completions",
-];
+const COMMANDS: &[&str] =
+    &["build", "develop", "provision", "env", "run", "lock", "fingerprint", "why", "doctor", "gc", "cache", "completions"];
 
 fn help(command: Option<&str>) {
     let test = Test::pristine();
