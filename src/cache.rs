@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pyenv-build-env-1/<abi tag>/<leg>/<request>                          build environments and memos: .pyenv-build/{envs,requests}
-//! pyenv-build-layer-1/<abi tag>/<leg>/<fingerprint>/<lock>/<sources>   the workspace layer: .pyenv-build/layer
+//! pyenv-build-store-1/<abi tag>/<leg>/<fingerprint>/<lock>/<sources>   what rustc has made: .pyenv-build/store
 //! v0-rust-pyenv-build-<abi tag>-<leg>-<os>-<arch>-<hash>-<hash>        rust-cache, with our prefix
 //! v0-rust-...-<hash>-<hash>                                            rust-cache, without us
 //! ```
@@ -54,9 +54,9 @@ impl Key {
         Self::new("env", abi_tag, leg, &[request])
     }
 
-    /// The key of the workspace layer. `lock` stands for all that decides the dependencies and the compiler.
-    pub fn layer(abi_tag: &str, leg: &str, fingerprint: &str, lock: &str, sources: &str) -> Self {
-        Self::new("layer", abi_tag, leg, &[fingerprint, lock, sources])
+    /// The key of the store. `lock` stands for all that decides the dependencies and the compiler.
+    pub fn store(abi_tag: &str, leg: &str, fingerprint: &str, lock: &str, sources: &str) -> Self {
+        Self::new("store", abi_tag, leg, &[fingerprint, lock, sources])
     }
 }
 
@@ -134,7 +134,7 @@ impl Entry {
             Owner::Ours => {
                 let parts: Vec<&str> = self.key.split('/').collect();
                 let is_ours = |kind: &str, count: usize| parts[0] == format!("{OURS}{kind}-{SCHEMA}") && parts.len() == count;
-                (is_ours("env", 4) || is_ours("layer", 6)).then(|| parts[..3].join("/"))
+                (is_ours("env", 4) || is_ours("store", 6)).then(|| parts[..3].join("/"))
             }
             Owner::RustCache => {
                 let is_hash = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -149,7 +149,7 @@ impl Entry {
     /// The environment's fingerprint, as far as the key has it.
     pub fn fingerprint(&self) -> Option<&str> {
         let parts: Vec<&str> = self.key.split('/').collect();
-        (parts.len() == 6 && parts[0] == format!("{OURS}layer-{SCHEMA}")).then(|| parts[3])
+        (parts.len() == 6 && parts[0] == format!("{OURS}store-{SCHEMA}")).then(|| parts[3])
     }
 
     /// The number of the pull request that alone can use this entry.
@@ -318,10 +318,10 @@ mod tests {
     #[test]
     fn keys_fall_back_from_the_right_and_never_to_another_abi() {
         let digest = "0123456789abcdef";
-        let layer = Key::layer("cp312-linux-x86_64", "build-1a2b3c4d", digest, "lock", "sources");
-        let prefix = "pyenv-build-layer-1/cp312-linux-x86_64/build-1a2b3c4d/";
-        assert_eq!(layer.key, format!("{prefix}0123456789ab/lock/sources"));
-        assert_eq!(layer.restore_keys, [format!("{prefix}0123456789ab/lock/"), format!("{prefix}0123456789ab/"), prefix.to_owned()]);
+        let store = Key::store("cp312-linux-x86_64", "build-1a2b3c4d", digest, "lock", "sources");
+        let prefix = "pyenv-build-store-1/cp312-linux-x86_64/build-1a2b3c4d/";
+        assert_eq!(store.key, format!("{prefix}0123456789ab/lock/sources"));
+        assert_eq!(store.restore_keys, [format!("{prefix}0123456789ab/lock/"), format!("{prefix}0123456789ab/"), prefix.to_owned()]);
         let env = Key::environments("cp313t-win-amd64", "x", digest);
         assert_eq!(env.key, "pyenv-build-env-1/cp313t-win-amd64/x/0123456789ab");
         assert_eq!(env.restore_keys, ["pyenv-build-env-1/cp313t-win-amd64/x/"]);
@@ -343,13 +343,13 @@ mod tests {
 
     #[test]
     fn superseded_is_what_only_an_exact_lookup_would_find() {
-        let layer = |id, rest: &str| entry(id, "refs/heads/main", &format!("pyenv-build-layer-1/cp312-linux-x86_64/build-1/{rest}"));
+        let store = |id, rest: &str| entry(id, "refs/heads/main", &format!("pyenv-build-store-1/cp312-linux-x86_64/build-1/{rest}"));
         let entries = [
-            layer(1, "f1/l1/s1"),
-            layer(2, "f1/l1/s2"),
-            layer(3, "f2/l1/s3"),
-            entry(4, "refs/heads/topic", "pyenv-build-layer-1/cp312-linux-x86_64/build-1/f1/l1/s1"),
-            entry(5, "refs/heads/main", "pyenv-build-layer-1/cp313-linux-x86_64/build-1/f1/l1/s1"),
+            store(1, "f1/l1/s1"),
+            store(2, "f1/l1/s2"),
+            store(3, "f2/l1/s3"),
+            entry(4, "refs/heads/topic", "pyenv-build-store-1/cp312-linux-x86_64/build-1/f1/l1/s1"),
+            entry(5, "refs/heads/main", "pyenv-build-store-1/cp313-linux-x86_64/build-1/f1/l1/s1"),
             entry(6, "refs/heads/main", "v0-rust-build-Linux-x64-aaaaaaaa-11111111"),
             entry(7, "refs/heads/main", "v0-rust-build-Linux-x64-aaaaaaaa-22222222"),
             entry(8, "refs/heads/main", "v0-rust-build-Linux-x64-bbbbbbbb-11111111"),
@@ -358,8 +358,8 @@ mod tests {
             entry(11, "refs/heads/main", "node-cache-Linux-x64-npm-2"),
             entry(12, "refs/heads/main", "v0-rust-of-mine"),
             entry(13, "refs/heads/main", "v0-rust-of-mine-too"),
-            entry(14, "refs/heads/main", "pyenv-build-layer-2/cp312-linux-x86_64/build-1/f1/l1/s1/new"),
-            entry(15, "refs/heads/main", "pyenv-build-layer-2/cp312-linux-x86_64/build-1/f1/l1/s1/newer"),
+            entry(14, "refs/heads/main", "pyenv-build-store-2/cp312-linux-x86_64/build-1/f1/l1/s1/new"),
+            entry(15, "refs/heads/main", "pyenv-build-store-2/cp312-linux-x86_64/build-1/f1/l1/s1/newer"),
         ];
         let chosen = choose(&entries, &Policy::default());
         assert_eq!(chosen, BTreeMap::from([(1, Reason::Superseded(3)), (2, Reason::Superseded(3)), (6, Reason::Superseded(7))]));

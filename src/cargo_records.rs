@@ -1,7 +1,7 @@
 //! What cargo itself has written of the units in a build directory: their fingerprints, what they looked at, when they ran.
 //!
-//! Read only here, and strictly: these are cargo's internals, and a form that we do not know is an error, upon which nothing
-//! is restored. Both layouts are known: `<profile>/.fingerprint/<package>-<hash>/` with `<profile>/build/<package>-<hash>/`,
+//! Read only here, and strictly: these are cargo's internals, and a form that we do not know is an error. They are for explanations
+//! only: nothing that is built depends on them. Both layouts are known: `<profile>/.fingerprint/<package>-<hash>/` with `<profile>/build/<package>-<hash>/`,
 //! and `<profile>/build/<package>/<hash>/{fingerprint,run,out}`.
 //! Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/mod.rs>
 
@@ -45,7 +45,7 @@ pub struct Unit {
     pub fingerprint: String,
     /// `None`: cargo was killed while it wrote it.
     pub record: Option<Record>,
-    /// The reference files, absolute: what the mtimes of inputs are compared with.
+    /// The reference files: what the mtimes of inputs are compared with.
     pub references: Vec<Reference>,
     /// When it was last begun.
     pub invoked: Option<FileTime>,
@@ -53,8 +53,8 @@ pub struct Unit {
     pub finished: Option<FileTime>,
     /// Of a run: where its `output` and `out` are.
     pub run_directory: Option<PathBuf>,
-    /// Of a run: its `output`, whose date cargo sets to just before the script ran.
-    pub output: Option<ReferenceState>,
+    /// Of a run: the date of its `output`, which cargo sets to just before the script ran.
+    pub output: Option<FileTime>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,16 +69,9 @@ pub enum Kind {
 /// A file whose mtime is a unit's reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reference {
-    pub path: PathBuf,
     /// `None`: it is not there, which makes the unit dirty.
-    pub state: Option<ReferenceState>,
+    pub mtime: Option<FileTime>,
     pub inputs: Inputs,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReferenceState {
-    pub mtime: FileTime,
-    pub sha256: String,
 }
 
 /// What is compared with a reference.
@@ -137,11 +130,6 @@ pub enum Error {
 }
 
 impl Unit {
-    /// The directory of the hash file.
-    pub fn fingerprint_directory(&self, build_directory: &Path) -> PathBuf {
-        build_directory.join(&self.key).parent().map_or_else(PathBuf::new, Path::to_path_buf)
-    }
-
     /// What a unit above would call it.
     pub fn crate_name(&self) -> &str {
         self.stem.split_once('-').map_or(self.stem.as_str(), |(_, name)| name)
@@ -151,16 +139,6 @@ impl Unit {
     /// documented.
     pub fn looks_at_whole_package(&self) -> bool {
         self.record.as_ref().is_some_and(|record| record.local.iter().any(|local| matches!(local, Local::Precalculated(_))))
-    }
-
-    /// The newest file of such a package, relative to it, and its date, as cargo noted them: `1795727543.888605068s (src/lib.rs)`.
-    pub fn newest_file(&self) -> Option<(FileTime, PathBuf)> {
-        self.record.iter().flat_map(|record| &record.local).find_map(|local| {
-            let Local::Precalculated(text) = local else { return None };
-            let (time, path) = text.strip_suffix(')')?.split_once("s (")?;
-            let (seconds, nanoseconds) = time.split_once('.')?;
-            Some((FileTime::from_unix_time(seconds.parse().ok()?, nanoseconds.parse().ok()?), PathBuf::from(path)))
-        })
     }
 
     /// The variables it depends on, and their values at the time.
@@ -179,15 +157,33 @@ impl Unit {
     /// What the mtimes of its inputs are compared with: when it was begun, as cargo remembers it.
     pub fn reference_time(&self) -> Option<FileTime> {
         match self.kind {
-            Kind::Run => self.output.as_ref().map(|state| state.mtime),
-            _ => self.references.first().and_then(|reference| Some(reference.state.as_ref()?.mtime)),
+            Kind::Run => self.output,
+            _ => self.references.first().and_then(|reference| reference.mtime),
         }
     }
 
     /// The newest date of anything that cargo wrote for it.
     pub fn newest(&self) -> Option<FileTime> {
-        let references = self.references.iter().filter_map(|reference| reference.state.as_ref().map(|state| state.mtime));
+        let references = self.references.iter().filter_map(|reference| reference.mtime);
         references.chain(self.invoked).chain(self.finished).max()
+    }
+
+    /// The `.d` file that rustc wrote for it, in either layout. A cdylib's name has no hash.
+    pub fn rustc_dep_file(&self, build_directory: &Path) -> Option<PathBuf> {
+        let profile = build_directory.join(&self.profile);
+        let name = self.crate_name().replace('-', "_");
+        let name = name.strip_prefix("lib_").or(name.strip_prefix("bin_")).unwrap_or(&name);
+        let candidates = if self.stem.starts_with("build-script-") {
+            vec![profile.join(format!("build/{}-{}/build_script_build-{}.d", self.package, self.hash, self.hash))]
+        } else {
+            vec![profile.join(format!("deps/{name}-{}.d", self.hash)), profile.join(format!("deps/{name}.d"))]
+        };
+        if let Some(found) = candidates.into_iter().find(|path| path.is_file()) {
+            return Some(found);
+        }
+        let out = profile.join("build").join(&self.package).join(&self.hash).join("out");
+        let entries = fs_err::read_dir(out).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "d")).min()
     }
 }
 
@@ -329,7 +325,7 @@ impl Place {
             invoked: mtime(&invoked_in.join("invoked.timestamp")),
             finished: mtime(&self.hash_file),
             run_directory,
-            output: output.and_then(|path| state(&path, fs_err::read(&path).ok()?.as_slice())),
+            output: output.as_deref().and_then(mtime),
         }))
     }
 }
@@ -340,22 +336,16 @@ fn reference(local: &Local, build_directory: &Path) -> Result<Option<Reference>,
         Local::RerunIfChanged { output, paths } => (build_directory.join(output), Some(paths)),
         Local::Precalculated(_) | Local::RerunIfEnvChanged { .. } => return Ok(None),
     };
-    let read = fs_err::read(&path).ok().zip(mtime(&path));
     let inputs =
-        match (paths, &read) {
+        match (paths, fs_err::read(&path)) {
             (Some(paths), _) => Inputs::Paths(paths.clone()),
-            (None, Some((bytes, _))) => Inputs::DepInfo(dep_info::parse(bytes).ok_or_else(|| Error::UnknownFormat {
+            (None, Ok(bytes)) => Inputs::DepInfo(dep_info::parse(&bytes).ok_or_else(|| Error::UnknownFormat {
                 path: path.clone(),
                 reason: "not the first version of cargo's dep-info".to_owned(),
             })?),
-            (None, None) => Inputs::DepInfo(DepInfo::default()),
+            (None, Err(_)) => Inputs::DepInfo(DepInfo::default()),
         };
-    let state = read.map(|(bytes, mtime)| ReferenceState { mtime, sha256: crate::digest::bytes(&bytes) });
-    Ok(Some(Reference { path, state, inputs }))
-}
-
-fn state(path: &Path, bytes: &[u8]) -> Option<ReferenceState> {
-    Some(ReferenceState { mtime: mtime(path)?, sha256: crate::digest::bytes(bytes) })
+    Ok(Some(Reference { mtime: mtime(&path), inputs }))
 }
 
 fn mtime(path: &Path) -> Option<FileTime> {
@@ -414,7 +404,7 @@ mod tests {
         let run = records.by_fingerprint()[&unit.record.as_ref().unwrap().deps[0].3];
         assert_eq!((run.key.as_str(), run.kind), (keys[1], Kind::Run));
         assert_eq!(run.variables().collect::<Vec<_>>(), [("V", None)]);
-        assert!(run.references[0].state.is_some());
+        assert!(run.references[0].mtime.is_some());
     }
 
     #[test]

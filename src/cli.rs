@@ -3,20 +3,18 @@
 //! One file per subcommand, with its arguments and its `run`. Nothing imports `cli`.
 
 mod action;
+mod budget;
 mod build;
 #[cfg(feature = "github")]
 mod cache;
 mod completions;
 mod develop;
 mod doctor;
-mod embed;
 mod env;
 mod environment;
 mod failure;
 mod fingerprint;
-mod freshness;
 mod gc;
-mod layer;
 mod lock;
 mod man;
 mod options;
@@ -46,7 +44,7 @@ use crate::{env_vars, exit_code, interrupt, process, units};
         Examples:\n  \
         cargo pyenv-build                          build the wheel of the project here\n  \
         cargo pyenv-build -p 3.13 --sdist crates/py\n  \
-        cargo pyenv-build run -- cargo test        with the same PyO3 as the wheel\n  \
+        cargo pyenv-build run -- cargo test        for the same Python as the wheel\n  \
         cargo pyenv-build develop                  editable install into the active virtual environment\n  \
         cargo pyenv-build why                      what was compiled last, and why"
 )]
@@ -96,8 +94,6 @@ enum Command {
     Run(run::RunArgs),
     Lock(lock::LockArgs),
     Fingerprint(fingerprint::FingerprintArgs),
-    Freshness(freshness::FreshnessArgs),
-    Layer(layer::LayerArgs),
     Why(why::WhyArgs),
     Doctor(doctor::DoctorArgs),
     Gc(gc::GcArgs),
@@ -158,8 +154,6 @@ pub fn main(args: Vec<OsString>) -> u8 {
         },
         Command::Lock(args) => finish("lock", &lock::run(args, root, format, &ui), format, &ui),
         Command::Fingerprint(args) => finish("fingerprint", &fingerprint::run(args, root, format, &ui), format, &ui),
-        Command::Freshness(args) => finish("freshness", &freshness::run(args, root, format, &ui), format, &ui),
-        Command::Layer(args) => finish("layer", &layer::run(args, root, format, &ui), format, &ui),
         Command::Why(args) => finish("why", &why::run(args, root, format, &ui), format, &ui),
         Command::Doctor(args) => match doctor::run(args, root, format, &ui) {
             Ok(code) => code,

@@ -107,7 +107,6 @@ pub const RULES: &[&Rule] = &[
     &build_scripts::TIED_TO_ENVIRONMENT,
     &build_scripts::BY_PRODUCTS,
     &pythons::TEMPORARY_PATH,
-    &pythons::SEVERAL,
     &pythons::NOT_PINNED,
     &pythons::CONFIGURED_MISSING,
     &pythons::CONFIGURED_OTHER,

@@ -21,8 +21,8 @@ pub const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
 
 /// What our GitHub Action has exported to later steps, as a JSON object; internal.
 pub const EXPORTED: &str = "__PYENV_BUILD_EXPORTED";
-/// What counts as an input of crates: `auto`, `declared`, `strict` or `off`.
-pub const FRESHNESS: &str = "PYENV_BUILD_FRESHNESS";
+/// Whether what rustc has made is used again: `auto` or `off`.
+pub const REUSE: &str = "PYENV_BUILD_REUSE";
 /// rustc's incremental state: `auto`, `true` or `false`.
 pub const INCREMENTAL: &str = "PYENV_BUILD_INCREMENTAL";
 
@@ -34,8 +34,6 @@ pub const UNITS_STORE: &str = "__PYENV_BUILD_STORE";
 pub const INNER_WRAPPER: &str = "__PYENV_BUILD_INNER_WRAPPER";
 /// Set while a wrapper of ours runs rustc, so that one that is called again by another does not judge twice; internal.
 pub const IN_WRAPPER: &str = "__PYENV_BUILD_IN_WRAPPER";
-/// `auto` or `off`: whether rustc's outputs are reused.
-pub const REUSE: &str = "PYENV_BUILD_REUSE";
 
 /// Reads a variable; an empty or non-UTF-8 value counts as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]

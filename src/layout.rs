@@ -9,10 +9,7 @@
 //!   tools/pip-<hash>/             a pip to install with, where there is no uv
 //!   hookd/<hash>.py               the daemon that is embedded in the binary
 //!   locks/<hash>.lock             one build of a source tree at a time
-//!   facts/<hash>-<abi tag>.json   what the pins in reports are decided from: see `pin::remembered`
-//!   freshness/<target id>.json    ledgers: what cargo's inputs were
-//!   layer/<target id>/            staged workspace layer
-//!   build/cp312-1a2b3c4d5e6f/     build directories of environments that alternate; with `-embed`, of what embeds Python
+//!   cargo/<hash>.json             what cargo has said of a workspace: see `project::remembered`
 //!   store/                        what rustc calls made: see `units::store`
 //!   targets/<hash>                tokens of target directories: see `target_trust`
 //!   sdist/<name>/                 source trees unpacked by --from-sdist
@@ -38,8 +35,6 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This directory was made by cargo-pyenv-build. All in it can be made again.\n\
     # For information about cache directory tags, see https://bford.info/cachedir/\n";
 const OURS: &str = "made by cargo-pyenv-build";
-/// Ends the name of a build directory for what embeds Python.
-const EMBEDDING: &str = "-embed";
 
 /// The hint where something in it could not be written.
 pub const CANNOT_WRITE: &str = "see that the disk has room and that the directory can be written";
@@ -133,11 +128,6 @@ impl Layout {
         self.root.join("targets")
     }
 
-    /// What rustc calls made: see `units::store`.
-    pub fn store(&self) -> PathBuf {
-        self.root.join("store")
-    }
-
     pub fn hookd(&self) -> PathBuf {
         self.root.join("hookd")
     }
@@ -146,37 +136,14 @@ impl Layout {
         self.root.join("sdist")
     }
 
-    /// What cargo has said of the project in a directory, for an interpreter.
-    pub fn facts(&self, directory: &Path, abi_tag: &str) -> PathBuf {
-        self.root.join("facts").join(format!("{}-{abi_tag}.json", digest::short_of_path(directory)))
+    /// What cargo has said of the workspace of the project in a directory.
+    pub fn cargo(&self, directory: &Path) -> PathBuf {
+        self.root.join("cargo").join(format!("{}.json", digest::short_of_path(directory)))
     }
 
-    pub fn freshness_directory(&self) -> PathBuf {
-        self.root.join("freshness")
-    }
-
-    /// The ledger of a build directory.
-    pub fn freshness(&self, id: &str) -> PathBuf {
-        self.freshness_directory().join(format!("{id}.json"))
-    }
-
-    pub fn layer(&self) -> PathBuf {
-        self.root.join("layer")
-    }
-
-    /// Build directories, named like their environments.
-    pub fn build(&self) -> PathBuf {
-        self.root.join("build")
-    }
-
-    /// That of an environment for what embeds Python.
-    pub fn build_for_embedding(&self, environment: &str) -> PathBuf {
-        self.build().join(format!("{environment}{EMBEDDING}"))
-    }
-
-    /// The environment that a build directory is named like.
-    pub fn environment_of_build(name: &str) -> &str {
-        name.strip_suffix(EMBEDDING).unwrap_or(name)
+    /// What rustc has made, to be used again.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
     }
 
     /// The lock of a source tree.

@@ -2,12 +2,16 @@
 //!
 //! [`Project::load`] reads `[build-system]` with the defaults of PEP 517 and 518, the few facts of `[project]` that a
 //! frontend needs, `[tool.pyenv-build]`, and what the Rust backends say of their manifests. Nothing here runs a program
-//! but [`Workspace::metadata`], which asks cargo.
+//! but [`CargoWorkspace::ask`], which asks cargo, and [`files_of_package`], which asks git.
 //!
 //! Two kinds of project: `pyproject.toml` beside `Cargo.toml`, and in a subfolder of a Cargo workspace. Projects without
 //! any Rust are built as well; they simply have no manifest.
 
 mod build_system;
+pub mod cargo;
+pub mod cargo_config;
+mod package_files;
+mod remembered;
 mod settings;
 mod workspace;
 
@@ -15,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 pub use build_system::{Backend, BuildSystem, parse_requirement};
+pub use cargo::{CargoDependency, CargoPackage, CargoWorkspace, DependencyKind};
+pub use package_files::files_of_package;
 use pep508_rs::pep440_rs::VersionSpecifiers;
 pub use settings::Settings;
 pub use workspace::Workspace;
@@ -48,6 +54,8 @@ pub enum Error {
     NoProject { directory: PathBuf },
     #[error("failed to read `{}`", path.display())]
     Read { path: PathBuf, source: std::io::Error },
+    #[error("failed to put `{}` back as it was before cargo was asked", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
     #[error("`{}` is not valid TOML: {message}", path.display())]
     InvalidToml { path: PathBuf, message: String },
     #[error("`{}`: {message}", path.display())]
@@ -71,6 +79,7 @@ impl Error {
                 Some(format!("run it in {name}, or name that: `cargo pyenv-build DIR`, `cargo pyenv-build run --project DIR -- ...`"))
             }
             Self::Invalid { hint, .. } => hint.clone(),
+            Self::Write { .. } => Some("see that the disk has room and that the checkout can be written".to_owned()),
             Self::Read { .. } | Self::InvalidToml { .. } | Self::Cargo { .. } => None,
         }
     }

@@ -4,8 +4,10 @@
 //! cargo's records what was compiled and why, [`cargo_output`] from what cargo says; [`render`] is for people.
 
 pub mod cargo_output;
+mod inputs;
 pub mod rebuilds;
 pub mod render;
+pub mod reuse;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::build_env::{BuildEnv, Outcome};
-use crate::incremental::Kept;
 use crate::interpreter::Interpreter;
 use crate::pin::Pins;
 use crate::{digest, fs};
@@ -53,15 +54,12 @@ pub struct Report {
     /// Calls of the backend, in their order.
     #[serde(default)]
     pub hooks: Vec<HookReport>,
-    /// What the ledger did before the build.
+    /// What was reused instead of being compiled, and kept for the next time.
     #[serde(default)]
-    pub freshness: FreshnessReport,
+    pub store: StoreReport,
     /// What cargo compiled.
     #[serde(default)]
     pub crates: Crates,
-    /// Crates whose incremental state is kept.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub incremental: Vec<Kept>,
     /// From start to end.
     pub seconds: f64,
     /// What went wrong; there if and only if it did.
@@ -193,19 +191,17 @@ pub struct HookReport {
     pub outcome: String,
 }
 
-/// What the freshness ledger did.
+/// What became of the rustc calls that were judged.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct FreshnessReport {
-    /// Files and directories that cargo looks at.
-    pub inputs: u64,
-    /// Of these, equal to what is recorded, and given their date back.
-    pub restored: u64,
-    /// Equal, with the right date already.
-    pub unchanged: u64,
-    /// Different from what is recorded.
-    pub changed: u64,
-    /// For restoring and recording.
+pub struct StoreReport {
+    /// Calls whose outputs were taken from the store.
+    pub served: u64,
+    /// Calls whose outputs were put there.
+    pub recorded: u64,
+    /// Size of what was taken.
+    pub bytes: u64,
+    /// What taking it took, of all calls together.
     pub seconds: f64,
 }
 
@@ -213,9 +209,12 @@ pub struct FreshnessReport {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Crates {
-    /// In the order in which they were begun.
+    /// Crates for which rustc ran, in the order in which it did.
     pub compiled: Vec<CompiledCrate>,
-    /// Crates that belong to what was built, and were not compiled.
+    /// Crates that cargo wanted compiled and whose outputs were taken from the store instead.
+    #[serde(default)]
+    pub reused: Vec<ReusedCrate>,
+    /// Crates that belong to what was built, and that cargo did not want compiled.
     pub fresh: u64,
     /// Build scripts that were run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -251,6 +250,18 @@ pub struct CompiledCrate {
     pub seconds: f64,
 }
 
+/// A crate whose outputs were taken from the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ReusedCrate {
+    /// The package.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What rustc took for it when it was compiled.
+    pub seconds_saved: f64,
+}
+
 /// A build script that was run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -266,6 +277,9 @@ pub struct BuildScriptRun {
     pub detail: Option<String>,
     /// How long it ran.
     pub seconds: f64,
+    /// Whether it made something else than before; `null`: nothing that could tell was judged.
+    #[serde(default)]
+    pub products_changed: Option<bool>,
 }
 
 /// Why cargo compiled a crate or ran its build script.
@@ -295,14 +309,18 @@ pub enum Reason {
     RustcChanged,
     /// It is of another version now, which `detail` has; `old` has the one before, if that is known.
     VersionChanged,
+    /// Its build script made something else; `detail` names the file in `OUT_DIR`.
+    ProductChanged,
+    /// A procedural macro may read what nobody declares; `detail` names it and the setting.
+    Macro,
+    /// It cannot be judged whether it had to be compiled; `detail` says why not.
+    NotJudged,
+    /// It was compiled in another directory before, which `detail` names.
+    Moved,
     /// What it had made was gone.
     OutputMissing,
     /// It was not done the last time.
     Unfinished,
-    /// It was not in the state that the ledger knows, and the file that `detail` names may have changed since.
-    NotRecorded,
-    /// It was made for another directory, which `detail` names.
-    Moved,
     /// `detail` has more.
     Other,
     /// There is no telling.
@@ -336,7 +354,10 @@ pub struct ErrorReport {
 impl Crates {
     /// Adds crates that cargo named and of which there are no records: built elsewhere than where they were looked for.
     pub fn add_what_was_said(&mut self, said: Self) {
-        let is_known = |one: &CompiledCrate| self.compiled.iter().any(|known| known.name == one.name && known.version == one.version);
+        let is_known = |one: &CompiledCrate| {
+            self.compiled.iter().any(|known| known.name == one.name && known.version == one.version)
+                || self.reused.iter().any(|known| known.name == one.name && known.version == one.version)
+        };
         let more: Vec<CompiledCrate> = said.compiled.into_iter().filter(|one| !is_known(one)).collect();
         self.compiled.extend(more);
         self.fresh = self.fresh.max(said.fresh);
@@ -356,9 +377,8 @@ impl Report {
             env: None,
             pins: BTreeMap::new(),
             hooks: Vec::new(),
-            freshness: FreshnessReport::default(),
+            store: StoreReport::default(),
             crates: Crates::default(),
-            incremental: Vec::new(),
             seconds: 0.0,
             error: None,
             projects: Vec::new(),
@@ -366,7 +386,7 @@ impl Report {
     }
 
     pub fn set_pins(&mut self, pins: &Pins) {
-        self.pins = pins.environ().filter_map(|(name, value)| Some((name, value?))).collect();
+        self.pins = pins.environ().collect();
     }
 
     /// One report for all projects of an invocation; a single one stays as it is.
@@ -381,6 +401,11 @@ impl Report {
             all.ok &= report.ok;
             all.artifacts.extend(report.artifacts.iter().cloned());
             all.crates.compiled.extend(report.crates.compiled.iter().cloned());
+            all.crates.reused.extend(report.crates.reused.iter().cloned());
+            all.store.served += report.store.served;
+            all.store.recorded += report.store.recorded;
+            all.store.bytes += report.store.bytes;
+            all.store.seconds = round(all.store.seconds + report.store.seconds);
             all.crates.fresh += report.crates.fresh;
             all.error = all.error.or_else(|| report.error.clone());
         }

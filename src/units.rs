@@ -10,7 +10,7 @@
 //! | --- | --- |
 //! | [`wrapper`] | the order of steps when cargo calls us |
 //! | [`call`] | the command line, by an allow-list; what is not on it is passed through |
-//! | [`package`], [`plan`] | whose call it is; what the workspace and its settings say |
+//! | [`package`], [`plan`], [`survey`] | whose call it is; what the workspace and its settings say |
 //! | [`inputs`] | what is known to be read before the call: the key |
 //! | [`closure`], [`reexports`], [`macros`] | the crates behind the externs; what procedural macros read |
 //! | [`toolchain`], [`linker`] | compiler and linker by content |
@@ -39,6 +39,7 @@ pub mod plan;
 pub mod reexports;
 pub mod rustc;
 pub mod store;
+pub mod survey;
 pub mod toolchain;
 pub mod tree;
 pub mod wrapper;

@@ -2,7 +2,7 @@
 //! editable install needs ([`installs`]).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::store::Slot;
@@ -87,11 +87,6 @@ pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Co
             }
         }
     }
-    // Build directories of environments that are gone, or that go now.
-    let stays = |name: &str| Slot::new(layout, name).marker.exists() && !doomed.iter().any(|(slot, _)| slot.path.ends_with(name));
-    let environment = |path: &Path| Layout::environment_of_build(&path.file_name().unwrap_or_default().to_string_lossy()).to_owned();
-    let entries = fs_err::read_dir(layout.build()).into_iter().flatten().filter_map(Result::ok);
-    let orphans: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !stays(&environment(path))).collect();
     let mut removed = Vec::new();
     for one in stale {
         if !dry_run {
@@ -103,12 +98,6 @@ pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Co
             }
         }
         removed.push(one);
-    }
-    for path in orphans {
-        if !dry_run {
-            fs::remove_dir_all(&path).map_err(|source| Error::Write { path: path.clone(), source })?;
-        }
-        removed.push(Removed { path, reason: "its environment is gone".to_owned() });
     }
     for (slot, reason) in doomed {
         if !dry_run {
@@ -198,21 +187,12 @@ mod tests {
             add(name, days);
         }
         fs_err::create_dir_all(layout.envs().join("cp312-half")).unwrap();
-        for name in ["cp312-a", "cp312-c", "cp310-z"] {
-            fs_err::create_dir_all(layout.build().join(name)).unwrap();
-        }
         let keep = Keep { newest: 2, used_within: Duration::from_secs(25 * day) };
         let ui = Ui::new(Verbosity::Quiet, None);
         let names = |removed: &[Removed]| -> Vec<String> {
             removed.iter().map(|one| format!("{}: {}", one.path.file_name().unwrap().to_string_lossy(), one.reason)).collect()
         };
-        let expected = [
-            "cp310-z: its environment is gone",
-            "cp312-c: its environment is gone",
-            "cp312-b: unused for 30 days",
-            "cp312-c: unused for 40 days",
-            "cp312-half: half-made",
-        ];
+        let expected = ["cp312-b: unused for 30 days", "cp312-c: unused for 40 days", "cp312-half: half-made"];
         assert_eq!(names(&collect(&layout, keep, true, &ui).unwrap().removed), expected);
         assert!(layout.envs().join("cp312-b").exists(), "a dry run removes nothing");
         assert_eq!(names(&collect(&layout, keep, false, &ui).unwrap().removed), expected);

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! plan      interpreter, what is asked for   -> key of the environments           | restored: .pyenv-build/{envs,requests,history}
-//! prepare   provision, fingerprint, roll     -> keys of rust-cache and the layer  | restored: target and registry; .pyenv-build/layer
-//! build     the build, variables, summary    -> what there is to save             | saved: environments, layer; rust-cache at the job's end
+//! prepare   provision, fingerprint, roll     -> keys of rust-cache and the store  | restored: target and registry; .pyenv-build/store
+//! build     the build, variables, summary    -> what there is to save             | saved: environments, store; rust-cache at the job's end
 //! ```
 //!
 //! The environments come first and by themselves: what they are found by is known without any network, and what was resolved
@@ -26,10 +26,10 @@ use clap::{Args, FromArgMatches as _, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use super::build::{self, BuildArgs};
-use super::embed::{EmbedArgs, library_path};
 use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, UsageError};
 use super::options::Context;
+use super::warmth::{self, Incremental, Reuse};
 use super::{MessageFormat, env, exit_with};
 use crate::actions::commands::{Annotation, Level};
 use crate::actions::context::{self, Policy, SaveCache, UseCache};
@@ -39,8 +39,6 @@ use crate::build_env::fingerprint::parts;
 use crate::build_env::gc::{Keep, collect};
 use crate::build_env::{BuildEnv, Outcome};
 use crate::cache::{self, Key};
-use crate::freshness::Mode;
-use crate::incremental::Incremental;
 use crate::layout::Layout;
 use crate::process::Cmd;
 use crate::report::{ArtifactKind, Crates, ErrorReport, Reason, Report, render};
@@ -58,7 +56,7 @@ pub(super) struct ActionArgs {
 enum StepName {
     /// Before any cache: what the environments are cached under
     Plan,
-    /// The environment, and what rust-cache and the layer are cached under
+    /// The environment, and what rust-cache and the store are cached under
     Prepare,
     /// The build, its outputs and its summary
     Build,
@@ -114,7 +112,7 @@ fn in_words(error: &ErrorReport) -> String {
 }
 
 /// Of what the action exports, what is for our own commands in later steps.
-const SETTINGS: &[&str] = &[env_vars::PYTHON, env_vars::INSTALLER, env_vars::FRESHNESS, env_vars::INCREMENTAL];
+const SETTINGS: &[&str] = &[env_vars::PYTHON, env_vars::INSTALLER, env_vars::REUSE, env_vars::INCREMENTAL];
 
 /// Runs this program again without the variables that the action has exported in the same job, if it has: they are for others. To us they
 /// would be the user's word, and what is built next would be built for another project's environment. A further call of the action
@@ -232,7 +230,7 @@ impl<'a> Step<'a> {
         Ok((key, lines(&[layout.envs(), layout.requests(), layout.history()])))
     }
 
-    /// The environment, and what rust-cache and the layer are cached under.
+    /// The environment, and what rust-cache and the store are cached under.
     fn prepare(&self) -> anyhow::Result<Done> {
         let context = self.open()?;
         // Before any hook runs, for those write into the source tree, and only where no cache has the answer.
@@ -241,12 +239,12 @@ impl<'a> Step<'a> {
         let layout = &context.layout;
         environment::write_roll(&context, &env)?;
         let [lock, sources] = checkout;
-        let key = Key::layer(&context.interpreter.identity.abi_tag(), &self.leg, &env.fingerprint, &lock, &sources);
+        let key = Key::store(&context.interpreter.identity.abi_tag(), &self.leg, &env.fingerprint, &lock, &sources);
         self.output("fingerprint", &env.fingerprint)?;
         self.output("env-outcome", if env.outcome == Outcome::Created { "made" } else { "reused" })?;
-        self.output("layer-key", &key.key)?;
-        self.output("layer-restore-keys", &key.restore_keys.join("\n"))?;
-        self.output("layer-path", &lines(&[layout.layer()]))?;
+        self.output("store-key", &key.key)?;
+        self.output("store-restore-keys", &key.restore_keys.join("\n"))?;
+        self.output("store-path", &lines(&[layout.store()]))?;
         let rust_cache = if self.wants.rust_cache && self.policy.restore { self.rust_cache(&context) } else { None };
         self.output("rust-cache", word(rust_cache.is_some()))?;
         self.output("rust-cache-workspaces", &rust_cache.unwrap_or_default())?;
@@ -318,7 +316,7 @@ impl<'a> Step<'a> {
             self.output("wheel", &first(ArtifactKind::Wheel).unwrap_or_default())?;
             self.output("sdist", &first(ArtifactKind::Sdist).unwrap_or_default())?;
         }
-        self.output("cache-key", &hits.layer_key)?;
+        self.output("cache-key", &hits.store_key)?;
         self.output("cache-hit", word(hits.is_full()))?;
         let mut history = History::read(layout, &self.leg);
         let before = history.clone();
@@ -339,8 +337,8 @@ impl<'a> Step<'a> {
             }
         }
         self.output("save-env", word(self.policy.save && ok && hits.env != hits.env_key))?;
-        let has_layer = fs_err::read_dir(layout.layer()).is_ok_and(|mut entries| entries.next().is_some());
-        self.output("save-layer", word(self.policy.save && ok && has_layer && hits.layer != hits.layer_key))?;
+        let has_store = fs_err::read_dir(layout.store()).is_ok_and(|mut entries| entries.next().is_some());
+        self.output("save-store", word(self.policy.save && ok && has_store && hits.store != hits.store_key))?;
         if let Some(report) = &report {
             let note = hits.lacks_dependencies(&report.crates).then_some(NOT_BROUGHT);
             if let Some(note) = note {
@@ -366,28 +364,18 @@ impl<'a> Step<'a> {
 
     /// What later steps need to agree with the build: the interpreter, the pins, this program on PATH.
     fn export(&self, context: &Context<'_>, env: &BuildEnv) -> anyhow::Result<()> {
-        // Their cargo is for tests, mostly, which must be linked; what `run` makes of the same project it decides itself.
-        let known = env::Known::learn(context, env);
-        let embeds = known.embeds(EmbedArgs { embed: None }.wish(&context.project)?);
-        let mut pins = known.pins(embeds)?;
-        pins.variables.extend(library_path(&context.interpreter.identity).filter(|_| embeds));
-        let mut exported: BTreeMap<String, String> = BTreeMap::new();
-        for (name, value) in pins.environ() {
-            // There is no way to unset one for later steps, and what is empty is set.
-            if value.is_none() && env_vars::get_os(&name).is_some() {
-                self.ui.warning(format_args!(
-                    "`{name}` is set and should not be: later steps need `cargo pyenv-build run`, or `env -u {name}`"
-                ));
-            }
-            exported.extend(value.map(|value| (name, value)));
-        }
+        let cargo = warmth::cargo_workspace(&context.project, &context.layout, self.ui);
+        let mut pins = env::pins(context, env, cargo.as_ref());
+        pins.variables.extend(env::library_path(context, cargo.as_ref()));
+        pins.variables.extend(env::wrapper(context, cargo.as_ref()));
+        let mut exported: BTreeMap<String, String> = pins.environ().collect();
         // `cargo pyenv-build run` in a later step has none of our inputs.
         exported.insert(env_vars::PYTHON.to_owned(), context.interpreter.path.to_string_lossy().into_owned());
         exported.extend(installer().map(|installer| (env_vars::INSTALLER.to_owned(), installer)));
         if self.policy.publishes {
             exported.insert(env_vars::INCREMENTAL.to_owned(), "false".to_owned());
             if !self.policy.restore {
-                exported.insert(env_vars::FRESHNESS.to_owned(), "off".to_owned());
+                exported.insert(env_vars::REUSE.to_owned(), "off".to_owned());
             }
         }
         for (name, value) in &exported {
@@ -462,7 +450,7 @@ impl<'a> Step<'a> {
         let rows = [
             row("environments", found(&hits.env, &hits.env_key), Some(layout.envs()), &hits.env_key),
             row("rust-cache", &hits.rust_cache_words(), None, &hits.rust_cache_key),
-            row("workspace layer", found(&hits.layer, &hits.layer_key), Some(layout.layer()), &hits.layer_key),
+            row("store", found(&hits.store, &hits.store_key), Some(layout.store()), &hits.store_key),
         ];
         summary.fold("Caches", &summary::table(&["cache", "found", "size here", "key"], &rows));
         let times: Vec<Vec<String>> = report
@@ -559,13 +547,13 @@ fn words() -> anyhow::Result<Words> {
     Ok(words)
 }
 
-/// What is published comes of its sources: no dates and no layer are put back, whatever the project's settings say, unless caches
+/// What is published comes of its sources: nothing that rustc has made is used again, whatever the project's settings say, unless caches
 /// were asked for; and it never comes of incremental state, whose code is another.
 fn alone_if(policy: &Policy, mut args: BuildArgs) -> BuildArgs {
     if policy.publishes {
         args.warmth.incremental = Some(Incremental::False);
         if !policy.restore {
-            args.warmth.freshness = Some(Mode::Off);
+            args.warmth.reuse = Some(Reuse::Off);
         }
     }
     args
@@ -631,8 +619,8 @@ struct Hits {
     env: String,
     /// What `prepare` did about it: `made` or `reused`.
     env_outcome: String,
-    layer_key: String,
-    layer: String,
+    store_key: String,
+    store: String,
     rust_cache_key: String,
     /// `true` for an exact hit, `false` for a partial one or none, empty if it did not run.
     rust_cache: String,
@@ -645,8 +633,8 @@ impl Hits {
             env_key: get("ENV_KEY"),
             env: get("ENV_MATCHED_KEY"),
             env_outcome: get("ENV_OUTCOME"),
-            layer_key: get("LAYER_KEY"),
-            layer: get("LAYER_MATCHED_KEY"),
+            store_key: get("STORE_KEY"),
+            store: get("STORE_MATCHED_KEY"),
             rust_cache_key: get("DEPENDENCIES_KEY"),
             rust_cache: get("DEPENDENCIES_HIT"),
         }
@@ -654,18 +642,18 @@ impl Hits {
 
     /// All that was looked for was found, and under its own key.
     fn is_full(&self) -> bool {
-        !self.layer.is_empty() && self.layer == self.layer_key && self.env == self.env_key && self.rust_cache != "false"
+        !self.store.is_empty() && self.store == self.store_key && self.env == self.env_key && self.rust_cache != "false"
     }
 
-    /// Only the layer was there, which is of no use without the dependencies that it was built with.
+    /// Only the store was there, which is of little use without the dependencies.
     fn lacks_dependencies(&self, crates: &Crates) -> bool {
         self.rust_cache.is_empty()
-            && !self.layer.is_empty()
+            && !self.store.is_empty()
             && crates.compiled.iter().any(|one| !one.workspace && one.reason == Reason::FirstBuild)
     }
 
     fn is_cold(&self) -> bool {
-        self.layer.is_empty() && self.rust_cache != "true"
+        self.store.is_empty() && self.rust_cache != "true"
     }
 
     fn rust_cache_words(&self) -> String {
@@ -796,36 +784,36 @@ mod tests {
 
     #[test]
     fn a_full_hit_is_one_of_all_that_was_looked_for() {
-        let hits = |env: &str, layer: &str, rust_cache: &str| Hits {
+        let hits = |env: &str, store: &str, rust_cache: &str| Hits {
             env_key: "e".into(),
             env: env.into(),
-            layer_key: "l".into(),
-            layer: layer.into(),
+            store_key: "l".into(),
+            store: store.into(),
             rust_cache: rust_cache.into(),
             ..Hits::default()
         };
         assert!(hits("e", "l", "true").is_full() && hits("e", "l", "").is_full());
-        for (env, layer, rust_cache) in [("e", "l", "false"), ("e", "l0", "true"), ("e0", "l", "true"), ("e", "", "true"), ("", "", "")] {
-            assert!(!hits(env, layer, rust_cache).is_full(), "{env} {layer} {rust_cache}");
+        for (env, store, rust_cache) in [("e", "l", "false"), ("e", "l0", "true"), ("e0", "l", "true"), ("e", "", "true"), ("", "", "")] {
+            assert!(!hits(env, store, rust_cache).is_full(), "{env} {store} {rust_cache}");
         }
         assert!(!Hits::default().is_full(), "without any cache there is no hit");
     }
 
     #[test]
-    fn a_layer_without_the_target_directory_is_no_warm_job() {
+    fn a_store_without_the_target_directory_is_no_warm_job() {
         let crates = |reason: &str, workspace: bool| {
             let one = serde_json::json!({"name": "x", "version": "1.0.0", "workspace": workspace, "reason": reason});
             Crates { compiled: vec![serde_json::from_value(one).unwrap()], ..Crates::default() }
         };
-        let hits = |layer: &str, rust_cache: &str| Hits { layer: layer.into(), rust_cache: rust_cache.into(), ..Hits::default() };
+        let hits = |store: &str, rust_cache: &str| Hits { store: store.into(), rust_cache: rust_cache.into(), ..Hits::default() };
         assert!(hits("l", "").lacks_dependencies(&crates("first-build", false)));
-        for (layer, rust_cache, reason, workspace) in [
+        for (store, rust_cache, reason, workspace) in [
             ("", "", "first-build", false),
             ("l", "true", "first-build", false),
             ("l", "", "unknown", false),
             ("l", "", "first-build", true),
         ] {
-            assert!(!hits(layer, rust_cache).lacks_dependencies(&crates(reason, workspace)), "{layer} {rust_cache} {reason} {workspace}");
+            assert!(!hits(store, rust_cache).lacks_dependencies(&crates(reason, workspace)), "{store} {rust_cache} {reason} {workspace}");
         }
     }
 }

@@ -9,13 +9,13 @@ use clap::{Args, ValueHint};
 use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, BuildError, UsageError};
 use super::options::{Context, EnvironmentArgs};
-use super::warmth::{Budget, Turn, Warmth, WarmthArgs, Wishes};
+use super::budget::Budget;
+use super::warmth::{Warmth, WarmthArgs, Wishes};
 use super::{MessageFormat, exit_with};
 use crate::build_env::{self, BuildEnv};
-use crate::freshness::{Keeper, Tree};
 use crate::hooks::{self, Answer, Call, Finished, Hook};
 use crate::layout::Layout;
-use crate::pin::{self, facts, remembered};
+use crate::pin::{self, facts};
 use crate::project::Project;
 use crate::report::cargo_output::{CargoOutput, Line};
 use crate::report::{Artifact, ArtifactKind, EnvReport, HookReport, InterpreterReport, Report, render, round};
@@ -225,7 +225,7 @@ impl<'a> Build<'a, '_, '_> {
 
     /// Provisions for a target and notes it in the report.
     fn provision<'c>(&mut self, context: &'c Context<'c>, target: Target, sessions: &mut Sessions<'c>) -> anyhow::Result<BuildEnv> {
-        self.provision_and(context, target, sessions, &mut |_| {})
+        self.provision_and(context, target, sessions, &mut || {})
     }
 
     /// [`Self::provision`]; `meanwhile` is called as [`environment::provision_and`] says.
@@ -234,7 +234,7 @@ impl<'a> Build<'a, '_, '_> {
         context: &'c Context<'c>,
         target: Target,
         sessions: &mut Sessions<'c>,
-        meanwhile: &mut dyn FnMut(&BuildEnv),
+        meanwhile: &mut dyn FnMut(),
     ) -> anyhow::Result<BuildEnv> {
         let env = environment::provision_and(context, target, Ask::Always, sessions, &mut self.report.hooks, meanwhile)?;
         self.report.env = Some(EnvReport::from(&env));
@@ -371,65 +371,34 @@ impl<'a> Build<'a, '_, '_> {
     fn build_wheel<'c>(&mut self, context: &'c Context<'c>, sessions: &mut Sessions<'c>) -> anyhow::Result<()> {
         let (target, kind) =
             if self.args.editable { (Target::Editable, ArtifactKind::Editable) } else { (Target::Wheel, ArtifactKind::Wheel) };
-        let built = std::thread::scope(|scope| {
-            let wishes = Wishes::new(&self.args.warmth, &context.project)?;
-            let target_dir = self.target_dir()?;
-            let begin = |env: &BuildEnv| {
-                let name = env.path.file_name().map(|name| name.to_string_lossy().into_owned());
-                let turn = name.as_deref().map(|environment| Turn { environment, embedding: None });
-                Warmth::begin(&context.project, &context.layout, wishes, target_dir.as_deref(), turn, context.ui)
-            };
-            // While hookd starts, dates are put back, for the environment that the backend asked for last time, and cargo is asked for what
-            // the pins depend on, if it must be. Later, cargo would wait for the backend's cargo, or that for it.
-            let mut begun = None;
-            let mut asked = None;
-            let env = self.provision_and(context, target, sessions, &mut |env| {
-                let ask = |tree: Option<Tree>| {
-                    scope.spawn(move || {
-                        let manifests = || tree.as_ref().map(Tree::manifests_digest);
-                        remembered::ask_cargo(&context.project, &context.interpreter.identity, &context.layout, manifests)
-                    })
-                };
-                // Without a ledger cargo is asked for the workspace, too: for both at once.
-                let cold = (!Keeper::remembers_any(&context.layout)).then(|| ask(None));
-                let warmth = begin(env);
-                asked = Some(cold.unwrap_or_else(|| ask(warmth.as_ref().and_then(Warmth::confirmed_tree).cloned())));
-                begun = Some((env.path.clone(), warmth));
-            })?;
-            let asked = asked.expect("a hookd was started");
-            let begun = begun.filter(|(path, _)| *path == env.path);
-            let mut warmth = begun.map_or_else(|| begin(&env), |(_, warmth)| warmth);
-            let (scratch, wheel_directory) = scratch(&context.layout)?;
-            let hook = if self.args.editable {
-                Hook::BuildEditable { wheel_directory, metadata_directory: None }
-            } else {
-                Hook::BuildWheel { wheel_directory, metadata_directory: None }
-            };
-            self.environ = warmth.as_mut().map(|warmth| warmth.ready(context.ui)).unwrap_or_default();
-            let built = self.call_required(context, &env, hook, sessions);
-            if self.is_last {
-                sessions.dismiss();
-            }
-            if let Some(warmth) = &mut warmth {
-                let found = warmth.end(context.ui);
-                self.report.crates = found.crates;
-                self.report.freshness = found.freshness;
-                self.report.incremental = found.incremental;
-            }
-            let built = built?;
-            match asked.join().expect("asking does not panic") {
-                Ok(cargo) => {
-                    let pins = pin::pins(&facts::learn(&context.project, &context.interpreter, &env, cargo));
-                    for note in &pins.notes {
-                        context.ui.warning(note);
-                    }
-                    self.report.set_pins(&pins);
-                }
-                Err(error) => context.ui.detail(format_args!("the pins are not in the report: {error}")),
-            }
-            anyhow::Ok((built, scratch))
+        let wishes = Wishes::new(&self.args.warmth, &context.project)?;
+        let target_dir = self.target_dir()?;
+        // While hookd starts. Later, cargo would wait for the backend's cargo, or that for it.
+        let mut warmth = None;
+        let env = self.provision_and(context, target, sessions, &mut || {
+            warmth = Warmth::begin(&context.project, &context.layout, wishes, target_dir.as_deref(), context.ui);
         })?;
-        let (built, _scratch) = built;
+        let (_scratch, wheel_directory) = scratch(&context.layout)?;
+        let hook = if self.args.editable {
+            Hook::BuildEditable { wheel_directory, metadata_directory: None }
+        } else {
+            Hook::BuildWheel { wheel_directory, metadata_directory: None }
+        };
+        self.environ = warmth.as_mut().map(|warmth| warmth.ready(context.ui)).unwrap_or_default();
+        let built = self.call_required(context, &env, hook, sessions);
+        if self.is_last {
+            sessions.dismiss();
+        }
+        if let Some(warmth) = &warmth {
+            (self.report.crates, self.report.store) = warmth.end(context.ui);
+        }
+        let built = built?;
+        let cargo = warmth.as_ref().map(Warmth::workspace);
+        let pins = pin::pins(&facts::learn(&context.project, &context.interpreter, &env, cargo));
+        for note in &pins.notes {
+            context.ui.warning(note);
+        }
+        self.report.set_pins(&pins);
         wheel::check(&built, &context.interpreter.identity)?;
         match &mut self.then {
             Some(then) => then(&built, &mut self.report),

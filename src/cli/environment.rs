@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use super::options::Context;
 use crate::build_env::{self, BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
 use crate::env_vars;
-use crate::freshness::Keeper;
 use crate::hooks::{self, Answer, Call, Hook, Session};
 use crate::layout::{self, Layout};
 use crate::process::mask_credentials;
@@ -141,9 +140,8 @@ pub(super) fn write_roll(context: &Context<'_>, env: &BuildEnv) -> Result<(), bu
     write(layout.roll(), &text)?;
     let workspace = &context.project.workspace;
     let below = workspace.cargo_root.as_ref().filter(|root| !layout.root().starts_with(root));
-    let remembered = || Keeper::remembered(layout, below?).map(|tree| (tree.workspace, tree.target_directory));
     if below.is_some()
-        && let Some((root, target)) = remembered().or_else(|| workspace.cargo_directories())
+        && let Some((root, target)) = workspace.cargo_directories()
         && target.starts_with(&root)
     {
         // cargo does this if it makes the directory itself, and cleans none without.
@@ -176,18 +174,17 @@ pub(super) fn provision<'a>(
     sessions: &mut Sessions<'a>,
     hooks: &mut Vec<HookReport>,
 ) -> anyhow::Result<BuildEnv> {
-    provision_and(context, target, ask, sessions, hooks, &mut |_| {})
+    provision_and(context, target, ask, sessions, hooks, &mut || {})
 }
 
-/// [`provision`]; and while hookd starts in an environment and imports the backend, `meanwhile` is called with that environment,
-/// which may not be the last.
+/// [`provision`]; and while hookd starts in an environment and imports the backend, `meanwhile` is called.
 pub(super) fn provision_and<'a>(
     context: &'a Context<'a>,
     target: Target,
     ask: Ask,
     sessions: &mut Sessions<'a>,
     hooks: &mut Vec<HookReport>,
-    meanwhile: &mut dyn FnMut(&BuildEnv),
+    meanwhile: &mut dyn FnMut(),
 ) -> anyhow::Result<BuildEnv> {
     let start = Instant::now();
     let provisioner = context.provisioner();
@@ -293,13 +290,13 @@ fn requires<'a>(
     env: &BuildEnv,
     sessions: &mut Sessions<'a>,
     hooks: &mut Vec<HookReport>,
-    meanwhile: &mut dyn FnMut(&BuildEnv),
+    meanwhile: &mut dyn FnMut(),
 ) -> anyhow::Result<Vec<String>> {
     let ui = context.ui;
     let hook = target.hook();
     let name = hook.name();
     let session = sessions.get(context, env)?;
-    meanwhile(env);
+    meanwhile();
     let _spinner = ui.spinner(format!("{name} ({})", context.project.build_system.build_backend));
     let project = &context.project;
     let built = project.workspace.target_directories(&project.directory);

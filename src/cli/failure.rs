@@ -88,13 +88,9 @@ impl Facts {
                     error => Self::new("GitHub", error.hint(), exit_code::BUILD_FAILED),
                 };
             }
-            if cause.downcast_ref::<super::warmth::RebuildDenied>().is_some() {
+            if cause.downcast_ref::<super::budget::RebuildDenied>().is_some() {
                 let hint = "`cargo pyenv-build why` has all of them";
                 return Self::new("RebuildDenied", Some(hint.to_owned()), exit_code::REBUILD_DENIED);
-            }
-            if let Some(error) = cause.downcast_ref::<crate::freshness::Error>() {
-                let is_usage = matches!(error, crate::freshness::Error::Glob { .. });
-                return Self::new("Freshness", None, if is_usage { exit_code::USAGE } else { exit_code::BUILD_FAILED });
             }
             if let Some(error) = cause.downcast_ref::<UsageError>() {
                 return Self::new("Usage", error.hint.clone(), exit_code::USAGE);

@@ -74,7 +74,7 @@ pub(super) fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFo
                 // What a change does to GitHub's caches; see `cli::action`.
                 let of_abi = "interpreter's implementation, major and minor version, free_threaded, debug, platform";
                 ui.status("Hard roll", format_args!("{} ({of_abi}): nothing is restored from another", now.abi_tag));
-                ui.status("Soft roll", "every part: rust-cache and the workspace layer begin with the last entry, and save a new one");
+                ui.status("Soft roll", "every part: rust-cache and the store begin with the last entry, and save a new one");
                 ui.status("No roll", "a new release of a requirement, unless it is asked for: what was resolved is cached, too");
             }
         }

@@ -55,14 +55,7 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "",
-        &[
-            "PYO3_PYTHON",
-            "PYTHON_SYS_EXECUTABLE",
-            "PYO3_ENVIRONMENT_SIGNATURE",
-            "PYO3_BUILD_EXTENSION_MODULE",
-            "PYO3_CONFIG_FILE",
-            "PYO3_NO_PYTHON",
-        ],
+        &["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "PYO3_ENVIRONMENT_SIGNATURE", "PYO3_CONFIG_FILE"],
         "What you have set counts in deciding the variables of `run` and `env`.",
     ),
     ("Output", &["NO_COLOR", "CARGO_TERM_COLOR"], "Whether to colour; `--color` wins."),
@@ -278,9 +271,7 @@ fn variables_page(root: &Command) -> String {
              | `PYTHONDONTWRITEBYTECODE` | `1`: a `__pycache__` in the source tree re-runs build scripts |\n\
              | `PYTHONHOME`, `__PYVENV_LAUNCHER__` | unset |\n\
              | `PYTHONPATH` | unset for hooks |\n\
-             | what `cargo pyenv-build env` prints | see [variables that agree](../concepts/rebuilds.md#variables-that-agree) |\n\
-             | `CARGO_BUILD_BUILD_DIR` | where [several environments alternate](../guides/monorepo.md#several-interpreters-in-one-checkout) |\n\
-             | `CARGO_INCREMENTAL` | `1`, with `--incremental auto` or `true` |\n";
+             | what `cargo pyenv-build env` prints | see [variables that agree](../concepts/rebuilds.md#variables-that-agree) |\n";
     text
 }
 

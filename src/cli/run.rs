@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use clap::{Args, ValueHint};
 
-use super::embed::{self, EmbedArgs};
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
-use super::warmth::{Budget, Turn, Warmth, WarmthArgs, Wishes};
+use super::budget::Budget;
+use super::warmth::{Warmth, WarmthArgs, Wishes};
 use super::{directory_or_here, env, options};
 use crate::interrupt;
 use crate::process::Cmd;
@@ -20,15 +20,12 @@ use crate::ui::Ui;
 /// Runs a command so that cargo agrees with the wheel build and stays as warm: `run -- cargo test`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo pyenv-build run -- cargo test --release           with the PyO3 of the wheel\n  \
-    cargo pyenv-build run --embed -- cargo test             for tests that start a Python\n  \
+    cargo pyenv-build run -- cargo test --release           for the Python of the wheel\n  \
     cargo pyenv-build run --project py -- cargo clippy      of the project in py/")]
 pub(super) struct RunArgs {
     /// The project [default: here]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub project: Option<PathBuf>,
-    #[command(flatten)]
-    pub embed: EmbedArgs,
     #[command(flatten)]
     pub warmth: WarmthArgs,
     #[command(flatten)]
@@ -44,38 +41,32 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     let directory = directory_or_here(args.project.as_deref());
     let project = Project::load_any(directory)?;
     let mut report = Report { project: Some(project.directory.clone()), ..Report::new("run") };
+    let wishes = Wishes::new(&args.warmth, &project)?;
+    let budget = Budget::new(&args.warmth, &project.settings)?;
     let mut environ = Vec::new();
-    let mut environment = None;
-    let mut embedding = None;
-    let mut is_extension = false;
-    let layout;
+    let (layout, mut warmth);
     if project.is_python() {
         let context = Context::open(directory, root, &args.environment, ui)?;
         let build_env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
-        let known = env::Known::learn(&context, &build_env);
-        let wish = args.embed.wish(&context.project)?;
-        if embed::decide(wish, known.has_embedding, &args.command, &context.project, &context.layout) {
-            embedding = Some(embed::profile_of(&args.command));
-        }
-        let pins = known.pins(embedding.is_some())?;
-        is_extension = pins.variables.iter().any(|pin| pin.name == "PYO3_BUILD_EXTENSION_MODULE" && pin.value.is_some());
-        environ.extend(environment::environment_of(&build_env).into_iter().chain(pins.environ()));
-        if embedding.is_some() {
-            environ.extend(embed::library_path(&context.interpreter.identity).map(|pin| (pin.name.to_owned(), pin.value)));
-        }
+        warmth = Warmth::begin(&project, &context.layout, wishes, None, ui);
+        let cargo = warmth.as_ref().map(Warmth::workspace);
+        let pins = env::pins(&context, &build_env, cargo);
+        environ.extend(environment::environment_of(&build_env));
+        environ.extend(pins.environ().map(|(name, value)| (name, Some(value))));
+        environ.extend(env::library_path(&context, cargo).map(|pin| (pin.name.to_owned(), Some(pin.value))));
         report.interpreter = Some(InterpreterReport::from(&context.interpreter));
         report.env = Some(EnvReport::from(&build_env));
         report.set_pins(&pins);
-        environment = build_env.path.file_name().map(|name| name.to_string_lossy().into_owned());
-        layout = context.layout.clone();
+        layout = context.layout;
     } else {
         layout = options::layout_of(&project, root)?;
+        warmth = Warmth::begin(&project, &layout, wishes, None, ui);
     }
-    let wishes = Wishes::new(&args.warmth, &project)?;
-    let budget = Budget::new(&args.warmth, &project.settings)?;
-    let turn = environment.as_deref().map(|environment| Turn { environment, embedding: embedding.as_deref() });
-    let mut warmth = Warmth::begin(&project, &layout, wishes, None, turn, ui);
-    environ.extend(warmth.iter_mut().flat_map(|warmth| warmth.ready(ui)));
+    let target_dir = target_dir_of(&args.command);
+    if let Some(warmth) = &mut warmth {
+        warmth.also_in(target_dir);
+        environ.extend(warmth.ready(ui));
+    }
     let (program, rest) = args.command.split_first().expect("clap demands one");
     let mut command = Cmd::new(program).args(rest);
     for (name, value) in environ {
@@ -87,22 +78,14 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     ui.detail(command.display());
     // In our own process group: it is the terminal's foreground, and gets Ctrl-C from there as we do.
     let status = command.spawn_foreground();
-    let mut is_unfinished = false;
-    if let Some(warmth) = &mut warmth {
-        let found = warmth.end(ui);
-        report.crates = found.crates;
-        report.freshness = found.freshness;
-        report.incremental = found.incremental;
-        is_unfinished = found.is_unfinished;
+    if let Some(warmth) = &warmth {
+        (report.crates, report.store) = warmth.end(ui);
     }
     let status = status?;
     let code = match status.code() {
         Some(code) => u8::try_from(code).unwrap_or(1),
         None => interrupt::exit_code_of(status),
     };
-    if code != 0 && is_extension && is_unfinished && embed::runs_tests(&args.command) {
-        ui.hint("if it is symbols of Python that the linker misses, tests start an interpreter: `cargo pyenv-build run --embed -- ...`");
-    }
     let denied = budget.check(&report.crates);
     report.ok = code == 0 && denied.is_ok();
     report.seconds = round(start.elapsed().as_secs_f64());
@@ -115,4 +98,27 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
         denied?;
     }
     Ok(code)
+}
+
+/// The target directory that a command is told: `cargo build --target-dir DIR`.
+fn target_dir_of(command: &[OsString]) -> Option<PathBuf> {
+    let words: Vec<&str> = command.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
+    let after = |at: usize| words.get(at + 1).copied();
+    let found = words.iter().enumerate().find_map(|(at, word)| {
+        if *word == "--target-dir" { after(at) } else { word.strip_prefix("--target-dir=") }
+    });
+    found.and_then(|path| std::path::absolute(path).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_directory_that_cargo_is_told() {
+        let of = |text: &str| target_dir_of(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(of("cargo test --target-dir /x -q"), Some("/x".into()));
+        assert_eq!(of("cargo test --target-dir=/x"), Some("/x".into()));
+        assert_eq!(of("cargo test -- --target-dir=/x"), None);
+    }
 }

@@ -10,10 +10,10 @@ use super::{Facts, Finding, Fix, Rule, Severity, shown, some_of};
 
 pub const WITHOUT_RERUN_IF: Rule = Rule {
     id: "build-script-without-rerun-if",
-    severity: Severity::Warning,
+    severity: Severity::Note,
     summary: "a build script prints no `rerun-if` line",
-    why: "cargo then looks at every file of the package, README and tests too: it runs the script and compiles the crate whenever any of \
-          them is edited, appears or goes",
+    why: "cargo then looks at every file of the package, README and tests too, and runs the script again whenever any of them is edited, \
+          appears or goes: that takes the script's own time",
     mend: "let the script print `cargo:rerun-if-changed=build.rs`, and one such line for each file that it reads",
     check: without_rerun_if,
 };
@@ -22,8 +22,8 @@ pub const MISSING_PATH: Rule = Rule {
     id: "watched-path-missing",
     severity: Severity::Warning,
     summary: "a build script watches a path that is not there",
-    why: "cargo runs the script in every build, as it cannot tell whether what is missing has changed, and compiles the crate and all that \
-          depend on it",
+    why: "cargo runs the script in every build, as it cannot tell whether what is missing has changed; cargo by itself then compiles the \
+          crate and all that depend on it",
     mend: "print `rerun-if-changed` only for what exists, or make the file",
     check: missing_path,
 };
@@ -32,8 +32,8 @@ pub const WRITTEN_PATH: Rule = Rule {
     id: "watched-path-written",
     severity: Severity::Warning,
     summary: "a build script watches what is written while it runs",
-    why: "the file is newer than the run from which it is, so cargo runs the script in every build, and compiles the crate and all that \
-          depend on it",
+    why: "the file is newer than the run from which it is, so cargo runs the script in every build; cargo by itself then compiles the crate \
+          and all that depend on it",
     mend: "watch what the script reads, not what it writes; or write only if the content differs",
     check: written_path,
 };
@@ -42,18 +42,18 @@ pub const TIED_TO_ENVIRONMENT: Rule = Rule {
     id: "build-script-tied-to-environment",
     severity: Severity::Warning,
     summary: "a build script other than PyO3's depends on `VIRTUAL_ENV`, `CONDA_PREFIX`, `PATH` or a file in a virtual environment",
-    why: "another shell, another environment or the same one made anew runs the script again, and compiles the crate and all that depend \
-          on it",
+    why: "another shell, another environment or the same one made anew runs the script again; cargo by itself then compiles the crate and \
+          all that depend on it",
     mend: "depend on `PYO3_PYTHON`, which `cargo pyenv-build` keeps the same, and not on where an environment is",
     check: tied_to_environment,
 };
 
 pub const BY_PRODUCTS: Rule = Rule {
     id: "untracked-by-products",
-    severity: Severity::Warning,
-    summary: "what builds and tests leave counts as an input of a crate",
-    why: "git does not ignore them, so they are files of a package all of whose files count: cargo runs a build script without `rerun-if` \
-          again each time one of them changes; and where dates are restored, a checkout that lacks them counts as changed",
+    severity: Severity::Note,
+    summary: "what builds and tests leave counts as an input of a build script",
+    why: "git does not ignore them, so they are files of a package whose build script prints no `rerun-if` line: cargo runs it again each \
+          time one of them changes",
     mend: "ignore them in `.gitignore`",
     check: by_products,
 };
@@ -354,7 +354,8 @@ fn slashed(path: &Path) -> String {
 
 fn by_products(facts: &Facts) -> Vec<Finding> {
     let find = |package: &Package| {
-        let inputs = if names_nothing(package, facts).is_some() { &package.untracked } else { &package.undeclared };
+        names_nothing(package, facts)?;
+        let inputs = &package.untracked;
         let is_venv = |path: &&PathBuf| path.file_name().is_some_and(|name| name == "pyvenv.cfg");
         let parent = |path: &PathBuf| path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_path_buf);
         let venvs: Vec<PathBuf> = inputs.iter().filter(is_venv).filter_map(parent).collect();

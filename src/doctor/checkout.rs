@@ -17,8 +17,8 @@ pub const TARGET_NOT_IGNORED: Rule = Rule {
     id: "target-directory-not-ignored",
     severity: Severity::Warning,
     summary: "git does not ignore cargo's target directory",
-    why: "one `git add .` commits artifacts, which checkouts then give new dates; and what is untracked gets into source distributions and \
-          into the inputs of packages whose files all count",
+    why: "one `git add .` commits artifacts; and what is untracked gets into source distributions, and counts for build scripts without \
+          `rerun-if`",
     mend: "add it to `.gitignore`",
     check: target_not_ignored,
 };
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(target_not_ignored(&facts(workspace())), []);
         assert_eq!(target_not_ignored(&facts(Workspace { ignores_target: None, ..workspace() })), [], "it is elsewhere");
         let ours = |exists, ignored| {
-            let ours = OurDirectory { path: "/w/.pyenv-build".into(), exists, ignored, has_build_directories: false };
+            let ours = OurDirectory { path: "/w/.pyenv-build".into(), exists, ignored };
             ours_not_ignored(&Facts { ours, ..facts(workspace()) }).len()
         };
         assert_eq!((ours(true, Some(false)), ours(true, Some(true)), ours(false, Some(false)), ours(true, None)), (1, 0, 0, 0));

@@ -65,8 +65,6 @@ pub struct Package {
     pub files: usize,
     /// Of these, relative to the root: not tracked by git.
     pub untracked: Vec<PathBuf>,
-    /// Of these, what counts as its input when dates are restored, whatever its build script names.
-    pub undeclared: Vec<PathBuf>,
     /// Tracked by git, relative to the root.
     pub tracked: Vec<PathBuf>,
     /// Of its files, those dated after [`Facts::now`].
@@ -115,8 +113,6 @@ pub struct BuildDirectory {
     pub runs: Vec<Run>,
     /// The newest date of what cargo wrote.
     pub newest: Option<FileTime>,
-    /// Names of the files that maturin wrote for PyO3, in `maturin/` of the target directory.
-    pub config_files: Vec<String>,
 }
 
 /// A build script that was run.
@@ -165,8 +161,6 @@ pub struct OurDirectory {
     pub exists: bool,
     /// `None`: it is not in a git checkout.
     pub ignored: Option<bool>,
-    /// Environments have build directories of their own in it.
-    pub has_build_directories: bool,
 }
 
 /// What the last build told PyO3.

@@ -14,9 +14,9 @@ use super::facts::{
 };
 use super::{machine, pythons, workflows};
 use crate::cargo_records::{Inputs, Kind, Records, Unit};
-use crate::freshness::{Tree, cargo_home, is_of_the_python_side};
 use crate::process::Cmd;
-use crate::project::Project;
+use crate::project::cargo::{cargo_home, is_in_cargo_home};
+use crate::project::{CargoWorkspace, Project, files_of_package};
 use crate::{env_vars, fs};
 
 /// So many files of a watched directory are looked at.
@@ -65,24 +65,21 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
                 continue;
             }
         };
-        let mut tree = Tree::new(&metadata);
+        let mut cargo = CargoWorkspace::new(&metadata);
         // cargo leaves the dots of its configuration in.
-        for path in [&mut tree.target_directory, &mut tree.build_directory] {
+        for path in [&mut cargo.target_directory, &mut cargo.build_directory] {
             *path = fs::absolute(path).unwrap_or_else(|_| path.clone());
         }
-        if !roots.insert(tree.workspace.clone()) {
+        if !roots.insert(cargo.root.clone()) {
             continue;
         }
-        facts.packages.extend(packages(&metadata, &tree, git.is_some(), now, counts_undeclared(project)));
+        facts.packages.extend(packages(&metadata, git.is_some(), now));
         let directory = manifest.parent().unwrap_or(manifest);
-        facts.workspaces.push(workspace(&tree, directory, git.as_ref()));
+        facts.workspaces.push(workspace(&cargo, directory, git.as_ref()));
         facts.configured.extend(configured(directory, given));
-        let mut directories = vec![tree.build_directory.clone()];
-        directories.extend(subdirectories(&given.ours.join("build")));
-        directories.retain(|directory| !facts.build_directories.iter().any(|known| known.path == *directory));
-        for directory in directories {
-            match Records::read(&directory) {
-                Ok(records) => facts.build_directories.push(build_directory(&records, &tree, &given.ours)),
+        if !facts.build_directories.iter().any(|known| known.path == cargo.build_directory) {
+            match Records::read(&cargo.build_directory) {
+                Ok(records) => facts.build_directories.push(build_directory(&records, &cargo, &given.ours)),
                 Err(error) => missed.push(error.to_string()),
             }
         }
@@ -155,19 +152,7 @@ fn tracked(directory: &Path) -> Vec<PathBuf> {
 }
 
 fn our_directory(path: &Path, git: Option<&Git>) -> OurDirectory {
-    OurDirectory {
-        path: path.to_path_buf(),
-        exists: path.is_dir(),
-        ignored: git.and_then(|git| git.ignores(path)),
-        has_build_directories: !subdirectories(&path.join("build")).is_empty(),
-    }
-}
-
-fn subdirectories(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
-    found.sort();
-    found
+    OurDirectory { path: path.to_path_buf(), exists: path.is_dir(), ignored: git.and_then(|git| git.ignores(path)) }
 }
 
 fn temporary_directories() -> Vec<PathBuf> {
@@ -195,13 +180,7 @@ fn workflows_of(checkout: &Path) -> Vec<Workflow> {
     paths.iter().filter_map(|path| workflows::parse(path, &fs_err::read_to_string(path).ok()?)).collect()
 }
 
-/// Whether files of packages that run code count as their inputs though nobody declared them, when dates are restored.
-fn counts_undeclared(project: &Project) -> bool {
-    let told = env_vars::get(env_vars::FRESHNESS).or_else(|| project.settings.freshness.clone());
-    !matches!(told.as_deref(), Some("declared" | "trust" | "off"))
-}
-
-fn packages(metadata: &Metadata, tree: &Tree, is_git: bool, now: FileTime, counts_undeclared: bool) -> Vec<Package> {
+fn packages(metadata: &Metadata, is_git: bool, now: FileTime) -> Vec<Package> {
     // Vendored ones have a source, and are not the user's to edit.
     let own = metadata.packages.iter().filter(|package| package.source.is_none());
     own.filter_map(|package| {
@@ -216,20 +195,16 @@ fn packages(metadata: &Metadata, tree: &Tree, is_git: bool, now: FileTime, count
                 path,
             })
         });
-        let files = tree.files_of(&root);
+        let files = files_of_package(&root);
         let known = if is_git { tracked(&root) } else { Vec::new() };
         let tracked: BTreeSet<&PathBuf> = known.iter().collect();
         let relative = files.iter().filter_map(|path| path.strip_prefix(&root).ok().map(Path::to_path_buf));
         let untracked: Vec<PathBuf> = relative.filter(|path| !tracked.contains(path)).collect();
-        let runs_code = tree.packages.iter().any(|known| known.root == root && known.runs_code);
-        let counts = |path: &&PathBuf| counts_undeclared && runs_code && !is_of_the_python_side(path);
-        let undeclared = untracked.iter().filter(counts).cloned().collect();
         Some(Package {
             name: package.name.to_string(),
             is_cdylib: package.targets.iter().any(|target| target.crate_types.contains(&CrateType::CDyLib)),
             files: files.len(),
             untracked,
-            undeclared,
             from_future: files.iter().filter(|path| mtime(path).is_some_and(|time| machine::is_future(time, now))).cloned().collect(),
             tracked: known,
             script,
@@ -243,11 +218,11 @@ fn mtime(path: &Path) -> Option<FileTime> {
     fs_err::symlink_metadata(path).ok().map(|metadata| FileTime::from_last_modification_time(&metadata))
 }
 
-fn workspace(tree: &Tree, directory: &Path, git: Option<&Git>) -> Workspace {
-    let lock = tree.workspace.join("Cargo.lock");
-    let is_outside = |path: &Path| !path.starts_with(&tree.workspace) && git.is_none_or(|git| !path.starts_with(&git.root));
-    let moved = [&tree.target_directory, &tree.build_directory].into_iter().find(|path| is_outside(path)).map(|path| {
-        let (variables, keys) = if *path == tree.target_directory {
+fn workspace(cargo: &CargoWorkspace, directory: &Path, git: Option<&Git>) -> Workspace {
+    let lock = cargo.root.join("Cargo.lock");
+    let is_outside = |path: &Path| !path.starts_with(&cargo.root) && git.is_none_or(|git| !path.starts_with(&git.root));
+    let moved = [&cargo.target_directory, &cargo.build_directory].into_iter().find(|path| is_outside(path)).map(|path| {
+        let (variables, keys) = if *path == cargo.target_directory {
             (&["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"][..], "target-dir")
         } else {
             (&["CARGO_BUILD_BUILD_DIR"][..], "build-dir")
@@ -261,10 +236,10 @@ fn workspace(tree: &Tree, directory: &Path, git: Option<&Git>) -> Workspace {
         (variable.or_else(file).unwrap_or_else(|| format!("`build.{keys}`")), path.clone())
     });
     Workspace {
-        root: tree.workspace.clone(),
-        target_directory: tree.target_directory.clone(),
+        root: cargo.root.clone(),
+        target_directory: cargo.target_directory.clone(),
         lock: git.map_or(LockFile::Absent, |git| git.lock_file(&lock)),
-        ignores_target: git.and_then(|git| git.ignores(&tree.target_directory)),
+        ignores_target: git.and_then(|git| git.ignores(&cargo.target_directory)),
         moved,
     }
 }
@@ -310,7 +285,7 @@ fn configured(directory: &Path, given: &Given<'_>) -> Vec<Configured> {
     found
 }
 
-fn build_directory(records: &Records, tree: &Tree, ours: &Path) -> BuildDirectory {
+fn build_directory(records: &Records, cargo: &CargoWorkspace, ours: &Path) -> BuildDirectory {
     let mut latest: BTreeMap<(&str, &str), &Unit> = BTreeMap::new();
     let done = |unit: &&Unit| unit.kind == Kind::Run && unit.fingerprint.len() == 16 && unit.record.is_some();
     for unit in records.units.values().filter(done) {
@@ -319,36 +294,30 @@ fn build_directory(records: &Records, tree: &Tree, ours: &Path) -> BuildDirector
             *entry = unit;
         }
     }
-    let files = |directory: &Path| -> Vec<String> {
-        let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-    };
     BuildDirectory {
         path: records.directory.clone(),
-        runs: latest.into_values().filter_map(|unit| run(unit, tree, ours)).collect(),
+        runs: latest.into_values().filter_map(|unit| run(unit, cargo, ours)).collect(),
         newest: records.units.values().filter_map(Unit::newest).max(),
-        config_files: if records.directory == tree.build_directory { files(&tree.target_directory.join("maturin")) } else { Vec::new() },
     }
 }
 
-fn run(unit: &Unit, tree: &Tree, ours: &Path) -> Option<Run> {
+fn run(unit: &Unit, cargo: &CargoWorkspace, ours: &Path) -> Option<Run> {
     let reference = unit.reference_time()?;
     let home = cargo_home();
-    let is_skipped = |path: &Path| path.starts_with(home.join("registry")) || path.starts_with(home.join("git"));
     let declared = unit.references.iter().filter_map(|reference| match &reference.inputs {
         Inputs::Paths(paths) => Some(paths),
         Inputs::DepInfo(_) => None,
     });
     let mut watched = Vec::new();
     for path in declared.flatten() {
-        let roots: Vec<PathBuf> = tree.named(&unit.package).map(|package| package.root.join(path)).collect();
+        let roots: Vec<PathBuf> = cargo.local_named(&unit.package).map(|package| package.root.join(path)).collect();
         // Of several packages of one name, or none at hand, it is not known which it is.
         let real = match roots.as_slice() {
             _ if path.is_absolute() => path.clone(),
             [only] => only.clone(),
             _ => continue,
         };
-        if is_skipped(&real) {
+        if is_in_cargo_home(&real, &home) {
             continue;
         }
         let exists = real.exists();

@@ -10,8 +10,7 @@ pub const TAR: Rule = Rule {
     id: "tar-of-busybox",
     severity: Severity::Warning,
     summary: "`tar` is busybox's, or that of a container with busybox",
-    why: "it knows neither `--posix`, with which caches are packed, nor fractions of a second: what is unpacked has other dates than it \
-          had, and cargo compiles",
+    why: "it does not know `--posix`, with which caches are packed: nothing is saved or restored, and cargo compiles",
     mend: "install GNU tar (`apk add tar`) before anything is restored from a cache",
     check: tar,
 };

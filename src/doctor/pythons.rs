@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::build_scripts::is_pyo3;
-use super::facts::{BuildDirectory, Configured, Run};
+use super::facts::{BuildDirectory, Configured};
 use super::{Facts, Finding, Rule, Severity, shown};
 
 pub const TEMPORARY_PATH: Rule = Rule {
@@ -18,15 +18,6 @@ pub const TEMPORARY_PATH: Rule = Rule {
           it are compiled in each build",
     mend: "build with `cargo pyenv-build`, whose environments have the same path as long as they have the same content",
     check: temporary_path,
-};
-
-pub const SEVERAL: Rule = Rule {
-    id: "several-pythons-in-one-build-directory",
-    severity: Severity::Warning,
-    summary: "one build directory has been used for several Pythons",
-    why: "PyO3 and all above it are compiled at each switch; builds with and without the GIL must not mix, as the outcome can crash",
-    mend: "build with `cargo pyenv-build`, which gives each a build directory of its own, or give each its own `CARGO_BUILD_BUILD_DIR`",
-    check: several,
 };
 
 pub const NOT_PINNED: Rule = Rule {
@@ -97,48 +88,6 @@ fn temporary_path(facts: &Facts) -> Vec<Finding> {
         TEMPORARY_PATH.finding(directory.path.clone(), message, mend)
     };
     found.into_iter().map(finding).collect()
-}
-
-/// What a run was told of its Python, as far as that can be compared: `3.12`, `3.13t`.
-fn version_of(run: &Run, facts: &Facts) -> Option<String> {
-    if let Some(signature) = run.value("PYO3_ENVIRONMENT_SIGNATURE") {
-        // `cpython-3.12-64bit`
-        return Some(signature.split('-').nth(1)?.to_owned());
-    }
-    let python = run.value("PYO3_PYTHON")?;
-    let inside = Path::new(python).strip_prefix(facts.ours.path.join("envs")).ok()?;
-    let name = inside.components().next()?.as_os_str().to_string_lossy().into_owned();
-    let abi = name.split('-').next()?.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-    (abi.len() > 1).then(|| format!("{}.{}", &abi[..1], &abi[1..]))
-}
-
-/// `3.12` of `pyo3-config-x86_64-unknown-linux-gnu-3.12-abi3.txt`.
-fn version_of_file(name: &str) -> Option<String> {
-    let mut parts = name.strip_prefix("pyo3-config-")?.strip_suffix(".txt")?.rsplit('-');
-    parts.find(|part| part.starts_with(|c: char| c.is_ascii_digit()) && part.contains('.')).map(str::to_owned)
-}
-
-fn several(facts: &Facts) -> Vec<Finding> {
-    let find = |directory: &BuildDirectory| {
-        let mut by_profile: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for run in directory.runs.iter().filter(|run| is_pyo3(&run.package)) {
-            by_profile.entry(&run.profile).or_default().extend(version_of(run, facts));
-        }
-        // Of environments that alternate only the artifacts, and maturin's files, are in common.
-        let written = if facts.ours.has_build_directories { &[][..] } else { &directory.config_files };
-        let files: BTreeSet<String> = written.iter().filter_map(|name| version_of_file(name)).collect();
-        let (versions, seen) = match by_profile.into_iter().find(|(_, versions)| versions.len() > 1) {
-            Some((profile, versions)) => (versions, format!("the build scripts in `{profile}` ran")),
-            None if files.len() > 1 => (files, "maturin has written PyO3's configuration".to_owned()),
-            None => return None,
-        };
-        let versions: Vec<String> = versions.into_iter().collect();
-        let message = format!("in `{}`, {seen} for Python {}", shown(&directory.path, facts), versions.join(" and "));
-        let mend = "build each with `cargo pyenv-build -p VERSION` (cargo 1.91 or newer), after removing the directory once: `cargo clean`"
-            .to_owned();
-        Some(SEVERAL.finding(directory.path.clone(), message, mend))
-    };
-    facts.build_directories.iter().filter_map(find).collect()
 }
 
 fn not_pinned(facts: &Facts) -> Vec<Finding> {
@@ -214,7 +163,7 @@ fn configured_other(facts: &Facts) -> Vec<Finding> {
 mod tests {
     use filetime::FileTime;
 
-    use super::super::facts::{LastBuild, OurDirectory};
+    use super::super::facts::{LastBuild, OurDirectory, Run};
     use super::*;
 
     fn run(package: &str, variables: &[(&str, Option<&str>)]) -> Run {
@@ -250,28 +199,6 @@ mod tests {
         assert_eq!(find("/home/me/.cache/uv/builds-v0/.tmpX/bin/python"), 1);
         assert_eq!(find("/home/me/.venv/bin/python"), 0);
         assert_eq!(find("/tmp/w/.pyenv-build/envs/cp312-a/bin/python"), 0, "a checkout in a temporary directory lasts as long as itself");
-    }
-
-    #[test]
-    fn several_pythons_by_signature_environment_and_files() {
-        let signed = |package: &str, signature| run(package, &[("PYO3_ENVIRONMENT_SIGNATURE", Some(signature))]);
-        let count = |runs| several(&facts(runs)).len();
-        assert_eq!(count(vec![signed("pyo3", "cpython-3.12-64bit"), signed("pyo3-ffi", "cpython-3.12-64bit")]), 0);
-        assert_eq!(count(vec![signed("pyo3", "cpython-3.12-64bit"), signed("pyo3-ffi", "cpython-3.13t-64bit")]), 1);
-        let env = |name: &str| run("pyo3-ffi", &[("PYO3_PYTHON", Some(&format!("/tmp/w/.pyenv-build/envs/{name}/bin/python")))]);
-        assert_eq!(count(vec![env("cp312-a"), env("cp312-b")]), 0, "the same ABI");
-        assert_eq!(count(vec![env("cp312-a"), env("cp313t-b")]), 1);
-        let mut other = env("cp313-b");
-        other.profile = "debug".into();
-        assert_eq!(count(vec![env("cp312-a"), other]), 0, "profiles do not disturb each other");
-        let mut with_files = facts(vec![]);
-        with_files.build_directories[0].config_files =
-            ["pyo3-config-x86_64-unknown-linux-gnu-3.12-abi3.txt", "pyo3-config-x86_64-unknown-linux-gnu-3.13-abi3.txt"]
-                .map(str::to_owned)
-                .to_vec();
-        assert_eq!(several(&with_files).len(), 1);
-        with_files.ours.has_build_directories = true;
-        assert_eq!(several(&with_files).len(), 0);
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub const RUST_CACHE_DELETES: Rule = Rule {
     summary: "a job builds a Python package with rust-cache alone",
     why: "before it saves, rust-cache deletes the workspace's own crates, the extension module (even with `cache-workspace-crates: true`) \
           and `target/maturin`, which PyO3's build scripts watch: these, and what depends on them, are compiled in every run",
-    mend: "our action keeps them in a workspace layer of their own; by hand, `cargo pyenv-build` in the job and `.pyenv-build/layer` in an \
-           `actions/cache` step",
+    mend: "our action keeps what they are made of in a store of its own; by hand, `cargo pyenv-build` in the job and `.pyenv-build/store` in \
+           an `actions/cache` step",
     check: rust_cache_deletes,
 };
 

@@ -1,5 +1,6 @@
 //! `[tool.pyenv-build]` of `pyproject.toml`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -19,17 +20,18 @@ pub struct Settings {
     pub installer: Option<String>,
     /// Constraints files, relative to the project.
     pub constraints: Vec<String>,
-    /// What counts as an input of crates: `auto`, `declared`, `strict` or `off`.
-    #[serde(alias = "mode")]
-    pub freshness: Option<String>,
-    /// Further inputs of crates: patterns, relative to the project.
+    /// Whether what rustc has made is used again: `auto` or `off`.
+    pub reuse: Option<String>,
+    /// Further inputs of all crates: patterns for files, relative to the project.
     pub inputs: Vec<String>,
+    /// What procedural macros read, by the names of their packages: patterns for files, relative to the workspace, or `env:NAME`. With an
+    /// empty list it is your word that a macro reads nothing.
+    pub macros: BTreeMap<String, Vec<String>>,
+    /// Packages whose build scripts read nothing but what they declare, and need not be run where that is what it was.
+    pub trusted_build_scripts: Vec<String>,
     /// rustc's incremental state: `"auto"`, `true` or `false`.
     #[cfg_attr(test, schemars(with = "Option<serde_json::Value>"))]
     pub incremental: Option<toml::Value>,
-    /// Whether `run` and `env` are for programs with an interpreter inside, such as tests that start one: `"auto"`, `true` or `false`.
-    #[cfg_attr(test, schemars(with = "Option<serde_json::Value>"))]
-    pub embed: Option<toml::Value>,
     /// Crates that must not be compiled: `all`, `deps`, `workspace` or patterns for names.
     pub deny_rebuild: Vec<String>,
     /// `warm` or `always`.
@@ -39,22 +41,85 @@ pub struct Settings {
     pub unknown: Vec<String>,
 }
 
-const KNOWN: &[&str] =
-    &["python", "root", "installer", "constraints", "freshness", "inputs", "incremental", "embed", "deny-rebuild", "deny-rebuild-when"];
+/// What a setting's value must be.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Text,
+    Texts,
+    TextOrBoolean,
+    /// A table of lists of strings.
+    TableOfTexts,
+}
+
+const KNOWN: &[(&str, Form)] = &[
+    ("python", Form::Text),
+    ("root", Form::Text),
+    ("installer", Form::Text),
+    ("constraints", Form::Texts),
+    ("reuse", Form::Text),
+    ("inputs", Form::Texts),
+    ("macros", Form::TableOfTexts),
+    ("trusted-build-scripts", Form::Texts),
+    ("incremental", Form::TextOrBoolean),
+    ("deny-rebuild", Form::Texts),
+    ("deny-rebuild-when", Form::Text),
+];
+
+impl Form {
+    /// What it is, with its article.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "a string",
+            Self::Texts => "a list of strings",
+            Self::TextOrBoolean => "a string or a boolean",
+            Self::TableOfTexts => "a table of lists of strings",
+        }
+    }
+
+    /// An example.
+    fn example(self, name: &str) -> String {
+        match self {
+            Self::Text => format!("{name} = \"...\""),
+            Self::Texts => format!("{name} = [\"...\"]"),
+            Self::TextOrBoolean => format!("{name} = \"auto\""),
+            Self::TableOfTexts => format!("{name} = {{ sqlx-macros = [\"migrations/*.sql\", \"env:DATABASE_URL\"] }}"),
+        }
+    }
+
+    fn fits(self, value: &toml::Value) -> bool {
+        match self {
+            Self::Text => value.is_str(),
+            Self::Texts => value.as_array().is_some_and(|list| list.iter().all(toml::Value::is_str)),
+            Self::TextOrBoolean => value.is_str() || value.is_bool(),
+            Self::TableOfTexts => value.as_table().is_some_and(|table| table.values().all(|value| Self::Texts.fits(value))),
+        }
+    }
+}
 
 impl Settings {
     pub(super) fn read(file: &Path, pyproject: &toml::Table) -> Result<Self, Error> {
         let Some(value) = pyproject.get("tool").and_then(|tool| tool.get("pyenv-build")) else { return Ok(Self::default()) };
-        let invalid = |message: String| Error::Invalid {
-            path: file.to_path_buf(),
-            message: format!("`tool.pyenv-build`: {message}"),
-            hint: Some(format!("the settings are {}", KNOWN.join(", "))),
-        };
-        let table = value.as_table().ok_or_else(|| invalid("not a table".to_owned()))?;
-        let mut settings: Self = value.clone().try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))?;
-        settings.unknown = table.keys().filter(|key| !KNOWN.contains(&key.as_str()) && *key != "mode").cloned().collect();
+        let invalid = |message: String, hint: String| Error::Invalid { path: file.to_path_buf(), message, hint: Some(hint) };
+        let names = || format!("the settings are {}", KNOWN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "));
+        let table = value.as_table().ok_or_else(|| invalid("`tool.pyenv-build` is not a table".to_owned(), names()))?;
+        for (name, form) in KNOWN {
+            let Some(value) = table.get(*name).filter(|value| !form.fits(value)) else { continue };
+            let value = one_line(value);
+            let message = format!("`tool.pyenv-build.{name}` is `{value}`, which is not {}", form.name());
+            return Err(invalid(message, format!("write it as `{}`", form.example(name))));
+        }
+        let mut settings: Self = value
+            .clone()
+            .try_into()
+            .map_err(|error: toml::de::Error| invalid(format!("`tool.pyenv-build`: {}", error.message()), names()))?;
+        settings.unknown = table.keys().filter(|key| !KNOWN.iter().any(|(name, _)| name == key)).cloned().collect();
         Ok(settings)
     }
+}
+
+/// A value as it is said in a message.
+fn one_line(value: &toml::Value) -> String {
+    value.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -69,7 +134,7 @@ mod tests {
     fn every_field_is_a_setting_that_is_known() {
         let schema = schemars::schema_for!(Settings);
         let fields: Vec<&str> = schema.get("properties").unwrap().as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(fields, KNOWN);
+        assert_eq!(fields, KNOWN.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     }
 
     #[test]
@@ -78,7 +143,23 @@ mod tests {
         let settings = read("[tool.pyenv-build]\npython = '3.12'\npyton = '3'").unwrap();
         assert_eq!(settings.python.as_deref(), Some("3.12"));
         assert_eq!(settings.unknown, ["pyton"]);
-        let error = read("[tool.pyenv-build]\npython = 3.12").unwrap_err();
-        assert!(error.starts_with("`/p/pyproject.toml`: `tool.pyenv-build`: invalid type"), "{error}");
+        let wrong = |line: &str| read(&format!("[tool.pyenv-build]\n{line}")).unwrap_err();
+        let of = |rest: &str| format!("`/p/pyproject.toml`: `tool.pyenv-build.{rest}");
+        assert_eq!(wrong("python = 3.12"), of("python` is `3.12`, which is not a string"));
+        assert_eq!(wrong("inputs = 'a'"), of("inputs` is `\"a\"`, which is not a list of strings"));
+        assert_eq!(wrong("trusted-build-scripts = [1]"), of("trusted-build-scripts` is `[1]`, which is not a list of strings"));
+        assert_eq!(wrong("macros = ['x']"), of("macros` is `[\"x\"]`, which is not a table of lists of strings"));
+        assert_eq!(wrong("macros.x = 'y'"), of("macros` is `{ x = \"y\" }`, which is not a table of lists of strings"));
+        assert_eq!(read("tool.pyenv-build = 1").unwrap_err(), "`/p/pyproject.toml`: `tool.pyenv-build` is not a table");
+    }
+
+    #[test]
+    fn what_macros_read_and_which_scripts_are_trusted() {
+        let text = "[tool.pyenv-build]\nreuse = 'off'\ntrusted-build-scripts = ['cffi']\nincremental = true\n\
+            [tool.pyenv-build.macros]\nsqlx-macros = ['migrations/*', 'env:DATABASE_URL']\npure = []\n";
+        let settings = read(text).unwrap();
+        assert_eq!((settings.reuse.as_deref(), settings.trusted_build_scripts), (Some("off"), vec!["cffi".to_owned()]));
+        assert_eq!(settings.macros["sqlx-macros"], ["migrations/*", "env:DATABASE_URL"]);
+        assert_eq!(settings.macros["pure"], [""; 0]);
     }
 }

@@ -7,7 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Error, lookup};
+use super::cargo::CargoWorkspace;
+use super::{Error, lookup, remembered};
 use crate::{env_vars, fs};
 
 /// The Cargo side of a project.
@@ -65,26 +66,10 @@ impl Workspace {
         Some((metadata.workspace_root.into_std_path_buf(), metadata.target_directory.into_std_path_buf()))
     }
 
-    /// What cargo knows of the workspace of the first manifest, dependencies and features resolved for `features`.
-    pub fn metadata(&self, features: &[String]) -> Result<Option<cargo_metadata::Metadata>, Error> {
-        let Some(manifest) = self.manifests.first() else { return Ok(None) };
-        let mut command = cargo_metadata::MetadataCommand::new();
-        command.manifest_path(manifest);
-        if let Some(cargo) = env_vars::get_os("CARGO") {
-            command.cargo_path(cargo);
-        }
-        if !features.is_empty() {
-            command.features(cargo_metadata::CargoOpt::SomeFeatures(features.to_vec()));
-        }
-        // Where the backend will run it, so that the same `.cargo/config.toml` and toolchain file apply.
-        command.current_dir(manifest.parent().unwrap_or(manifest));
-        command.exec().map(Some).map_err(|error| Error::Cargo {
-            manifest: manifest.clone(),
-            message: match error {
-                cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
-                other => other.to_string(),
-            },
-        })
+    /// What cargo knows of the workspace of the first manifest: as it was said the last time, which is in the file `memory`, if nothing
+    /// has changed since. `None`: the project has no Rust.
+    pub fn cargo(&self, memory: &Path) -> Result<Option<CargoWorkspace>, Error> {
+        self.manifests.first().map(|manifest| remembered::ask(manifest, memory)).transpose()
     }
 }
 
@@ -124,7 +109,7 @@ fn manifests(directory: &Path, pyproject: &toml::Table) -> Vec<PathBuf> {
 }
 
 /// The root of the workspace that a manifest belongs to; its own directory when it belongs to none.
-fn workspace_root(manifest: &Path) -> PathBuf {
+pub(super) fn workspace_root(manifest: &Path) -> PathBuf {
     let own = manifest.parent().unwrap_or(manifest);
     let read = |path: &Path| fs_err::read_to_string(path).ok()?.parse::<toml::Table>().ok();
     let declared = read(manifest)

@@ -83,7 +83,7 @@ impl CargoOutput {
             })
             .collect();
         let fresh = self.fresh.iter().filter(|package| !self.compiled.contains(package)).count();
-        Crates { compiled, fresh: fresh as u64, build_scripts: Vec::new() }
+        Crates { compiled, fresh: fresh as u64, ..Crates::default() }
     }
 }
 

@@ -1,18 +1,18 @@
 //! Which crates were compiled, and why: cargo's own records before and after, compared.
 //!
 //! Needs no flag that would change the build, and works whoever runs cargo. What ran is told by the date of its
-//! `invoked.timestamp`; why, by what differs between the two records of a unit, by the dates of its inputs, and by what the ledger
-//! invalidated.
+//! `invoked.timestamp`; why, by what differs between the two records of a unit, and by the dates of its inputs.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use filetime::FileTime;
 
+use super::inputs::inputs_of;
 use super::{BuildScriptRun, CompiledCrate, Crates, Reason};
 use crate::cargo_records::{Kind, Local, Record, Records, Unit};
-use crate::freshness::{Cause, Restored, Tree, inputs_of, nanos, rustc_dep_files};
 use crate::process::mask_credentials;
+use crate::project::CargoWorkspace;
 
 /// A reason with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Before {
 }
 
 impl Before {
-    /// Looks at the build directory: before dates are restored and units invalidated.
+    /// Looks at the build directory.
     pub fn look(records: Records) -> Self {
         let mut names: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
         for unit in records.units.values() {
@@ -78,7 +78,7 @@ impl Before {
 
 /// What was compiled between `before` and `after`. `main`: the directory of the crate that was asked for, whose dependencies
 /// are the fresh ones if they were not compiled.
-pub fn explain(before: &Before, after: &Records, tree: &Tree, restored: &Restored, main: Option<&Path>) -> Crates {
+pub fn explain(before: &Before, after: &Records, workspace: &CargoWorkspace, main: Option<&Path>) -> Crates {
     let ran: Vec<&Unit> = after
         .units
         .values()
@@ -90,12 +90,12 @@ pub fn explain(before: &Before, after: &Records, tree: &Tree, restored: &Restore
         let deps = unit.record.iter().flat_map(|record| &record.deps);
         deps.filter_map(|(_, _, _, fingerprint)| by_fingerprint.get(fingerprint).copied()).collect()
     };
-    let version = |unit: &Unit| version_of(unit, tree, after, &dependencies(unit));
+    let version = |unit: &Unit| version_of(unit, workspace, after, &dependencies(unit));
     let mut crates = Crates::default();
     let mut by_package: BTreeMap<(String, String), Vec<(&Unit, Why)>> = BTreeMap::new();
     for unit in &ran {
         let rebuilt = dependencies(unit).into_iter().find(|dependency| keys.contains(dependency.key.as_str()));
-        let why = own_reason(unit, before, tree, restored)
+        let why = own_reason(unit, before, workspace)
             .or_else(|| rebuilt.map(|dependency| Why::new(Reason::DependencyRebuilt, &dependency.package)))
             .or_else(|| variant(unit, &before.records))
             .unwrap_or_else(|| Why::only(Reason::Unknown));
@@ -108,7 +108,7 @@ pub fn explain(before: &Before, after: &Records, tree: &Tree, restored: &Restore
             let spans = units.iter().filter(|(unit, _)| kind(unit)).filter_map(|(unit, _)| span(unit));
             super::round(spans.sum::<f64>())
         };
-        let workspace = tree.named(&name).any(|package| package.version == version);
+        let is_local = workspace.local_named(&name).any(|package| package.version == version);
         let is_consequence = |why: &Why| matches!(why.reason, Reason::DependencyRebuilt | Reason::Unknown);
         // A cause in one of its units (its build script was run for a variable) explains the others.
         let (_, why) = units
@@ -123,11 +123,12 @@ pub fn explain(before: &Before, after: &Records, tree: &Tree, restored: &Restore
                 reason: why.reason,
                 detail: why.detail.clone(),
                 seconds: super::round(span(run).unwrap_or_default()),
+                products_changed: None,
             });
         }
         if units.iter().any(|(unit, _)| unit.kind == Kind::Compile) {
             crates.compiled.push(CompiledCrate {
-                workspace,
+                workspace: is_local,
                 reason: why.reason,
                 detail: why.detail.clone(),
                 old: why.old.clone(),
@@ -140,7 +141,7 @@ pub fn explain(before: &Before, after: &Records, tree: &Tree, restored: &Restore
         }
     }
     let compiled: HashSet<(&str, &str)> = crates.compiled.iter().map(|one| (one.name.as_str(), one.version.as_str())).collect();
-    let all = reachable(after, tree, main, &ran, &dependencies, &version);
+    let all = reachable(after, workspace, main, &ran, &dependencies, &version);
     crates.fresh = all.iter().filter(|(name, version)| !compiled.contains(&(name.as_str(), version.as_str()))).count() as u64;
     crates
 }
@@ -148,7 +149,7 @@ pub fn explain(before: &Before, after: &Records, tree: &Tree, restored: &Restore
 /// Packages that the last build of a crate consists of.
 fn reachable<'a>(
     after: &'a Records,
-    tree: &Tree,
+    workspace: &CargoWorkspace,
     main: Option<&Path>,
     ran: &[&'a Unit],
     dependencies: &dyn Fn(&Unit) -> Vec<&'a Unit>,
@@ -156,7 +157,7 @@ fn reachable<'a>(
 ) -> BTreeSet<(String, String)> {
     let is_main = |unit: &&Unit| {
         let is_product = unit.stem.starts_with("lib-") || unit.stem.starts_with("bin-");
-        is_product && tree.named(&unit.package).any(|package| Some(package.root.as_path()) == main)
+        is_product && workspace.local_named(&unit.package).any(|package| Some(package.root.as_path()) == main)
     };
     let newest = after.units.values().filter(is_main).max_by_key(|unit| unit.finished);
     let mut queue: Vec<&Unit> = ran.iter().copied().chain(newest).collect();
@@ -171,31 +172,35 @@ fn reachable<'a>(
 
 /// From when cargo began with it to when it was done, in seconds.
 fn span(unit: &Unit) -> Option<f64> {
-    let nanos = nanos(unit.finished?) - nanos(unit.invoked?);
-    // A unit that failed was not done.
+    let (from, to) = (unit.invoked?, unit.finished?);
     #[expect(clippy::cast_precision_loss, reason = "fractions of a microsecond do not matter")]
-    (nanos >= 0).then_some(nanos as f64 / 1e9)
+    let seconds = (to.unix_seconds() - from.unix_seconds()) as f64;
+    let fraction = f64::from(to.nanoseconds()) - f64::from(from.nanoseconds());
+    // A unit that failed was not done.
+    Some(seconds + fraction / 1e9).filter(|span| *span >= 0.0)
 }
 
-fn version_of(unit: &Unit, tree: &Tree, records: &Records, dependencies: &[&Unit]) -> String {
-    let all = tree.versions.get(&unit.package);
-    if let Some(only) = all.filter(|all| all.len() == 1).and_then(|all| all.first()) {
-        return only.clone();
+fn version_of(unit: &Unit, workspace: &CargoWorkspace, records: &Records, dependencies: &[&Unit]) -> String {
+    let all = workspace.versions_of(&unit.package);
+    if let (Some(only), 1) = (all.first(), all.len()) {
+        return (*only).to_owned();
     }
     // Its sources' directory has it in its name; a script that is run was compiled first.
     let compiled = if unit.kind == Kind::Run { dependencies.iter().copied().find(|one| one.package == unit.package) } else { Some(unit) };
-    let text =
-        compiled.and_then(|unit| fs_err::read_to_string(rustc_dep_files(unit, &records.directory).first()?).ok()).unwrap_or_default();
-    let mut all: Vec<&String> = all.into_iter().flatten().collect();
+    let text = compiled.and_then(|unit| fs_err::read_to_string(unit.rustc_dep_file(&records.directory)?).ok()).unwrap_or_default();
+    let mut all: Vec<&str> = all.into_iter().collect();
     // The longest first: 1.0.1 is not 1.0.10.
     all.sort_by_key(|version| std::cmp::Reverse(version.len()));
     let found = all.into_iter().find(|version| text.contains(&format!("/{}-{version}/", unit.package)));
-    found.cloned().or_else(|| tree.named(&unit.package).next().map(|package| package.version.clone())).unwrap_or_else(|| "?".to_owned())
+    found
+        .map(str::to_owned)
+        .or_else(|| workspace.local_named(&unit.package).next().map(|package| package.version.clone()))
+        .unwrap_or_else(|| "?".to_owned())
 }
 
 /// The version of a package from a registry, which the directory of its sources has in its name.
 fn version_in_sources(unit: &Unit, build_directory: &Path) -> Option<String> {
-    let text = fs_err::read_to_string(rustc_dep_files(unit, build_directory).first()?).ok()?;
+    let text = fs_err::read_to_string(unit.rustc_dep_file(build_directory)?).ok()?;
     let start = format!("/{}-", unit.package);
     text.match_indices(&start).find_map(|(at, _)| {
         let (version, _) = text[at + start.len()..].split_once(['/', '\\'])?;
@@ -204,15 +209,8 @@ fn version_in_sources(unit: &Unit, build_directory: &Path) -> Option<String> {
 }
 
 /// A reason that lies in the unit itself.
-fn own_reason(unit: &Unit, before: &Before, tree: &Tree, restored: &Restored) -> Option<Why> {
-    let Some(then) = before.records.units.get(&unit.key) else { return new_unit(unit, &before.records, tree) };
-    if let Some(cause) = restored.plan.invalidate.get(&unit.key) {
-        return Some(match cause {
-            Cause::NotRecorded(path) => Why::new(Reason::NotRecorded, shown(path, tree)),
-            Cause::Moved(path) => Why::new(Reason::Moved, path.display().to_string()),
-            other => Why::new(Reason::InputChanged, shown(other.path(), tree)),
-        });
-    }
+fn own_reason(unit: &Unit, before: &Before, workspace: &CargoWorkspace) -> Option<Why> {
+    let Some(then) = before.records.units.get(&unit.key) else { return new_unit(unit, &before.records, workspace) };
     if let (Some(one), Some(other)) = (&then.record, &unit.record)
         && let Some(why) = record_difference(one, other)
     {
@@ -224,8 +222,8 @@ fn own_reason(unit: &Unit, before: &Before, tree: &Tree, restored: &Restored) ->
             return Some(variable(name, *old, new));
         }
     }
-    if let Some(path) = newer_input(then, tree, restored) {
-        return Some(Why::new(Reason::InputChanged, shown(&path, tree)));
+    if let Some(path) = newer_input(then, workspace) {
+        return Some(Why::new(Reason::InputChanged, shown(&path, workspace)));
     }
     if then.fingerprint.len() != 16 {
         return Some(Why::only(Reason::Unfinished));
@@ -241,7 +239,7 @@ fn alike<'a>(unit: &Unit, before: &'a Records) -> Option<&'a Unit> {
 }
 
 /// Why there is a unit that was not there: perhaps one like it was. Nothing if only what its dependencies are compiled with differs.
-fn new_unit(unit: &Unit, before: &Records, tree: &Tree) -> Option<Why> {
+fn new_unit(unit: &Unit, before: &Records, workspace: &CargoWorkspace) -> Option<Why> {
     let first = Some(Why::only(Reason::FirstBuild));
     let Some(alike) = alike(unit, before) else { return first };
     let (Some(then), Some(now)) = (&alike.record, &unit.record) else { return first };
@@ -262,7 +260,7 @@ fn new_unit(unit: &Unit, before: &Records, tree: &Tree) -> Option<Why> {
     if versions.0.is_some() || other_dependency(then, now).is_some() {
         return None;
     }
-    let versions = tree.versions.get(&unit.package).into_iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+    let versions = workspace.versions_of(&unit.package).into_iter().collect::<Vec<_>>().join(", ");
     Some(Why::new(Reason::VersionChanged, versions))
 }
 
@@ -345,22 +343,18 @@ fn variable(name: &str, old: Option<&str>, new: Option<&str>) -> Why {
 }
 
 /// A value as it may be shown: not that of a variable whose name says that it is secret.
-fn mask(name: &str, value: &str) -> String {
+pub(super) fn mask(name: &str, value: &str) -> String {
     let name = name.to_ascii_uppercase();
     let is_secret =
         ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "AUTH"].iter().any(|part| name.contains(part));
     if is_secret { "***".to_owned() } else { mask_credentials(value) }
 }
 
-/// The input that made a unit dirty: one that is known to differ, else one that is newer than its reference, or gone.
-fn newer_input(then: &Unit, tree: &Tree, restored: &Restored) -> Option<PathBuf> {
-    let inputs = inputs_of(then, tree);
-    let changed = |input: &PathBuf| restored.plan.changed.range(input.clone()..).take_while(|path| path.starts_with(input)).last().cloned();
-    if let Some(path) = inputs.iter().find_map(changed) {
-        return Some(path);
-    }
+/// The input that made a unit dirty: one that is newer than its reference, or gone.
+fn newer_input(then: &Unit, workspace: &CargoWorkspace) -> Option<PathBuf> {
+    let inputs = inputs_of(then, workspace);
     let reference = then.reference_time()?;
-    let several_roots = tree.named(&then.package).count() > 1;
+    let several_roots = workspace.local_named(&then.package).count() > 1;
     inputs.into_iter().find_map(|input| {
         if !input.exists() && !several_roots {
             return Some(input);
@@ -374,8 +368,8 @@ fn newer_input(then: &Unit, tree: &Tree, restored: &Restored) -> Option<PathBuf>
 }
 
 /// Relative to the workspace if it is in it.
-fn shown(path: &Path, tree: &Tree) -> String {
-    path.strip_prefix(&tree.workspace).unwrap_or(path).display().to_string()
+fn shown(path: &Path, workspace: &CargoWorkspace) -> String {
+    path.strip_prefix(&workspace.root).unwrap_or(path).display().to_string()
 }
 
 #[cfg(test)]

@@ -4,8 +4,16 @@ use std::fmt::Write as _;
 
 use super::{CompiledCrate, Crates, Reason, Report};
 
-/// `compiled 3 crates: pyo3-ffi, pyo3, rpds-py`, at most a handful by name.
+/// `3 crates compiled: pyo3-ffi, pyo3, rpds-py, 2 reused`, at most a handful by name.
 pub fn crates_line(crates: &Crates) -> String {
+    let reused = match crates.reused.len() {
+        0 => String::new(),
+        count => format!(", {count} reused"),
+    };
+    format!("{}{reused}", compiled_line(crates))
+}
+
+fn compiled_line(crates: &Crates) -> String {
     const NAMED: usize = 6;
     let count = crates.compiled.len();
     let mut names: Vec<&str> = crates.compiled.iter().map(|one| one.name.as_str()).take(NAMED).collect();
@@ -44,10 +52,11 @@ pub fn because(one: &CompiledCrate) -> String {
             Some(old) => format!("its version was {old} and is {detail} now"),
             None => format!("its version is {detail} now"),
         },
+        Reason::ProductChanged => format!("its build script made a different {detail}"),
+        Reason::Macro | Reason::NotJudged => detail.to_owned(),
+        Reason::Moved => format!("it was compiled in {detail} before"),
         Reason::OutputMissing => "what it had made was gone".to_owned(),
         Reason::Unfinished => "it was not done the last time".to_owned(),
-        Reason::NotRecorded => format!("{detail} may have changed since it was compiled"),
-        Reason::Moved => format!("it was compiled for {detail}"),
         Reason::Other => detail.to_owned(),
         Reason::Unknown => "there is no telling why".to_owned(),
     }
@@ -67,6 +76,17 @@ pub fn why(report: &Report) -> String {
         for one in causes.into_iter().chain(consequences) {
             let seconds = if one.seconds > 0.0 { format!(" ({:.1}s)", one.seconds) } else { String::new() };
             let _ = writeln!(text, "  {} v{}: {}{seconds}", one.name, one.version, because(one));
+        }
+        for one in &part.crates.reused {
+            let _ = writeln!(text, "  {} v{}: reused ({:.1}s saved)", one.name, one.version, one.seconds_saved);
+        }
+        for script in &part.crates.build_scripts {
+            let changed = match script.products_changed {
+                Some(true) => ", and what it made changed",
+                Some(false) => ", and what it made did not change",
+                None => "",
+            };
+            let _ = writeln!(text, "  the build script of {} v{} ran for {:.1}s{changed}", script.name, script.version, script.seconds);
         }
     }
     text.trim_end().to_owned()

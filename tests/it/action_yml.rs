@@ -369,7 +369,7 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     assert!(cold.summary.contains("\n\nmade <code>"), "{}", cold.summary);
     assert!(Path::new(&cold.outputs["wheel"]).is_file());
     assert_eq!(cold.outputs["cache-hit"], "false");
-    assert_eq!(cold.caches.len(), 1, "there is no layer without Rust: {:?}", cold.caches);
+    assert_eq!(cold.caches.len(), 1, "there is no store without Rust: {:?}", cold.caches);
     assert!(cold.caches[0].starts_with(&format!("saved pyenv-build-env-1/{}/build-", python().abi_tag)));
     assert_eq!(cold.env["PYO3_PYTHON"], cold.outputs["python"]);
     assert_eq!(cold.path, [test.path.join("temp/cargo-pyenv-build/bin").to_string_lossy()]);

@@ -180,16 +180,16 @@ fn three_steps_from_inputs_to_outputs() {
     assert_eq!(fingerprint.len(), 64);
     let roll = std::fs::read_to_string(root.join(".cargo/config.toml")).unwrap();
     assert!(roll.starts_with("# ") && roll.lines().count() == 1 && roll.contains(fingerprint), "{roll}");
-    assert!(prepare["layer-key"].starts_with(&format!("pyenv-build-layer-1/{}/build-", python().abi_tag)));
-    assert_eq!(prepare["layer-key"].split('/').nth(3), Some(&fingerprint[..12]));
-    for key in prepare["layer-restore-keys"].lines() {
-        assert!(prepare["layer-key"].starts_with(key) && key.contains(&python().abi_tag), "{key}");
+    assert!(prepare["store-key"].starts_with(&format!("pyenv-build-store-1/{}/build-", python().abi_tag)));
+    assert_eq!(prepare["store-key"].split('/').nth(3), Some(&fingerprint[..12]));
+    for key in prepare["store-restore-keys"].lines() {
+        assert!(prepare["store-key"].starts_with(key) && key.contains(&python().abi_tag), "{key}");
     }
     assert_eq!(prepare["rust-cache-prefix-key"], format!("v0-rust-pyenv-build-{}", python().abi_tag));
     assert_eq!(prepare["rust-cache"], "false", "there is no Rust in it");
 
     let (run, build) =
-        job().env("ENV_KEY", &plan["env-key"]).env("LAYER_KEY", &prepare["layer-key"]).env("DEPENDENCIES_HIT", "false").step("build");
+        job().env("ENV_KEY", &plan["env-key"]).env("STORE_KEY", &prepare["store-key"]).env("DEPENDENCIES_HIT", "false").step("build");
     let run = run.success();
     assert_eq!(commands(&run), [""; 0]);
     let wheel = Path::new(&build.outputs["wheel"]);
@@ -197,7 +197,7 @@ fn three_steps_from_inputs_to_outputs() {
     assert_eq!(run.stdout, format!("{}\n", build.outputs["wheel"]));
     assert_eq!(build.outputs["fingerprint"], *fingerprint);
     assert!(Path::new(&build.outputs["python"]).starts_with(&build.outputs["env-path"]));
-    assert_eq!(build.outputs["cache-key"], prepare["layer-key"]);
+    assert_eq!(build.outputs["cache-key"], prepare["store-key"]);
     assert_eq!(build.outputs["cache-hit"], "false");
     assert_eq!(build.outputs["compiled-crates"], "0");
     assert_eq!(build.outputs["save-env"], "true");
@@ -211,11 +211,11 @@ fn three_steps_from_inputs_to_outputs() {
     let again = job()
         .env("ENV_KEY", &plan["env-key"])
         .env("ENV_MATCHED_KEY", &plan["env-key"])
-        .env("LAYER_KEY", "k")
-        .env("LAYER_MATCHED_KEY", "k")
+        .env("STORE_KEY", "k")
+        .env("STORE_MATCHED_KEY", "k")
         .done("build");
     assert_eq!((again.outputs["cache-hit"].as_str(), again.outputs["save-env"].as_str()), ("true", "false"));
-    assert_eq!(again.outputs["save-layer"], "false");
+    assert_eq!(again.outputs["save-store"], "false");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn an_untouched_project_never_rolls_and_a_touched_one_rolls_what_it_must() {
         let job = Job::new(&test, &project).input("args", &find_links).input("shared-key", shared);
         let mut plan = job.done("plan").outputs;
         let prepare = job.done("prepare").outputs;
-        let layer: Vec<String> = prepare["layer-key"].split('/').map(str::to_owned).collect();
+        let layer: Vec<String> = prepare["store-key"].split('/').map(str::to_owned).collect();
         (plan.remove("env-key").unwrap(), layer, std::fs::metadata(project.root().join(".cargo/config.toml")).unwrap().modified().unwrap())
     };
     let first = keys("leg");
@@ -331,80 +331,29 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
 
 #[test]
 #[cfg(unix)]
-fn what_publishes_takes_nothing_from_a_layer_that_is_there() {
+fn what_publishes_reuses_nothing_in_later_steps_either() {
     let test = Test::new();
-    let settings = "[tool.pyenv-build]\nfreshness = \"strict\"";
-    let project = with_crate(&test, settings);
+    let project = with_crate(&test, "[tool.pyenv-build]\nreuse = \"auto\"\nincremental = true");
     let path = path_with_cargo(&test);
-    let target = project.path.join("src/_ext/target");
-    // As rust-cache leaves a target directory without dependencies.
-    let job = || {
-        let _ = std::fs::remove_dir_all(&target);
-        Job::new(&test, &project).env("PATH", &path).env("LAYER_KEY", "l")
-    };
+    let job = || Job::new(&test, &project).env("PATH", &path).env("STORE_KEY", "l");
     let tag = || job().event("push", "refs/tags/v1", &json!({"repository": {"default_branch": "main"}}));
-    let exported = |answers: &Answers| ["PYENV_BUILD_FRESHNESS", "PYENV_BUILD_INCREMENTAL"].map(|name| answers.env.get(name).cloned());
-    let compiled = |answers: &Answers| answers.outputs["compiled-crates"].clone();
-
+    let exported = |answers: &Answers| ["PYENV_BUILD_REUSE", "PYENV_BUILD_INCREMENTAL"].map(|name| answers.env.get(name).cloned());
     let cold = job().done("build");
-    assert_eq!((compiled(&cold).as_str(), cold.outputs["save-layer"].as_str()), ("1", "true"));
     assert!(cold.summary.contains("\n**cold: 1 crate compiled, "), "{}", cold.summary);
-    let warm = job().env("LAYER_MATCHED_KEY", "l").done("build");
-    assert_eq!((compiled(&warm).as_str(), warm.outputs["save-layer"].as_str()), ("0", "false"));
-    assert!(warm.summary.contains("\n**warm: 0 of 1 crate compiled, "), "{}", warm.summary);
-    assert!(warm.summary.contains(" s; a cold build took "), "{}", warm.summary);
-    assert_eq!(exported(&warm), [None, None]);
-
-    let published = tag().done("build");
-    assert_eq!((compiled(&published).as_str(), published.outputs["save-layer"].as_str()), ("1", "false"));
-    assert_eq!(exported(&published), [Some("off".to_owned()), Some("false".to_owned())]);
-    // Nor does `cargo pyenv-build run` in a later step.
-    let later = |answers: &Answers| {
-        std::fs::remove_dir_all(&target).unwrap();
-        let program = test.program(&["run", "--"]).args(CARGO_BUILD).in_(&project);
-        answers.env.iter().fold(program, |program, (name, value)| program.env(name, value)).env("PATH", &path).run().success();
-        project.last_report()["crates"]["compiled"].as_array().unwrap().len()
-    };
-    assert_eq!((later(&warm), later(&published)), (0, 1));
-    let asked_for = tag().input("cache", "true").done("build");
-    assert_eq!((compiled(&asked_for).as_str(), exported(&asked_for)), ("0", [None, Some("false".to_owned())]));
-
-    project.write("src/_ext/src/lib.rs", "pub fn f() {}\n");
-    let text = std::fs::read_to_string(project.path.join("pyproject.toml")).unwrap();
-    project.write("pyproject.toml", &text.replace(settings, "[tool.pyenv-build]\nincremental = true"));
-    let has_state = || target.join("release/incremental").read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    job().done("build");
-    assert!(has_state());
-    for tag in [tag(), tag().input("cache", "false")] {
-        tag.done("build");
-        assert!(!has_state());
-    }
+    assert_eq!(exported(&cold), [None, None]);
+    assert_eq!(exported(&tag().done("build")), [Some("off".to_owned()), Some("false".to_owned())]);
+    assert_eq!(exported(&tag().input("cache", "true").done("build")), [None, Some("false".to_owned())]);
 }
 
 #[test]
-#[cfg(unix)]
-fn a_layer_that_contradicts_cargo_is_left_alone() {
+fn the_store_is_saved_if_there_is_anything_in_it() {
     let test = Test::new();
-    let project = with_crate(&test, "");
-    let job = || Job::new(&test, &project).env("PATH", &path_with_cargo(&test));
-    job().done("build");
-    let compiled_with = |edit: &dyn Fn(&mut Value)| {
-        // A fresh machine, and the layer from a cache.
-        for directory in [project.path.join("src/_ext/target"), project.root().join("freshness")] {
-            std::fs::remove_dir_all(directory).unwrap();
-        }
-        let mut layers = std::fs::read_dir(project.root().join("layer")).unwrap();
-        let file = layers.next().unwrap().unwrap().path().join("ledger.json");
-        let mut ledger: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        edit(&mut ledger);
-        std::fs::write(&file, ledger.to_string()).unwrap();
-        job().done("build").outputs["compiled-crates"].clone()
-    };
-    assert_eq!(compiled_with(&|_| {}), "0");
-    let elsewhere = test.path.join("elsewhere").to_string_lossy().into_owned();
-    assert_eq!(compiled_with(&|ledger| ledger["tree"]["target_directory"] = json!(elsewhere)), "1");
-    assert_eq!(compiled_with(&|ledger| ledger["tree"]["packages"][0]["name"] = json!("other")), "1");
-    assert_eq!(compiled_with(&|_| {}), "0", "what was compiled is staged again");
+    let project = test.project("p");
+    let job = || Job::new(&test, &project).env("STORE_KEY", "l");
+    assert_eq!(job().done("build").outputs["save-store"], "false");
+    project.write(".pyenv-build/store/units/x", "");
+    assert_eq!(job().done("build").outputs["save-store"], "true");
+    assert_eq!(job().env("STORE_MATCHED_KEY", "l").done("build").outputs["save-store"], "false");
 }
 
 #[test]
@@ -412,7 +361,7 @@ fn the_key_is_of_what_was_checked_out_not_of_what_hooks_leave_there() {
     let test = Test::new();
     let project = test.project("p").backend(&json!({"record": "left-by-a-hook"}));
     let left = project.path.join("left-by-a-hook");
-    let prepare = || Job::new(&test, &project).done("prepare").outputs["layer-key"].clone();
+    let prepare = || Job::new(&test, &project).done("prepare").outputs["store-key"].clone();
     // The backend is asked what it requires, once.
     let first = prepare();
     std::fs::remove_file(&left).unwrap();
@@ -438,7 +387,7 @@ fn a_workspace_below_the_source_tree_is_in_the_keys() {
 
     project.write("src/_ext/Cargo.lock", "version = 4\n\n# changed\n");
     let (_, changed) = prepare();
-    let parts = |answers: &Answers| answers.outputs["layer-key"].split('/').map(str::to_owned).collect::<Vec<_>>();
+    let parts = |answers: &Answers| answers.outputs["store-key"].split('/').map(str::to_owned).collect::<Vec<_>>();
     let differs: Vec<bool> = parts(&first).iter().zip(parts(&changed)).map(|(one, other)| *one != other).collect();
     assert_eq!(differs, [false, false, false, false, true, true]);
 }
@@ -457,7 +406,7 @@ fn a_denied_rebuild_fails_the_step() {
     assert!(run.error().contains("compiled what --deny-rebuild forbids: ext"), "{}", run.error());
     assert!(commands(&run)[0].starts_with("::error title=cargo pyenv-build::compiled what --deny-rebuild forbids: ext"));
     assert!(answers.summary.contains("\n**failed: 1"), "{}", answers.summary);
-    assert_eq!(answers.outputs["save-layer"], "false");
+    assert_eq!(answers.outputs["save-store"], "false");
 }
 
 #[test]
@@ -465,13 +414,13 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
     let test = Test::new();
     let project = test.project("p");
     backend_prints(&project, &["   Compiling pyo3-ffi v0.29.0", "   Compiling evil|`x` v1.0.0", "   Compiling p v0.1.0 (/w/p)"], false);
-    let job = || Job::new(&test, &project).env("ENV_KEY", "e").env("LAYER_KEY", "l").env("DEPENDENCIES_KEY", "v0-rust-x");
+    let job = || Job::new(&test, &project).env("ENV_KEY", "e").env("STORE_KEY", "l").env("DEPENDENCIES_KEY", "v0-rust-x");
     let cold = job().env("DEPENDENCIES_HIT", "false").done("build");
     assert_eq!(cold.outputs["compiled-crates"], "2");
     assert!(cold.summary.contains("\n**cold: 2 crates compiled, "), "{}", cold.summary);
     assert!(cold.summary.contains("<details><summary>What was compiled, and why</summary>"), "{}", cold.summary);
 
-    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_MATCHED_KEY", "e").env("LAYER_MATCHED_KEY", "l").step("build");
+    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_MATCHED_KEY", "e").env("STORE_MATCHED_KEY", "l").step("build");
     let run = run.success();
     let commands = commands(&run);
     assert_eq!(commands.len(), 1);
@@ -496,7 +445,7 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
     ");
 
     backend_prints(&project, &[], false);
-    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_MATCHED_KEY", "e").env("LAYER_MATCHED_KEY", "l").step("build");
+    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_MATCHED_KEY", "e").env("STORE_MATCHED_KEY", "l").step("build");
     assert_eq!(self::commands(&run.success()), [""; 0]);
     assert!(warm.summary.contains("\n**warm: 0 of 2 crates compiled, "), "{}", warm.summary);
     let none = job().input("summary", "false").done("build");
@@ -514,7 +463,7 @@ fn a_failed_build_is_an_error_with_a_summary() {
     assert_eq!(commands.len(), 1);
     assert!(commands[0].starts_with("::error title=cargo pyenv-build::"), "{}", commands[0]);
     assert!(answers.summary.contains("\n**failed: "), "{}", answers.summary);
-    assert_eq!((answers.outputs["save-env"].as_str(), answers.outputs["save-layer"].as_str()), ("false", "false"));
+    assert_eq!((answers.outputs["save-env"].as_str(), answers.outputs["save-store"].as_str()), ("false", "false"));
     assert_eq!(answers.env, BTreeMap::new(), "nothing is exported");
 }
 
@@ -550,7 +499,7 @@ fn nothing_that_others_wrote_is_run_or_obeyed() {
                 "{name} {step}: {answers:?}"
             );
             assert!(answers.env.keys().all(|name| name.contains("PY")), "{name} {step}: {answers:?}");
-            let keys = ["env-key", "layer-key", "rust-cache-shared-key"].iter().filter_map(|name| answers.outputs.get(*name));
+            let keys = ["env-key", "store-key", "rust-cache-shared-key"].iter().filter_map(|name| answers.outputs.get(*name));
             for key in keys {
                 assert!(!key.contains(['\n', ',', '$', '`', ' ']), "{key}");
             }

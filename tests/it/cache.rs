@@ -239,23 +239,23 @@ fn recorded() -> Vec<Entry> {
             add(main, &format!("v0-rust-pyenv-build-cp312-linux-x86_64-build-1a2b3c4d-{system}-5ca1ab1e-{state:08x}"));
         }
     }
-    // 91-150: the layer of sixty commits; the environment changed at the fortieth, the lock file now and then.
+    // 91-150: the store of sixty commits; the environment changed at the fortieth, the lock file now and then.
     for commit in 0..60 {
         let fingerprint = if commit < 40 { "0123456789ab" } else { "ba9876543210" };
         let lock = format!("{:012x}", commit / 7);
-        add(main, &format!("pyenv-build-layer-1/cp312-linux-x86_64/build-1a2b3c4d/{fingerprint}/{lock}/{commit:012x}"));
+        add(main, &format!("pyenv-build-store-1/cp312-linux-x86_64/build-1a2b3c4d/{fingerprint}/{lock}/{commit:012x}"));
     }
     // 151-160: ten sets of build requirements.
     for request in 0..10 {
         add(main, &format!("pyenv-build-env-1/cp312-linux-x86_64/build-1a2b3c4d/{request:012x}"));
     }
-    // 161-320: forty pull requests, four entries each; two of a layer, the second of another commit.
+    // 161-320: forty pull requests, four entries each; two of a store, the second of another commit.
     for number in 1..=40 {
         let git_ref = format!("refs/pull/{number}/merge");
         add(&git_ref, &format!("v0-rust-pyenv-build-cp312-linux-x86_64-build-1a2b3c4d-Linux-x64-5ca1ab1e-{number:08x}"));
         add(&git_ref, "pyenv-build-env-1/cp312-linux-x86_64/build-1a2b3c4d/00000000000a");
         for commit in 0..2 {
-            add(&git_ref, &format!("pyenv-build-layer-1/cp312-linux-x86_64/build-1a2b3c4d/ba9876543210/000000000008/{commit:012x}"));
+            add(&git_ref, &format!("pyenv-build-store-1/cp312-linux-x86_64/build-1a2b3c4d/ba9876543210/000000000008/{commit:012x}"));
         }
     }
     // 321-340: rust-cache without us, two toolchains in turn.
@@ -274,7 +274,7 @@ fn recorded() -> Vec<Entry> {
         let git_ref = format!("refs/heads/release/{number}");
         add(&git_ref, "v0-rust-pyenv-build-cp312-linux-x86_64-build-1a2b3c4d-Linux-x64-5ca1ab1e-00000001");
         add(&git_ref, "pyenv-build-env-1/cp312-linux-x86_64/build-1a2b3c4d/00000000000a");
-        add(&git_ref, "pyenv-build-layer-1/cp312-linux-x86_64/build-1a2b3c4d/ba9876543210/000000000008/000000000001");
+        add(&git_ref, "pyenv-build-store-1/cp312-linux-x86_64/build-1a2b3c4d/ba9876543210/000000000008/000000000001");
     }
     // 476-485: rust-cache's, with a prefix of the users' own.
     for state in 0..10 {
@@ -303,7 +303,7 @@ const OPEN: &[u64] = &[7, 20, 33, 38];
 const CHOSEN: &[(&str, &str)] = &[
     // superseded; superseded
     ("1-100", "1-87 91-100"),
-    // superseded; superseded; pull requests 1 to 6; 7 is open and has a superseded layer; 8 to 10
+    // superseded; superseded; pull requests 1 to 6; 7 is open and has a superseded store; 8 to 10
     ("101-200", "101-149 151-159 161-184 187 189-200"),
     // 11 to 19; of 20; 21 to 32; of 33; 34 and 35
     ("201-300", "201-236 239 241-288 291 293-300"),
@@ -360,14 +360,14 @@ fn prune_chooses_exactly_what_the_table_says_page_by_page() {
 }
 
 fn few() -> Vec<Entry> {
-    let layer = |id, git_ref: &str, fingerprint: &str, commit: &str| {
-        Entry::new(id, git_ref, &format!("pyenv-build-layer-1/cp312-linux-x86_64/build-1a2b3c4d/{fingerprint}/000000000001/{commit}"))
+    let store = |id, git_ref: &str, fingerprint: &str, commit: &str| {
+        Entry::new(id, git_ref, &format!("pyenv-build-store-1/cp312-linux-x86_64/build-1a2b3c4d/{fingerprint}/000000000001/{commit}"))
     };
     vec![
-        layer(1, "refs/heads/main", "0123456789ab", "a"),
-        layer(2, "refs/heads/main", "0123456789ab", "b"),
-        layer(3, "refs/heads/topic", "ba9876543210", "c"),
-        layer(4, "refs/pull/9/merge", "ba9876543210", "d"),
+        store(1, "refs/heads/main", "0123456789ab", "a"),
+        store(2, "refs/heads/main", "0123456789ab", "b"),
+        store(3, "refs/heads/topic", "ba9876543210", "c"),
+        store(4, "refs/pull/9/merge", "ba9876543210", "d"),
         Entry::new(5, "refs/heads/main", "node-cache-Linux"),
     ]
 }
@@ -382,7 +382,7 @@ fn list_and_usage_show_what_is_there() {
         run.lines().iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
     };
     let key = |fingerprint: &str, commit: &str| {
-        format!("pyenv-build-layer-1/cp312-linux-x86_64/build-1a2b3c4d/{fingerprint}/000000000001/{commit}")
+        format!("pyenv-build-store-1/cp312-linux-x86_64/build-1a2b3c4d/{fingerprint}/000000000001/{commit}")
     };
     assert_eq!(
         lines(&["list"]),

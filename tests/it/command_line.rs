@@ -2,22 +2,8 @@
 
 use crate::context::{FILTERS, Test};
 
-const COMMANDS: &[&str] = &[
-    "build",
-    "develop",
-    "provision",
-    "env",
-    "run",
-    "lock",
-    "fingerprint",
-    "freshness",
-    "layer",
-    "why",
-    "doctor",
-    "gc",
-    "cache",
-    "completions",
-];
+const COMMANDS: &[&str] =
+    &["build", "develop", "provision", "env", "run", "lock", "fingerprint", "why", "doctor", "gc", "cache", "completions"];
 
 fn help(command: Option<&str>) {
     let test = Test::pristine();
@@ -100,7 +86,7 @@ fn there_is_a_manual_page_of_each_command() {
         assert!(text.contains(".TH") && text.contains(".SH OPTIONS"), "{command}");
     }
     assert!(page("cargo-pyenv-build").contains("The build frontend that keeps cargo warm"));
-    assert!(page("cargo-pyenv-build-freshness-status").contains(".SH SYNOPSIS"));
+    assert!(page("cargo-pyenv-build-cache-list").contains(".SH SYNOPSIS"));
     assert!(!names.iter().any(|name| name.contains("action") || name.ends_with("-man.1")), "{names:?}");
     // Where there is a man, it has no complaints.
     if which::which("groff").is_ok() {

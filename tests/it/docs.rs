@@ -28,8 +28,6 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo pyenv-build develop '.[test]'", "needs an active environment; tests/it/develop.rs makes some"),
     ("cargo bench --bench warm -- --json benches/results/warm.json", "takes minutes, on a machine with nothing else to do"),
     ("cargo bench --bench checkout -- --json benches/results/checkout.json", "the same"),
-    ("cargo bench --bench freshness -- --json benches/results/freshness.json", "the same"),
-    ("cargo bench --bench incremental -- --json benches/results/incremental.json", "the same"),
     ("python3 benches/render.py", "has a test of its own"),
 ];
 

@@ -27,10 +27,10 @@ fn what_is_wrong_with_a_project_is_said_with_the_file_and_a_hint() {
     error: `[TMP]/p/pyproject.toml`: `a b c` in `build-system.requires` is not a requirement: Expected one of `@`, `(`, `<`, `=`, `>`, `~`, `!`, `;`, found `b`
     hint: see PEP 508 for the syntax
     ");
-    snapshot!(test, said("[tool.pyenv-build]\npython = 3"), @r"
-    error: `[TMP]/p/pyproject.toml`: `tool.pyenv-build`: invalid type: integer `3`, expected a string
-    hint: the settings are python, root, installer, constraints, freshness, inputs, incremental, embed, deny-rebuild, deny-rebuild-when
-    ");
+    snapshot!(test, said("[tool.pyenv-build]\npython = 3"), @r#"
+    error: `[TMP]/p/pyproject.toml`: `tool.pyenv-build.python` is `3`, which is not a string
+    hint: write it as `python = "..."`
+    "#);
     snapshot!(test, said("[project]\nrequires-python = 'three'").lines().next().unwrap(), @"error: `[TMP]/p/pyproject.toml`: `project.requires-python` is no version specifier: Failed to parse version: Unexpected end of version specifier, expected operator:");
     assert!(
         said("[build-system\n").starts_with(&format!("error: `{}` is not valid TOML: ", project.path.join("pyproject.toml").display()))

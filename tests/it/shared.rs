@@ -93,8 +93,8 @@ fn another_version_of_this_program_shares_the_directory() {
         ("interpreters/0123456789abcdef.json", r#"{"schema": 1000}"#),
         ("hookd/hookd-000000000000.py", "raise SystemExit('another hookd')"),
         ("locks/cccccccccccc.lock", "process of another version"),
-        ("freshness/0123.json", r#"{"schema": 7}"#),
-        ("layer/x", "y"),
+        ("cargo/0123.json", r#"{"schema": 1000}"#),
+        ("store/of-another-version/x", "y"),
         ("VERSION", "1000"),
     ];
     for (name, text) in foreign {

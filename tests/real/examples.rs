@@ -98,13 +98,6 @@ fn tests_that_start_a_python_are_linked(ours: &Ours) {
     assert!(ours.run(&test).contains(&"pyo3".to_owned()));
     ours.build().assert_compiled_nothing("after tests that were linked");
     assert_eq!(ours.run(&test), [""; 0]);
-    // What is not for tests is the wheel's.
-    assert_eq!(ours.run(&["cargo", "build", "--release"]), [""; 0]);
-    let mut unlinked = ours.command("run");
-    unlinked.args(["--embed=false", "--"]).args(test);
-    let output = unlinked.output().unwrap();
-    assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: if it is symbols of Python that the linker misses"));
 }
 
 /// What was not asked to stay warm does not.

@@ -64,11 +64,7 @@ fn stays_warm(name: &str, version: &str, manifest: &str, check: &str) -> (Scratc
     assert_eq!((pip.outcome(), pip.installer()), ("created", "pip"));
     assert_eq!((pip.env(), pip.fingerprint()), (first.env(), first.fingerprint()));
     pip.assert_compiled_nothing("the first build in pip's environment");
-    // The ledger is gone: where it has set a date, so that of several newest files one is the newest, nobody vouches for the build script
-    // that looks at all of its package, until it has been run.
-    let second = ours.clone().installer("pip").build();
-    assert!(second.compiled().iter().all(|compiled| *compiled == name), "{:?}", second.compiled());
-    ours.clone().installer("pip").build().assert_compiled_nothing("the third build in pip's environment");
+    ours.clone().installer("pip").build().assert_compiled_nothing("the second build in pip's environment");
 
     // So it does when there is no uv at all.
     fs::remove_dir_all(ours.root_path()).unwrap();
@@ -85,11 +81,7 @@ fn stays_warm(name: &str, version: &str, manifest: &str, check: &str) -> (Scratc
         clone_again(&directory);
         let fresh = ours.build();
         fresh.assert_compiled_nothing(job);
-        assert!(
-            fresh.json["freshness"]["restored"].as_u64() > Some(0) && fresh.json["crates"]["fresh"].as_u64() > Some(10),
-            "{}",
-            fresh.json
-        );
+        assert!(fresh.json["crates"]["fresh"].as_u64() > Some(10), "{}", fresh.json);
         wheels::assert_alike(&fresh.wheel(), &by_uv);
     }
     clone_again(&directory);
@@ -107,9 +99,7 @@ fn rpds_py() {
     let first = elsewhere.build();
     assert_eq!(first.installer(), "pip");
     assert!(first.compiled().contains(&"pyo3"), "{:?}", first.compiled());
-    // Dates here were put back by a ledger that the other directory does not have, so it does not vouch for the build script.
-    assert_eq!(elsewhere.build().compiled(), ["rpds-py"]);
-    elsewhere.build().assert_compiled_nothing("the third build elsewhere");
+    elsewhere.build().assert_compiled_nothing("the second build elsewhere");
 
     // Another version of a build requirement, built with, and back: nothing is compiled, whichever it is.
     let file = ours.directory().join("pyproject.toml");

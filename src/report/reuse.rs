@@ -1,0 +1,259 @@
+//! What the wrapper did, in the report: its events, put together with what cargo's records say.
+//!
+//! cargo's records tell that a unit was made, but not whether rustc made it: for crates that are judged the events have the
+//! word, and the reason. For all others, and for build scripts, the records have.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{CompiledCrate, Crates, Reason, ReusedCrate, StoreReport, round};
+use crate::project::CargoWorkspace;
+use crate::units::entry::Difference;
+use crate::units::log::{Event, What};
+
+/// Puts events and records together.
+pub fn combine(mut said: Crates, events: &[Event], workspace: &CargoWorkspace) -> (Crates, StoreReport) {
+    let mut by_package: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
+    let mut order: Vec<(&str, &str)> = Vec::new();
+    for event in events {
+        let key = (event.package.as_str(), event.version.as_str());
+        let of_package = by_package.entry(key).or_default();
+        if of_package.is_empty() {
+            order.push(key);
+        }
+        of_package.push(event);
+    }
+    let mut crates = Crates { fresh: said.fresh, ..Crates::default() };
+    for key in &order {
+        let of_package = &by_package[key];
+        let recorded = said.compiled.iter().position(|one| (one.name.as_str(), one.version.as_str()) == *key).map(|at| said.compiled.remove(at));
+        // rustc ran for one of its units: then it was compiled, whatever became of the others.
+        if let Some(event) = of_package.iter().find(|event| !matches!(event.what, What::Served { .. })) {
+            let seconds: f64 = of_package.iter().filter(|event| !matches!(event.what, What::Served { .. })).map(|event| event.seconds).sum();
+            crates.compiled.push(compiled(event, recorded, seconds, workspace));
+        } else {
+            let saved = of_package.iter().map(|event| match event.what {
+                What::Served { seconds_saved, .. } => seconds_saved,
+                _ => 0.0,
+            });
+            let (name, version) = ((*key).0.to_owned(), (*key).1.to_owned());
+            crates.reused.push(ReusedCrate { name, version, seconds_saved: round(saved.sum()) });
+        }
+    }
+    // Made where our wrapper was not called: with another cargo configuration, say.
+    crates.compiled.append(&mut said.compiled);
+    for script in &mut said.build_scripts {
+        let of_package = by_package.get(&(script.name.as_str(), script.version.as_str()));
+        script.products_changed = of_package.and_then(|events| products_changed(events));
+    }
+    crates.build_scripts = said.build_scripts;
+    (crates, totals(events))
+}
+
+fn totals(events: &[Event]) -> StoreReport {
+    let mut store = StoreReport::default();
+    for event in events {
+        match &event.what {
+            What::Served { bytes, .. } => {
+                store.served += 1;
+                store.bytes += bytes;
+                store.seconds += event.seconds;
+            }
+            What::Compiled { recorded: true, .. } => store.recorded += 1,
+            _ => {}
+        }
+    }
+    store.seconds = round(store.seconds);
+    store
+}
+
+/// Whether what a build script made is something else than it was; `None`: nothing was judged by it.
+fn products_changed(events: &[&Event]) -> Option<bool> {
+    let mut known = None;
+    for event in events.iter().filter(|event| event.kind != "build-script") {
+        match &event.what {
+            What::Compiled { difference: Difference::Product { .. }, .. } => return Some(true),
+            What::Compiled { difference: Difference::First, .. } | What::Passed { .. } => {}
+            _ => known = Some(false),
+        }
+    }
+    known
+}
+
+fn compiled(event: &Event, recorded: Option<CompiledCrate>, seconds: f64, workspace: &CargoWorkspace) -> CompiledCrate {
+    let unknown = CompiledCrate {
+        name: event.package.clone(),
+        version: event.version.clone(),
+        workspace: event.is_local,
+        reason: Reason::Unknown,
+        detail: None,
+        old: None,
+        new: None,
+        root_cause: false,
+        seconds: 0.0,
+    };
+    let recorded = recorded.unwrap_or(unknown);
+    let seconds = if seconds > 0.0 { round(seconds) } else { recorded.seconds };
+    let base = CompiledCrate { workspace: event.is_local, seconds, ..recorded };
+    match &event.what {
+        What::Compiled { difference, .. } => because(difference, base, workspace),
+        What::Passed { because: Some(text), macro_name } => {
+            let reason = if macro_name.is_some() { Reason::Macro } else { Reason::NotJudged };
+            let detail = match macro_name {
+                Some(line) => format!("{text}; if that is all right: `{line}` in `[tool.pyenv-build.macros]`"),
+                None => text.clone(),
+            };
+            CompiledCrate { reason, detail: Some(detail), old: None, new: None, root_cause: true, ..base }
+        }
+        _ => base,
+    }
+}
+
+/// A difference in the words of the report.
+fn because(difference: &Difference, base: CompiledCrate, workspace: &CargoWorkspace) -> CompiledCrate {
+    let base = CompiledCrate { detail: None, old: None, new: None, root_cause: true, ..base };
+    let with = |reason: Reason, detail: String| CompiledCrate { reason, detail: Some(detail), ..base.clone() };
+    match difference {
+        Difference::First => CompiledCrate { reason: Reason::FirstBuild, ..base },
+        Difference::Compiler => CompiledCrate { reason: Reason::RustcChanged, ..base },
+        Difference::Linker => with(Reason::Other, "the linker changed".to_owned()),
+        Difference::Blob => CompiledCrate { reason: Reason::OutputMissing, ..base },
+        Difference::Messages => with(Reason::Other, "its messages were kept for another width, colour or format".to_owned()),
+        Difference::Directory { old } => with(Reason::Moved, old.display().to_string()),
+        Difference::Variable { name, old, new } => {
+            let shown = |value: &Option<String>| value.as_ref().map(|value| super::rebuilds::mask(name, value));
+            CompiledCrate { old: shown(old), new: shown(new), ..with(Reason::EnvVarChanged, name.clone()) }
+        }
+        Difference::Extern { path } => CompiledCrate { root_cause: false, ..with(Reason::DependencyRebuilt, crate_of(path)) },
+        Difference::Product { path } => with(Reason::ProductChanged, path.clone()),
+        Difference::File { path } => match crate_of_library(path) {
+            Some(name) => CompiledCrate { root_cause: false, ..with(Reason::DependencyRebuilt, name) },
+            None => with(Reason::InputChanged, shown(path, workspace)),
+        },
+        Difference::Library { name, directory } => with(Reason::InputChanged, format!("{} (it has a library `{name}` now)", directory.display())),
+        Difference::Arguments { old, new } => arguments(old, new, &base),
+    }
+}
+
+fn shown(path: &Path, workspace: &CargoWorkspace) -> String {
+    path.strip_prefix(&workspace.root).unwrap_or(path).display().to_string()
+}
+
+/// `mid` of `.../libmid-0123456789abcdef.rlib`.
+fn crate_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = stem.rsplit_once('-').map_or(stem.as_str(), |(name, _hash)| name);
+    name.strip_prefix("lib").unwrap_or(name).to_owned()
+}
+
+fn crate_of_library(path: &Path) -> Option<String> {
+    path.extension().is_some_and(|ending| ending == "rlib" || ending == "rmeta").then(|| crate_of(path))
+}
+
+/// Which kind of argument differs: features, the profile, other flags.
+fn arguments(old: &[String], new: &[String], base: &CompiledCrate) -> CompiledCrate {
+    const PROFILE: &[&str] = &["-Copt-level", "-Cdebuginfo", "-Cdebug-assertions", "-Coverflow-checks", "-Clto", "-Ccodegen-units", "-Cpanic", "-Cstrip", "-Csplit-debuginfo", "-Cembed-bitcode"];
+    // What cargo makes from all the others.
+    let is_hash = |argument: &&String| ["-Cmetadata=", "-Cextra-filename=", "--out-dir=", "-Cincremental=", "-Ldependency="].iter().any(|start| argument.starts_with(start));
+    let telling = |arguments: &[String]| -> Vec<String> { arguments.iter().filter(|argument| !is_hash(argument)).cloned().collect() };
+    let (old, new) = (telling(old), telling(new));
+    let any = |test: &dyn Fn(&String) -> bool| old.iter().chain(&new).any(test);
+    let features = |arguments: &[String]| {
+        let named = arguments.iter().filter_map(|argument| argument.strip_prefix("--cfg=feature=")).map(|name| name.trim_matches('"'));
+        Some(named.collect::<Vec<_>>().join(", "))
+    };
+    let joined = |arguments: &[String]| Some(crate::process::mask_credentials(&arguments.join(" ")));
+    if any(&|argument| argument.starts_with("--cfg=feature=")) {
+        return CompiledCrate { reason: Reason::FeaturesChanged, old: features(&old), new: features(&new), ..base.clone() };
+    }
+    if any(&|argument| PROFILE.iter().any(|start| argument.starts_with(start))) {
+        return CompiledCrate { reason: Reason::ProfileChanged, ..base.clone() };
+    }
+    if any(&|argument| argument.starts_with("--crate-type") || argument.starts_with("--emit")) {
+        return CompiledCrate { reason: Reason::TargetChanged, ..base.clone() };
+    }
+    if any(&|argument| argument.starts_with("--extern") || argument.starts_with("-L")) {
+        return CompiledCrate { reason: Reason::DependencyChanged, root_cause: false, detail: changed_extern(&old, &new), ..base.clone() };
+    }
+    if old.is_empty() && new.is_empty() {
+        // Only hashes: something that its dependencies are made with.
+        return CompiledCrate { reason: Reason::DependencyRebuilt, root_cause: false, detail: Some("a dependency".to_owned()), ..base.clone() };
+    }
+    CompiledCrate { reason: Reason::RustflagsChanged, old: joined(&old), new: joined(&new), ..base.clone() }
+}
+
+fn changed_extern(old: &[String], new: &[String]) -> Option<String> {
+    let name = |argument: &String| argument.strip_prefix("--extern=")?.split_once('=').map(|(name, _path)| name.rsplit(':').next().unwrap_or(name).to_owned());
+    new.iter().chain(old).find_map(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn event(package: &str, kind: &str, what: What) -> Event {
+        Event {
+            package: package.to_owned(),
+            version: "1.0.0".to_owned(),
+            directory: PathBuf::from("/w").join(package),
+            is_local: true,
+            kind: kind.to_owned(),
+            is_check: false,
+            what,
+            seconds: 0.5,
+        }
+    }
+
+    fn ran(difference: Difference) -> What {
+        What::Compiled { difference, ok: true, recorded: true, why_not: None }
+    }
+
+    fn served() -> What {
+        What::Served { seconds_saved: 2.0, bytes: 10 }
+    }
+
+    #[test]
+    fn a_crate_was_compiled_if_rustc_ran_for_any_of_its_units() {
+        let events = [
+            event("a", "lib", served()),
+            event("b", "lib", served()),
+            event("b", "test", ran(Difference::File { path: "/w/b/src/x.rs".into() })),
+            event("c", "lib", ran(Difference::Extern { path: "/w/target/debug/deps/libb-0123456789abcdef.rmeta".into() })),
+            event("d", "lib", What::Passed { because: Some("the macro reads".to_owned()), macro_name: Some("m = []".to_owned()) }),
+        ];
+        let script = super::super::BuildScriptRun { name: "c".into(), version: "1.0.0".into(), reason: Reason::FirstBuild, detail: None, seconds: 0.1, products_changed: None };
+        let said = Crates { fresh: 3, build_scripts: vec![script], ..Crates::default() };
+        let workspace = CargoWorkspace { root: "/w".into(), ..CargoWorkspace::default() };
+        let (crates, store) = combine(said, &events, &workspace);
+        let compiled: Vec<_> = crates.compiled.iter().map(|one| (one.name.as_str(), one.reason, one.detail.as_deref(), one.root_cause)).collect();
+        assert_eq!(
+            compiled,
+            [
+                ("b", Reason::InputChanged, Some("b/src/x.rs"), true),
+                ("c", Reason::DependencyRebuilt, Some("b"), false),
+                ("d", Reason::Macro, Some("the macro reads; if that is all right: `m = []` in `[tool.pyenv-build.macros]`"), true),
+            ]
+        );
+        assert_eq!(crates.reused, [ReusedCrate { name: "a".into(), version: "1.0.0".into(), seconds_saved: 2.0 }]);
+        assert_eq!((crates.fresh, crates.build_scripts[0].products_changed), (3, Some(false)));
+        assert_eq!(store, StoreReport { served: 2, recorded: 2, bytes: 20, seconds: 1.0 });
+    }
+
+    #[test]
+    fn arguments_in_the_words_of_cargo() {
+        let base = compiled(&event("a", "lib", served()), None, 0.0, &CargoWorkspace::default());
+        let of = |old: &[&str], new: &[&str]| {
+            let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+            let one = arguments(&texts(old), &texts(new), &base);
+            (one.reason, one.old, one.new)
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(of(&["--cfg=feature=\"a\""], &["-Cmetadata=1"]), (Reason::FeaturesChanged, text("a"), text("")));
+        assert_eq!(of(&["-Copt-level=3"], &[]).0, Reason::ProfileChanged);
+        assert_eq!(of(&[], &["-Ctarget-cpu=native"]), (Reason::RustflagsChanged, text(""), text("-Ctarget-cpu=native")));
+        assert_eq!(of(&["-Cmetadata=1"], &["-Cmetadata=2"]).0, Reason::DependencyRebuilt);
+        assert_eq!(of(&[], &["--extern=priv:mid=/x/libmid-1.rlib"]).0, Reason::DependencyChanged);
+    }
+}
