@@ -24,7 +24,8 @@ use crate::{env_vars, fs};
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct WarmthArgs {
     /// Whether what rustc has made is used again [default: auto]
-    #[arg(long, env = env_vars::REUSE, value_enum, value_name = "WHEN", help_heading = "Cargo")]
+    // The alias is what scripts from before this flag was renamed say.
+    #[arg(long, alias = "freshness", env = env_vars::REUSE, value_enum, value_name = "WHEN", help_heading = "Cargo")]
     pub reuse: Option<Reuse>,
     /// Keep rustc's incremental state of the workspace's crates: for tests, not for wheels that are published [default: false]
     #[arg(long, env = env_vars::INCREMENTAL, value_enum, value_name = "WHEN", help_heading = "Cargo")]
