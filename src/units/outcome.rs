@@ -55,14 +55,24 @@ impl Start {
         Self { threshold, outputs: named_like(call).into_iter().map(|path| (path.clone(), digests::stamp_of(&path))).collect() }
     }
 
-    /// Whether a file, or what its path leads through up to `root`, may have been written to or replaced since.
-    fn changed(&self, path: &Path, root: &Path) -> bool {
+    /// Whether a file, or a directory that its path leads through below `root`, may have been written to or replaced since.
+    ///
+    /// What is moved keeps its mtime, but its ctime is that of the move; so a directory counts, too. In `package` and above it, other
+    /// files come and go while rustc runs (a coverage profile of each program that ends there): there only a move counts, which
+    /// changes the ctime and not the mtime.
+    fn changed(&self, path: &Path, root: &Path, package: &Path) -> bool {
         if self.is_newer(path) {
             return true;
         }
-        // A file or directory that is moved here keeps its own times, but the directory it is moved into does not.
         let within = path.starts_with(root);
-        path.ancestors().skip(1).take_while(|parent| if within { parent.starts_with(root) } else { !root.starts_with(parent) }).any(|parent| self.is_newer(parent))
+        let parents = path.ancestors().skip(1).take_while(|parent| if within { *parent != root } else { !root.starts_with(parent) });
+        parents.into_iter().any(|parent| if package.starts_with(parent) { self.is_moved(parent) } else { self.is_newer(parent) })
+    }
+
+    fn is_moved(&self, directory: &Path) -> bool {
+        let Ok(metadata) = fs_err::symlink_metadata(directory) else { return true };
+        let changed = changed_at(&metadata);
+        changed.is_some_and(|time| time > self.threshold) && metadata.modified().ok() != changed
     }
 
     fn is_newer(&self, path: &Path) -> bool {
@@ -113,11 +123,11 @@ fn dependencies(call: &Call) -> Result<DepInfo, Unrecorded> {
 }
 
 /// A source that may have been written to or replaced while rustc ran, so that nobody knows which content it read.
-pub fn changed_source(call: &Call, root: &Path, start: &Start) -> Option<PathBuf> {
+pub fn changed_source(call: &Call, root: &Path, package: &Path, start: &Start) -> Option<PathBuf> {
     let info = dependencies(call).ok()?;
     // What was made in the same build is new, and nobody edits it.
     let is_source = |path: &PathBuf| !path.starts_with(&call.out_dir) && !is_product_of_cargo(path, &call.out_dir);
-    info.files.iter().map(|path| root.join(path)).filter(is_source).find(|path| start.changed(path, root))
+    info.files.iter().map(|path| root.join(path)).filter(is_source).find(|path| start.changed(path, root, package))
 }
 
 /// Has cargo call us again for this crate the next time. A source that was replaced while rustc ran may have kept an old
@@ -139,6 +149,7 @@ pub fn leave_dirty(call: &Call) -> std::io::Result<()> {
 /// Everything that the call read and was not known before.
 pub fn after(
     call: &Call,
+    package: &Path,
     inputs: &Inputs,
     start: &Start,
     linker_said: Option<&Path>,
@@ -164,7 +175,7 @@ pub fn after(
         }
         digests.forget(&path);
         let digest = digests.file(&path).ok_or_else(|| Unrecorded::Gone(path.clone()))?;
-        if start.changed(&path, root) {
+        if start.changed(&path, root, package) {
             return Err(Unrecorded::Changed(path));
         }
         if let Some(other) = counterpart(&path) {
@@ -342,18 +353,38 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn times_tell_of_files_and_of_what_they_lie_in() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("w");
-        fs_err::create_dir_all(root.join("src/a")).unwrap();
-        fs_err::write(root.join("src/a/x.rs"), "1").unwrap();
-        fs_err::write(dir.path().join("old.rs"), "2").unwrap();
-        std::thread::sleep(TICK * 3);
-        let start = Start { threshold: SystemTime::now() - TICK, outputs: BTreeMap::new() };
-        let file = root.join("src/a/x.rs");
-        assert!(!start.changed(&file, &root));
-        // Moved over it, with its own old mtime.
-        fs_err::rename(dir.path().join("old.rs"), &file).unwrap();
-        assert!(start.changed(&file, &root));
+        let package = root.join("p");
+        let file = package.join("src/a/x.rs");
+        let at = |name: &str| dir.path().join(name);
+        fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+        fs_err::create_dir_all(at("old")).unwrap();
+        fs_err::write(&file, "1").unwrap();
+        fs_err::write(at("old/x.rs"), "2").unwrap();
+        fs_err::write(at("old.rs"), "2").unwrap();
+        let changed = |change: &dyn Fn()| {
+            std::thread::sleep(TICK * 3);
+            let start = Start { threshold: SystemTime::now() - TICK, outputs: BTreeMap::new() };
+            std::thread::sleep(TICK * 2);
+            change();
+            start.changed(&file, &root, &package)
+        };
+        assert!(!changed(&|| {}));
+        assert!(!changed(&|| fs_err::write(package.join("default.profraw"), "").unwrap()), "beside the sources");
+        assert!(!changed(&|| fs_err::write(root.join("default.profraw"), "").unwrap()));
+        assert!(changed(&|| fs_err::rename(at("old.rs"), &file).unwrap()), "with its own old mtime");
+        let replace = || {
+            fs_err::rename(package.join("src/a"), at("gone")).unwrap();
+            fs_err::rename(at("old"), package.join("src/a")).unwrap();
+        };
+        assert!(changed(&replace), "a directory");
+        let replace = || {
+            fs_err::rename(&package, at("moved")).unwrap();
+            fs_err::rename(at("moved"), &package).unwrap();
+        };
+        assert!(changed(&replace), "the package");
     }
 }

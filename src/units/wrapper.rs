@@ -116,7 +116,7 @@ impl Wrapper<'_> {
         self.log(is_local, What::Passed { because, macro_name }, started.elapsed().as_secs_f64());
         if ran.status.success()
             && let Ok(directory) = std::env::current_dir()
-            && outcome::changed_source(&self.call, &directory, &start).is_some()
+            && outcome::changed_source(&self.call, &directory, &self.package.directory, &start).is_some()
         {
             let _ = outcome::leave_dirty(&self.call);
         }
@@ -223,7 +223,7 @@ impl Wrapper<'_> {
         if !ran.is_text {
             return Err(Unrecorded::Messages);
         }
-        let after = outcome::after(&self.call, inputs, start, linker_said, &mut self.digests)?;
+        let after = outcome::after(&self.call, &self.package.directory, inputs, start, linker_said, &mut self.digests)?;
         let entry = Entry {
             schema: SCHEMA,
             package: self.package.name.clone(),
