@@ -22,6 +22,7 @@ mod provision;
 #[cfg(test)]
 mod reference;
 mod run;
+mod store;
 mod warmth;
 mod why;
 
@@ -94,6 +95,7 @@ enum Command {
     Run(run::RunArgs),
     Lock(lock::LockArgs),
     Fingerprint(fingerprint::FingerprintArgs),
+    Store(store::StoreArgs),
     Why(why::WhyArgs),
     Doctor(doctor::DoctorArgs),
     Gc(gc::GcArgs),
@@ -154,6 +156,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         },
         Command::Lock(args) => finish("lock", &lock::run(args, root, format, &ui), format, &ui),
         Command::Fingerprint(args) => finish("fingerprint", &fingerprint::run(args, root, format, &ui), format, &ui),
+        Command::Store(args) => finish("store", &store::run(args, root, format, &ui), format, &ui),
         Command::Why(args) => finish("why", &why::run(args, root, format, &ui), format, &ui),
         Command::Doctor(args) => match doctor::run(args, root, format, &ui) {
             Ok(code) => code,

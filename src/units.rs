@@ -16,6 +16,7 @@
 //! | [`toolchain`], [`linker`] | compiler and linker by content |
 //! | [`outcome`], [`dep_info`], [`archive`], [`tree`] | what the call turned out to read and write |
 //! | [`entry`], [`store`], [`digests`] | what is kept of a call, and where |
+//! | [`upkeep`], [`transfer`] | the store by hand: its size, what can go, one file of it
 //! | [`judge`] | equal or not, and what differs |
 //! | [`rustc`] | running it, and the user's own wrapper |
 //! | [`log`] | what the report is told |
@@ -41,5 +42,7 @@ pub mod rustc;
 pub mod store;
 pub mod survey;
 pub mod toolchain;
+pub mod transfer;
 pub mod tree;
+pub mod upkeep;
 pub mod wrapper;

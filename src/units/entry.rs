@@ -178,10 +178,10 @@ pub fn absolute(directory: &Path, path: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    pub(crate) fn before() -> Before {
+    pub(in crate::units) fn before() -> Before {
         Before {
             schema: SCHEMA,
             compiler: "c".into(),

@@ -1,0 +1,199 @@
+//! `store`: what rustc calls made, by hand.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand, ValueHint};
+
+use super::failure::BuildError;
+use super::{MessageFormat, directory_or_here, options};
+use crate::ui::Ui;
+use crate::units::store::Store;
+use crate::units::{transfer, upkeep};
+
+/// Show, shrink, check or move the store of compiled crates.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo pyenv-build store stat                         what is in it\n  \
+    cargo pyenv-build store gc --max-size 500MB          keep the most recently used 500 MB\n  \
+    cargo pyenv-build store export cache/store.tar.zst   one file, for a CI cache that keeps files")]
+pub(super) struct StoreArgs {
+    #[command(subcommand)]
+    command: Command,
+    /// The project [default: here]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    project: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Command {
+    /// Show how many entries there are, and what they weigh
+    Stat,
+    /// Remove what was not used lately
+    Gc(GcArgs),
+    /// Check that everything in it is what its name says; exit code 1 if not
+    Verify {
+        /// Remove what is damaged
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Write all of it to one file
+    Export {
+        /// The file, a tar archive compressed with zstd
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Add what such a file holds
+    Import {
+        /// A file that `export` wrote for the same directory
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+struct GcArgs {
+    /// Keep what was used within this time
+    #[arg(long, default_value = "14days", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    used_within: Duration,
+    /// Keep no more than this, such as 500MB
+    #[arg(long, default_value = "2GiB", value_name = "SIZE", value_parser = parse_size)]
+    max_size: u64,
+    /// Show what would go, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What is kept without being asked.
+pub(super) const DEFAULT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+pub(super) const DEFAULT_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
+
+pub(super) fn run(args: &StoreArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+    let layout = options::open_layout(directory_or_here(args.project.as_deref()), root)?;
+    let store = Store::at(layout.store());
+    match &args.command {
+        Command::Stat => stat(&store, format, ui),
+        Command::Gc(args) => gc(&store, args, format, ui),
+        Command::Verify { remove } => verify(&store, *remove, format, ui),
+        Command::Export { file } => {
+            let count = transfer::export(&store, file).map_err(explained)?;
+            moved("export", "Exported", count, file, format, ui);
+            Ok(())
+        }
+        Command::Import { file } => {
+            let count = transfer::import(&store, file).map_err(explained)?;
+            moved("import", "Imported", count, file, format, ui);
+            Ok(())
+        }
+    }
+}
+
+fn explained(error: transfer::Error) -> anyhow::Error {
+    let hint = error.hint().map(str::to_owned);
+    match error {
+        transfer::Error::Write { .. } => error.into(),
+        other => BuildError { message: other.to_string(), hint }.into(),
+    }
+}
+
+fn moved(command: &str, verb: &str, count: u64, file: &Path, format: MessageFormat, ui: &Ui) {
+    match format {
+        MessageFormat::Json => ui.result(serde_json::json!({"schema": 1, "command": format!("store {command}"), "ok": true, "file": file, "files": count})),
+        MessageFormat::Human => ui.status(verb, format_args!("{count} files ({})", file.display())),
+    }
+}
+
+fn stat(store: &Store, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+    let size = upkeep::size(store);
+    match format {
+        MessageFormat::Json => ui.result(serde_json::json!({
+            "schema": 1, "command": "store stat", "ok": true, "path": store.root(), "entries": size.entries, "blobs": size.blobs,
+            "bytes": size.bytes, "incremental_bytes": size.incremental_bytes, "packages": size.packages,
+        })),
+        MessageFormat::Human => {
+            let bytes = indicatif::HumanBytes(size.bytes);
+            ui.result(format_args!("{}: {} entries, {} files, {bytes}", store.root().display(), size.entries, size.blobs));
+            if size.incremental_bytes > 0 {
+                ui.result(format_args!("  {} incremental state", indicatif::HumanBytes(size.incremental_bytes)));
+            }
+            let mut packages: Vec<(&String, &u64)> = size.packages.iter().collect();
+            packages.sort_by_key(|(name, bytes)| (std::cmp::Reverse(**bytes), (*name).clone()));
+            for (name, bytes) in packages.into_iter().take(20) {
+                ui.result(format_args!("  {} {name}", indicatif::HumanBytes(*bytes)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn gc(store: &Store, args: &GcArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+    let used_since = SystemTime::now().checked_sub(args.used_within).unwrap_or(SystemTime::UNIX_EPOCH);
+    let collected = upkeep::collect(store, upkeep::Keep { used_since, bytes: args.max_size }, args.dry_run)?;
+    match format {
+        MessageFormat::Json => ui.result(serde_json::json!({
+            "schema": 1, "command": "store gc", "ok": true, "dry_run": args.dry_run, "entries": collected.entries,
+            "blobs": collected.blobs, "bytes": collected.bytes,
+        })),
+        MessageFormat::Human => {
+            let verb = if args.dry_run { "Would remove" } else { "Removed" };
+            let bytes = indicatif::HumanBytes(collected.bytes);
+            ui.status(verb, format_args!("{} entries and {} files ({bytes})", collected.entries, collected.blobs));
+        }
+    }
+    Ok(())
+}
+
+fn verify(store: &Store, remove: bool, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+    let damage = upkeep::damage(store);
+    for one in damage.iter().filter(|_| remove) {
+        fs_err::remove_file(&one.path)?;
+    }
+    if format == MessageFormat::Json {
+        let list: Vec<_> = damage.iter().map(|one| serde_json::json!({"path": one.path, "message": one.what})).collect();
+        ui.result(serde_json::json!({"schema": 1, "command": "store verify", "ok": damage.is_empty() || remove, "damaged": list, "removed": remove}));
+    } else {
+        for one in &damage {
+            ui.warning(format_args!("`{}`: {}", one.path.display(), one.what));
+        }
+    }
+    if damage.is_empty() || remove {
+        if format == MessageFormat::Human {
+            let verb = if damage.is_empty() { "Verified" } else { "Removed" };
+            ui.status(verb, format_args!("{} ({} damaged)", store.root().display(), damage.len()));
+        }
+        return Ok(());
+    }
+    let hint = Some("`cargo pyenv-build store verify --remove` removes what is damaged; builds never use it".to_owned());
+    Err(BuildError { message: format!("`{}`: {} files are damaged", store.root().display(), damage.len()), hint }.into())
+}
+
+/// `500MB`, `2GiB`, `1000000`: bytes, with a unit of 1000 or 1024.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_error| format!("`{text}` does not begin with a number"))?;
+    let factor: u64 = match text[digits..].trim() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        other => return Err(format!("`{other}` is not a unit: write kB, MB, GB, KiB, MiB or GiB")),
+    };
+    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is too much"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("2GiB"), Ok(DEFAULT_BYTES));
+        assert_eq!(parse_size("500 MB"), Ok(500_000_000));
+        assert_eq!(parse_size("7"), Ok(7));
+        assert!(parse_size("2 gigs").unwrap_err().contains("is not a unit"));
+        assert!(parse_size("x").is_err() && parse_size("99999999999GiB").is_err());
+    }
+}
