@@ -113,6 +113,9 @@ pub fn main(args: Vec<OsString>) -> u8 {
     if let Some(code) = process::supervise(args.get(1..).unwrap_or_default()) {
         return code;
     }
+    if args.get(1).is_some_and(|first| first == units::script::ARGUMENT) {
+        return units::script::run(&args[2..]);
+    }
     if units::wrapper::is_call(&args) {
         return units::wrapper::run(&args);
     }

@@ -280,6 +280,9 @@ pub struct BuildScriptRun {
     /// Whether it made something else than before; `null`: nothing that could tell was judged.
     #[serde(default)]
     pub products_changed: Option<bool>,
+    /// Whether it was trusted, and what it made before was put in place instead of running it.
+    #[serde(default)]
+    pub skipped: bool,
 }
 
 /// Why cargo compiled a crate or ran its build script.

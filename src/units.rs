@@ -18,6 +18,7 @@
 //! | [`entry`], [`store`], [`digests`] | what is kept of a call, and where |
 //! | [`upkeep`], [`transfer`] | the store by hand: its size, what can go, one file of it
 //! | [`judge`] | equal or not, and what differs |
+//! | [`script`] | build scripts that the user trusts
 //! | [`rustc`] | running it, and the user's own wrapper |
 //! | [`log`] | what the report is told |
 //!
@@ -39,6 +40,7 @@ pub mod package;
 pub mod plan;
 pub mod reexports;
 pub mod rustc;
+pub mod script;
 pub mod store;
 pub mod survey;
 pub mod toolchain;

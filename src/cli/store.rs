@@ -64,10 +64,6 @@ struct GcArgs {
     dry_run: bool,
 }
 
-/// What is kept without being asked.
-pub(super) const DEFAULT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
-pub(super) const DEFAULT_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
-
 pub(super) fn run(args: &StoreArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
     let layout = options::open_layout(directory_or_here(args.project.as_deref()), root)?;
     let store = Store::at(layout.store());
@@ -190,7 +186,7 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert_eq!(parse_size("2GiB"), Ok(DEFAULT_BYTES));
+        assert_eq!(parse_size("2GiB"), Ok(upkeep::DEFAULT_BYTES));
         assert_eq!(parse_size("500 MB"), Ok(500_000_000));
         assert_eq!(parse_size("7"), Ok(7));
         assert!(parse_size("2 gigs").unwrap_err().contains("is not a unit"));

@@ -4,6 +4,7 @@
 //! Nothing here fails a build: without it cargo compiles more, and no reasons are known.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
 
@@ -17,7 +18,7 @@ use crate::target_trust::{self, Distrust, LocalPackage};
 use crate::ui::Ui;
 use crate::units::plan::Plan;
 use crate::units::store::Store;
-use crate::units::{log, survey};
+use crate::units::{log, survey, upkeep};
 use crate::{env_vars, fs};
 
 /// How cargo is kept warm, and what must not be compiled.
@@ -207,8 +208,27 @@ impl Warmth {
                 Crates::default()
             }
         };
+        tidy(&Store::at(self.layout.store()), ui);
         let events = self.events.as_ref().map(|directory| log::read(&directory.path().join(EVENTS))).unwrap_or_default();
         reuse::combine(said, &events, &self.workspace)
+    }
+}
+
+/// Once a day, forgets what was not used lately.
+fn tidy(store: &Store, ui: &Ui) {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let mark = store.root().join("last-gc");
+    let age = fs_err::metadata(&mark).and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
+    if age.is_some_and(|age| age < DAY) || !store.root().exists() {
+        return;
+    }
+    let is_first = age.is_none();
+    if crate::units::store::put(&mark, b"").is_err() || is_first {
+        return;
+    }
+    let used_since = SystemTime::now().checked_sub(upkeep::DEFAULT_AGE).unwrap_or(SystemTime::UNIX_EPOCH);
+    if let Err(error) = upkeep::collect(store, upkeep::Keep { used_since, bytes: upkeep::DEFAULT_BYTES }, false) {
+        ui.warning(format_args!("the store of compiled crates could not be made smaller: {error}"));
     }
 }
 

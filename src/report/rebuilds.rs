@@ -124,6 +124,7 @@ pub fn explain(before: &Before, after: &Records, workspace: &CargoWorkspace, mai
                 detail: why.detail.clone(),
                 seconds: super::round(span(run).unwrap_or_default()),
                 products_changed: None,
+                skipped: false,
             });
         }
         if units.iter().any(|(unit, _)| unit.kind == Kind::Compile) {

@@ -86,6 +86,10 @@ pub fn why(report: &Report) -> String {
                 Some(false) => ", and what it made did not change",
                 None => "",
             };
+            if script.skipped {
+                let _ = writeln!(text, "  the build script of {} v{}: skipped, what it declares to read did not change", script.name, script.version);
+                continue;
+            }
             let _ = writeln!(text, "  the build script of {} v{} ran for {:.1}s{changed}", script.name, script.version, script.seconds);
         }
     }

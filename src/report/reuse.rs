@@ -15,7 +15,8 @@ use crate::units::log::{Event, What};
 pub fn combine(mut said: Crates, events: &[Event], workspace: &CargoWorkspace) -> (Crates, StoreReport) {
     let mut by_package: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
     let mut order: Vec<(&str, &str)> = Vec::new();
-    for event in events {
+    let is_of_script = |event: &&Event| matches!(event.what, What::SkippedScript { .. });
+    for event in events.iter().filter(|event| !is_of_script(event)) {
         let key = (event.package.as_str(), event.version.as_str());
         let of_package = by_package.entry(key).or_default();
         if of_package.is_empty() {
@@ -44,6 +45,7 @@ pub fn combine(mut said: Crates, events: &[Event], workspace: &CargoWorkspace) -
     crates.compiled.append(&mut said.compiled);
     for script in &mut said.build_scripts {
         let of_package = by_package.get(&(script.name.as_str(), script.version.as_str()));
+        script.skipped = events.iter().filter(is_of_script).any(|event| (&event.package, &event.version) == (&script.name, &script.version));
         script.products_changed = of_package.and_then(|events| products_changed(events));
     }
     crates.build_scripts = said.build_scripts;
@@ -223,7 +225,7 @@ mod tests {
             event("c", "lib", ran(Difference::Extern { path: "/w/target/debug/deps/libb-0123456789abcdef.rmeta".into() })),
             event("d", "lib", What::Passed { because: Some("the macro reads".to_owned()), macro_name: Some("m = []".to_owned()) }),
         ];
-        let script = super::super::BuildScriptRun { name: "c".into(), version: "1.0.0".into(), reason: Reason::FirstBuild, detail: None, seconds: 0.1, products_changed: None };
+        let script = super::super::BuildScriptRun { name: "c".into(), version: "1.0.0".into(), reason: Reason::FirstBuild, detail: None, seconds: 0.1, products_changed: None, skipped: false };
         let said = Crates { fresh: 3, build_scripts: vec![script], ..Crates::default() };
         let workspace = CargoWorkspace { root: "/w".into(), ..CargoWorkspace::default() };
         let (crates, store) = combine(said, &events, &workspace);

@@ -103,7 +103,7 @@ const CODEGEN: &[&str] = &[
     "code-model", "codegen-units", "collapse-macro-debuginfo", "control-flow-guard", "debug-assertions", "debuginfo",
     "default-linker-libraries", "dwarf-version", "embed-bitcode", "extra-filename", "force-frame-pointers", "force-unwind-tables",
     "incremental", "inline-threshold", "instrument-coverage", "jump-tables", "link-arg", "link-args", "link-dead-code",
-    "link-self-contained", "linker", "linker-features", "linker-flavor", "lto", "metadata", "no-prepopulate-passes", "no-redzone",
+    "link-self-contained", "linker", "linker-features", "linker-flavor", "linker-plugin-lto", "lto", "metadata", "no-prepopulate-passes", "no-redzone",
     "no-vectorize-loops", "no-vectorize-slp", "opt-level", "overflow-checks", "panic", "prefer-dynamic", "profile-generate",
     "profile-use", "relocation-model", "relro-level", "rpath", "soft-float", "split-debuginfo", "strip", "symbol-mangling-version",
     "target-cpu", "target-feature",
@@ -302,6 +302,10 @@ impl Call {
             "incremental" => self.incremental = Some(PathBuf::from(value)),
             "linker" => self.linker = Some(value.to_owned()),
             "linker-flavor" if !matches!(value, "gcc" | "gnu-cc" | "gnu-lld-cc" | "darwin-cc") => return Err(Unjudged::Argument(argument)),
+            // The path of a plugin.
+            "linker-plugin-lto" if !matches!(value, "" | "y" | "yes" | "on" | "true" | "n" | "no" | "off" | "false") => {
+                return Err(Unjudged::Argument(argument));
+            }
             "link-arg" => self.link_argument(value)?,
             "link-args" => value.split_whitespace().try_for_each(|one| self.link_argument(one))?,
             "profile-use" => self.files.push(PathBuf::from(value)),
@@ -420,7 +424,7 @@ mod tests {
         --json=diagnostic-rendered-ansi,artifacts,future-incompat --crate-type bin --emit=dep-info,link -C embed-bitcode=no -C debuginfo=2 \
         --check-cfg cfg(docsrs,test) -C metadata=f5b4 -C extra-filename=-e276 --out-dir /p/target/debug/deps \
         -C incremental=/p/target/debug/incremental -L dependency=/p/target/debug/deps --extern mid=/p/target/debug/deps/libmid-1.rlib \
-        --extern priv,noprelude:sys=/p/libsys-2.rmeta --extern proc_macro -Cinstrument-coverage -L native=/usr/lib -l static=foo --diagnostic-width=80";
+        --extern priv,noprelude:sys=/p/libsys-2.rmeta --extern proc_macro -Cinstrument-coverage -L native=/usr/lib -l static=foo --diagnostic-width=80 -C linker-plugin-lto";
 
     #[test]
     fn the_usual_call() {
@@ -440,7 +444,7 @@ mod tests {
         for more in [
             "-C llvm-args=-time-passes", "-C save-temps", "-Z self-profile", "--print=link-args", "-o x", "--emit asm=x.s", "--sysroot /x",
             "-C link-arg=-Wl,-Map=x", "-C link-arg=-fplugin=x.so", "-L crate=/x", "--extern other", "--unheard-of", "-C link-args=@x", "other.rs",
-            "-C linker-flavor=ld", "-Wl,x,--dependency-file=x", "-C remark=all", "--emit=thin-link-bitcode", "-v", "--env-set A=B",
+            "-C linker-flavor=ld", "-Wl,x,--dependency-file=x", "-C remark=all", "-C linker-plugin-lto=/x.so", "--emit=thin-link-bitcode", "-v", "--env-set A=B",
         ] {
             // `-Wl` alone is a lint that rustc would refuse.
             if more.starts_with("-Wl") {

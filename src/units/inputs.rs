@@ -169,18 +169,8 @@ impl Look<'_> {
 
     /// Files that the user says are inputs. Those that appear or go count, too.
     fn patterns(&mut self, workspace: &Path, patterns: &[String]) -> Result<(), Unjudged> {
-        for pattern in patterns {
-            let matcher = globset::GlobBuilder::new(pattern).literal_separator(true).build();
-            let matcher = matcher.map_err(|_error| Unjudged::Argument(pattern.clone()))?.compile_matcher();
-            let start = workspace.join(literal_start(pattern));
-            let walk = walkdir::WalkDir::new(&start).follow_links(true).into_iter().filter_entry(|entry| entry.depth() == 0 || !is_made_by_tools(entry.path()));
-            // What is not there matches nothing.
-            for entry in walk.filter_map(Result::ok).filter(|entry| entry.file_type().is_file()) {
-                let Ok(relative) = entry.path().strip_prefix(workspace) else { continue };
-                if matcher.is_match(relative) {
-                    self.state(entry.path());
-                }
-            }
+        for path in matching(workspace, patterns)? {
+            self.state(&path);
         }
         Ok(())
     }
@@ -206,6 +196,37 @@ impl Look<'_> {
         }
         Ok(())
     }
+}
+
+/// The files that count as inputs of every local crate, each with its state.
+pub fn matched(settings: &[&Plan], digests: &mut Digests) -> Result<BTreeMap<PathBuf, String>, Unjudged> {
+    let mut found = BTreeMap::new();
+    for plan in settings {
+        for path in matching(&plan.workspace, &plan.inputs)? {
+            let state = digests.file(&path).unwrap_or_else(|| PRESENT.to_owned());
+            found.insert(path, state);
+        }
+    }
+    Ok(found)
+}
+
+/// The files below a workspace that patterns match, relative to it.
+fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, Unjudged> {
+    let mut found = Vec::new();
+    for pattern in patterns {
+        let matcher = globset::GlobBuilder::new(pattern).literal_separator(true).build();
+        let matcher = matcher.map_err(|_error| Unjudged::Argument(pattern.clone()))?.compile_matcher();
+        let start = workspace.join(literal_start(pattern));
+        let walk = walkdir::WalkDir::new(&start).follow_links(true).into_iter();
+        // What is not there matches nothing.
+        for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_made_by_tools(entry.path())).filter_map(Result::ok) {
+            let Ok(relative) = entry.path().strip_prefix(workspace) else { continue };
+            if entry.file_type().is_file() && matcher.is_match(relative) {
+                found.push(entry.into_path());
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Variables that a build script sets, from what it printed: beside `OUT_DIR` in cargo's layouts, old and new.

@@ -17,6 +17,11 @@ impl Package {
     /// `None`: it is not cargo that calls rustc, but a build script that tries something out.
     pub fn from_env() -> Option<Self> {
         env_vars::get("CARGO_CRATE_NAME")?;
+        Self::of_build_script()
+    }
+
+    /// The same for a build script that is run, which has no crate's name.
+    pub fn of_build_script() -> Option<Self> {
         Some(Self {
             name: env_vars::get("CARGO_PKG_NAME")?,
             version: env_vars::get("CARGO_PKG_VERSION")?,

@@ -4,6 +4,7 @@
 //! store/
 //!   v1/units/<package>/<crate>-<kind>/<key>-<digest>.json   an entry: what one call read and wrote; its name ends in its own digest
 //!   v1/blobs/1a/1a2b...                                     a file that a call wrote, named by its digest
+//!   v1/scripts/<package>/<key>/<digest>.json                what a run of a trusted build script read and made
 //!   v1/crates/<file stem>.json                              what a library was made of: see `super::closure`
 //!   plans/<hash>.json                                       what the workspace's settings and packages are: see `super::plan`
 //!   digests/                                                digests of large files: see `super::digests`
@@ -50,6 +51,10 @@ impl Store {
 
     pub fn crates(&self) -> PathBuf {
         self.versioned().join("crates")
+    }
+
+    pub fn scripts(&self) -> PathBuf {
+        self.versioned().join("scripts")
     }
 
     pub fn plans(&self) -> PathBuf {

@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::entry::Entry;
+use super::script;
 use super::store::{Store, TEMPORARY};
 use crate::{digest, fs};
 
 /// A blob without an entry may belong to a call that has not ended yet.
 const UNFINISHED: Duration = Duration::from_secs(3600);
+
+/// What is kept where nobody says otherwise.
+pub const DEFAULT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+pub const DEFAULT_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// What a store weighs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,6 +124,15 @@ pub fn collect(store: &Store, keep: Keep, dry_run: bool) -> io::Result<Collected
         }
         total += more;
         needed.extend(entry.outputs.into_iter().map(|output| output.digest));
+    }
+    // Few and small; what they made stays as long as they do.
+    for file in files(&store.scripts()) {
+        if file.used < keep.used_since {
+            collected.entries += 1;
+            doomed.push(file);
+        } else {
+            needed.extend(script::products(&file.path));
+        }
     }
     let young = SystemTime::now() - UNFINISHED;
     for (name, file) in blobs {

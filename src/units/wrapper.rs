@@ -17,7 +17,7 @@ use super::package::Package;
 use super::plan::Plans;
 use super::rustc::{Inner, Ran};
 use super::store::Store;
-use super::{linker, macros};
+use super::{linker, macros, script};
 use crate::{env_vars, layout};
 
 /// Whether we are called as a wrapper: the first argument is a compiler, not one of our commands or a project's directory.
@@ -53,7 +53,7 @@ fn explain(words: &[OsString], why: &Unjudged) {
 }
 
 /// Ours by the variable, or that of the workspace we are called in.
-fn find_store() -> Option<Store> {
+pub(super) fn find_store() -> Option<Store> {
     if let Some(path) = env_vars::get_os(env_vars::UNITS_STORE) {
         return Some(Store::at(PathBuf::from(path)));
     }
@@ -89,6 +89,9 @@ impl Wrapper<'_> {
         if self.inner.is_unknown() {
             let why = Unjudged::Program(self.inner.name());
             return self.pass(is_local, Some(&why));
+        }
+        if is_local {
+            self.keep_incremental_state();
         }
         match Inputs::look(&self.call, &self.package, &self.store, &self.plans, &mut self.digests) {
             Ok(inputs) => self.judged(is_local, &inputs),
@@ -135,6 +138,7 @@ impl Wrapper<'_> {
             Verdict::Same { entry, path } => match self.serve(&entry) {
                 Some(bytes) => {
                     Store::used(&path);
+                    self.trust_script();
                     self.log(is_local, What::Served { seconds_saved: entry.seconds, bytes }, started.elapsed().as_secs_f64());
                     return 0;
                 }
@@ -168,6 +172,35 @@ impl Wrapper<'_> {
 
     fn is_check(&self) -> bool {
         !self.call.emit.contains("link")
+    }
+
+    /// Takes the place of a build script that the user trusts. Without it, the script runs.
+    fn trust_script(&self) {
+        let is_trusted = || self.plans.with(&self.package.directory).any(|plan| plan.trusted_build_scripts.contains(&self.package.name));
+        if self.kind() == "build-script" && !self.is_check() && is_trusted() {
+            let _ = script::take_place(&self.call);
+        }
+    }
+
+    /// Has rustc keep its incremental state in the store, where the user wishes it and cargo has not said so: it is another input.
+    fn keep_incremental_state(&mut self) {
+        let wish = env_vars::get(env_vars::INCREMENTAL).unwrap_or_default();
+        if self.call.incremental.is_some() || !matches!(wish.as_str(), "auto" | "true") || self.is_check() {
+            return;
+        }
+        if wish == "auto" && !self.is_slow() {
+            return;
+        }
+        let argument = format!("-Cincremental={}", self.store.incremental().display());
+        self.call.given.push(argument.clone().into());
+        self.call.arguments.push(argument);
+        self.call.incremental = Some(self.store.incremental());
+    }
+
+    /// Whether the crate once took longer than is worth the space: its state is a few times the size of its library.
+    fn is_slow(&self) -> bool {
+        const SLOW: f64 = 10.0;
+        self.store.entries(&self.unit()).iter().filter_map(|path| Store::read(path)).any(|entry| entry.seconds > SLOW)
     }
 
     /// Puts the outputs of an entry in place and says what rustc said. `None`: something of it is gone or damaged.
@@ -210,6 +243,9 @@ impl Wrapper<'_> {
         let recorded = ok && why_not.is_none();
         if let Some(Unrecorded::Changed(_)) = why_not {
             let _ = outcome::leave_dirty(&self.call);
+        }
+        if ok {
+            self.trust_script();
         }
         self.log(is_local, What::Compiled { difference, ok, recorded, why_not: why_not.map(|why| why.to_string()) }, seconds);
         ran.code()
