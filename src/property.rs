@@ -1,5 +1,5 @@
 //! Property tests of everything that reads what others have written: the hookd protocol, probe answers, markers, memos,
-//! `pyproject.toml`, lock files. Whatever the bytes, there is an answer, no panic and no hang; what is whole is understood.
+//! `pyproject.toml`, lock files, rustc's arguments and dependency files, entries of the store. Whatever the bytes, there is an answer, no panic and no hang; what is whole is understood.
 //!
 //! Inputs are valid samples, changed at random: bytes, lines, pieces of other samples, and words that matter to the format.
 //! `PYENV_BUILD_PROPERTY_CASES` says how many per reader (a run of a million each takes minutes), `PYENV_BUILD_PROPERTY_SEED`
@@ -9,6 +9,9 @@ use crate::build_env::pylock::Pylock;
 use crate::build_env::request::Memo;
 use crate::build_env::store::Marker;
 use crate::hooks::protocol::{Message, escape, unescape};
+use crate::units::call::Call;
+use crate::units::dep_info::DepInfo;
+use crate::units::entry::Entry;
 use crate::{env_vars, interpreter, project};
 
 /// xorshift64*: <https://doi.org/10.1145/2845077>
@@ -193,6 +196,49 @@ fn lock_files() {
             let _ = lock.for_interpreter(&markers);
             let files = lock.packages.iter().flat_map(|package| package.wheels.iter().chain(&package.sdist));
             files.for_each(|file| drop(file.file_name()));
+            true
+        })
+    });
+}
+
+#[test]
+fn rustc_arguments() {
+    let samples: &[&[u8]] = &[
+        b"/t/rustc\n--crate-name\napp\n--edition=2024\nsrc/main.rs\n--error-format=json\n--json=artifacts\n--crate-type\nbin\n--emit=dep-info,link\n-C\nmetadata=f5\n-C\nextra-filename=-e2\n--out-dir\n/t/deps\n-L\ndependency=/t/deps\n--extern\npriv:mid=/t/libmid-1.rlib\n-l\nstatic=foo",
+        b"/t/clippy-driver\n/t/rustc\n--crate-name\nx\nsrc/lib.rs\n--crate-type=lib,cdylib\n--emit=dep-info,metadata\n--out-dir=/t\n-Clink-args=-lz -Wl,-soname,x\n-Cincremental=/i\n--test\n--target=x.json\n-Wunused\n-Zthreads=8\n--cfg\nfeature=\"a\"",
+    ];
+    let words =
+        &["\n", "-C", "=", "-", "@", "@/no/such", "--", "-Wl,", "--extern", "::", "--emit=", "asm=/x", "-o", "\u{2028}", ":", ",", "-L", "-Z"];
+    hold("arguments", samples, words, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let words: Vec<std::ffi::OsString> = text.split('\n').map(std::ffi::OsString::from).collect();
+        // What is not understood in full is passed through, whatever it is.
+        Call::parse(&words).is_ok_and(|call| {
+            let _ = (call.stem(), call.is_linked(), call.announces_artifacts(), call.bundles_its_dependencies());
+            !call.arguments.is_empty()
+        })
+    });
+}
+
+#[test]
+fn dependency_files() {
+    let samples: &[&[u8]] = &[
+        b"/t/deps/app-1.d: src/main.rs src/a\\ b.rs\n\n/t/deps/app-1: src/main.rs\n\nsrc/main.rs:\n\n# env-dep:A=b\\nc\n# env-dep:NOT_SET\n# checksum:blake3=1 file_len:2 x\n",
+        b"/t/app: \\\n  /lib/Scrt1.o \\\n  /l\\ b/lib$$x.a\n\n/lib/Scrt1.o:\n",
+    ];
+    let words = &["\\", ":", "\n", "# env-dep:", "=", " ", "$$", "\\#", "\r"];
+    hold("dependency file", samples, words, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        DepInfo::of_rustc(&text).is_some() | DepInfo::of_linker(&text).is_some()
+    });
+}
+
+#[test]
+fn entries() {
+    let entry = r#"{"schema":1,"package":"a","version":"1","before":{"schema":1,"compiler":"c","linker":null,"arguments":["-Copt-level=3"],"directory":"/p","variables":{"A":"b"},"externs":{"/l":"1"},"out_dir":{"x":"file 1"},"files":{"/c":"absent"}},"after":{"files":{"/s":"1"},"variables":{"V":null},"native":{},"search":["/lib"],"found":{"c":1}},"outputs":[{"path":"/o","digest":"ab","is_executable":true}],"presentation":[],"messages":["{}"],"stdout":"","seconds":0.5}"#;
+    hold("entry", &[entry.as_bytes()], JSON_WORDS, |bytes| {
+        serde_json::from_slice::<Entry>(bytes).is_ok_and(|entry| {
+            let _ = (entry.before.key(), entry.has_diagnostics());
             true
         })
     });

@@ -113,6 +113,17 @@ fn compiled(event: &Event, recorded: Option<CompiledCrate>, seconds: f64, worksp
 
 /// A difference in the words of the report.
 fn because(difference: &Difference, base: CompiledCrate, workspace: &CargoWorkspace) -> CompiledCrate {
+    if let Difference::Arguments { old, new } = difference
+        && are_from_build_script(old, new)
+    {
+        // Why the script said something else is in cargo's records, if anywhere.
+        return match base.reason {
+            Reason::Unknown | Reason::DependencyRebuilt | Reason::Other | Reason::RustflagsChanged => {
+                CompiledCrate { detail: Some("set of flags".to_owned()), old: None, new: None, root_cause: true, reason: Reason::ProductChanged, ..base }
+            }
+            _ => base,
+        };
+    }
     let base = CompiledCrate { detail: None, old: None, new: None, root_cause: true, ..base };
     let with = |reason: Reason, detail: String| CompiledCrate { reason, detail: Some(detail), ..base.clone() };
     match difference {
@@ -184,6 +195,16 @@ fn arguments(old: &[String], new: &[String], base: &CompiledCrate) -> CompiledCr
     CompiledCrate { reason: Reason::RustflagsChanged, old: joined(&old), new: joined(&new), ..base.clone() }
 }
 
+/// Whether only such arguments differ as a build script sets: `--cfg` of its own, libraries and where they are.
+fn are_from_build_script(old: &[String], new: &[String]) -> bool {
+    let is_set = |argument: &String| {
+        (argument.starts_with("--cfg=") && !argument.starts_with("--cfg=feature="))
+            || ["--check-cfg=", "-Lnative=", "-Lall=", "-l", "-Clink-arg"].iter().any(|start| argument.starts_with(start))
+    };
+    let mut differs = old.iter().chain(new);
+    !(old.is_empty() && new.is_empty()) && differs.all(is_set)
+}
+
 fn changed_extern(old: &[String], new: &[String]) -> Option<String> {
     let name = |argument: &String| argument.strip_prefix("--extern=")?.split_once('=').map(|(name, _path)| name.rsplit(':').next().unwrap_or(name).to_owned());
     new.iter().chain(old).find_map(name)
@@ -241,6 +262,15 @@ mod tests {
         assert_eq!(crates.reused, [ReusedCrate { name: "a".into(), version: "1.0.0".into(), seconds_saved: 2.0 }]);
         assert_eq!((crates.fresh, crates.build_scripts[0].products_changed), (3, Some(false)));
         assert_eq!(store, StoreReport { served: 2, recorded: 2, bytes: 20, seconds: 1.0 });
+    }
+
+    #[test]
+    fn flags_of_a_build_script_have_the_reason_of_its_run() {
+        let base = compiled(&event("a", "lib", served()), None, 0.0, &CargoWorkspace::default());
+        let difference = Difference::Arguments { old: vec!["--cfg=Py_3_12".into()], new: vec!["--cfg=Py_3_13".into()] };
+        let recorded = CompiledCrate { reason: Reason::EnvVarChanged, detail: Some("PYO3_PYTHON".into()), ..base.clone() };
+        assert_eq!(because(&difference, recorded.clone(), &CargoWorkspace::default()), recorded);
+        assert_eq!(because(&difference, base, &CargoWorkspace::default()).reason, Reason::ProductChanged);
     }
 
     #[test]
