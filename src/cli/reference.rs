@@ -43,6 +43,21 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
         &["CARGO", "RUSTC", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"],
         "As cargo has them.",
     ),
+    ("", &["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"], "Your own wrapper of rustc, such as sccache: it is called behind ours."),
+    (
+        "",
+        &[
+            "CARGO_CRATE_NAME",
+            "CARGO_MANIFEST_DIR",
+            "CARGO_PKG_NAME",
+            "CARGO_PKG_VERSION",
+            "CLIPPY_CONF_DIR",
+            "LIBRARY_PATH",
+            "OUT_DIR",
+            "RUST_TARGET_PATH",
+        ],
+        "What cargo says of a crate, and where rustc, clippy and the linker look: among what a call of rustc is judged by.",
+    ),
     (
         "",
         &["RUSTUP_HOME", "RUSTUP_TOOLCHAIN"],
