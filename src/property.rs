@@ -207,8 +207,26 @@ fn rustc_arguments() {
         b"/t/rustc\n--crate-name\napp\n--edition=2024\nsrc/main.rs\n--error-format=json\n--json=artifacts\n--crate-type\nbin\n--emit=dep-info,link\n-C\nmetadata=f5\n-C\nextra-filename=-e2\n--out-dir\n/t/deps\n-L\ndependency=/t/deps\n--extern\npriv:mid=/t/libmid-1.rlib\n-l\nstatic=foo",
         b"/t/clippy-driver\n/t/rustc\n--crate-name\nx\nsrc/lib.rs\n--crate-type=lib,cdylib\n--emit=dep-info,metadata\n--out-dir=/t\n-Clink-args=-lz -Wl,-soname,x\n-Cincremental=/i\n--test\n--target=x.json\n-Wunused\n-Zthreads=8\n--cfg\nfeature=\"a\"",
     ];
-    let words =
-        &["\n", "-C", "=", "-", "@", "@/no/such", "--", "-Wl,", "--extern", "::", "--emit=", "asm=/x", "-o", "\u{2028}", ":", ",", "-L", "-Z"];
+    let words = &[
+        "\n",
+        "-C",
+        "=",
+        "-",
+        "@",
+        "@/no/such",
+        "--",
+        "-Wl,",
+        "--extern",
+        "::",
+        "--emit=",
+        "asm=/x",
+        "-o",
+        "\u{2028}",
+        ":",
+        ",",
+        "-L",
+        "-Z",
+    ];
     hold("arguments", samples, words, |bytes| {
         let text = String::from_utf8_lossy(bytes);
         let words: Vec<std::ffi::OsString> = text.split('\n').map(std::ffi::OsString::from).collect();

@@ -141,7 +141,9 @@ fn dated_back(packages: &[LocalPackage], target: &Path, since: i128) -> Option<P
     for root in &roots {
         let nested = |path: &Path| path != *root && roots.contains(path);
         let walk = walkdir::WalkDir::new(root).into_iter();
-        let walk = walk.filter_entry(|entry| entry.depth() == 0 || !(is_made_by_tools(entry.path()) || nested(entry.path()) || entry.path() == target));
+        let walk = walk.filter_entry(|entry| {
+            entry.depth() == 0 || !(is_made_by_tools(entry.path()) || nested(entry.path()) || entry.path() == target)
+        });
         for entry in walk.filter_map(Result::ok).filter(|entry| !entry.file_type().is_dir()) {
             let Ok(metadata) = entry.metadata() else { continue };
             let mtime = metadata.modified().map_or(0, nanos);
@@ -162,7 +164,8 @@ fn dated_back(_packages: &[LocalPackage], _target: &Path, _since: i128) -> Optio
 fn is_made_by_tools(path: &Path) -> bool {
     const NAMES: &[&str] = &["__pycache__", "build", "dist", "node_modules", "target", "venv"];
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.is_dir() && (name.starts_with('.') || name.ends_with(".egg-info") || NAMES.contains(&name.as_ref()) || path.join("CACHEDIR.TAG").is_file())
+    path.is_dir()
+        && (name.starts_with('.') || name.ends_with(".egg-info") || NAMES.contains(&name.as_ref()) || path.join("CACHEDIR.TAG").is_file())
 }
 
 /// Whether cargo has any record of a local package there.
@@ -194,7 +197,8 @@ fn local_units(target: &Path, packages: &[LocalPackage]) -> Vec<PathBuf> {
             found.extend(directories(entry.path()).filter(|path| package_of(path).is_some_and(|name| names.contains(name.as_str()))));
         } else if name == "build" {
             walk.skip_current_dir();
-            let of_packages = directories(entry.path()).filter(|path| path.file_name().is_some_and(|name| names.contains(name.to_string_lossy().as_ref())));
+            let of_packages = directories(entry.path())
+                .filter(|path| path.file_name().is_some_and(|name| names.contains(name.to_string_lossy().as_ref())));
             let units = of_packages.flat_map(|path| directories(&path).collect::<Vec<_>>());
             found.extend(units.map(|unit| unit.join("fingerprint")).filter(|path| path.is_dir()));
         } else if LEAVES.contains(&name.as_ref()) {
@@ -268,7 +272,11 @@ mod tests {
         assert_eq!(local_units(&world.target, &world.packages).len(), 5);
         assert_eq!(world.settle(), Some(Distrust::Foreign));
         assert!(world.is_cold());
-        for kept in ["debug/.fingerprint/app-extra-0123456789abcdef/x", "debug/.fingerprint/serde-0123456789abcdef/x", "debug/build/serde/0123456789abcdef/fingerprint/x"] {
+        for kept in [
+            "debug/.fingerprint/app-extra-0123456789abcdef/x",
+            "debug/.fingerprint/serde-0123456789abcdef/x",
+            "debug/build/serde/0123456789abcdef/fingerprint/x",
+        ] {
             assert!(world.target.join(kept).is_file(), "{kept}");
         }
         assert_eq!(world.settle(), None, "they live together now");

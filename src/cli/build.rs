@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
 
+use super::budget::Budget;
 use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, BuildError, UsageError};
 use super::options::{Context, EnvironmentArgs};
-use super::budget::Budget;
 use super::warmth::{Warmth, WarmthArgs, Wishes};
 use super::{MessageFormat, exit_with};
 use crate::build_env::{self, BuildEnv};

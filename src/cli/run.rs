@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use clap::{Args, ValueHint};
 
+use super::budget::Budget;
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
-use super::budget::Budget;
 use super::warmth::{Warmth, WarmthArgs, Wishes};
 use super::{directory_or_here, env, options};
 use crate::interrupt;
@@ -104,9 +104,11 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
 fn target_dir_of(command: &[OsString]) -> Option<PathBuf> {
     let words: Vec<&str> = command.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
     let after = |at: usize| words.get(at + 1).copied();
-    let found = words.iter().enumerate().find_map(|(at, word)| {
-        if *word == "--target-dir" { after(at) } else { word.strip_prefix("--target-dir=") }
-    });
+    let found = words.iter().enumerate().find_map(
+        |(at, word)| {
+            if *word == "--target-dir" { after(at) } else { word.strip_prefix("--target-dir=") }
+        },
+    );
     found.and_then(|path| std::path::absolute(path).ok())
 }
 

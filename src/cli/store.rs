@@ -94,7 +94,9 @@ fn explained(error: transfer::Error) -> anyhow::Error {
 
 fn moved(command: &str, verb: &str, count: u64, file: &Path, format: MessageFormat, ui: &Ui) {
     match format {
-        MessageFormat::Json => ui.result(serde_json::json!({"schema": 1, "command": format!("store {command}"), "ok": true, "file": file, "files": count})),
+        MessageFormat::Json => {
+            ui.result(serde_json::json!({"schema": 1, "command": format!("store {command}"), "ok": true, "file": file, "files": count}))
+        }
         MessageFormat::Human => ui.status(verb, format_args!("{count} files ({})", file.display())),
     }
 }

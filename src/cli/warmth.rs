@@ -181,10 +181,8 @@ impl Warmth {
     /// what cargo must be told.
     pub(super) fn ready(&mut self, ui: &Ui) -> Vec<(String, Option<String>)> {
         settle(&self.layout, &self.workspace, &self.others, ui);
-        let mut environ: Vec<(String, Option<String>)> = wrapper_variables(&self.layout, &self.plan, ui)
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), Some(value)))
-            .collect();
+        let mut environ: Vec<(String, Option<String>)> =
+            wrapper_variables(&self.layout, &self.plan, ui).into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
         environ.push((env_vars::REUSE.to_owned(), Some(self.wishes.reuse.word().to_owned())));
         environ.push((env_vars::INCREMENTAL.to_owned(), Some(self.wishes.incremental.word().to_owned())));
         match self.layout.temporary("units-") {
@@ -238,7 +236,8 @@ const EVENTS: &str = "events.jsonl";
 /// Sees to it that cargo takes no local crate for fresh by mtimes that were not made here: see [`target_trust`].
 pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[PathBuf], ui: &Ui) {
     let local = workspace.local_packages();
-    let packages: Vec<LocalPackage> = local.map(|package| LocalPackage { name: package.name.clone(), directory: package.root.clone() }).collect();
+    let packages: Vec<LocalPackage> =
+        local.map(|package| LocalPackage { name: package.name.clone(), directory: package.root.clone() }).collect();
     let mut directories = vec![workspace.target_directory.clone(), workspace.build_directory.clone()];
     directories.extend(others.iter().cloned());
     directories.sort();
@@ -279,5 +278,6 @@ pub(super) fn wrapper_variables(layout: &Layout, plan: &Plan, ui: &Ui) -> Vec<(&
 
 /// Whether a wrapper is this program, at whatever path.
 fn is_ours(wrapper: &Path, program: &Path) -> bool {
-    wrapper.file_stem() == program.file_stem() || fs::canonicalize(wrapper).is_ok_and(|real| fs::canonicalize(program).is_ok_and(|own| own == real))
+    wrapper.file_stem() == program.file_stem()
+        || fs::canonicalize(wrapper).is_ok_and(|real| fs::canonicalize(program).is_ok_and(|own| own == real))
 }

@@ -87,7 +87,11 @@ pub fn why(report: &Report) -> String {
                 None => "",
             };
             if script.skipped {
-                let _ = writeln!(text, "  the build script of {} v{}: skipped, what it declares to read did not change", script.name, script.version);
+                let _ = writeln!(
+                    text,
+                    "  the build script of {} v{}: skipped, what it declares to read did not change",
+                    script.name, script.version
+                );
                 continue;
             }
             let _ = writeln!(text, "  the build script of {} v{} ran for {:.1}s{changed}", script.name, script.version, script.seconds);

@@ -27,10 +27,12 @@ pub fn combine(mut said: Crates, events: &[Event], workspace: &CargoWorkspace) -
     let mut crates = Crates { fresh: said.fresh, ..Crates::default() };
     for key in &order {
         let of_package = &by_package[key];
-        let recorded = said.compiled.iter().position(|one| (one.name.as_str(), one.version.as_str()) == *key).map(|at| said.compiled.remove(at));
+        let recorded =
+            said.compiled.iter().position(|one| (one.name.as_str(), one.version.as_str()) == *key).map(|at| said.compiled.remove(at));
         // rustc ran for one of its units: then it was compiled, whatever became of the others.
         if let Some(event) = of_package.iter().find(|event| !matches!(event.what, What::Served { .. })) {
-            let seconds: f64 = of_package.iter().filter(|event| !matches!(event.what, What::Served { .. })).map(|event| event.seconds).sum();
+            let seconds: f64 =
+                of_package.iter().filter(|event| !matches!(event.what, What::Served { .. })).map(|event| event.seconds).sum();
             crates.compiled.push(compiled(event, recorded, seconds, workspace));
         } else {
             let saved = of_package.iter().map(|event| match event.what {
@@ -45,7 +47,8 @@ pub fn combine(mut said: Crates, events: &[Event], workspace: &CargoWorkspace) -
     crates.compiled.append(&mut said.compiled);
     for script in &mut said.build_scripts {
         let of_package = by_package.get(&(script.name.as_str(), script.version.as_str()));
-        script.skipped = events.iter().filter(is_of_script).any(|event| (&event.package, &event.version) == (&script.name, &script.version));
+        script.skipped =
+            events.iter().filter(is_of_script).any(|event| (&event.package, &event.version) == (&script.name, &script.version));
         script.products_changed = of_package.and_then(|events| products_changed(events));
     }
     crates.build_scripts = said.build_scripts;
@@ -118,9 +121,14 @@ fn because(difference: &Difference, base: CompiledCrate, workspace: &CargoWorksp
     {
         // Why the script said something else is in cargo's records, if anywhere.
         return match base.reason {
-            Reason::Unknown | Reason::DependencyRebuilt | Reason::Other | Reason::RustflagsChanged => {
-                CompiledCrate { detail: Some("set of flags".to_owned()), old: None, new: None, root_cause: true, reason: Reason::ProductChanged, ..base }
-            }
+            Reason::Unknown | Reason::DependencyRebuilt | Reason::Other | Reason::RustflagsChanged => CompiledCrate {
+                detail: Some("set of flags".to_owned()),
+                old: None,
+                new: None,
+                root_cause: true,
+                reason: Reason::ProductChanged,
+                ..base
+            },
             _ => base,
         };
     }
@@ -143,7 +151,9 @@ fn because(difference: &Difference, base: CompiledCrate, workspace: &CargoWorksp
             Some(name) => CompiledCrate { root_cause: false, ..with(Reason::DependencyRebuilt, name) },
             None => with(Reason::InputChanged, shown(path, workspace)),
         },
-        Difference::Library { name, directory } => with(Reason::InputChanged, format!("{} (it has a library `{name}` now)", directory.display())),
+        Difference::Library { name, directory } => {
+            with(Reason::InputChanged, format!("{} (it has a library `{name}` now)", directory.display()))
+        }
         Difference::Arguments { old, new } => arguments(old, new, &base),
     }
 }
@@ -165,9 +175,24 @@ fn crate_of_library(path: &Path) -> Option<String> {
 
 /// Which kind of argument differs: features, the profile, other flags.
 fn arguments(old: &[String], new: &[String], base: &CompiledCrate) -> CompiledCrate {
-    const PROFILE: &[&str] = &["-Copt-level", "-Cdebuginfo", "-Cdebug-assertions", "-Coverflow-checks", "-Clto", "-Ccodegen-units", "-Cpanic", "-Cstrip", "-Csplit-debuginfo", "-Cembed-bitcode"];
+    const PROFILE: &[&str] = &[
+        "-Copt-level",
+        "-Cdebuginfo",
+        "-Cdebug-assertions",
+        "-Coverflow-checks",
+        "-Clto",
+        "-Ccodegen-units",
+        "-Cpanic",
+        "-Cstrip",
+        "-Csplit-debuginfo",
+        "-Cembed-bitcode",
+    ];
     // What cargo makes from all the others.
-    let is_hash = |argument: &&String| ["-Cmetadata=", "-Cextra-filename=", "--out-dir=", "-Cincremental=", "-Ldependency="].iter().any(|start| argument.starts_with(start));
+    let is_hash = |argument: &&String| {
+        ["-Cmetadata=", "-Cextra-filename=", "--out-dir=", "-Cincremental=", "-Ldependency="]
+            .iter()
+            .any(|start| argument.starts_with(start))
+    };
     let telling = |arguments: &[String]| -> Vec<String> { arguments.iter().filter(|argument| !is_hash(argument)).cloned().collect() };
     let (old, new) = (telling(old), telling(new));
     let any = |test: &dyn Fn(&String) -> bool| old.iter().chain(&new).any(test);
@@ -190,7 +215,12 @@ fn arguments(old: &[String], new: &[String], base: &CompiledCrate) -> CompiledCr
     }
     if old.is_empty() && new.is_empty() {
         // Only hashes: something that its dependencies are made with.
-        return CompiledCrate { reason: Reason::DependencyRebuilt, root_cause: false, detail: Some("a dependency".to_owned()), ..base.clone() };
+        return CompiledCrate {
+            reason: Reason::DependencyRebuilt,
+            root_cause: false,
+            detail: Some("a dependency".to_owned()),
+            ..base.clone()
+        };
     }
     CompiledCrate { reason: Reason::RustflagsChanged, old: joined(&old), new: joined(&new), ..base.clone() }
 }
@@ -206,7 +236,9 @@ fn are_from_build_script(old: &[String], new: &[String]) -> bool {
 }
 
 fn changed_extern(old: &[String], new: &[String]) -> Option<String> {
-    let name = |argument: &String| argument.strip_prefix("--extern=")?.split_once('=').map(|(name, _path)| name.rsplit(':').next().unwrap_or(name).to_owned());
+    let name = |argument: &String| {
+        argument.strip_prefix("--extern=")?.split_once('=').map(|(name, _path)| name.rsplit(':').next().unwrap_or(name).to_owned())
+    };
     new.iter().chain(old).find_map(name)
 }
 
@@ -246,11 +278,20 @@ mod tests {
             event("c", "lib", ran(Difference::Extern { path: "/w/target/debug/deps/libb-0123456789abcdef.rmeta".into() })),
             event("d", "lib", What::Passed { because: Some("the macro reads".to_owned()), macro_name: Some("m = []".to_owned()) }),
         ];
-        let script = super::super::BuildScriptRun { name: "c".into(), version: "1.0.0".into(), reason: Reason::FirstBuild, detail: None, seconds: 0.1, products_changed: None, skipped: false };
+        let script = super::super::BuildScriptRun {
+            name: "c".into(),
+            version: "1.0.0".into(),
+            reason: Reason::FirstBuild,
+            detail: None,
+            seconds: 0.1,
+            products_changed: None,
+            skipped: false,
+        };
         let said = Crates { fresh: 3, build_scripts: vec![script], ..Crates::default() };
         let workspace = CargoWorkspace { root: "/w".into(), ..CargoWorkspace::default() };
         let (crates, store) = combine(said, &events, &workspace);
-        let compiled: Vec<_> = crates.compiled.iter().map(|one| (one.name.as_str(), one.reason, one.detail.as_deref(), one.root_cause)).collect();
+        let compiled: Vec<_> =
+            crates.compiled.iter().map(|one| (one.name.as_str(), one.reason, one.detail.as_deref(), one.root_cause)).collect();
         assert_eq!(
             compiled,
             [

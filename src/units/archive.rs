@@ -63,7 +63,15 @@ mod tests {
 
     #[test]
     fn members_of_every_form() {
-        let archive = ["!<arch>\n", &member("/", "x"), &member("//", "app-1.app.0.rcgu.o/\nfoo.c.o/\n"), &member("/0", "1"), &member("/20", "22"), &member("lib.rmeta/", "")].concat();
+        let archive = [
+            "!<arch>\n",
+            &member("/", "x"),
+            &member("//", "app-1.app.0.rcgu.o/\nfoo.c.o/\n"),
+            &member("/0", "1"),
+            &member("/20", "22"),
+            &member("lib.rmeta/", ""),
+        ]
+        .concat();
         assert_eq!(members(archive.as_bytes()).unwrap(), ["app-1.app.0.rcgu.o", "foo.c.o", "lib.rmeta"]);
         let bsd = ["!<arch>\n", &member("#1/12", "foo.rcgu.o\0\0data")].concat();
         assert_eq!(members(bsd.as_bytes()).unwrap(), ["foo.rcgu.o"]);

@@ -111,7 +111,8 @@ pub struct Macro {
 impl Closure {
     /// Follows the externs of a call.
     pub fn of(call: &Call, store: &Store, plans: &Plans) -> Result<Self, Unjudged> {
-        let directories: Vec<&Path> = call.search.iter().filter(|search| search.kind == "dependency").map(|search| search.path.as_path()).collect();
+        let directories: Vec<&Path> =
+            call.search.iter().filter(|search| search.kind == "dependency").map(|search| search.path.as_path()).collect();
         let mut walk = Walk { store, plans, directories, closure: Self::default(), seen: BTreeSet::new() };
         for path in call.externs.iter().filter_map(|one| one.path.as_deref()) {
             walk.visit(&stem(path).ok_or_else(|| Unjudged::Unreadable(path.to_path_buf()))?, Some(path))?;
@@ -199,7 +200,8 @@ impl Walk<'_> {
     /// The files of a library: whatever of these there is.
     fn files_of(&self, stem: &str) -> Vec<PathBuf> {
         const ENDINGS: &[&str] = &["rlib", "so", "dylib", "dll"];
-        let in_directory = |directory: &&Path| ENDINGS.iter().map(|ending| directory.join(format!("{stem}.{ending}"))).find(|path| path.is_file());
+        let in_directory =
+            |directory: &&Path| ENDINGS.iter().map(|ending| directory.join(format!("{stem}.{ending}"))).find(|path| path.is_file());
         let found: Vec<PathBuf> = self.directories.iter().filter_map(in_directory).collect();
         if !found.is_empty() {
             return found;

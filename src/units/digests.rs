@@ -56,7 +56,11 @@ impl Digests {
         if !metadata.is_file() {
             return None;
         }
-        let kept = self.directory.as_ref().filter(|_| metadata.len() >= LARGE).map(|directory| directory.join(&digest::bytes(path.as_os_str().as_encoded_bytes())[..24]));
+        let kept = self
+            .directory
+            .as_ref()
+            .filter(|_| metadata.len() >= LARGE)
+            .map(|directory| directory.join(&digest::bytes(path.as_os_str().as_encoded_bytes())[..24]));
         let stamp = stamp(&metadata);
         if let (Some(kept), Some(stamp)) = (&kept, &stamp)
             && let Some(digest) = read(kept, stamp)

@@ -110,16 +110,34 @@ pub enum Difference {
     Compiler,
     Linker,
     /// The profile, or another argument; what was added and what is gone.
-    Arguments { old: Vec<String>, new: Vec<String> },
-    Directory { old: PathBuf },
-    Variable { name: String, old: Option<String>, new: Option<String> },
+    Arguments {
+        old: Vec<String>,
+        new: Vec<String>,
+    },
+    Directory {
+        old: PathBuf,
+    },
+    Variable {
+        name: String,
+        old: Option<String>,
+        new: Option<String>,
+    },
     /// A library of another crate.
-    Extern { path: PathBuf },
+    Extern {
+        path: PathBuf,
+    },
     /// A file in `OUT_DIR`: what a build script made.
-    Product { path: String },
-    File { path: PathBuf },
+    Product {
+        path: String,
+    },
+    File {
+        path: PathBuf,
+    },
     /// A library that the linker would now find elsewhere.
-    Library { name: String, directory: PathBuf },
+    Library {
+        name: String,
+        directory: PathBuf,
+    },
     /// Messages were kept in a form that this call did not ask for.
     Messages,
     /// What the call wrote is no longer in the store.
@@ -136,10 +154,7 @@ pub fn compare(old: &Before, new: &Before) -> Option<Difference> {
     }
     if old.arguments != new.arguments {
         let without = |these: &[String], those: &[String]| these.iter().filter(|one| !those.contains(one)).cloned().collect();
-        return Some(Difference::Arguments {
-            old: without(&old.arguments, &new.arguments),
-            new: without(&new.arguments, &old.arguments),
-        });
+        return Some(Difference::Arguments { old: without(&old.arguments, &new.arguments), new: without(&new.arguments, &old.arguments) });
     }
     if let Some(name) = first_difference(&old.variables, &new.variables) {
         let (old, new) = (old.variables.get(&name).cloned(), new.variables.get(&name).cloned());
@@ -167,7 +182,9 @@ fn first_difference<K: Ord + Clone>(old: &BTreeMap<K, String>, new: &BTreeMap<K,
 /// The value of a variable as it may be written down: that of a secret one by its digest.
 pub fn shown(name: &str, value: &str) -> String {
     let name = name.to_ascii_uppercase();
-    let is_secret = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE", "DATABASE_URL"].iter().any(|word| name.contains(word));
+    let is_secret = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE", "DATABASE_URL"]
+        .iter()
+        .any(|word| name.contains(word));
     let has_credentials = crate::process::mask_credentials(value) != value;
     if is_secret || has_credentials { format!("sha256:{}", digest::bytes(value.as_bytes())) } else { value.to_owned() }
 }

@@ -21,12 +21,28 @@ use crate::env_vars;
 /// <https://github.com/rust-lang/rust-clippy/blob/master/src/driver.rs>. Those that only concern the looks of messages, logs,
 /// the stack or threads are not among them.
 const RUSTC_VARIABLES: &[&str] = &[
-    "LD_PRELOAD", "LLVM_OVERRIDE_PRODUCER", "QNX_TARGET", "RUSTC_BOOTSTRAP", "RUSTC_FORCE_RUSTC_VERSION", "RUSTC_OVERRIDE_VERSION_STRING",
-    "RUST_TARGET_PATH", "SYSROOT", "RUSTC_BREAK_ON_ICE", "SOURCE_DATE_EPOCH",
+    "LD_PRELOAD",
+    "LLVM_OVERRIDE_PRODUCER",
+    "QNX_TARGET",
+    "RUSTC_BOOTSTRAP",
+    "RUSTC_FORCE_RUSTC_VERSION",
+    "RUSTC_OVERRIDE_VERSION_STRING",
+    "RUST_TARGET_PATH",
+    "SYSROOT",
+    "RUSTC_BREAK_ON_ICE",
+    "SOURCE_DATE_EPOCH",
 ];
 
 /// Variables that cargo sets for the crate and that macros and clippy may look at.
-const CRATE_VARIABLES: &[&str] = &["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_LINKS", "CARGO_MANIFEST_PATH", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
+const CRATE_VARIABLES: &[&str] = &[
+    "CARGO_BIN_NAME",
+    "CARGO_CRATE_NAME",
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_TARGET_TMPDIR",
+    "OUT_DIR",
+];
 
 /// Prefixes of more of them.
 const CRATE_PREFIXES: &[&str] = &["CARGO_BIN_EXE_", "CARGO_PKG_"];
@@ -130,7 +146,10 @@ impl Look<'_> {
         if self.call.native_cpu {
             let info = PathBuf::from("/proc/cpuinfo");
             let text = fs_err::read_to_string(&info).map_err(|_error| Unjudged::Argument("-Ctarget-cpu=native".to_owned()))?;
-            let lines: Vec<&str> = text.lines().filter(|line| ["flags", "Features", "model", "CPU part", "vendor_id"].iter().any(|start| line.starts_with(start))).collect();
+            let lines: Vec<&str> = text
+                .lines()
+                .filter(|line| ["flags", "Features", "model", "CPU part", "vendor_id"].iter().any(|start| line.starts_with(start)))
+                .collect();
             let lines: std::collections::BTreeSet<&str> = lines.into_iter().collect();
             self.files.insert(info, crate::digest::json(&lines));
         }
@@ -233,7 +252,8 @@ fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, Unjud
 fn set_by_build_script(out_dir: &Path) -> Vec<String> {
     let candidates = ["../output", "../run/stdout", "../stdout"].map(|name| out_dir.join(name));
     let text = candidates.iter().find_map(|path| fs_err::read_to_string(path).ok()).unwrap_or_default();
-    let variable = |line: &str| line.strip_prefix("cargo:")?.trim_start_matches(':').strip_prefix("rustc-env=")?.split('=').next().map(str::to_owned);
+    let variable =
+        |line: &str| line.strip_prefix("cargo:")?.trim_start_matches(':').strip_prefix("rustc-env=")?.split('=').next().map(str::to_owned);
     text.lines().filter_map(variable).collect()
 }
 

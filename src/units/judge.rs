@@ -15,7 +15,10 @@ const LOOKED_AT: usize = 16;
 #[derive(Debug)]
 pub enum Verdict {
     /// Everything that the call would read is what it was.
-    Same { entry: Box<Entry>, path: PathBuf },
+    Same {
+        entry: Box<Entry>,
+        path: PathBuf,
+    },
     Different(Difference),
 }
 

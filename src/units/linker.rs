@@ -21,9 +21,30 @@ use crate::{digest, env_vars};
 /// <https://gcc.gnu.org/onlinedocs/gcc/Environment-Variables.html>,
 /// <https://sourceware.org/binutils/docs/ld/Environment.html>, <https://github.com/llvm/llvm-project/tree/main/lld>.
 pub const VARIABLES: &[&str] = &[
-    "BINUTILS_ROOT", "CCC_OVERRIDE_OPTIONS", "COMPILER_PATH", "DYLD_LIBRARY_PATH", "GCC_EXEC_PREFIX", "GCC_ROOT", "GNUTARGET", "IPHONEOS_DEPLOYMENT_TARGET",
-    "LDEMULATION", "LD_PRELOAD", "LD_RUN_PATH", "LIB", "LIBPATH", "LIBRARY_PATH", "LLD_VERSION", "LPATH", "MACOSX_DEPLOYMENT_TARGET", "SDKROOT",
-    "SOURCE_DATE_EPOCH", "TVOS_DEPLOYMENT_TARGET", "VCINSTALLDIR", "WATCHOS_DEPLOYMENT_TARGET", "XROS_DEPLOYMENT_TARGET", "ZERO_AR_DATE",
+    "BINUTILS_ROOT",
+    "CCC_OVERRIDE_OPTIONS",
+    "COMPILER_PATH",
+    "DYLD_LIBRARY_PATH",
+    "GCC_EXEC_PREFIX",
+    "GCC_ROOT",
+    "GNUTARGET",
+    "IPHONEOS_DEPLOYMENT_TARGET",
+    "LDEMULATION",
+    "LD_PRELOAD",
+    "LD_RUN_PATH",
+    "LIB",
+    "LIBPATH",
+    "LIBRARY_PATH",
+    "LLD_VERSION",
+    "LPATH",
+    "MACOSX_DEPLOYMENT_TARGET",
+    "SDKROOT",
+    "SOURCE_DATE_EPOCH",
+    "TVOS_DEPLOYMENT_TARGET",
+    "VCINSTALLDIR",
+    "WATCHOS_DEPLOYMENT_TARGET",
+    "XROS_DEPLOYMENT_TARGET",
+    "ZERO_AR_DATE",
 ];
 
 /// Variables that make a linker write more than its output.
@@ -82,8 +103,12 @@ impl Linker {
 
     /// The directories that are searched for libraries, in their order.
     pub fn search(&self, call: &Call) -> Vec<PathBuf> {
-        let mut search: Vec<PathBuf> =
-            call.search.iter().filter(|search| matches!(search.kind.as_str(), "native" | "all")).map(|search| search.path.clone()).collect();
+        let mut search: Vec<PathBuf> = call
+            .search
+            .iter()
+            .filter(|search| matches!(search.kind.as_str(), "native" | "all"))
+            .map(|search| search.path.clone())
+            .collect();
         let mut arguments = call.link_arguments.iter().peekable();
         while let Some(argument) = arguments.next() {
             let directory = match argument.strip_prefix("-L") {
@@ -184,8 +209,15 @@ mod tests {
     #[test]
     fn drivers_are_known_by_their_names() {
         for (name, expected) in [
-            ("cc", true), ("x86_64-linux-gnu-gcc-12", true), ("clang-19", true), ("aarch64-linux-gnu-g++", true), ("clang++-14", true), ("ccache", false),
-            ("zig", false), ("ld", false), ("sccache", false),
+            ("cc", true),
+            ("x86_64-linux-gnu-gcc-12", true),
+            ("clang-19", true),
+            ("aarch64-linux-gnu-g++", true),
+            ("clang++-14", true),
+            ("ccache", false),
+            ("zig", false),
+            ("ld", false),
+            ("sccache", false),
         ] {
             assert_eq!(is_compiler_driver(Path::new("/usr/bin").join(name).as_path()), expected, "{name}");
         }

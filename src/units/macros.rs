@@ -87,7 +87,8 @@ pub fn reads<'a>(macros: impl IntoIterator<Item = &'a Macro>, settings: &[&Plan]
 
 /// Whether a macro is known to be pure.
 fn check(one: &Macro, plans: &Plans) -> Result<(), Unjudged> {
-    let unknown = |reads: &str| Err(Unjudged::Macro { name: one.package.clone(), reads: Some(reads.to_owned()).filter(|reads| !reads.is_empty()) });
+    let unknown =
+        |reads: &str| Err(Unjudged::Macro { name: one.package.clone(), reads: Some(reads.to_owned()).filter(|reads| !reads.is_empty()) });
     if plans.source(&one.directory) != Some(Source::CratesIo) {
         return unknown("what its own source says, which is not from crates.io");
     }
@@ -122,7 +123,8 @@ mod tests {
     use super::*;
 
     fn one(name: &str, version: &str, made_of: &[&str]) -> Macro {
-        let made_of: BTreeSet<(PathBuf, String)> = made_of.iter().map(|name| (PathBuf::from("/src").join(name), (*name).to_owned())).collect();
+        let made_of: BTreeSet<(PathBuf, String)> =
+            made_of.iter().map(|name| (PathBuf::from("/src").join(name), (*name).to_owned())).collect();
         Macro { package: name.to_owned(), version: version.to_owned(), directory: PathBuf::from("/src").join(name), made_of }
     }
 

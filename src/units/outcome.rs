@@ -140,9 +140,8 @@ pub fn leave_dirty(call: &Call) -> std::io::Result<()> {
     let text = fs_err::read_to_string(&path)?;
     let missing = format!("{}.changed-while-rustc-ran", call.stem());
     let mut is_first = true;
-    let lines = text.lines().map(|line| {
-        if std::mem::replace(&mut is_first, false) { format!("{line} {missing}\n") } else { format!("{line}\n") }
-    });
+    let lines =
+        text.lines().map(|line| if std::mem::replace(&mut is_first, false) { format!("{line} {missing}\n") } else { format!("{line}\n") });
     fs_err::write(&path, lines.collect::<String>())
 }
 
@@ -170,7 +169,10 @@ pub fn after(
     }
     for path in &info.files {
         let path = root.join(path);
-        if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir)) || inputs.toolchain.has(&path) || inputs.before.externs.contains_key(&path) {
+        if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir))
+            || inputs.toolchain.has(&path)
+            || inputs.before.externs.contains_key(&path)
+        {
             continue;
         }
         digests.forget(&path);
@@ -261,7 +263,9 @@ fn is_own(call: &Call, path: &Path) -> bool {
 
 /// In a directory that rustc makes for the call and removes: `rustcXXXXXX`.
 fn is_temporary(path: &Path) -> bool {
-    path.components().any(|part| matches!(part, Component::Normal(name) if name.to_string_lossy().strip_prefix("rustc").is_some_and(|rest| rest.len() == 6)))
+    path.components().any(
+        |part| matches!(part, Component::Normal(name) if name.to_string_lossy().strip_prefix("rustc").is_some_and(|rest| rest.len() == 6)),
+    )
 }
 
 /// `foo` of `libfoo.a`, `libfoo.so`, `libfoo.so.1`.
@@ -335,7 +339,8 @@ mod tests {
 
     #[test]
     fn a_module_is_in_one_of_two_places() {
-        for (one, other) in [("/p/src/m.rs", "/p/src/m/mod.rs"), ("/p/src/m/mod.rs", "/p/src/m.rs"), ("/p/src/lib.rs", "/p/src/lib/mod.rs")] {
+        for (one, other) in [("/p/src/m.rs", "/p/src/m/mod.rs"), ("/p/src/m/mod.rs", "/p/src/m.rs"), ("/p/src/lib.rs", "/p/src/lib/mod.rs")]
+        {
             assert_eq!(counterpart(Path::new(one)).as_deref(), Some(Path::new(other)));
         }
         assert_eq!(counterpart(Path::new("/p/data.json")), None);
@@ -344,7 +349,11 @@ mod tests {
     #[test]
     fn names_of_libraries() {
         for (path, expected) in [
-            ("/lib/libc.so.6", Some("c")), ("/lib/libfoo.a", Some("foo")), ("/lib/libx.so", Some("x")), ("/lib/Scrt1.o", None), ("/t/libserde-1.rlib", None),
+            ("/lib/libc.so.6", Some("c")),
+            ("/lib/libfoo.a", Some("foo")),
+            ("/lib/libx.so", Some("x")),
+            ("/lib/Scrt1.o", None),
+            ("/t/libserde-1.rlib", None),
         ] {
             assert_eq!(library_name(Path::new(path)).as_deref(), expected, "{path}");
         }

@@ -135,8 +135,7 @@ impl Plans {
     pub fn closure_of_library(&self, name: &str) -> Vec<&Package> {
         let mut found: Vec<&Package> = Vec::new();
         for plan in &self.0 {
-            let mut queue: Vec<usize> =
-                (0..plan.packages.len()).filter(|&at| plan.packages[at].library.as_deref() == Some(name)).collect();
+            let mut queue: Vec<usize> = (0..plan.packages.len()).filter(|&at| plan.packages[at].library.as_deref() == Some(name)).collect();
             let mut seen = queue.clone();
             while let Some(at) = queue.pop() {
                 let Some(package) = plan.packages.get(at) else { continue };
@@ -171,7 +170,14 @@ pub(super) mod tests {
     }
 
     pub(in crate::units) fn plan(packages: Vec<Package>) -> Plan {
-        Plan { schema: SCHEMA, workspace: "/w".into(), settings_digest: "absent".into(), settings: "/no/such/file".into(), packages, ..Plan::default() }
+        Plan {
+            schema: SCHEMA,
+            workspace: "/w".into(),
+            settings_digest: "absent".into(),
+            settings: "/no/such/file".into(),
+            packages,
+            ..Plan::default()
+        }
     }
 
     #[test]
@@ -181,7 +187,11 @@ pub(super) mod tests {
         let settings = dir.path().join("pyproject.toml");
         fs_err::write(&settings, "a").unwrap();
         let digest = settings_digest(&settings);
-        let plan = Plan { settings: settings.clone(), settings_digest: digest, ..plan(vec![package("a", Source::Path, &[1]), package("b", Source::CratesIo, &[])]) };
+        let plan = Plan {
+            settings: settings.clone(),
+            settings_digest: digest,
+            ..plan(vec![package("a", Source::Path, &[1]), package("b", Source::CratesIo, &[])])
+        };
         plan.write(&store).unwrap();
         let plans = Plans::load(&store);
         assert_eq!(plans.source(Path::new("/src/b")), Some(Source::CratesIo));

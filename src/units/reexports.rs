@@ -14,7 +14,10 @@ pub fn may_reexport(directory: &Path, name: &str) -> bool {
         let Ok(entry) = entry else { return true };
         // Other endings can be included, too.
         let is_source = entry.path().extension().is_some_and(|ending| ending == "rs" || ending == "in");
-        if entry.file_type().is_file() && is_source && !fs_err::read_to_string(entry.path()).is_ok_and(|text| !statements_hand_on(&text, name)) {
+        if entry.file_type().is_file()
+            && is_source
+            && !fs_err::read_to_string(entry.path()).is_ok_and(|text| !statements_hand_on(&text, name))
+        {
             return true;
         }
     }

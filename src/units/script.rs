@@ -290,9 +290,10 @@ fn state(path: &Path, digests: &mut Digests) -> Option<String> {
 
 /// Whether something there was written to after the script began.
 fn is_newer(path: &Path, begun: SystemTime) -> bool {
-    walkdir::WalkDir::new(path).into_iter().filter_map(Result::ok).any(|entry| {
-        entry.metadata().ok().and_then(|metadata| metadata.modified().ok()).is_none_or(|time| time >= begun)
-    })
+    walkdir::WalkDir::new(path)
+        .into_iter()
+        .filter_map(Result::ok)
+        .any(|entry| entry.metadata().ok().and_then(|metadata| metadata.modified().ok()).is_none_or(|time| time >= begun))
 }
 
 #[cfg(unix)]

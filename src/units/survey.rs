@@ -65,7 +65,9 @@ fn source(package: &CargoPackage, checksums: &Checksums) -> Source {
     const CRATES_IO: &[&str] = &["registry+https://github.com/rust-lang/crates.io-index", "sparse+https://index.crates.io/"];
     match &package.source {
         None => Source::Path,
-        Some(source) if !package.is_local && CRATES_IO.iter().any(|one| source.starts_with(one)) && checksums.has(package) => Source::CratesIo,
+        Some(source) if !package.is_local && CRATES_IO.iter().any(|one| source.starts_with(one)) && checksums.has(package) => {
+            Source::CratesIo
+        }
         Some(_) => Source::Other,
     }
 }
@@ -79,7 +81,9 @@ impl Checksums {
         Self(table.map(|table| {
             let packages = table.get("package").and_then(toml::Value::as_array).into_iter().flatten();
             let text = |package: &toml::Value, key: &str| package.get(key).and_then(toml::Value::as_str).map(str::to_owned);
-            packages.filter_map(|package| text(package, "checksum").and_then(|_| Some((text(package, "name")?, text(package, "version")?)))).collect()
+            packages
+                .filter_map(|package| text(package, "checksum").and_then(|_| Some((text(package, "name")?, text(package, "version")?))))
+                .collect()
         }))
     }
 
@@ -133,7 +137,11 @@ mod tests {
         let lock = dir.path().join("Cargo.lock");
         let of = |name: &str| source(&package(name, None, false, &[]), &Checksums::read(&lock));
         assert_eq!(of("a"), Source::CratesIo);
-        fs_err::write(&lock, "version = 4\n[[package]]\nname = 'a'\nversion = '1.0.0'\nchecksum = 'x'\n[[package]]\nname = 'b'\nversion = '1.0.0'\n").unwrap();
+        fs_err::write(
+            &lock,
+            "version = 4\n[[package]]\nname = 'a'\nversion = '1.0.0'\nchecksum = 'x'\n[[package]]\nname = 'b'\nversion = '1.0.0'\n",
+        )
+        .unwrap();
         assert_eq!((of("a"), of("b")), (Source::CratesIo, Source::Other));
         let local = CargoPackage { is_local: true, ..package("a", None, false, &[]) };
         assert_eq!(source(&local, &Checksums(None)), Source::Other, "a vendored copy");

@@ -32,42 +32,42 @@ pub struct Toolchain {
 
 impl Toolchain {
     pub fn of(call: &Call, store: &Store, digests: &mut Digests) -> Result<Self, Unjudged> {
-    let sysroot = sysroot(call.rustc(), store, digests)?;
-    let mut files: Vec<PathBuf> = Vec::new();
-    for program in &call.programs {
-        let real = crate::fs::canonicalize(program).map_err(|_error| Unjudged::Unreadable(program.clone()))?;
-        if is_script(&real) {
-            return Err(Unjudged::Program(program.display().to_string()));
+        let sysroot = sysroot(call.rustc(), store, digests)?;
+        let mut files: Vec<PathBuf> = Vec::new();
+        for program in &call.programs {
+            let real = crate::fs::canonicalize(&found_in_path(program)).map_err(|_error| Unjudged::Unreadable(program.clone()))?;
+            if is_script(&real) {
+                return Err(Unjudged::Program(program.display().to_string()));
+            }
+            let own = sysroot.join("bin").join(program.file_name().unwrap_or_default());
+            files.push(if own.is_file() { own } else { real });
         }
-        let own = sysroot.join("bin").join(program.file_name().unwrap_or_default());
-        files.push(if own.is_file() { own } else { real });
-    }
-    // Debian has the libraries beside those of the system.
-    let mut has_driver = false;
-    let bin = files.last().and_then(|rustc| rustc.parent()).map(Path::to_path_buf);
-    for directory in [Some(sysroot.join("lib")), multiarch(&sysroot), bin].into_iter().flatten() {
-        for path in listed(&directory) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let is_driver = name.contains("rustc_driver");
-            if is_driver || name.contains("LLVM") && (name.contains(".so") || name.contains(".dylib") || name.contains(".dll")) {
-                has_driver |= is_driver;
-                files.push(path.clone());
+        // Debian has the libraries beside those of the system.
+        let mut has_driver = false;
+        let bin = files.last().and_then(|rustc| rustc.parent()).map(Path::to_path_buf);
+        for directory in [Some(sysroot.join("lib")), multiarch(&sysroot), bin].into_iter().flatten() {
+            for path in listed(&directory) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let is_driver = name.contains("rustc_driver");
+                if is_driver || name.contains("LLVM") && (name.contains(".so") || name.contains(".dylib") || name.contains(".dll")) {
+                    has_driver |= is_driver;
+                    files.push(path.clone());
+                }
             }
         }
+        if !has_driver {
+            return Err(Unjudged::Compiler(format!("no librustc_driver in `{}`", sysroot.join("lib").display())));
+        }
+        files.extend(standard_library(&sysroot, call.target.as_deref()));
+        files.sort();
+        files.dedup();
+        let mut hasher = digest::Hasher::default();
+        for file in &files {
+            let Some(digest) = digests.file(file) else { return Err(Unjudged::Unreadable(file.clone())) };
+            hasher.field(file.as_os_str().as_encoded_bytes()).field(digest.as_bytes());
+        }
+        Ok(Self { digest: hasher.finish(), sysroot })
     }
-    if !has_driver {
-        return Err(Unjudged::Compiler(format!("no librustc_driver in `{}`", sysroot.join("lib").display())));
-    }
-    files.extend(standard_library(&sysroot, call.target.as_deref()));
-    files.sort();
-    files.dedup();
-    let mut hasher = digest::Hasher::default();
-    for file in &files {
-        let Some(digest) = digests.file(file) else { return Err(Unjudged::Unreadable(file.clone())) };
-        hasher.field(file.as_os_str().as_encoded_bytes()).field(digest.as_bytes());
-    }
-    Ok(Self { digest: hasher.finish(), sysroot })
-}
 
     /// Whether a file is one of the standard library's, which the digest has.
     pub fn has(&self, path: &Path) -> bool {
@@ -135,7 +135,11 @@ fn sysroot(rustc: &Path, store: &Store, digests: &mut Digests) -> Result<PathBuf
 
 /// A program without a directory is looked for in `PATH`.
 fn found_in_path(program: &Path) -> PathBuf {
-    if program.components().count() > 1 { program.to_path_buf() } else { which::which(program).unwrap_or_else(|_error| program.to_path_buf()) }
+    if program.components().count() > 1 {
+        program.to_path_buf()
+    } else {
+        which::which(program).unwrap_or_else(|_error| program.to_path_buf())
+    }
 }
 
 /// Whether a program is text for an interpreter.

@@ -61,7 +61,8 @@ pub fn export(store: &Store, archive: &Path) -> Result<u64, Error> {
 
 fn write(store: &Store, file: impl Write) -> io::Result<u64> {
     let mut builder = tar::Builder::new(zstd::Encoder::new(file, 3)?);
-    let header = serde_json::to_vec(&Header { schema: SCHEMA, store: store.root().to_path_buf() }).expect("our own plain data always serialises");
+    let header =
+        serde_json::to_vec(&Header { schema: SCHEMA, store: store.root().to_path_buf() }).expect("our own plain data always serialises");
     append(&mut builder, Path::new(HEADER), header.len() as u64, 0, &header[..])?;
     let mut count = 0;
     for folder in FOLDERS {
@@ -106,7 +107,8 @@ pub fn import(store: &Store, archive: &Path) -> Result<u64, Error> {
             check_header(&mut member, &name, store, archive)?;
             continue;
         }
-        let is_ours = name.components().all(|part| matches!(part, Component::Normal(_))) && FOLDERS.iter().any(|folder| name.starts_with(folder));
+        let is_ours =
+            name.components().all(|part| matches!(part, Component::Normal(_))) && FOLDERS.iter().any(|folder| name.starts_with(folder));
         if !is_ours || member.header().entry_type() != tar::EntryType::Regular {
             return Err(invalid(format!("`{}` does not belong into a store", name.display())));
         }
@@ -120,7 +122,9 @@ pub fn import(store: &Store, archive: &Path) -> Result<u64, Error> {
         // What is there already was used no longer ago.
         if !path.exists() {
             let time = filetime::FileTime::from_unix_time(mtime.cast_signed(), 0);
-            store::put(&path, &content).and_then(|()| filetime::set_file_mtime(&path, time)).map_err(|source| Error::Write { path, source })?;
+            store::put(&path, &content)
+                .and_then(|()| filetime::set_file_mtime(&path, time))
+                .map_err(|source| Error::Write { path, source })?;
         }
         count += 1;
     }

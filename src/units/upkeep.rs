@@ -103,7 +103,8 @@ pub fn collect(store: &Store, keep: Keep, dry_run: bool) -> io::Result<Collected
     let mut collected = Collected::default();
     let blobs: HashMap<String, Stored> =
         files(&store.blobs()).into_iter().filter_map(|file| Some((file.path.file_name()?.to_str()?.to_owned(), file))).collect();
-    let mut entries: Vec<(Stored, Option<Entry>)> = files(&store.units()).into_iter().map(|file| (file.clone(), Store::read(&file.path))).collect();
+    let mut entries: Vec<(Stored, Option<Entry>)> =
+        files(&store.units()).into_iter().map(|file| (file.clone(), Store::read(&file.path))).collect();
     entries.sort_by_key(|(file, _)| std::cmp::Reverse(file.used));
     let states = incremental_states(store);
     let mut total: u64 = states.iter().filter(|state| state.used >= keep.used_since).map(|state| state.size).sum();

@@ -229,7 +229,8 @@ impl Wrapper<'_> {
     /// Runs rustc, and records what it did if that is certain.
     fn compile(&mut self, is_local: bool, inputs: &Inputs, unit: &str, difference: Difference) -> u8 {
         let asks = if self.call.is_linked() { tempfile::Builder::new().prefix("pyenv-build-").tempdir().ok() } else { None };
-        let said = asks.as_ref().map(|directory| directory.path().join("linked")).filter(|path| !path.to_string_lossy().contains([',', ' ']));
+        let said =
+            asks.as_ref().map(|directory| directory.path().join("linked")).filter(|path| !path.to_string_lossy().contains([',', ' ']));
         let more: Vec<OsString> = said.iter().map(|path| linker::dependency_file_argument(path)).collect();
         let start = Start::now(&self.call);
         let started = Instant::now();
@@ -251,7 +252,15 @@ impl Wrapper<'_> {
         ran.code()
     }
 
-    fn record(&mut self, inputs: &Inputs, unit: &str, start: &Start, linker_said: Option<&Path>, ran: &Ran, seconds: f64) -> Result<(), Unrecorded> {
+    fn record(
+        &mut self,
+        inputs: &Inputs,
+        unit: &str,
+        start: &Start,
+        linker_said: Option<&Path>,
+        ran: &Ran,
+        seconds: f64,
+    ) -> Result<(), Unrecorded> {
         if ran.was_asked_in_vain {
             return Err(Unrecorded::SilentLinker);
         }
