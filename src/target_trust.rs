@@ -7,8 +7,11 @@
 //! So a random token stands in each target directory and in our directory. The one in the target directory also names the inode
 //! and the ctime of the other file, which no copy and no archive keeps: whatever is saved and restored, the pair does not agree
 //! afterwards. Where it does not, what makes local packages fresh is removed, in every profile, for every target, in either
-//! layout of cargo; then cargo calls rustc for them, and the wrapper decides by content. The same is done if any source was
-//! given an older mtime since the pair was written, which its ctime tells.
+//! layout of cargo; then cargo calls rustc for them, and the wrapper decides by content.
+//!
+//! A checkout can also be exchanged below a pair that stays: layers of container images, volumes, tools that date sources by their
+//! commits. So the pair remembers each source's inode, size, mtime and ctime. A source that is newer than the pair is one that cargo
+//! sees by itself; one that is older must be one of those.
 //!
 //! The root's own inode and times are no identity: inodes are used again, and the times move with every file made in it.
 
@@ -32,7 +35,7 @@ struct Token {
     /// Of the other file: its inode, and its ctime in nanoseconds.
     inode: u64,
     ctime: i128,
-    /// Nanoseconds since 1970: sources that were dated back after this are not believed.
+    /// Nanoseconds since 1970: sources that are older must be known.
     since: i128,
 }
 
@@ -48,18 +51,22 @@ pub struct LocalPackage {
 pub enum Distrust {
     /// It has no token, or another checkout's.
     Foreign,
-    /// This source has an mtime from before it was changed.
-    DatedBack(PathBuf),
+    /// This source is older than the pair, and was not there when that was made.
+    OldSource(PathBuf),
 }
 
 /// Sees to it that cargo finds no local package fresh in a target directory that did not grow up with this checkout, and
 /// binds the two from now on. A directory that is not there yet is made.
-pub fn settle(layout: &Layout, target: &Path, packages: &[LocalPackage]) -> io::Result<Option<Distrust>> {
+pub fn settle(layout: &Layout, target: &Path, workspace: &Path, packages: &[LocalPackage]) -> io::Result<Option<Distrust>> {
     let now = nanos(SystemTime::now());
+    let sources = sources(workspace, packages, target);
     let distrust = if target.is_dir() {
-        match believed_since(layout, target) {
-            None => has_local_units(target, packages).then_some(Distrust::Foreign),
-            Some(since) => dated_back(packages, target, since).map(Distrust::DatedBack),
+        match believed(layout, target) {
+            None => (!local_units(target, packages).is_empty()).then_some(Distrust::Foreign),
+            Some((since, known)) => {
+                let strange = sources.iter().find(|source| source.mtime < since && !known.contains(&source.stamp));
+                strange.map(|source| Distrust::OldSource(source.path.clone()))
+            }
         }
     } else {
         // As cargo marks what it makes itself.
@@ -67,36 +74,49 @@ pub fn settle(layout: &Layout, target: &Path, packages: &[LocalPackage]) -> io::
         None
     };
     if distrust.is_some() {
-        remove_local_units(target, packages)?;
+        local_units(target, packages).iter().try_for_each(|path| fs::remove_dir_all(path))?;
     }
-    bind(layout, target, now)?;
+    bind(layout, target, now, &sources)?;
     Ok(distrust)
 }
 
-/// The time since which the pair of tokens has agreed; `None`: it does not.
-fn believed_since(layout: &Layout, target: &Path) -> Option<i128> {
+/// Since when the pair of tokens has agreed, and the sources that it knows; `None`: it does not agree.
+fn believed(layout: &Layout, target: &Path) -> Option<(i128, BTreeSet<u64>)> {
     let token: Token = serde_json::from_slice(&fs_err::read(target.join(IN_TARGET)).ok()?).ok()?;
     let other = ours(layout, target);
-    let (inode, ctime) = identity(&other)?;
-    (fs_err::read_to_string(&other).ok()? == token.token && (token.inode, token.ctime) == (inode, ctime)).then_some(token.since)
+    if identity(&other)? != (token.inode, token.ctime) {
+        return None;
+    }
+    let text = fs_err::read_to_string(&other).ok()?;
+    let mut lines = text.lines();
+    if lines.next() != Some(&token.token) {
+        return None;
+    }
+    Some((token.since, lines.map(|line| u64::from_str_radix(line, 16)).collect::<Result<_, _>>().ok()?))
 }
 
-fn bind(layout: &Layout, target: &Path, since: i128) -> io::Result<()> {
+fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::Result<()> {
+    use std::fmt::Write as _;
+    let stamps: BTreeSet<u64> = sources.iter().map(|source| source.stamp).collect();
+    let write_token = |token: &Token| {
+        fs::write_atomic(&target.join(IN_TARGET), &serde_json::to_vec(token).expect("our own plain data always serialises"))
+    };
     let other = ours(layout, target);
-    if let Some(token) = fs_err::read(target.join(IN_TARGET)).ok().and_then(|bytes| serde_json::from_slice::<Token>(&bytes).ok())
-        && believed_since(layout, target).is_some()
+    if let Some((_, known)) = believed(layout, target).filter(|(_, known)| *known == stamps)
+        && let Some(token) = fs_err::read(target.join(IN_TARGET)).ok().and_then(|bytes| serde_json::from_slice::<Token>(&bytes).ok())
     {
-        return write_token(target, &Token { since, ..token });
+        drop(known);
+        return write_token(&Token { since, ..token });
     }
     let token = random_token();
-    fs::write_atomic(&other, token.as_bytes())?;
+    let mut text = format!("{token}\n");
+    for stamp in stamps {
+        let _ = writeln!(text, "{stamp:016x}");
+    }
+    fs::write_atomic(&other, text.as_bytes())?;
     // Without inodes and ctimes nothing is ever believed: then rustc is asked each time, and judged by content.
     let Some((inode, ctime)) = identity(&other) else { return Ok(()) };
-    write_token(target, &Token { token, inode, ctime, since })
-}
-
-fn write_token(target: &Path, token: &Token) -> io::Result<()> {
-    fs::write_atomic(&target.join(IN_TARGET), &serde_json::to_vec(token).expect("our own plain data always serialises"))
+    write_token(&Token { token, inode, ctime, since })
 }
 
 /// The other half of the pair.
@@ -114,68 +134,79 @@ fn nanos(time: SystemTime) -> i128 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos().cast_signed())
 }
 
-#[cfg(unix)]
+/// What tells a file from another at the same path: its inode and ctime.
 fn identity(path: &Path) -> Option<(u64, i128)> {
+    Some(identity_of(&fs_err::symlink_metadata(path).ok()?))
+}
+
+#[cfg(unix)]
+fn identity_of(metadata: &std::fs::Metadata) -> (u64, i128) {
     use std::os::unix::fs::MetadataExt as _;
-    let metadata = fs_err::symlink_metadata(path).ok()?;
-    Some((metadata.ino(), ctime(&metadata)))
+    (metadata.ino(), i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()))
 }
 
 /// Windows has neither without asking for more than the standard library does; when it was made is nearest.
 #[cfg(not(unix))]
-fn identity(path: &Path) -> Option<(u64, i128)> {
-    let metadata = fs_err::symlink_metadata(path).ok()?;
-    Some((metadata.len(), nanos(metadata.created().ok()?)))
+fn identity_of(metadata: &std::fs::Metadata) -> (u64, i128) {
+    (metadata.len(), metadata.created().map_or(0, nanos))
 }
 
-#[cfg(unix)]
-fn ctime(metadata: &std::fs::Metadata) -> i128 {
-    use std::os::unix::fs::MetadataExt as _;
-    i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())
+/// A file that a crate may be made of.
+struct Source {
+    path: PathBuf,
+    mtime: i128,
+    /// Of its path and of everything that changes with its content, unless somebody means to hide that.
+    stamp: u64,
 }
 
-/// A file of a local package that was changed after `since` and has an mtime from before.
-#[cfg(unix)]
-fn dated_back(packages: &[LocalPackage], target: &Path, since: i128) -> Option<PathBuf> {
-    let roots: BTreeSet<&Path> = packages.iter().map(|package| package.directory.as_path()).collect();
-    for root in &roots {
-        let nested = |path: &Path| path != *root && roots.contains(path);
+/// All files in the workspace and in local packages beside it, but for what tools make.
+fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Vec<Source> {
+    let beside = packages.iter().map(|package| package.directory.as_path()).filter(|directory| !directory.starts_with(workspace));
+    let roots: BTreeSet<&Path> = beside.chain([workspace]).collect();
+    let mut found = Vec::new();
+    for root in roots {
         let walk = walkdir::WalkDir::new(root).into_iter();
         let walk = walk.filter_entry(|entry| {
-            entry.depth() == 0 || !(is_made_by_tools(entry.path()) || nested(entry.path()) || entry.path() == target)
+            entry.depth() == 0 || !entry.file_type().is_dir() || !(is_made_by_tools(entry.path()) || entry.path() == target)
         });
         for entry in walk.filter_map(Result::ok).filter(|entry| !entry.file_type().is_dir()) {
             let Ok(metadata) = entry.metadata() else { continue };
             let mtime = metadata.modified().map_or(0, nanos);
-            if ctime(&metadata) > since && mtime < since {
-                return Some(entry.into_path());
+            let (inode, ctime) = identity_of(&metadata);
+            let mut hasher = digest::Hasher::default();
+            hasher.field(entry.path().as_os_str().as_encoded_bytes());
+            for number in [i128::from(inode), ctime, mtime, i128::from(metadata.len())] {
+                hasher.field(&number.to_le_bytes());
             }
+            let stamp = u64::from_str_radix(&hasher.finish()[..16], 16).expect("it is hexadecimal");
+            found.push(Source { path: entry.into_path(), mtime, stamp });
         }
     }
-    None
-}
-
-#[cfg(not(unix))]
-fn dated_back(_packages: &[LocalPackage], _target: &Path, _since: i128) -> Option<PathBuf> {
-    None
+    found
 }
 
 /// Directories in which tools make and copy files, with whatever mtimes: nothing there is a source of a crate.
 fn is_made_by_tools(path: &Path) -> bool {
-    const NAMES: &[&str] = &["__pycache__", "build", "dist", "node_modules", "target", "venv"];
+    const NAMES: &[&str] = &[
+        ".git",
+        ".hg",
+        ".mypy_cache",
+        ".nox",
+        ".pyenv-build",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".tox",
+        ".venv",
+        "__pycache__",
+        "node_modules",
+    ];
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.is_dir()
-        && (name.starts_with('.') || name.ends_with(".egg-info") || NAMES.contains(&name.as_ref()) || path.join("CACHEDIR.TAG").is_file())
-}
-
-/// Whether cargo has any record of a local package there.
-fn has_local_units(target: &Path, packages: &[LocalPackage]) -> bool {
-    !local_units(target, packages).is_empty()
-}
-
-/// Removes what cargo knows of local packages, so that it takes none for fresh.
-fn remove_local_units(target: &Path, packages: &[LocalPackage]) -> io::Result<()> {
-    local_units(target, packages).iter().try_for_each(|path| fs::remove_dir_all(path))
+    let has = |names: &[&str]| names.iter().any(|name| path.join(name).exists());
+    let is_of_setuptools = || {
+        let has_build = |name: &str| ["lib", "bdist.", "temp."].iter().any(|start| name.starts_with(start));
+        name == "build" && directories(path).any(|directory| directory.file_name().is_some_and(|name| has_build(&name.to_string_lossy())))
+    };
+    NAMES.contains(&name.as_ref()) || name.ends_with(".egg-info") || has(&["CACHEDIR.TAG", "pyvenv.cfg"]) || is_of_setuptools()
 }
 
 /// The directories with cargo's records of local packages: `.fingerprint/<package>-<hash>` in every profile and for every
@@ -254,11 +285,11 @@ mod tests {
         }
 
         fn settle(&self) -> Option<Distrust> {
-            settle(&self.layout, &self.target, &self.packages).unwrap()
+            settle(&self.layout, &self.target, &self.dir.path().join("w"), &self.packages).unwrap()
         }
 
         fn is_cold(&self) -> bool {
-            !has_local_units(&self.target, &self.packages)
+            local_units(&self.target, &self.packages).is_empty()
         }
 
         fn source(&self) -> PathBuf {
@@ -300,18 +331,53 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_source_that_was_dated_back_is_noticed() {
+    fn a_source_that_is_older_than_the_pair_must_be_known() {
         let world = World::new();
         world.settle();
-        fs_err::create_dir_all(world.target.join("debug/.fingerprint/app-0123456789abcdef")).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        let unit = world.target.join("debug/.fingerprint/app-0123456789abcdef");
+        let tick = || std::thread::sleep(std::time::Duration::from_millis(20));
+        fs_err::create_dir_all(&unit).unwrap();
+        tick();
         fs_err::write(world.source(), "edited").unwrap();
         assert_eq!(world.settle(), None, "cargo sees that by itself");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        fs_err::write(world.source(), "edited again").unwrap();
-        filetime::set_file_mtime(world.source(), filetime::FileTime::from_unix_time(1_600_000_000, 0)).unwrap();
-        assert_eq!(world.settle(), Some(Distrust::DatedBack(world.source())));
+        tick();
+        assert_eq!(world.settle(), None, "it is known by now");
+        let date_back = |text: &str| {
+            fs_err::create_dir_all(&unit).unwrap();
+            fs_err::write(world.source(), text).unwrap();
+            filetime::set_file_mtime(world.source(), filetime::FileTime::from_unix_time(1_600_000_000, 0)).unwrap();
+        };
+        date_back("edited again");
+        assert_eq!(world.settle(), Some(Distrust::OldSource(world.source())));
         assert!(world.is_cold());
         assert_eq!(world.settle(), None);
+        // Another checkout's file, as an image's layer has it: everything about it is from before the pair.
+        let other = world.dir.path().join("other.rs");
+        fs_err::write(&other, "other").unwrap();
+        tick();
+        assert_eq!(world.settle(), None);
+        fs_err::create_dir_all(&unit).unwrap();
+        fs_err::rename(&other, world.source()).unwrap();
+        assert_eq!(world.settle(), Some(Distrust::OldSource(world.source())));
+    }
+
+    #[test]
+    fn what_tools_make_is_no_source() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "src/build/mod.rs",
+            "build/main.rs",
+            ".hidden/data",
+            ".venv2/pyvenv.cfg",
+            "py/build/lib.linux/x.py",
+            "node_modules/x",
+            "a.egg-info/x",
+        ] {
+            fs::write_atomic(&dir.path().join(name), b"").unwrap();
+        }
+        let found: Vec<PathBuf> = sources(dir.path(), &[], &dir.path().join("target")).into_iter().map(|source| source.path).collect();
+        let mut found: Vec<&Path> = found.iter().map(|path| path.strip_prefix(dir.path()).unwrap()).collect();
+        found.sort();
+        assert_eq!(found, [".hidden/data", "build/main.rs", "src/build/mod.rs"].map(Path::new));
     }
 }

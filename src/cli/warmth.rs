@@ -208,6 +208,9 @@ impl Warmth {
         };
         tidy(&Store::at(self.layout.store()), ui);
         let events = self.events.as_ref().map(|directory| log::read(&directory.path().join(EVENTS))).unwrap_or_default();
+        if let Some(error) = events.iter().find_map(reuse::store_error) {
+            ui.warning(format_args!("what was compiled could not all be kept for the next time: {error}"));
+        }
         reuse::combine(said, &events, &self.workspace)
     }
 }
@@ -243,13 +246,13 @@ pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[Path
     directories.sort();
     directories.dedup();
     for directory in directories {
-        match target_trust::settle(layout, &directory, &packages) {
+        match target_trust::settle(layout, &directory, &workspace.root, &packages) {
             Ok(None) => {}
             Ok(Some(Distrust::Foreign)) => {
                 ui.detail(format_args!("`{}` was not built in this checkout: local crates are judged by content", directory.display()));
             }
-            Ok(Some(Distrust::DatedBack(source))) => {
-                ui.detail(format_args!("`{}` was given an old mtime: local crates are judged by content", source.display()));
+            Ok(Some(Distrust::OldSource(source))) => {
+                ui.detail(format_args!("`{}` came with an old mtime: local crates are judged by content", source.display()));
             }
             Err(error) => ui.warning(format_args!("`{}` may be out of date, and could not be marked: {error}", directory.display())),
         }

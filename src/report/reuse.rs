@@ -10,6 +10,7 @@ use super::{CompiledCrate, Crates, Reason, ReusedCrate, StoreReport, round};
 use crate::project::CargoWorkspace;
 use crate::units::entry::Difference;
 use crate::units::log::{Event, What};
+use crate::units::outcome::STORE_ERROR;
 
 /// Puts events and records together.
 pub fn combine(mut said: Crates, events: &[Event], workspace: &CargoWorkspace) -> (Crates, StoreReport) {
@@ -53,6 +54,14 @@ pub fn combine(mut said: Crates, events: &[Event], workspace: &CargoWorkspace) -
     }
     crates.build_scripts = said.build_scripts;
     (crates, totals(events))
+}
+
+/// Why an event's call could not be kept, if that is for the store.
+pub fn store_error(event: &Event) -> Option<&str> {
+    match &event.what {
+        What::Compiled { why_not: Some(why), .. } => Some(why).filter(|why| why.starts_with(STORE_ERROR)).map(String::as_str),
+        _ => None,
+    }
 }
 
 fn totals(events: &[Event]) -> StoreReport {

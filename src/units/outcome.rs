@@ -14,6 +14,9 @@ use super::store::Store;
 use super::{archive, digests, tree};
 use crate::env_vars;
 
+/// Begins the message of an [`Unrecorded::Store`].
+pub const STORE_ERROR: &str = "the store could not be written";
+
 /// Why a call that succeeded is not recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unrecorded {
@@ -33,7 +36,7 @@ pub enum Unrecorded {
     StrangeOutput(PathBuf),
     #[error("its messages are not text")]
     Messages,
-    #[error("the store could not be written: {0}")]
+    #[error("{STORE_ERROR}: {0}")]
     Store(String),
 }
 

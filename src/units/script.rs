@@ -64,12 +64,15 @@ pub fn take_place(call: &Call) -> io::Result<()> {
     let executable = call.out_dir.join(call.stem());
     let real = executable.with_extension("real");
     let program = std::env::current_exe()?;
-    fs_err::rename(&executable, &real)?;
+    fs_err::copy(&executable, &real)?;
     let quoted = |path: &Path| shlex::try_quote(&path.to_string_lossy()).map(std::borrow::Cow::into_owned).map_err(io::Error::other);
     let (program, real_word) = (quoted(&program)?, quoted(&real)?);
     let line = format!("#!/bin/sh\n[ ! -x {program} ] || exec {program} {ARGUMENT} {real_word} \"$@\"\nexec {real_word} \"$@\"\n");
-    fs_err::write(&executable, line)?;
-    fs_err::set_permissions(&executable, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+    let mut file = tempfile::Builder::new().prefix(store::TEMPORARY).tempfile_in(&call.out_dir)?;
+    file.write_all(line.as_bytes())?;
+    file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    // Whoever runs it meanwhile runs the script.
+    file.persist(&executable).map(drop).map_err(|error| error.error)
 }
 
 #[cfg(not(unix))]
@@ -155,6 +158,9 @@ impl Trusted {
             hasher.field(name.as_bytes()).field(env_vars::raw(name).unwrap_or_default().as_encoded_bytes());
         }
         let settings = plans.current_with(&package.directory).ok()?;
+        if !settings.iter().any(|plan| plan.trusted_build_scripts.contains(&package.name)) {
+            return None;
+        }
         for (path, state) in inputs::matched(&settings, &mut Digests::default()).ok()? {
             hasher.field(path.as_os_str().as_encoded_bytes()).field(state.as_bytes());
         }

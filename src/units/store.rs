@@ -122,6 +122,13 @@ impl Store {
         Ok(digest)
     }
 
+    /// An empty file, removed when dropped; `gc` removes what a kill leaves.
+    pub fn temporary_file(&self) -> io::Result<tempfile::NamedTempFile> {
+        let directory = self.versioned();
+        fs_err::create_dir_all(&directory)?;
+        tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory)
+    }
+
     /// Puts a blob in place of whatever is at `path`, as a file of its own, made now, under the umask of now. `false`: the
     /// blob is gone or damaged, and nothing was done.
     pub fn restore(&self, digest: &str, path: &Path, is_executable: bool) -> io::Result<bool> {

@@ -39,6 +39,11 @@ pub fn run(args: &[OsString]) -> u8 {
     let (Some(package), Ok(call)) = (Package::from_env(), Call::parse(words).map_err(|why| explain(words, &why))) else {
         return inner.exec(words);
     };
+    let is_text = |path: &Path| path.to_str().is_some();
+    if !is_text(&package.directory) || !std::env::current_dir().is_ok_and(|directory| is_text(&directory)) {
+        // rustc itself refuses most of these; what is kept is text.
+        return inner.exec(words);
+    }
     let Some(store) = find_store() else { return inner.exec(words) };
     Wrapper { words, call, package, plans: Plans::load(&store), store, inner, digests: Digests::default() }.run()
 }
@@ -228,9 +233,9 @@ impl Wrapper<'_> {
 
     /// Runs rustc, and records what it did if that is certain.
     fn compile(&mut self, is_local: bool, inputs: &Inputs, unit: &str, difference: Difference) -> u8 {
-        let asks = if self.call.is_linked() { tempfile::Builder::new().prefix("pyenv-build-").tempdir().ok() } else { None };
-        let said =
-            asks.as_ref().map(|directory| directory.path().join("linked")).filter(|path| !path.to_string_lossy().contains([',', ' ']));
+        let asks = if self.call.is_linked() { self.store.temporary_file().ok() } else { None };
+        // The driver splits the argument at commas.
+        let said = asks.as_ref().map(|file| file.path().to_path_buf()).filter(|path| !path.to_string_lossy().contains(','));
         let more: Vec<OsString> = said.iter().map(|path| linker::dependency_file_argument(path)).collect();
         let start = Start::now(&self.call);
         let started = Instant::now();
