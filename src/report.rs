@@ -270,6 +270,9 @@ pub struct BuildScriptRun {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Whether it is a local package's.
+    #[serde(default)]
+    pub workspace: bool,
     /// Why.
     pub reason: Reason,
     /// What the reason is about.

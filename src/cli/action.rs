@@ -420,6 +420,24 @@ impl<'a> Step<'a> {
                 summary.push(table.trim_end());
             }
         }
+        let scripts: Vec<Vec<String>> = report
+            .crates
+            .build_scripts
+            .iter()
+            .filter(|script| script.workspace)
+            .map(|script| {
+                let outcome = match (script.skipped, script.products_changed) {
+                    (true, _) => "skipped: what it declares did not change",
+                    (false, Some(true)) => "made something else",
+                    (false, Some(false)) => "made the same",
+                    (false, None) => "",
+                };
+                vec![summary::code(&format!("{} {}", script.name, script.version)), format!("{:.2} s", script.seconds), outcome.to_owned()]
+            })
+            .collect();
+        if !scripts.is_empty() {
+            summary.fold("Build scripts", &summary::table(&["crate", "took", "outcome"], &scripts));
+        }
         if let Some(note) = &self.policy.note {
             summary.push(&summary::text(note));
         }
@@ -718,7 +736,8 @@ impl History {
 /// `warm: 0 of 38 crates compiled, 0.9 s; a cold build took 27.8 s`
 fn verdict(report: &Report, history: &History) -> String {
     let compiled = report.crates.compiled.len() as u64;
-    let all = (compiled + report.crates.fresh).max(history.crates);
+    let reused = report.crates.reused.len() as u64;
+    let all = (compiled + reused + report.crates.fresh).max(history.crates);
     let kind = match (report.ok, compiled) {
         (false, _) => "failed",
         (true, 0) => "warm",
@@ -731,7 +750,8 @@ fn verdict(report: &Report, history: &History) -> String {
         Some(seconds) if kind != "cold" => format!("; a cold build took {seconds:.1} s"),
         _ => String::new(),
     };
-    format!("{kind}: {compiled}{of_all} {crates} compiled, {:.1} s{cold}", report.seconds)
+    let reused = if reused > 0 { format!(", {reused} reused") } else { String::new() };
+    format!("{kind}: {compiled}{of_all} {crates} compiled{reused}, {:.1} s{cold}", report.seconds)
 }
 
 fn full_hit_compiled(crates: &Crates) -> String {

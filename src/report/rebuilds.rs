@@ -120,6 +120,7 @@ pub fn explain(before: &Before, after: &Records, workspace: &CargoWorkspace, mai
             crates.build_scripts.push(BuildScriptRun {
                 name: name.clone(),
                 version: version.clone(),
+                workspace: is_local,
                 reason: why.reason,
                 detail: why.detail.clone(),
                 seconds: super::round(span(run).unwrap_or_default()),

@@ -80,7 +80,7 @@ pub fn why(report: &Report) -> String {
         for one in &part.crates.reused {
             let _ = writeln!(text, "  {} v{}: reused ({:.1}s saved)", one.name, one.version, one.seconds_saved);
         }
-        for script in &part.crates.build_scripts {
+        for script in part.crates.build_scripts.iter().filter(|script| script.workspace) {
             let changed = match script.products_changed {
                 Some(true) => ", and what it made changed",
                 Some(false) => ", and what it made did not change",

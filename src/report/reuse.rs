@@ -290,6 +290,7 @@ mod tests {
         let script = super::super::BuildScriptRun {
             name: "c".into(),
             version: "1.0.0".into(),
+            workspace: true,
             reason: Reason::FirstBuild,
             detail: None,
             seconds: 0.1,
