@@ -92,6 +92,35 @@ pub fn remove_dir_all(path: &Path) -> io::Result<()> {
     fs_err::remove_dir_all(target)
 }
 
+/// Directories in which tools make and copy files, with whatever mtimes: nothing there is a source of a crate.
+pub fn is_made_by_tools(path: &Path) -> bool {
+    const NAMES: &[&str] = &[
+        ".git",
+        ".hg",
+        ".mypy_cache",
+        ".nox",
+        ".pyenv-build",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".tox",
+        ".venv",
+        "__pycache__",
+        "node_modules",
+    ];
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let has = |names: &[&str]| names.iter().any(|name| path.join(name).exists());
+    let is_of_setuptools = || {
+        let has_build = |name: &str| ["lib", "bdist.", "temp."].iter().any(|start| name.starts_with(start));
+        name == "build"
+            && fs_err::read_dir(path)
+                .into_iter()
+                .flatten()
+                .filter_map(Result::ok)
+                .any(|entry| has_build(&entry.file_name().to_string_lossy()))
+    };
+    NAMES.contains(&name.as_ref()) || name.ends_with(".egg-info") || has(&["CACHEDIR.TAG", "pyvenv.cfg"]) || is_of_setuptools()
+}
+
 /// Gives everything below `root`, and `root` itself, the same modification time. Links are set, not followed.
 pub fn set_mtimes(root: &Path, mtime: FileTime) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(root).contents_first(true) {

@@ -31,7 +31,7 @@ const IN_TARGET: &str = ".pyenv-build-token.json";
 /// In a target directory: what its other half in our directory is.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Token {
-    token: String,
+    secret: String,
     /// Of the other file: its inode, and its ctime in nanoseconds.
     inode: u64,
     ctime: i128,
@@ -89,7 +89,7 @@ fn believed(layout: &Layout, target: &Path) -> Option<(i128, BTreeSet<u64>)> {
     }
     let text = fs_err::read_to_string(&other).ok()?;
     let mut lines = text.lines();
-    if lines.next() != Some(&token.token) {
+    if lines.next() != Some(&token.secret) {
         return None;
     }
     Some((token.since, lines.map(|line| u64::from_str_radix(line, 16)).collect::<Result<_, _>>().ok()?))
@@ -108,15 +108,15 @@ fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::
         drop(known);
         return write_token(&Token { since, ..token });
     }
-    let token = random_token();
-    let mut text = format!("{token}\n");
+    let secret = random_token();
+    let mut text = format!("{secret}\n");
     for stamp in stamps {
         let _ = writeln!(text, "{stamp:016x}");
     }
     fs::write_atomic(&other, text.as_bytes())?;
     // Without inodes and ctimes nothing is ever believed: then rustc is asked each time, and judged by content.
     let Some((inode, ctime)) = identity(&other) else { return Ok(()) };
-    write_token(&Token { token, inode, ctime, since })
+    write_token(&Token { secret, inode, ctime, since })
 }
 
 /// The other half of the pair.
@@ -167,7 +167,7 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Vec<So
     for root in roots {
         let walk = walkdir::WalkDir::new(root).into_iter();
         let walk = walk.filter_entry(|entry| {
-            entry.depth() == 0 || !entry.file_type().is_dir() || !(is_made_by_tools(entry.path()) || entry.path() == target)
+            entry.depth() == 0 || !entry.file_type().is_dir() || !(fs::is_made_by_tools(entry.path()) || entry.path() == target)
         });
         for entry in walk.filter_map(Result::ok).filter(|entry| !entry.file_type().is_dir()) {
             let Ok(metadata) = entry.metadata() else { continue };
@@ -183,30 +183,6 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Vec<So
         }
     }
     found
-}
-
-/// Directories in which tools make and copy files, with whatever mtimes: nothing there is a source of a crate.
-fn is_made_by_tools(path: &Path) -> bool {
-    const NAMES: &[&str] = &[
-        ".git",
-        ".hg",
-        ".mypy_cache",
-        ".nox",
-        ".pyenv-build",
-        ".pytest_cache",
-        ".ruff_cache",
-        ".tox",
-        ".venv",
-        "__pycache__",
-        "node_modules",
-    ];
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let has = |names: &[&str]| names.iter().any(|name| path.join(name).exists());
-    let is_of_setuptools = || {
-        let has_build = |name: &str| ["lib", "bdist.", "temp."].iter().any(|start| name.starts_with(start));
-        name == "build" && directories(path).any(|directory| directory.file_name().is_some_and(|name| has_build(&name.to_string_lossy())))
-    };
-    NAMES.contains(&name.as_ref()) || name.ends_with(".egg-info") || has(&["CACHEDIR.TAG", "pyvenv.cfg"]) || is_of_setuptools()
 }
 
 /// The directories with cargo's records of local packages: `.fingerprint/<package>-<hash>` in every profile and for every

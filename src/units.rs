@@ -12,7 +12,7 @@
 //! | [`call`] | the command line, by an allow-list; what is not on it is passed through |
 //! | [`package`], [`plan`], [`survey`] | whose call it is; what the workspace and its settings say |
 //! | [`inputs`] | what is known to be read before the call: the key |
-//! | [`closure`], [`reexports`], [`macros`] | the crates behind the externs; what procedural macros read |
+//! | [`closure`], [`reexports`], [`env_names`], [`macros`] | the crates behind the externs; what procedural macros read |
 //! | [`toolchain`], [`linker`] | compiler and linker by content |
 //! | [`outcome`], [`dep_info`], [`archive`], [`tree`] | what the call turned out to read and write |
 //! | [`entry`], [`store`], [`digests`] | what is kept of a call, and where |
@@ -30,6 +30,7 @@ pub mod closure;
 pub mod dep_info;
 pub mod digests;
 pub mod entry;
+pub mod env_names;
 pub mod inputs;
 pub mod judge;
 pub mod linker;

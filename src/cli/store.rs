@@ -68,7 +68,10 @@ pub(super) fn run(args: &StoreArgs, root: Option<&Path>, format: MessageFormat, 
     let layout = options::open_layout(directory_or_here(args.project.as_deref()), root)?;
     let store = Store::at(layout.store());
     match &args.command {
-        Command::Stat => stat(&store, format, ui),
+        Command::Stat => {
+            stat(&store, format, ui);
+            Ok(())
+        }
         Command::Gc(args) => gc(&store, args, format, ui),
         Command::Verify { remove } => verify(&store, *remove, format, ui),
         Command::Export { file } => {
@@ -95,13 +98,14 @@ fn explained(error: transfer::Error) -> anyhow::Error {
 fn moved(command: &str, verb: &str, count: u64, file: &Path, format: MessageFormat, ui: &Ui) {
     match format {
         MessageFormat::Json => {
-            ui.result(serde_json::json!({"schema": 1, "command": format!("store {command}"), "ok": true, "file": file, "files": count}))
+            let command = format!("store {command}");
+            ui.result(serde_json::json!({"schema": 1, "command": command, "ok": true, "file": file, "files": count}));
         }
         MessageFormat::Human => ui.status(verb, format_args!("{count} files ({})", file.display())),
     }
 }
 
-fn stat(store: &Store, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+fn stat(store: &Store, format: MessageFormat, ui: &Ui) {
     let size = upkeep::size(store);
     match format {
         MessageFormat::Json => ui.result(serde_json::json!({
@@ -121,7 +125,6 @@ fn stat(store: &Store, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
             }
         }
     }
-    Ok(())
 }
 
 fn gc(store: &Store, args: &GcArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {

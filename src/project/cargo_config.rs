@@ -17,7 +17,8 @@ pub fn rustc_wrapper(directory: &Path) -> Option<PathBuf> {
     }
     let homes = directory.ancestors().map(|directory| directory.join(".cargo")).chain([cargo_home()]);
     let files = homes.flat_map(|home| [home.join("config"), home.join("config.toml")]).filter(|file| file.is_file());
-    files.filter_map(|file| wrapper_in(&file)).next()
+    let mut files = files;
+    files.find_map(|file| wrapper_in(&file))
 }
 
 fn wrapper_in(file: &Path) -> Option<PathBuf> {

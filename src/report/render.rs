@@ -53,11 +53,10 @@ pub fn because(one: &CompiledCrate) -> String {
             None => format!("its version is {detail} now"),
         },
         Reason::ProductChanged => format!("its build script made a different {detail}"),
-        Reason::Macro | Reason::NotJudged => detail.to_owned(),
         Reason::Moved => format!("it was compiled in {detail} before"),
         Reason::OutputMissing => "what it had made was gone".to_owned(),
         Reason::Unfinished => "it was not done the last time".to_owned(),
-        Reason::Other => detail.to_owned(),
+        Reason::Macro | Reason::NotJudged | Reason::Other => detail.to_owned(),
         Reason::Unknown => "there is no telling why".to_owned(),
     }
 }

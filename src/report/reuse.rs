@@ -40,7 +40,7 @@ pub fn combine(mut said: Crates, events: &[Event], workspace: &CargoWorkspace) -
                 What::Served { seconds_saved, .. } => seconds_saved,
                 _ => 0.0,
             });
-            let (name, version) = ((*key).0.to_owned(), (*key).1.to_owned());
+            let (name, version) = (key.0.to_owned(), key.1.to_owned());
             crates.reused.push(ReusedCrate { name, version, seconds_saved: round(saved.sum()) });
         }
     }

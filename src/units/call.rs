@@ -288,19 +288,19 @@ impl Call {
         if !FLAGS.contains(&flag) {
             return Err(Unjudged::Argument(word.to_owned()));
         }
-        self.flag(flag, value)
+        self.flag(flag, &value)
     }
 
-    fn flag(&mut self, flag: &str, value: String) -> Result<(), Unjudged> {
+    fn flag(&mut self, flag: &str, value: &str) -> Result<(), Unjudged> {
         let argument = format!("--{flag}={value}");
         if PRESENTATION.contains(&flag) {
             self.presentation.push(argument);
             return Ok(());
         }
         match flag {
-            "codegen" => return self.codegen(&value),
-            "crate-name" => self.crate_name.clone_from(&value),
-            "out-dir" => self.out_dir = PathBuf::from(&value),
+            "codegen" => return self.codegen(value),
+            "crate-name" => value.clone_into(&mut self.crate_name),
+            "out-dir" => self.out_dir = PathBuf::from(value),
             "crate-type" => self.crate_types.extend(value.split(',').map(str::to_owned)),
             "emit" => {
                 for kind in value.split(',') {
@@ -310,12 +310,12 @@ impl Call {
                     self.emit.insert(kind.to_owned());
                 }
             }
-            "extern" => self.externs.push(parse_extern(&value).ok_or_else(|| Unjudged::Argument(argument.clone()))?),
+            "extern" => self.externs.push(parse_extern(value).ok_or_else(|| Unjudged::Argument(argument.clone()))?),
             "target" => {
-                if value.ends_with(".json") {
-                    self.files.push(PathBuf::from(&value));
+                if Path::new(value).extension().is_some_and(|ending| ending == "json") {
+                    self.files.push(PathBuf::from(value));
                 }
-                self.target = Some(value.clone());
+                self.target = Some(value.to_owned());
             }
             _ => {}
         }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Unjudged};
+use super::env_names::are_named_in;
 use super::macros;
 use super::package::Package;
 use super::plan::Plans;
@@ -37,6 +38,8 @@ pub struct Note {
     externs: Vec<String>,
     /// Those of them that are macros which it keeps to itself.
     own_macros: Vec<String>,
+    /// Whether its sources name variables that are not part of the key.
+    names_variables: bool,
 }
 
 impl Note {
@@ -61,6 +64,7 @@ impl Note {
             is_macro: call.crate_types.contains("proc-macro"),
             externs: named.into_iter().map(|(_, stem)| stem).collect(),
             own_macros,
+            names_variables: are_named_in(&package.directory),
         })
     }
 
@@ -95,6 +99,8 @@ pub struct Closure {
     /// The files of procedural macros alone.
     pub macro_libraries: BTreeSet<PathBuf>,
     pub macros: BTreeSet<Macro>,
+    /// Whether any crate behind the externs names variables that are not part of the key: see [`super::env_names`].
+    pub names_variables: bool,
 }
 
 /// A procedural macro that may run in a call.
@@ -145,6 +151,7 @@ impl Walk<'_> {
             self.crates_in_macro(&note, &mut made_of)?;
             self.closure.macros.insert(Macro { package: note.package, version: note.version, directory: note.directory, made_of });
         } else {
+            self.closure.names_variables |= note.names_variables;
             for dependency in note.externs.iter().filter(|stem| !note.own_macros.contains(stem)) {
                 self.visit(dependency, None)?;
             }
@@ -156,20 +163,17 @@ impl Walk<'_> {
     /// Everything whose code runs in a procedural macro.
     fn crates_in_macro(&self, note: &Note, made_of: &mut BTreeSet<(PathBuf, String)>) -> Result<(), Unjudged> {
         for stem in &note.externs {
-            match Note::read(self.store, stem) {
-                Some(dependency) => {
-                    if made_of.insert((dependency.directory.clone(), dependency.package.clone())) {
-                        self.crates_in_macro(&dependency, made_of)?;
-                    }
+            if let Some(dependency) = Note::read(self.store, stem) {
+                if made_of.insert((dependency.directory.clone(), dependency.package.clone())) {
+                    self.crates_in_macro(&dependency, made_of)?;
                 }
-                None => {
-                    let packages = self.plans.closure_of_library(crate_name(stem));
-                    if packages.is_empty() {
-                        return Err(Unjudged::Closure(stem.clone()));
-                    }
-                    made_of.extend(packages.iter().map(|package| (package.directory.clone(), package.name.clone())));
-                }
+                continue;
             }
+            let packages = self.plans.closure_of_library(crate_name(stem));
+            if packages.is_empty() {
+                return Err(Unjudged::Closure(stem.clone()));
+            }
+            made_of.extend(packages.iter().map(|package| (package.directory.clone(), package.name.clone())));
         }
         Ok(())
     }
@@ -180,6 +184,7 @@ impl Walk<'_> {
         if packages.is_empty() {
             return Err(Unjudged::Closure(stem.to_owned()));
         }
+        self.closure.names_variables = true;
         for package in &packages {
             let files = package.library.as_deref().map(|library| self.files_named(library)).unwrap_or_default();
             if package.is_macro {
@@ -257,12 +262,14 @@ mod tests {
         }
 
         fn call(&self, name: &str, kind: &str, externs: &[&str]) -> Call {
+            use std::fmt::Write as _;
             let mut text = format!(
                 "/t/rustc --crate-name {name} src/lib.rs --crate-type {kind} --emit=dep-info,link --out-dir /o -C extra-filename=-1 -L dependency={}",
                 self.dir.path().join("deps").display()
             );
             for one in externs {
-                text.push_str(&format!(" --extern {}={}", crate_name(one), self.dir.path().join("deps").join(one).display()));
+                let path = self.dir.path().join("deps").join(one);
+                let _ = write!(text, " --extern {}={}", crate_name(one), path.display());
             }
             Call::parse(&text.split_whitespace().map(Into::into).collect::<Vec<_>>()).unwrap()
         }

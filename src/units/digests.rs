@@ -94,6 +94,7 @@ fn shown(stamp: &Stamp) -> String {
 }
 
 #[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have none")]
 fn stamp(metadata: &std::fs::Metadata) -> Option<Stamp> {
     use std::os::unix::fs::MetadataExt as _;
     let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);

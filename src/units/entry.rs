@@ -212,11 +212,13 @@ pub(super) mod tests {
         }
     }
 
+    type Change = fn(&mut Before);
+
     #[test]
     fn every_difference_is_named_and_is_another_key() {
         let old = before();
         assert_eq!(compare(&old, &old), None);
-        let cases: [(fn(&mut Before), Difference); 8] = [
+        let cases: [(Change, Difference); 8] = [
             (|new| new.compiler = "d".into(), Difference::Compiler),
             (|new| new.linker = None, Difference::Linker),
             (

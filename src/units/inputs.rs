@@ -12,8 +12,8 @@ use super::package::Package;
 use super::plan::{Plan, Plans};
 use super::store::Store;
 use super::toolchain::Toolchain;
-use super::{macros, tree};
-use crate::env_vars;
+use super::{env_names, macros, tree};
+use crate::{env_vars, fs};
 
 /// Variables that rustc, its LLVM and clippy read, whatever the crate is.
 ///
@@ -47,6 +47,11 @@ const CRATE_VARIABLES: &[&str] = &[
 /// Prefixes of more of them.
 const CRATE_PREFIXES: &[&str] = &["CARGO_BIN_EXE_", "CARGO_PKG_"];
 
+/// Whether a variable is part of every key.
+pub fn is_compared_for_every_crate(name: &str) -> bool {
+    CRATE_VARIABLES.contains(&name) || CRATE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Variables of clippy beside those.
 const CLIPPY_VARIABLES: &[&str] = &["CARGO_PRIMARY_PACKAGE", "CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
 
@@ -64,7 +69,8 @@ impl Inputs {
         let directory = std::env::current_dir().map_err(|_error| Unjudged::Unreadable(PathBuf::from(".")))?;
         let settings = plans.current_with(&package.directory)?;
         let closure = Closure::of(call, store, plans)?;
-        let reads = macros::reads(&closure.macros, &settings, plans)?;
+        let names_variables = || closure.names_variables || env_names::are_named_in(&package.directory);
+        let reads = macros::reads(&closure.macros, &settings, plans, &names_variables)?;
         let linker = if call.is_linked() { Some(Linker::of(call, store, digests)?) } else { None };
         let out_dir = match env_vars::get_os("OUT_DIR").map(PathBuf::from) {
             Some(path) => Some(tree::whole(&path, digests).ok_or(Unjudged::Unreadable(path))?),
@@ -74,7 +80,7 @@ impl Inputs {
         look.variables();
         look.named_files()?;
         if call.is_clippy() {
-            look.clippy(&settings)?;
+            look.clippy(&settings);
         }
         for plan in &settings {
             look.patterns(&plan.workspace, &plan.inputs)?;
@@ -170,7 +176,7 @@ impl Look<'_> {
     }
 
     /// Its configuration, from the package up to the root; and what its `cargo` lints read through `cargo metadata`.
-    fn clippy(&mut self, settings: &[&Plan]) -> Result<(), Unjudged> {
+    fn clippy(&mut self, settings: &[&Plan]) {
         let start = env_vars::get_os("CLIPPY_CONF_DIR").map_or_else(|| self.package.directory.clone(), PathBuf::from);
         let start = self.directory.join(start);
         for directory in start.ancestors() {
@@ -183,7 +189,6 @@ impl Look<'_> {
         for manifest in settings.iter().flat_map(|plan| &plan.manifests) {
             self.state(manifest);
         }
-        Ok(())
     }
 
     /// Files that the user says are inputs. Those that appear or go count, too.
@@ -238,7 +243,10 @@ fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, Unjud
         let start = workspace.join(literal_start(pattern));
         let walk = walkdir::WalkDir::new(&start).follow_links(true).into_iter();
         // What is not there matches nothing.
-        for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_made_by_tools(entry.path())).filter_map(Result::ok) {
+        for entry in walk
+            .filter_entry(|entry| entry.depth() == 0 || !(entry.file_type().is_dir() && fs::is_made_by_tools(entry.path())))
+            .filter_map(Result::ok)
+        {
             let Ok(relative) = entry.path().strip_prefix(workspace) else { continue };
             if entry.file_type().is_file() && matcher.is_match(relative) {
                 found.push(entry.into_path());
@@ -261,12 +269,6 @@ fn set_by_build_script(out_dir: &Path) -> Vec<String> {
 fn literal_start(pattern: &str) -> PathBuf {
     let folders = pattern.rsplit_once('/').map(|(folders, _name)| folders).unwrap_or_default();
     folders.split('/').take_while(|folder| !folder.contains(['*', '?', '[', '{', '\\'])).collect()
-}
-
-/// Directories that no pattern means unless it names them.
-fn is_made_by_tools(path: &Path) -> bool {
-    const NAMES: &[&str] = &[".git", ".hg", ".nox", ".pyenv-build", ".tox", ".venv", "__pycache__", "node_modules", "target"];
-    path.file_name().is_some_and(|name| NAMES.iter().any(|one| name == *one))
 }
 
 #[cfg(test)]

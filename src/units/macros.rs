@@ -53,6 +53,9 @@ struct Impure {
     /// Variables without which it is pure.
     #[serde(default)]
     pure_while_unset: Vec<String>,
+    /// It expands `env!` in its tokens, and is pure where no source has any.
+    #[serde(default)]
+    pure_without_env: bool,
 }
 
 impl Impure {
@@ -60,8 +63,9 @@ impl Impure {
         self.name == name && self.versions.as_ref().is_none_or(|versions| versions.matches(version))
     }
 
-    fn is_pure_here(&self) -> bool {
-        !self.pure_while_unset.is_empty() && self.pure_while_unset.iter().all(|name| env_vars::raw(name).is_none())
+    fn is_pure_here(&self, names_variables: &dyn Fn() -> bool) -> bool {
+        let is_unset = |name: &String| env_vars::raw(name).is_none();
+        (!self.pure_while_unset.is_empty() && self.pure_while_unset.iter().all(is_unset)) || (self.pure_without_env && !names_variables())
     }
 }
 
@@ -70,13 +74,19 @@ fn list() -> &'static List {
     LIST.get_or_init(|| toml::from_str(include_str!("pure-macros.toml")).expect("a test reads it"))
 }
 
-/// What the macros of a call read, as far as the user has said; an error names one of which that is not known.
-pub fn reads<'a>(macros: impl IntoIterator<Item = &'a Macro>, settings: &[&Plan], plans: &Plans) -> Result<Reads, Unjudged> {
+/// What the macros of a call read, as far as the user has said; an error names one of which that is not known. `names_variables`
+/// says whether any source that may reach them does: see [`super::env_names`].
+pub fn reads<'a>(
+    macros: impl IntoIterator<Item = &'a Macro>,
+    settings: &[&Plan],
+    plans: &Plans,
+    names_variables: &dyn Fn() -> bool,
+) -> Result<Reads, Unjudged> {
     let mut reads = Reads::new();
     for one in macros {
         let declared: Vec<&Vec<String>> = settings.iter().filter_map(|plan| plan.macros.get(&one.package)).collect();
         if declared.is_empty() {
-            check(one, plans)?;
+            check(one, plans, names_variables)?;
         }
         reads.extend(declared.into_iter().flatten().cloned());
     }
@@ -86,7 +96,7 @@ pub fn reads<'a>(macros: impl IntoIterator<Item = &'a Macro>, settings: &[&Plan]
 }
 
 /// Whether a macro is known to be pure.
-fn check(one: &Macro, plans: &Plans) -> Result<(), Unjudged> {
+fn check(one: &Macro, plans: &Plans, names_variables: &dyn Fn() -> bool) -> Result<(), Unjudged> {
     let unknown =
         |reads: &str| Err(Unjudged::Macro { name: one.package.clone(), reads: Some(reads.to_owned()).filter(|reads| !reads.is_empty()) });
     if plans.source(&one.directory) != Some(Source::CratesIo) {
@@ -94,7 +104,7 @@ fn check(one: &Macro, plans: &Plans) -> Result<(), Unjudged> {
     }
     let Ok(version) = Version::parse(&one.version) else { return unknown("") };
     let impure = list().impure.iter().find(|impure| impure.is_of(&one.package, &version));
-    if !is_listed(&one.package, &one.version) && !impure.is_some_and(Impure::is_pure_here) {
+    if !is_listed(&one.package, &one.version) && !impure.is_some_and(|impure| impure.is_pure_here(names_variables)) {
         return unknown(impure.map_or("", |impure| &impure.reads));
     }
     if let Some((_, name)) = one.made_of.iter().find(|(directory, _)| plans.source(directory) != Some(Source::CratesIo)) {
@@ -155,13 +165,17 @@ mod tests {
             package("sqlx-macros", Source::CratesIo, &[]),
             package("unheard-of", Source::CratesIo, &[]),
             package("strum_macros", Source::CratesIo, &[]),
+            package("paste", Source::CratesIo, &[]),
         ];
         plan(packages).write(&store).unwrap();
         let plans = Plans::load(&store);
-        let verdict = |one: Macro| reads([&one], &[], &plans);
+        let verdict = |one: Macro| reads([&one], &[], &plans, &|| true);
         assert_eq!(verdict(one("serde_derive", "1.0.228", &["syn"])), Ok(vec![]));
         assert_eq!(verdict(one("strum_macros", "0.27.2", &["syn"])), Ok(vec![]), "its variable is not set");
+        let paste = one("paste", "1.0.15", &[]);
+        assert_eq!(reads([&paste], &[], &plans, &|| false), Ok(vec![]), "no source names a variable");
         for refused in [
+            paste,
             one("serde_derive", "99.0.0", &[]),
             one("serde_derive", "1.0.228", &["patched"]),
             one("serde_derive", "1.0.228", &["proc-macro-crate"]),
@@ -172,6 +186,6 @@ mod tests {
             assert!(matches!(verdict(refused.clone()), Err(Unjudged::Macro { name, .. }) if name == refused.package), "{refused:?}");
         }
         let declares = Plan { macros: [("sqlx-macros".to_owned(), vec!["env:DATABASE_URL".to_owned()])].into(), ..Plan::default() };
-        assert_eq!(reads([&one("sqlx-macros", "0.8.0", &[])], &[&declares], &plans), Ok(vec!["env:DATABASE_URL".to_owned()]));
+        assert_eq!(reads([&one("sqlx-macros", "0.8.0", &[])], &[&declares], &plans, &|| true), Ok(vec!["env:DATABASE_URL".to_owned()]));
     }
 }

@@ -50,7 +50,7 @@ fn statements_hand_on(text: &str, name: &str) -> bool {
 
 /// A line without a comment at its end. Two slashes within a string are none.
 fn without_comment(line: &str) -> &str {
-    let is_outside = |at: &usize| line[..*at].matches('"').count() % 2 == 0;
+    let is_outside = |at: &usize| line[..*at].matches('"').count().is_multiple_of(2);
     line.find("//").filter(is_outside).map_or(line, |at| &line[..at])
 }
 
