@@ -72,6 +72,8 @@ pub struct Call {
     pub incremental: Option<PathBuf>,
     /// `-C target-cpu=native`.
     pub native_cpu: bool,
+    /// `-C linker-plugin-lto`, as cargo has it for libraries that go into something with LTO: they are made of bitcode alone.
+    pub is_bitcode: bool,
 }
 
 /// `--extern [modifiers:]name[=path]`.
@@ -103,7 +105,7 @@ const CODEGEN: &[&str] = &[
     "code-model", "codegen-units", "collapse-macro-debuginfo", "control-flow-guard", "debug-assertions", "debuginfo",
     "default-linker-libraries", "dwarf-version", "embed-bitcode", "extra-filename", "force-frame-pointers", "force-unwind-tables",
     "incremental", "inline-threshold", "instrument-coverage", "jump-tables", "link-arg", "link-args", "link-dead-code",
-    "link-self-contained", "linker", "linker-features", "linker-flavor", "lto", "metadata", "no-prepopulate-passes", "no-redzone",
+    "link-self-contained", "linker", "linker-features", "linker-flavor", "linker-plugin-lto", "lto", "metadata", "no-prepopulate-passes", "no-redzone",
     "no-vectorize-loops", "no-vectorize-slp", "opt-level", "overflow-checks", "panic", "prefer-dynamic", "profile-generate",
     "profile-use", "relocation-model", "relro-level", "rpath", "soft-float", "split-debuginfo", "strip", "symbol-mangling-version",
     "target-cpu", "target-feature",
@@ -195,6 +197,10 @@ impl Call {
         }
         if inputs != 1 || self.crate_name.is_empty() || self.out_dir.as_os_str().is_empty() || !self.emit.contains("dep-info") {
             return Err(Unjudged::Probe);
+        }
+        // A linker would need a plugin for it, which we do not look at.
+        if self.is_bitcode && self.is_linked() {
+            return Err(Unjudged::Argument("-Clinker-plugin-lto".to_owned()));
         }
         Ok(())
     }
@@ -304,6 +310,8 @@ impl Call {
             "linker-flavor" if !matches!(value, "gcc" | "gnu-cc" | "gnu-lld-cc" | "darwin-cc") => return Err(Unjudged::Argument(argument)),
             "link-arg" => self.link_argument(value)?,
             "link-args" => value.split_whitespace().try_for_each(|one| self.link_argument(one))?,
+            "linker-plugin-lto" if !value.is_empty() => return Err(Unjudged::Argument(argument)),
+            "linker-plugin-lto" => self.is_bitcode = true,
             "profile-use" => self.files.push(PathBuf::from(value)),
             "target-cpu" => self.native_cpu |= value == "native",
             _ => {}
@@ -432,6 +440,7 @@ mod tests {
         assert_eq!(call.libraries, ["static=foo"]);
         assert!(call.arguments.contains(&"-Cmetadata=f5b4".to_owned()) && call.arguments.contains(&"src/main.rs".to_owned()));
         assert!(!call.arguments.iter().any(|argument| argument.contains("json") || argument.contains("width")));
+        assert!(parse(&USUAL.replace("crate-type bin", "crate-type lib -C linker-plugin-lto")).unwrap().is_bitcode, "cargo's libraries for LTO");
         assert!(parse(&USUAL.replace("/t/bin/rustc", "/t/bin/clippy-driver /t/bin/rustc")).unwrap().is_clippy());
     }
 
@@ -441,6 +450,7 @@ mod tests {
             "-C llvm-args=-time-passes", "-C save-temps", "-Z self-profile", "--print=link-args", "-o x", "--emit asm=x.s", "--sysroot /x",
             "-C link-arg=-Wl,-Map=x", "-C link-arg=-fplugin=x.so", "-L crate=/x", "--extern other", "--unheard-of", "-C link-args=@x", "other.rs",
             "-C linker-flavor=ld", "-Wl,x,--dependency-file=x", "-C remark=all", "--emit=thin-link-bitcode", "-v", "--env-set A=B",
+            "-C linker-plugin-lto", "-C linker-plugin-lto=x.so",
         ] {
             // `-Wl` alone is a lint that rustc would refuse.
             if more.starts_with("-Wl") {
