@@ -20,19 +20,19 @@ use crate::env_vars;
 /// Found by watching `getenv`, and in <https://github.com/rust-lang/rust/tree/1.95.0/compiler> and
 /// <https://github.com/rust-lang/rust-clippy/blob/master/src/driver.rs>. Those that only concern the looks of messages, logs,
 /// the stack or threads are not among them.
-const RUSTC_VARIABLES: &[&str] = &[
+pub const RUSTC_VARIABLES: &[&str] = &[
     "LD_PRELOAD", "LLVM_OVERRIDE_PRODUCER", "QNX_TARGET", "RUSTC_BOOTSTRAP", "RUSTC_FORCE_RUSTC_VERSION", "RUSTC_OVERRIDE_VERSION_STRING",
     "RUST_TARGET_PATH", "SYSROOT", "RUSTC_BREAK_ON_ICE", "SOURCE_DATE_EPOCH",
 ];
 
 /// Variables that cargo sets for the crate and that macros and clippy may look at.
-const CRATE_VARIABLES: &[&str] = &["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_LINKS", "CARGO_MANIFEST_PATH", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
+pub const CRATE_VARIABLES: &[&str] = &["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_LINKS", "CARGO_MANIFEST_PATH", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
 
 /// Prefixes of more of them.
 const CRATE_PREFIXES: &[&str] = &["CARGO_BIN_EXE_", "CARGO_PKG_"];
 
 /// Variables of clippy beside those.
-const CLIPPY_VARIABLES: &[&str] = &["CARGO_PRIMARY_PACKAGE", "CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
+pub const CLIPPY_VARIABLES: &[&str] = &["CARGO", "CARGO_PRIMARY_PACKAGE", "CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
 
 /// Everything about a call that is needed to judge it, and to record it afterwards.
 #[derive(Debug)]
@@ -161,8 +161,19 @@ impl Look<'_> {
         self.state(&self.package.directory.join("Cargo.toml"));
         self.state(Path::new("Cargo.toml"));
         self.state(Path::new("Cargo.lock"));
+        // What cargo itself is told, when it is asked.
+        let home = env_vars::get_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".cargo")));
+        for directory in self.directory.ancestors().map(|directory| directory.join(".cargo")).chain(home) {
+            self.state(&directory.join("config.toml"));
+            self.state(&directory.join("config"));
+        }
         for manifest in settings.iter().flat_map(|plan| &plan.manifests) {
             self.state(manifest);
+            // `clippy::cargo_common_metadata` asks for a readme, which cargo looks for by itself:
+            // <https://doc.rust-lang.org/cargo/reference/manifest.html#the-readme-field>
+            for readme in ["README", "README.md", "README.txt"] {
+                self.state(&manifest.with_file_name(readme));
+            }
         }
         Ok(())
     }
