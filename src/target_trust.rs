@@ -198,6 +198,10 @@ fn local_units(target: &Path, packages: &[LocalPackage]) -> Vec<PathBuf> {
         if !entry.file_type().is_dir() {
             continue;
         }
+        // The target directory itself may have any name.
+        if entry.depth() == 0 {
+            continue;
+        }
         let name = entry.file_name().to_string_lossy();
         if name == ".fingerprint" {
             walk.skip_current_dir();
@@ -208,11 +212,16 @@ fn local_units(target: &Path, packages: &[LocalPackage]) -> Vec<PathBuf> {
                 .filter(|path| path.file_name().is_some_and(|name| names.contains(name.to_string_lossy().as_ref())));
             let units = of_packages.flat_map(|path| directories(&path).collect::<Vec<_>>());
             found.extend(units.map(|unit| unit.join("fingerprint")).filter(|path| path.is_dir()));
-        } else if LEAVES.contains(&name.as_ref()) {
+        } else if LEAVES.contains(&name.as_ref()) && !is_of_profile(entry.path()) {
             walk.skip_current_dir();
         }
     }
     found
+}
+
+/// Whether it is the directory of a profile, which may have almost any name: `wheels`, `deps`.
+fn is_of_profile(directory: &Path) -> bool {
+    [".fingerprint", "build"].iter().any(|name| directory.join(name).is_dir())
 }
 
 fn directories(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
@@ -246,6 +255,7 @@ mod tests {
             for path in [
                 "debug/.fingerprint/app-0123456789abcdef/dep-bin-app",
                 "release/.fingerprint/app-0123456789abcdef/x",
+                "wheels/.fingerprint/app-0123456789abcdef/x",
                 "x86_64-unknown-linux-gnu/release/.fingerprint/app-0123456789abcdef/x",
                 "llvm-cov-target/debug/.fingerprint/app-0123456789abcdef/x",
                 "debug/build/app/0123456789abcdef/fingerprint/x",
@@ -276,7 +286,11 @@ mod tests {
     #[test]
     fn nothing_local_is_left_in_a_foreign_directory_and_nothing_else_is_touched() {
         let world = World::new();
-        assert_eq!(local_units(&world.target, &world.packages).len(), 5);
+        assert_eq!(local_units(&world.target, &world.packages).len(), 6);
+        let other_name = world.target.with_file_name("build");
+        fs_err::rename(&world.target, &other_name).unwrap();
+        assert_eq!(local_units(&other_name, &world.packages).len(), 6);
+        fs_err::rename(&other_name, &world.target).unwrap();
         assert_eq!(world.settle(), Some(Distrust::Foreign));
         assert!(world.is_cold());
         for kept in [

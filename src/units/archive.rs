@@ -2,16 +2,49 @@
 //!
 //! An rlib is an `ar` archive of object files (`*.rcgu.o`) and the crate's metadata (`lib.rmeta`). Members of other names come
 //! from native libraries that were put into it.
+//!
+//! A *thin* archive only names its members, which are files of their own and are read in its stead.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Whether an rlib holds nothing but what rustc made. What cannot be read counts as holding more.
-pub fn has_only_own_members(rlib: &Path) -> bool {
-    fs_err::read(rlib).ok().as_deref().and_then(members).is_some_and(|names| names.iter().all(|name| is_own(name)))
+/// How an archive begins, and one that is thin.
+const MAGIC: &[u8; 8] = b"!<arch>\n";
+const THIN_MAGIC: &[u8; 8] = b"!<thin>\n";
+
+/// Whether a file begins as an archive does, whatever its name is.
+pub fn is_one(path: &Path) -> bool {
+    path.is_file() && start_of(path).is_some_and(|start| start == *MAGIC || start == *THIN_MAGIC)
 }
 
-fn is_own(name: &str) -> bool {
-    name == "lib.rmeta" || name.ends_with(".rcgu.o") || name.ends_with(".rcgu.dwo")
+/// The files that a thin archive names; `None`: it is none.
+///
+/// Their paths are relative to its own directory: <https://sourceware.org/binutils/docs/binutils/ar.html>.
+pub fn thin_members(path: &Path) -> Option<Vec<PathBuf>> {
+    if start_of(path)? != *THIN_MAGIC {
+        return None;
+    }
+    let names = fs_err::read(path).ok().as_deref().and_then(members).unwrap_or_default();
+    let directory = path.parent().unwrap_or(path);
+    Some(names.iter().map(|name| directory.join(name)).collect())
+}
+
+fn start_of(path: &Path) -> Option<[u8; 8]> {
+    use std::io::Read as _;
+    let mut start = [0; 8];
+    fs_err::File::open(path).ok()?.read_exact(&mut start).ok()?;
+    Some(start)
+}
+
+/// Whether an rlib holds nothing but what rustc made for it. What cannot be read counts as holding more.
+///
+/// `stem` is the crate's name with its hash: a native library may have been written in Rust, too, and have members like these.
+pub fn has_only_own_members(rlib: &Path, stem: &str) -> bool {
+    fs_err::read(rlib).ok().as_deref().and_then(members).is_some_and(|names| names.iter().all(|name| is_own(name, stem)))
+}
+
+fn is_own(name: &str, stem: &str) -> bool {
+    let is_of_crate = name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'));
+    name == "lib.rmeta" || is_of_crate && (name.ends_with(".rcgu.o") || name.ends_with(".rcgu.dwo"))
 }
 
 /// The names of an archive's members, in the forms that GNU, BSD and LLVM write. `None`: it is none.
@@ -19,13 +52,19 @@ fn is_own(name: &str) -> bool {
 /// Format: <https://en.wikipedia.org/wiki/Ar_(Unix)#File_format_details>
 fn members(archive: &[u8]) -> Option<Vec<String>> {
     const HEADER: usize = 60;
-    let mut rest = archive.strip_prefix(b"!<arch>\n")?;
+    let (start, mut rest) = archive.split_at_checked(MAGIC.len())?;
+    let is_thin = start == THIN_MAGIC;
+    if !is_thin && start != MAGIC {
+        return None;
+    }
     let mut long_names: &[u8] = &[];
     let mut names = Vec::new();
     while !rest.is_empty() {
         let (header, content) = rest.split_at_checked(HEADER)?;
         let name = std::str::from_utf8(&header[..16]).ok()?.trim_end();
         let size: usize = std::str::from_utf8(&header[48..58]).ok()?.trim_end().parse().ok()?;
+        // Only the tables are in a thin archive itself.
+        let size = if is_thin && !matches!(name, "/" | "/SYM64/" | "//") { 0 } else { size };
         let (content, after) = content.split_at_checked(size)?;
         rest = if size % 2 == 1 { after.get(1..).unwrap_or_default() } else { after };
         match name {
@@ -80,14 +119,32 @@ mod tests {
     }
 
     #[test]
+    fn a_thin_archive_names_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("libx.a");
+        // The size is that of the file, which is elsewhere.
+        let named = |name: &str| format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, 1234);
+        let archive = ["!<thin>\n", &member("/", "x"), &member("//", "objects/a.o/\nb.o/\n"), &named("/0"), &named("/13")].concat();
+        fs_err::write(&path, archive).unwrap();
+        assert_eq!(thin_members(&path).unwrap(), [dir.path().join("objects/a.o"), dir.path().join("b.o")]);
+        assert!(is_one(&path));
+        fs_err::write(&path, "!<arch>\n").unwrap();
+        assert_eq!(thin_members(&path), None);
+        assert!(is_one(&path) && !is_one(dir.path()));
+    }
+
+    #[test]
     fn a_native_library_shows() {
         let dir = tempfile::tempdir().unwrap();
         let rlib = dir.path().join("libx.rlib");
         let write = |members: &[String]| fs_err::write(&rlib, format!("!<arch>\n{}", members.concat())).unwrap();
-        write(&[member("lib.rmeta/", "m"), member("x.rcgu.o/", "o")]);
-        assert!(has_only_own_members(&rlib));
+        let has_only_own = || has_only_own_members(&rlib, "x-1");
+        write(&[member("lib.rmeta/", "m"), member("x-1.0.rcgu.o/", "o")]);
+        assert!(has_only_own());
         write(&[member("lib.rmeta/", "m"), member("foo.o/", "o")]);
-        assert!(!has_only_own_members(&rlib));
-        assert!(!has_only_own_members(&dir.path().join("gone")));
+        assert!(!has_only_own());
+        write(&[member("lib.rmeta/", "m"), member("x-2.0.rcgu.o/", "o")]);
+        assert!(!has_only_own(), "a library that is written in Rust");
+        assert!(!has_only_own_members(&dir.path().join("gone"), "x-1"));
     }
 }

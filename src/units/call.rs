@@ -72,6 +72,8 @@ pub struct Call {
     pub incremental: Option<PathBuf>,
     /// `-C target-cpu=native`.
     pub native_cpu: bool,
+    /// `-C linker-plugin-lto`, as cargo has it for libraries that go into something with LTO: they are made of bitcode alone.
+    pub is_bitcode: bool,
 }
 
 /// `--extern [modifiers:]name[=path]`.
@@ -267,6 +269,10 @@ impl Call {
         if inputs != 1 || self.crate_name.is_empty() || self.out_dir.as_os_str().is_empty() || !self.emit.contains("dep-info") {
             return Err(Unjudged::Probe);
         }
+        // A linker would need a plugin for it, which we do not look at.
+        if self.is_bitcode && self.is_linked() {
+            return Err(Unjudged::Argument("-Clinker-plugin-lto".to_owned()));
+        }
         Ok(())
     }
 
@@ -373,12 +379,10 @@ impl Call {
             "incremental" => self.incremental = Some(PathBuf::from(value)),
             "linker" => self.linker = Some(value.to_owned()),
             "linker-flavor" if !matches!(value, "gcc" | "gnu-cc" | "gnu-lld-cc" | "darwin-cc") => return Err(Unjudged::Argument(argument)),
-            // The path of a plugin.
-            "linker-plugin-lto" if !matches!(value, "" | "y" | "yes" | "on" | "true" | "n" | "no" | "off" | "false") => {
-                return Err(Unjudged::Argument(argument));
-            }
             "link-arg" => self.link_argument(value)?,
             "link-args" => value.split_whitespace().try_for_each(|one| self.link_argument(one))?,
+            "linker-plugin-lto" if !value.is_empty() => return Err(Unjudged::Argument(argument)),
+            "linker-plugin-lto" => self.is_bitcode = true,
             "profile-use" => self.files.push(PathBuf::from(value)),
             "target-cpu" => self.native_cpu |= value == "native",
             _ => {}
@@ -592,7 +596,7 @@ mod tests {
         --json=diagnostic-rendered-ansi,artifacts,future-incompat --crate-type bin --emit=dep-info,link -C embed-bitcode=no -C debuginfo=2 \
         --check-cfg cfg(docsrs,test) -C metadata=f5b4 -C extra-filename=-e276 --out-dir /p/target/debug/deps \
         -C incremental=/p/target/debug/incremental -L dependency=/p/target/debug/deps --extern mid=/p/target/debug/deps/libmid-1.rlib \
-        --extern priv,noprelude:sys=/p/libsys-2.rmeta --extern proc_macro -Cinstrument-coverage -L native=/usr/lib -l static=foo --diagnostic-width=80 -C linker-plugin-lto";
+        --extern priv,noprelude:sys=/p/libsys-2.rmeta --extern proc_macro -Cinstrument-coverage -L native=/usr/lib -l static=foo --diagnostic-width=80";
 
     #[test]
     fn the_usual_call() {
@@ -604,6 +608,10 @@ mod tests {
         assert_eq!(call.libraries, ["static=foo"]);
         assert!(call.arguments.contains(&"-Cmetadata=f5b4".to_owned()) && call.arguments.contains(&"src/main.rs".to_owned()));
         assert!(!call.arguments.iter().any(|argument| argument.contains("json") || argument.contains("width")));
+        assert!(
+            parse(&USUAL.replace("crate-type bin", "crate-type lib -C linker-plugin-lto")).unwrap().is_bitcode,
+            "cargo's libraries for LTO"
+        );
         assert!(parse(&USUAL.replace("/t/bin/rustc", "/t/bin/clippy-driver /t/bin/rustc")).unwrap().is_clippy());
     }
 

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::archive;
 use crate::digest;
 
 /// Files below this size are read each time.
@@ -31,7 +32,7 @@ impl Digests {
         Self { directory: Some(directory), known: HashMap::new() }
     }
 
-    /// The digest of a file's content; `None` if it cannot be read.
+    /// The digest of a file's content, and of the files that it stands for if it is a thin archive; `None` if it cannot be read.
     pub fn file(&mut self, path: &Path) -> Option<String> {
         if let Some(known) = self.known.get(path) {
             return known.clone();
@@ -68,6 +69,11 @@ impl Digests {
             return Some(digest);
         }
         let digest = digest::file(path).ok()?;
+        if let Some(members) = archive::thin_members(path) {
+            // What it names is read in its stead, and may change without it.
+            let states = members.iter().map(|member| digest::file(member).unwrap_or_default());
+            return Some(digest::json(&(digest, states.collect::<Vec<_>>())));
+        }
         if let (Some(kept), Some(stamp)) = (&kept, &stamp)
             && is_settled(stamp)
             && fs_err::metadata(path).ok().as_ref().and_then(self::stamp).as_ref() == Some(stamp)

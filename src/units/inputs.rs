@@ -20,7 +20,7 @@ use crate::{env_vars, fs};
 /// Found by watching `getenv`, and in <https://github.com/rust-lang/rust/tree/1.95.0/compiler> and
 /// <https://github.com/rust-lang/rust-clippy/blob/master/src/driver.rs>. Those that only concern the looks of messages, logs,
 /// the stack or threads are not among them.
-const RUSTC_VARIABLES: &[&str] = &[
+pub const RUSTC_VARIABLES: &[&str] = &[
     "LD_PRELOAD",
     "LLVM_OVERRIDE_PRODUCER",
     "QNX_TARGET",
@@ -34,7 +34,7 @@ const RUSTC_VARIABLES: &[&str] = &[
 ];
 
 /// Variables that cargo sets for the crate and that macros and clippy may look at.
-const CRATE_VARIABLES: &[&str] = &[
+pub const CRATE_VARIABLES: &[&str] = &[
     "CARGO_BIN_NAME",
     "CARGO_CRATE_NAME",
     "CARGO_MANIFEST_DIR",
@@ -53,7 +53,7 @@ pub fn is_compared_for_every_crate(name: &str) -> bool {
 }
 
 /// Variables of clippy beside those.
-const CLIPPY_VARIABLES: &[&str] = &["CARGO_PRIMARY_PACKAGE", "CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
+pub const CLIPPY_VARIABLES: &[&str] = &["CARGO", "CARGO_PRIMARY_PACKAGE", "CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
 
 /// Everything about a call that is needed to judge it, and to record it afterwards.
 #[derive(Debug)]
@@ -186,8 +186,19 @@ impl Look<'_> {
         self.state(&self.package.directory.join("Cargo.toml"));
         self.state(Path::new("Cargo.toml"));
         self.state(Path::new("Cargo.lock"));
+        // What cargo itself is told, when it is asked.
+        let home = env_vars::get_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".cargo")));
+        for directory in self.directory.ancestors().map(|directory| directory.join(".cargo")).chain(home) {
+            self.state(&directory.join("config.toml"));
+            self.state(&directory.join("config"));
+        }
         for manifest in settings.iter().flat_map(|plan| &plan.manifests) {
             self.state(manifest);
+            // `clippy::cargo_common_metadata` asks for a readme, which cargo looks for by itself:
+            // <https://doc.rust-lang.org/cargo/reference/manifest.html#the-readme-field>
+            for readme in ["README", "README.md", "README.txt"] {
+                self.state(&manifest.with_file_name(readme));
+            }
         }
     }
 

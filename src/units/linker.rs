@@ -48,13 +48,18 @@ pub const VARIABLES: &[&str] = &[
 ];
 
 /// Variables that make a linker write more than its output.
-const WRITES_MORE: &[&str] = &["LLD_REPRODUCE", "COLLECT_LTO_WRAPPER", "COLLECT_GCC_OPTIONS"];
+pub const WRITES_MORE: &[&str] = &["LLD_REPRODUCE", "COLLECT_LTO_WRAPPER", "COLLECT_GCC_OPTIONS"];
 
-/// Programs that a driver may call, by the names it looks for.
-const TOOLS: &[&str] = &["collect2", "ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "ld64.lld", "lld", "lto-wrapper", "mold"];
+/// Programs that a driver may call, by the names it looks for. gcc's `collect2` takes `real-ld` and `collect-ld` before `ld`:
+/// <https://github.com/gcc-mirror/gcc/blob/releases/gcc-12.2.0/gcc/collect2.cc>, `real_ld_suffix`.
+pub const TOOLS: &[&str] =
+    &["collect-ld", "collect2", "ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "ld64.lld", "lld", "lto-wrapper", "mold", "real-ld"];
 
 /// Files that a driver may read.
-const DRIVER_FILES: &[&str] = &["liblto_plugin.so", "specs"];
+pub const DRIVER_FILES: &[&str] = &["liblto_plugin.so", "specs"];
+
+/// How the names of libraries begin that linkers are made of.
+const LINKER_LIBRARIES: &[&str] = &["libLLVM", "libbfd-", "libctf.so", "liblld"];
 
 /// A linker, known well enough to be judged.
 #[derive(Debug, Clone)]
@@ -70,7 +75,19 @@ pub struct Linker {
 struct Answers {
     asked: String,
     tools: Vec<PathBuf>,
+    /// Where it looks for libraries.
     directories: Vec<PathBuf>,
+    /// Where it looks for programs, and for files that it reads itself.
+    own_directories: Vec<PathBuf>,
+}
+
+impl Answers {
+    /// Tools and files that are there now; one that has come since it was asked would be taken before the others.
+    fn in_own_directories(&self) -> Vec<PathBuf> {
+        let names = TOOLS.iter().chain(DRIVER_FILES);
+        let all = names.flat_map(|name| self.own_directories.iter().map(move |directory| directory.join(name)));
+        all.filter(|path| path.is_file()).collect()
+    }
 }
 
 impl Linker {
@@ -92,7 +109,7 @@ impl Linker {
         let answers = answers(&driver, &program, store);
         let mut hasher = digest::Hasher::default();
         hasher.field(driver.as_os_str().as_encoded_bytes()).field(program.as_bytes());
-        for tool in &answers.tools {
+        for tool in answers.tools.iter().chain(&answers.in_own_directories()) {
             if is_script(tool) {
                 return Err(Unjudged::Linker(format!("`{}` is a script", tool.display())));
             }
@@ -164,11 +181,23 @@ fn answers(driver: &Path, program: &str, store: &Store) -> Answers {
     if let Some(answers) = remembered.filter(|answers| answers.asked == asked && answers.tools == tools(&answers.tools)) {
         return answers;
     }
-    let tools = asked_tools(driver);
-    let directories = ask(driver, "-print-search-dirs").map(|text| search_directories(&text)).unwrap_or_default();
-    let answers = Answers { asked, tools, directories };
+    let said = ask(driver, "-print-search-dirs").unwrap_or_default();
+    let directories = search_directories(&said, "libraries");
+    let mut own_directories = search_directories(&said, "programs");
+    own_directories.extend(directories.iter().cloned());
+    // `specs` is also looked for above the directory of the version.
+    own_directories.extend(directories.iter().filter_map(|directory| Some(directory.parent()?.to_path_buf())));
+    let mut tools = asked_tools(driver);
+    tools.extend(directories.iter().flat_map(|directory| linker_libraries(directory)));
+    let answers = Answers { asked, tools: self::tools(&tools), directories, own_directories };
     let _ = store::put(&memory, &serde_json::to_vec(&answers).expect("our own plain data always serialises"));
     answers
+}
+
+fn linker_libraries(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let is_one = |name: &str| name.contains(".so") && LINKER_LIBRARIES.iter().any(|start| name.starts_with(start));
+    entries.filter(|entry| is_one(&entry.file_name().to_string_lossy())).map(|entry| entry.path()).collect()
 }
 
 fn asked_tools(driver: &Path) -> Vec<PathBuf> {
@@ -195,9 +224,9 @@ fn ask(driver: &Path, question: &str) -> Option<String> {
     String::from_utf8(Cmd::new(driver).arg(question).quick_answer()?).ok()
 }
 
-/// The line `libraries: =/usr/lib/gcc/...:/lib/` of `-print-search-dirs`.
-fn search_directories(text: &str) -> Vec<PathBuf> {
-    let line = text.lines().find_map(|line| line.strip_prefix("libraries: "));
+/// One line of `-print-search-dirs`, such as `libraries: =/usr/lib/gcc/...:/lib/`.
+fn search_directories(text: &str, what: &str) -> Vec<PathBuf> {
+    let line = text.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(": "));
     let list = line.map(|line| line.strip_prefix('=').unwrap_or(line)).unwrap_or_default();
     std::env::split_paths(list).collect()
 }
@@ -226,6 +255,7 @@ mod tests {
     #[test]
     fn directories_of_the_driver() {
         let text = "install: /usr/lib/gcc/x/12/\nprograms: =/a:/b\nlibraries: =/usr/lib/gcc/x/12/:/lib/x/\n";
-        assert_eq!(search_directories(text), ["/usr/lib/gcc/x/12/", "/lib/x/"].map(PathBuf::from));
+        assert_eq!(search_directories(text, "libraries"), ["/usr/lib/gcc/x/12/", "/lib/x/"].map(PathBuf::from));
+        assert_eq!(search_directories(text, "programs"), ["/a", "/b"].map(PathBuf::from));
     }
 }

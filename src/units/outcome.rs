@@ -26,6 +26,8 @@ pub enum Unrecorded {
     SilentLinker,
     #[error("`{}` was written to while rustc ran", .0.display())]
     Changed(PathBuf),
+    #[error("`{}` may have the assembler read a file that rustc does not name", .0.display())]
+    Assembler(PathBuf),
     #[error("`{}` was read and is gone", .0.display())]
     Gone(PathBuf),
     #[error("the native libraries in `{}` are too many to compare", .0.display())]
@@ -172,6 +174,9 @@ pub fn after(
     }
     for path in &info.files {
         let path = root.join(path);
+        if has_assembler_read(&path) {
+            return Err(Unrecorded::Assembler(path));
+        }
         if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir))
             || inputs.toolchain.has(&path)
             || inputs.before.externs.contains_key(&path)
@@ -220,6 +225,21 @@ pub fn after(
     Ok(after)
 }
 
+/// Whether a source may have the assembler read a file: `.incbin "x"` or `.include "x"` in `global_asm!`. LLVM opens it, and rustc
+/// does not put it into its dependency file.
+fn has_assembler_read(path: &Path) -> bool {
+    const ENDINGS: &[&str] = &["asm", "inc", "rs", "S", "s"];
+    if !path.extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one)) {
+        return false;
+    }
+    let text = fs_err::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    [".incbin", ".include"].iter().any(|directive| {
+        // A name in quotes, which are escaped within a string of Rust.
+        text.split(directive).skip(1).any(|rest| rest.starts_with([' ', '\t', '\\', '"']) && rest.trim_start().starts_with(['\\', '"']))
+    })
+}
+
 /// What the linker read: everything but what is rustc's own or gone with the call.
 fn linked(call: &Call, inputs: &Inputs, start: &Start, said: &DepInfo, after: &mut After, digests: &mut Digests) -> Result<(), Unrecorded> {
     let root = &inputs.before.directory;
@@ -240,10 +260,23 @@ fn linked(call: &Call, inputs: &Inputs, start: &Start, said: &DepInfo, after: &m
         if !inputs.closure.libraries.contains(&path) && start.is_newer(&path) && !is_product_of_cargo(&path, &call.out_dir) {
             return Err(Unrecorded::Changed(path));
         }
+        let real = |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
+        let home = path.parent().map(real);
+        let before = search.iter().position(|directory| Some(real(directory)) == home);
+        if let (Some(before), Some(file_name)) = (before, path.file_name()) {
+            // Start files, and what a linker's script names, are looked for like libraries.
+            // lld takes what a script names from the working directory, before all others.
+            let earlier = search.iter().take(before).chain([root]).map(|directory| directory.join(file_name));
+            after.files.extend(earlier.filter(|earlier| !earlier.exists()).map(|earlier| (earlier, ABSENT.to_owned())));
+        }
         if let Some(name) = library_name(&path) {
-            let real = |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
-            let home = path.parent().map(real);
-            let before = search.iter().position(|directory| Some(real(directory)) == home).unwrap_or(search.len());
+            // Beside an archive, a shared library would have come first.
+            if let Some(shared) =
+                path.extension().filter(|ending| *ending == "a").map(|_| path.with_extension("so")).filter(|shared| !shared.exists())
+            {
+                after.files.insert(shared, ABSENT.to_owned());
+            }
+            let before = before.unwrap_or(search.len());
             after.found.entry(name).and_modify(|least| *least = before.min(*least)).or_insert(before);
         }
         after.files.insert(path, digest);
@@ -257,11 +290,13 @@ fn is_product_of_cargo(path: &Path, out_dir: &Path) -> bool {
     out_dir.parent().is_some_and(|profile| path.starts_with(profile))
 }
 
-/// An object file of the crate itself.
+/// An object file of the crate itself. Of a name that is too long, as LTO makes them of several crates', rustc hashes the start:
+/// <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_session/src/config.rs>, `maybe_strip_file_name`.
 fn is_own(call: &Call, path: &Path) -> bool {
     let stem = call.stem();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.parent() == Some(call.out_dir.as_path()) && name.strip_prefix(&stem).is_some_and(|rest| rest.starts_with('.'))
+    let has_own_name = name.strip_prefix(&stem).is_some_and(|rest| rest.starts_with('.'));
+    path.parent() == Some(call.out_dir.as_path()) && (has_own_name || name.ends_with(".rcgu.o"))
 }
 
 /// In a directory that rustc makes for the call and removes: `rustcXXXXXX`.
@@ -294,7 +329,7 @@ fn may_bundle_native_libraries(call: &Call) -> bool {
     }
     let makes_library = call.crate_types.iter().any(|kind| matches!(kind.as_str(), "lib" | "rlib"));
     let rlib = call.out_dir.join(format!("lib{}.rlib", call.stem()));
-    makes_library && !call.is_test && !archive::has_only_own_members(&rlib)
+    makes_library && !call.is_test && !archive::has_only_own_members(&rlib, &call.stem())
 }
 
 /// `m/mod.rs` for `m.rs`, and the other way round.
@@ -347,6 +382,19 @@ mod tests {
             assert_eq!(counterpart(Path::new(one)).as_deref(), Some(Path::new(other)));
         }
         assert_eq!(counterpart(Path::new("/p/data.json")), None);
+    }
+
+    #[test]
+    fn sources_that_have_the_assembler_read_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lib.rs");
+        let may = |text: &str| {
+            fs_err::write(&path, text).unwrap();
+            has_assembler_read(&path)
+        };
+        assert!(may("global_asm!(\".incbin \\\"data.bin\\\"\");"));
+        assert!(may("global_asm!(r#\"\n.include \"macros.s\"\n\"#);"));
+        assert!(!may("cc::Build::new().include(\"x\").include (\"y\"); // .incbin"));
     }
 
     #[test]

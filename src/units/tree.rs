@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::archive;
 use super::digests::Digests;
 use crate::digest;
 
@@ -57,7 +58,8 @@ pub fn libraries(directory: &Path, digests: &mut Digests) -> Option<String> {
             for entry in entries {
                 let entry = entry.ok()?;
                 let name = entry.file_name().to_str()?.to_owned();
-                if !is_library(&name) {
+                // `+verbatim` takes a library of any name.
+                if !is_library(&name) && !archive::is_one(&entry.path()) {
                     continue;
                 }
                 size += fs_err::metadata(entry.path()).map_or(0, |metadata| metadata.len());
@@ -135,6 +137,9 @@ mod tests {
         let empty = state();
         write("notes.txt", "1");
         assert_eq!(state(), empty);
+        write("foo.bits", "!<arch>\n");
+        let archive = state();
+        assert_ne!(archive, empty, "an archive of any name can be linked");
         write("libfoo.a", "1");
         let first = state();
         write("libfoo.a", "2");
