@@ -35,7 +35,7 @@ impl Toolchain {
     let sysroot = sysroot(call.rustc(), store, digests)?;
     let mut files: Vec<PathBuf> = Vec::new();
     for program in &call.programs {
-        let real = crate::fs::canonicalize(program).map_err(|_error| Unjudged::Unreadable(program.clone()))?;
+        let real = crate::fs::canonicalize(&found_in_path(program)).map_err(|_error| Unjudged::Unreadable(program.clone()))?;
         if is_script(&real) {
             return Err(Unjudged::Program(program.display().to_string()));
         }
