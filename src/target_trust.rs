@@ -134,7 +134,8 @@ fn ctime(metadata: &std::fs::Metadata) -> i128 {
     i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())
 }
 
-/// A file of a local package that was changed after `since` and has an mtime from before.
+/// A file of a local package that was changed after `since` and has an mtime from before; or a directory: one that is moved
+/// keeps its mtime, and all that is in it keeps both times.
 #[cfg(unix)]
 fn dated_back(packages: &[LocalPackage], target: &Path, since: i128) -> Option<PathBuf> {
     let roots: BTreeSet<&Path> = packages.iter().map(|package| package.directory.as_path()).collect();
@@ -142,7 +143,7 @@ fn dated_back(packages: &[LocalPackage], target: &Path, since: i128) -> Option<P
         let nested = |path: &Path| path != *root && roots.contains(path);
         let walk = walkdir::WalkDir::new(root).into_iter();
         let walk = walk.filter_entry(|entry| entry.depth() == 0 || !(is_made_by_tools(entry.path()) || nested(entry.path()) || entry.path() == target));
-        for entry in walk.filter_map(Result::ok).filter(|entry| !entry.file_type().is_dir()) {
+        for entry in walk.filter_map(Result::ok) {
             let Ok(metadata) = entry.metadata() else { continue };
             let mtime = metadata.modified().map_or(0, nanos);
             if ctime(&metadata) > since && mtime < since {
