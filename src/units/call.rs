@@ -72,6 +72,8 @@ pub struct Call {
     pub incremental: Option<PathBuf>,
     /// `-C target-cpu=native`.
     pub native_cpu: bool,
+    /// `-C linker-plugin-lto`: what is made is code that is still to be optimised. cargo says so to libraries below a link with LTO.
+    pub plugin_lto: bool,
 }
 
 /// `--extern [modifiers:]name[=path]`.
@@ -103,7 +105,7 @@ const CODEGEN: &[&str] = &[
     "code-model", "codegen-units", "collapse-macro-debuginfo", "control-flow-guard", "debug-assertions", "debuginfo",
     "default-linker-libraries", "dwarf-version", "embed-bitcode", "extra-filename", "force-frame-pointers", "force-unwind-tables",
     "incremental", "inline-threshold", "instrument-coverage", "jump-tables", "link-arg", "link-args", "link-dead-code",
-    "link-self-contained", "linker", "linker-features", "linker-flavor", "lto", "metadata", "no-prepopulate-passes", "no-redzone",
+    "link-self-contained", "linker", "linker-features", "linker-flavor", "linker-plugin-lto", "lto", "metadata", "no-prepopulate-passes", "no-redzone",
     "no-vectorize-loops", "no-vectorize-slp", "opt-level", "overflow-checks", "panic", "prefer-dynamic", "profile-generate",
     "profile-use", "relocation-model", "relro-level", "rpath", "soft-float", "split-debuginfo", "strip", "symbol-mangling-version",
     "target-cpu", "target-feature",
@@ -195,6 +197,10 @@ impl Call {
         }
         if inputs != 1 || self.crate_name.is_empty() || self.out_dir.as_os_str().is_empty() || !self.emit.contains("dep-info") {
             return Err(Unjudged::Probe);
+        }
+        // Then the linker runs a plugin, of which it does not say what that reads.
+        if self.plugin_lto && self.is_linked() {
+            return Err(Unjudged::Argument("-Clinker-plugin-lto".to_owned()));
         }
         Ok(())
     }
@@ -304,6 +310,8 @@ impl Call {
             "linker-flavor" if !matches!(value, "gcc" | "gnu-cc" | "gnu-lld-cc" | "darwin-cc") => return Err(Unjudged::Argument(argument)),
             "link-arg" => self.link_argument(value)?,
             "link-args" => value.split_whitespace().try_for_each(|one| self.link_argument(one))?,
+            "linker-plugin-lto" if value.is_empty() => self.plugin_lto = true,
+            "linker-plugin-lto" => return Err(Unjudged::Argument(argument)),
             "profile-use" => self.files.push(PathBuf::from(value)),
             "target-cpu" => self.native_cpu |= value == "native",
             _ => {}
@@ -440,7 +448,7 @@ mod tests {
         for more in [
             "-C llvm-args=-time-passes", "-C save-temps", "-Z self-profile", "--print=link-args", "-o x", "--emit asm=x.s", "--sysroot /x",
             "-C link-arg=-Wl,-Map=x", "-C link-arg=-fplugin=x.so", "-L crate=/x", "--extern other", "--unheard-of", "-C link-args=@x", "other.rs",
-            "-C linker-flavor=ld", "-Wl,x,--dependency-file=x", "-C remark=all", "--emit=thin-link-bitcode", "-v", "--env-set A=B",
+            "-C linker-flavor=ld", "-C linker-plugin-lto", "-C linker-plugin-lto=x.so", "-Wl,x,--dependency-file=x", "-C remark=all", "--emit=thin-link-bitcode", "-v", "--env-set A=B",
         ] {
             // `-Wl` alone is a lint that rustc would refuse.
             if more.starts_with("-Wl") {
