@@ -17,7 +17,8 @@ use crate::target_trust::{self, Distrust, LocalPackage};
 use crate::ui::Ui;
 use crate::units::plan::Plan;
 use crate::units::store::Store;
-use crate::units::{log, survey};
+use crate::units::log::{self, Event};
+use crate::units::survey;
 use crate::{env_vars, fs};
 
 /// How cargo is kept warm, and what must not be compiled.
@@ -208,6 +209,8 @@ impl Warmth {
             }
         };
         let events = self.events.as_ref().map(|directory| log::read(&directory.path().join(EVENTS))).unwrap_or_default();
+        // Within another command of ours, its report wants to know as well.
+        events.iter().for_each(Event::write);
         reuse::combine(said, &events, &self.workspace)
     }
 }
