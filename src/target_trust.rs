@@ -36,6 +36,11 @@ struct Token {
     since: i128,
 }
 
+/// An mtime that is so many nanoseconds before the ctime was not set by writing. It may lie before the rustc call that read what
+/// was there then, even if it is after the beginning of the last command of ours.
+#[cfg(unix)]
+const AT_ONCE: i128 = 20_000_000;
+
 /// A package whose sources can be edited.
 #[derive(Debug, Clone)]
 pub struct LocalPackage {
@@ -135,7 +140,7 @@ fn ctime(metadata: &std::fs::Metadata) -> i128 {
 }
 
 /// A file of a local package that was changed after `since` and has an mtime from before; or a directory: one that is moved
-/// keeps its mtime, and all that is in it keeps both times.
+/// keeps its mtime, and all that is in it keeps both times; or a link that leads to something older now.
 #[cfg(unix)]
 fn dated_back(packages: &[LocalPackage], target: &Path, since: i128) -> Option<PathBuf> {
     let roots: BTreeSet<&Path> = packages.iter().map(|package| package.directory.as_path()).collect();
@@ -145,8 +150,13 @@ fn dated_back(packages: &[LocalPackage], target: &Path, since: i128) -> Option<P
         let walk = walk.filter_entry(|entry| entry.depth() == 0 || !(is_made_by_tools(entry.path()) || nested(entry.path()) || entry.path() == target));
         for entry in walk.filter_map(Result::ok) {
             let Ok(metadata) = entry.metadata() else { continue };
-            let mtime = metadata.modified().map_or(0, nanos);
-            if ctime(&metadata) > since && mtime < since {
+            if ctime(&metadata) <= since {
+                continue;
+            }
+            // Of a link cargo takes the mtime of what is behind it, which may be older than the link.
+            let behind = if entry.path_is_symlink() { fs_err::metadata(entry.path()).ok() } else { None };
+            let mtime = behind.as_ref().unwrap_or(&metadata).modified().map_or(0, nanos);
+            if mtime < since || ctime(&metadata) - mtime > AT_ONCE {
                 return Some(entry.into_path());
             }
         }
