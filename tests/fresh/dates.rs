@@ -2,7 +2,7 @@
 
 use crate::sources::TWO;
 use crate::tree;
-use crate::world::{World, run};
+use crate::world::{Keep, World, run};
 
 #[test]
 fn a_source_that_is_dated_back_is_seen() {
@@ -106,6 +106,17 @@ fn two_directories_that_change_places_are_seen() {
 }
 
 #[test]
+fn a_link_that_is_turned_to_an_older_source_is_seen() {
+    let world = World::built(
+        "\n== src/main.rs\nmod m;\nfn main() { println!(\"{}\", m::V); }\n== src/m.rs -> ../a.rs\n== a.rs\npub const V: i32 = 1;\n== b.rs\npub const V: i32 = 2;\n",
+    );
+    world.write("== src/m.rs -> ../b.rs\n");
+    world.right("build").expect(&["app"], &[]);
+    world.write("== src/m.rs -> ../a.rs\n");
+    world.right("build").expect(&[], &["app"]);
+}
+
+#[test]
 fn touching_everything_compiles_nothing() {
     let world = World::built(TWO);
     World::tick();
@@ -151,6 +162,41 @@ fn plain_cargo_after_ours_finds_nothing_stale() {
         let ours = world.right(&words);
         assert!(ours.ok);
     }
+}
+
+#[test]
+fn a_target_directory_that_was_built_later_elsewhere_is_not_believed() {
+    // The sources here were not touched since long before that, so no date says it.
+    let world = World::built(TWO);
+    let kept = world.base.join("kept");
+    std::fs::rename(&world.checkout, &kept).unwrap();
+    world.push_edit("app/src/part.rs", "p1", "p2");
+    world.check_out("main");
+    world.right("build");
+    world.save_as("later.tar", Keep::Target);
+    tree::remove(&world.checkout);
+    std::fs::rename(&kept, &world.checkout).unwrap();
+    tree::remove(&world.at("target"));
+    world.load_from("later.tar");
+    world.right("build").expect(&[], &["app", "mid"]);
+}
+
+#[test]
+fn a_source_that_was_written_during_the_build_before_and_then_moved_is_seen() {
+    // Its mtime lies between the beginning of our command and that of rustc.
+    let world = World::new(&format!(
+        "{TWO}    == app/build.rs\n    fn main() {{\n        println!(\"cargo:rerun-if-changed=build.rs\");\n        \
+         std::fs::write(\"../spare.rs\", \"pub const VALUE: &str = \\\"spare\\\";\").unwrap();\n    }}\n"
+    ));
+    world.right("build");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    // A clean build has written it once more.
+    world.plain("clean");
+    world.build("build");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::fs::rename(world.at("spare.rs"), world.at("app/src/part.rs")).unwrap();
+    let built = world.build("build");
+    assert!(built.seen.contains("spare"), "{}", built.seen);
 }
 
 #[test]

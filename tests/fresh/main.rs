@@ -10,7 +10,7 @@
 //! | [`macros`], [`settings`] | what procedural macros read, and what the user says of it |
 //! | [`commands`], [`clippy`] | other commands of cargo's than `build` |
 //! | [`wrappers`], [`store`], [`crowds`] | other wrappers, a store that is not as it was, many at once |
-//! | [`random`] | all of it in any order |
+//! | [`random`], [`machine`] | all of it in any order |
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![expect(clippy::disallowed_methods, reason = "tests are outside of the crate's doors")]
@@ -22,6 +22,7 @@ mod clippy;
 mod commands;
 mod crowds;
 mod dates;
+mod machine;
 mod macros;
 mod native;
 mod out_dir;

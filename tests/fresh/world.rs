@@ -46,9 +46,9 @@ pub(crate) struct Built {
 }
 
 impl Built {
-    /// Warnings of ours, which begin as cargo's do.
+    /// Warnings: rustc's, cargo's and ours. Of links that lead in circles cargo warns when it pleases.
     pub(crate) fn warnings(&self) -> Vec<&str> {
-        self.stderr.lines().filter(|line| line.starts_with("warning")).collect()
+        self.stderr.lines().filter(|line| line.starts_with("warning") && !line.contains("File system loop found")).collect()
     }
 
     /// Which crates rustc ran for, and which were served.
@@ -176,10 +176,6 @@ impl World {
         assert!(text.contains(from), "{name}: {text}");
         std::fs::write(&path, text.replace(from, to)).unwrap();
         self.commit();
-    }
-
-    pub(crate) fn remove(&self, name: &str) {
-        tree::remove(&self.at(name));
     }
 
     /// Gives a file an mtime of years ago.
@@ -362,8 +358,8 @@ impl World {
         let mut seen: BTreeSet<String> = built.warnings().into_iter().map(str::to_owned).collect();
         seen.extend(built.stdout.lines().filter(|line| line.starts_with("test ") && line.contains(" ... ")).map(str::to_owned));
         if words.starts_with("build") {
-            let program = target.join(profile_of(words)).join("app");
-            if program.is_file() {
+            let folder = target.join(profile_of(words));
+            for program in ["app", "user"].map(|name| folder.join(name)).into_iter().filter(|path| path.is_file()) {
                 let ran = self.tool(program.to_str().unwrap()).current_dir(&self.checkout).output().unwrap();
                 seen.extend(text(&ran.stdout).lines().map(|line| format!("printed: {line}")));
             }
