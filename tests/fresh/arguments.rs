@@ -99,11 +99,13 @@ fn incremental_or_not_is_right_in_turn() {
 #[test]
 fn debug_information_in_files_of_its_own_is_served_with_the_rest() {
     for kind in ["packed", "unpacked"] {
-        let world = World::new(&format!("{TWO}    == Cargo.toml\n[workspace]\nresolver = '2'\nmembers = ['app', 'mid']\n[profile.dev]\nsplit-debuginfo = '{kind}'\n"));
+        let world = World::new(&format!(
+            "{TWO}    == Cargo.toml\n[workspace]\nresolver = '2'\nmembers = ['app', 'mid']\n[profile.dev]\nsplit-debuginfo = '{kind}'\n"
+        ));
         world.right("build").expect(&["app", "mid"], &[]);
         let there = |world: &World| {
-            let names = std::fs::read_dir(world.at("target/debug/deps")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            names.filter(|name| name.ends_with(".dwo") || name.ends_with(".dwp") || name.ends_with(".o")).count()
+            let paths = std::fs::read_dir(world.at("target/debug/deps")).unwrap().map(|entry| entry.unwrap().path());
+            paths.filter(|path| path.extension().is_some_and(|ending| ["dwo", "dwp", "o"].iter().any(|one| ending == *one))).count()
         };
         let before = there(&world);
         assert!(before > 0, "{kind}");
@@ -128,7 +130,10 @@ fn a_crate_of_another_kind_is_another_call() {
 
 #[test]
 fn a_compiler_of_another_version_is_told_apart() {
-    let toolchains = String::from_utf8(std::process::Command::new("rustup").args(["toolchain", "list", "-q"]).output().map(|output| output.stdout).unwrap_or_default()).unwrap();
+    let toolchains = String::from_utf8(
+        std::process::Command::new("rustup").args(["toolchain", "list", "-q"]).output().map(|output| output.stdout).unwrap_or_default(),
+    )
+    .unwrap();
     let Some(nightly) = toolchains.lines().find(|name| name.starts_with("nightly")) else {
         println!("skipped: there is no other toolchain");
         return;

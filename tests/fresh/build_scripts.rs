@@ -79,7 +79,8 @@ fn a_variable_that_is_not_declared_is_seen() {
 
 #[test]
 fn a_build_script_that_asks_git_is_asked_again_in_each_checkout() {
-    let revision = "String::from_utf8(std::process::Command::new(\"git\").args([\"rev-parse\", \"HEAD\"]).output().unwrap().stdout).unwrap().trim()";
+    let revision =
+        "String::from_utf8(std::process::Command::new(\"git\").args([\"rev-parse\", \"HEAD\"]).output().unwrap().stdout).unwrap().trim()";
     let world = World::built(&reader(revision));
     world.commit();
     seen_once(&world);
@@ -92,7 +93,9 @@ fn what_is_in_a_submodule_is_seen() {
     let world = World::new(&reader("std::fs::read_to_string(\"sub/x.txt\").map_or(\"none\".to_owned(), |text| text.trim().to_owned())"));
     let sub = world.base.join("sub");
     std::fs::create_dir(&sub).unwrap();
-    let git = |directory: &std::path::Path, words: &[&str]| run(world.tool("git").args(["-c", "protocol.file.allow=always"]).args(words).current_dir(directory));
+    let git = |directory: &std::path::Path, words: &[&str]| {
+        run(world.tool("git").args(["-c", "protocol.file.allow=always"]).args(words).current_dir(directory))
+    };
     git(&sub, &["init", "-q", "-b", "main"]);
     let commit = |text: &str| {
         std::fs::write(sub.join("x.txt"), text).unwrap();
@@ -122,7 +125,8 @@ fn what_is_in_a_submodule_is_seen() {
 #[test]
 fn the_mode_of_a_file_that_a_script_packs_is_seen() {
     let world = World::built(
-        &(reader("std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(\"tool.sh\").unwrap().permissions()) & 0o111 != 0") + "== tool.sh\n        echo\n"),
+        &(reader("std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(\"tool.sh\").unwrap().permissions()) & 0o111 != 0")
+            + "== tool.sh\n        echo\n"),
     );
     std::fs::set_permissions(world.origin.join("tool.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     world.commit();
@@ -131,7 +135,10 @@ fn the_mode_of_a_file_that_a_script_packs_is_seen() {
 
 #[test]
 fn what_is_behind_a_link_is_seen() {
-    let world = World::built(&(reader("std::fs::read_to_string(\"proto/x.proto\").unwrap().trim()") + "== shared/x.proto\n        one\n        == proto -> shared\n        == other/x.proto\n        three\n"));
+    let world = World::built(
+        &(reader("std::fs::read_to_string(\"proto/x.proto\").unwrap().trim()")
+            + "== shared/x.proto\n        one\n        == proto -> shared\n        == other/x.proto\n        three\n"),
+    );
     world.push("== shared/x.proto\ntwo\n");
     seen_once(&world);
     world.push("== proto -> other\n");
@@ -143,7 +150,10 @@ fn a_directory_is_compared_by_what_the_script_makes_of_it() {
     let names = "{ let mut names: Vec<String> = std::fs::read_dir(\"data\").unwrap().map(|entry| entry.unwrap()).map(|entry| format!(\"{}={}\", \
                  entry.file_name().to_string_lossy(), std::fs::read_to_string(entry.path()).map_or(\"?\".to_owned(), |text| text.trim().to_owned()))).collect(); names.sort(); names.join(\",\") }";
     let text = reader(names).replace("changed=build.rs", "changed=data");
-    let world = World::built(&(text + "== data/a\n        1\n        == data/loop -> .\n        == data/dangling -> nowhere\n        == data/folder -> ../src\n"));
+    let world = World::built(
+        &(text
+            + "== data/a\n        1\n        == data/loop -> .\n        == data/dangling -> nowhere\n        == data/folder -> ../src\n"),
+    );
     for _ in 0..2 {
         world.next_job();
         world.right("build").expect(&[], &["app"]);
@@ -161,8 +171,12 @@ fn a_directory_is_compared_by_what_the_script_makes_of_it() {
 
 #[test]
 fn a_build_script_that_appears_and_one_that_goes() {
-    let world = World::built("\n== src/main.rs\nfn main() { println!(\"{}\", option_env!(\"WORLD_READ\").unwrap_or(\"none\")); }\n== data.txt\none\n");
-    world.push("== build.rs\nfn main() { println!(\"cargo:rustc-env=WORLD_READ={}\", std::fs::read_to_string(\"data.txt\").unwrap().trim()); }\n");
+    let world = World::built(
+        "\n== src/main.rs\nfn main() { println!(\"{}\", option_env!(\"WORLD_READ\").unwrap_or(\"none\")); }\n== data.txt\none\n",
+    );
+    world.push(
+        "== build.rs\nfn main() { println!(\"cargo:rustc-env=WORLD_READ={}\", std::fs::read_to_string(\"data.txt\").unwrap().trim()); }\n",
+    );
     seen_once(&world);
     world.push("== data.txt\ntwo\n");
     seen_once(&world);

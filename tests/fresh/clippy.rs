@@ -72,7 +72,10 @@ fn lints_in_a_manifest_and_on_the_command_line_are_seen() {
     assert_eq!(world.right("clippy").seen, plain.seen);
     assert!(!world.right("clippy -- -D warnings").ok);
     world.push_edit("mid/Cargo.toml", "edition", "edition");
-    world.push(&format!("== mid/Cargo.toml\n{}\n[lints.clippy]\nneedless_return = \"allow\"\n", std::fs::read_to_string(world.origin.join("mid/Cargo.toml")).unwrap()));
+    world.push(&format!(
+        "== mid/Cargo.toml\n{}\n[lints.clippy]\nneedless_return = \"allow\"\n",
+        std::fs::read_to_string(world.origin.join("mid/Cargo.toml")).unwrap()
+    ));
     world.next_job();
     assert_ne!(world.right("clippy").seen, plain.seen);
 }

@@ -20,7 +20,11 @@ fn warnings_are_said_again_by_crates_that_are_served() {
     world.next_job();
     let built = world.right("build");
     built.expect(&[], &["app", "mid"]);
-    assert!(built.seen.contains("unused_here") && built.seen.contains("unused_there") && built.seen.contains("never_called"), "{}", built.seen);
+    assert!(
+        built.seen.contains("unused_here") && built.seen.contains("unused_there") && built.seen.contains("never_called"),
+        "{}",
+        built.seen
+    );
     // By cargo itself, of crates that are fresh.
     world.right("build").expect(&[], &[]);
 }
@@ -183,9 +187,17 @@ fn fix_changes_sources_as_it_does_without_us() {
 
 #[test]
 fn a_program_that_runs_is_replaced_and_not_written_into() {
-    let world = World::new("\n== src/main.rs\nfn main() { if std::env::args().count() > 1 { std::io::stdin().read_line(&mut String::new()).unwrap(); } println!(\"one\"); }\n");
+    let world = World::new(
+        "\n== src/main.rs\nfn main() { if std::env::args().count() > 1 { std::io::stdin().read_line(&mut String::new()).unwrap(); } println!(\"one\"); }\n",
+    );
     world.right("build");
-    let mut running = world.tool(world.at("target/debug/app").to_str().unwrap()).arg("wait").stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut running = world
+        .tool(world.at("target/debug/app").to_str().unwrap())
+        .arg("wait")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     world.edit("src/main.rs", "\"one\"", "\"two\"");
     world.right("build");
     world.edit("src/main.rs", "\"two\"", "\"one\"");

@@ -63,7 +63,11 @@ fn a_source_that_is_edited_while_rustc_runs_is_never_taken_for_what_was_compiled
     for how in [edit, dated, moved] {
         for is_before in [true, false] {
             let mut world = World::new(TWO);
-            if is_before { meddling(&mut world, how, ":") } else { meddling(&mut world, ":", how) }
+            if is_before {
+                meddling(&mut world, how, ":");
+            } else {
+                meddling(&mut world, ":", how);
+            }
             World::tick();
             std::fs::write(world.base.join("armed"), "").unwrap();
             world.build("build");
@@ -151,7 +155,11 @@ fn a_kill_in_the_middle_leaves_nothing_stale() {
     for victim in ["cargo", "wrapper", "rustc"] {
         let mut world = World::new(TWO);
         // rustc has written all, and its wrapper has not been told.
-        let path = script(&world, "sccache", "\"$@\"; code=$?\ncase \"$*\" in *'--crate-name app '*) if [ -e $HERE/armed ]; then rm $HERE/armed; echo $$ > $HERE/pid.tmp; mv $HERE/pid.tmp $HERE/pid; exec sleep 60; fi;; esac\nexit $code");
+        let path = script(
+            &world,
+            "sccache",
+            "\"$@\"; code=$?\ncase \"$*\" in *'--crate-name app '*) if [ -e $HERE/armed ]; then rm $HERE/armed; echo $$ > $HERE/pid.tmp; mv $HERE/pid.tmp $HERE/pid; exec sleep 60; fi;; esac\nexit $code",
+        );
         world.set("RUSTC_WRAPPER", path.to_str().unwrap());
         world.right("build");
         world.edit("app/src/part.rs", "p1", "p2");

@@ -175,8 +175,17 @@ impl Machine {
         for name in ["Cargo.lock", ".gitignore"] {
             first.insert(name.to_owned(), Node::File(std::fs::read_to_string(world.origin.join(name)).unwrap()));
         }
-        let mut machine =
-            Self { world, tree: first.clone(), first, is_tool_executable: false, branch: "b0".into(), stamp: None, builds: 0, reused: 0, can_carry: None };
+        let mut machine = Self {
+            world,
+            tree: first.clone(),
+            first,
+            is_tool_executable: false,
+            branch: "b0".into(),
+            stamp: None,
+            builds: 0,
+            reused: 0,
+            can_carry: None,
+        };
         machine.begin();
         machine.build_right(&How::default(), true, "the first build");
         machine.save("first.tar", Cache::Both);
@@ -379,7 +388,14 @@ impl Machine {
         let words = how.words();
         let built = self.world.build(&words);
         assert!(built.ok, "{}", built.stderr);
-        assert_eq!(built.seen, self.expected(how), "STALE\n{log}compiled {:?}, reused {:?}\n{}", built.compiled, built.reused, built.stderr);
+        assert_eq!(
+            built.seen,
+            self.expected(how),
+            "STALE\n{log}compiled {:?}, reused {:?}\n{}",
+            built.compiled,
+            built.reused,
+            built.stderr
+        );
         if is_compared {
             self.world.is_right(&words, &built);
         }
@@ -403,11 +419,18 @@ impl Machine {
     fn expected(&self, how: &How) -> String {
         let bytes = format!("{}\n", self.text("app/src/bytes.bin")).into_bytes();
         let built = self.tree.get("app/build.rs").map_or("none", |_| self.text("app/build.rs").split(['=', '"']).nth(3).unwrap());
-        let data = self.tree.keys().filter_map(|name| Some((name.strip_prefix("mid/")?, self.text(name)))).filter(|(name, _)| name.starts_with("data/"));
+        let data = self
+            .tree
+            .keys()
+            .filter_map(|name| Some((name.strip_prefix("mid/")?, self.text(name))))
+            .filter(|(name, _)| name.starts_with("data/"));
         let mut all: Vec<String> = data.map(|(name, text)| format!("{name}:{text}")).collect();
         all.sort();
         let Node::Link(pointer) = &self.tree["mid/pointer"] else { unreachable!() };
-        all.extend([self.text("mid/in.txt"), self.text("mid/secret.txt"), self.text("mid/.hidden"), pointer, self.text("mid/pointer")].map(str::to_owned));
+        all.extend(
+            [self.text("mid/in.txt"), self.text("mid/secret.txt"), self.text("mid/.hidden"), pointer, self.text("mid/pointer")]
+                .map(str::to_owned),
+        );
         all.extend([self.is_tool_executable.to_string(), self.stamp.clone().unwrap_or_default(), self.branch.clone()]);
         let lines: BTreeSet<String> = [
             format!("part={} turned={} bytes={bytes:?}", self.quoted("app/src/part.rs"), self.quoted("app/src/turned.rs")),
@@ -417,6 +440,6 @@ impl Machine {
             format!("user={} {} {}", self.quoted("macros/src/value.in"), self.text("user/words.txt"), self.quoted("user/src/value.rs")),
         ]
         .into();
-        lines.into_iter().map(|line| format!("printed: {line}\n")).collect()
+        lines.into_iter().flat_map(|line| ["printed: ".to_owned(), line, "\n".to_owned()]).collect()
     }
 }

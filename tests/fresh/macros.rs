@@ -93,7 +93,9 @@ fn a_macro_that_is_edited() {
 
 #[test]
 fn a_macro_behind_a_macro_of_another_crate() {
-    let text = user("file").replace("macros = { path = \"../macros\" }", "mid = { path = \"../mid\" }").replace("macros::file!()", "mid::words!()");
+    let text = user("file")
+        .replace("macros = { path = \"../macros\" }", "mid = { path = \"../mid\" }")
+        .replace("macros::file!()", "mid::words!()");
     let world = World::built(&format!(
         r#"{text}
         == mid/Cargo.toml
@@ -141,8 +143,14 @@ fn a_derive_and_an_attribute_are_macros_too() {
 
 #[test]
 fn a_macro_behind_a_feature() {
-    let text = user("file").replace("[dependencies]\n        macros = { path = \"../macros\" }", "[features]\n        embed = [\"dep:macros\"]\n        [dependencies]\n        macros = { path = \"../macros\", optional = true }");
-    let text = text.replace("fn main() {", "#[cfg(not(feature = \"embed\"))] fn main() { println!(\"without\"); }\n        #[cfg(feature = \"embed\")] fn main() {");
+    let text = user("file").replace(
+        "[dependencies]\n        macros = { path = \"../macros\" }",
+        "[features]\n        embed = [\"dep:macros\"]\n        [dependencies]\n        macros = { path = \"../macros\", optional = true }",
+    );
+    let text = text.replace(
+        "fn main() {",
+        "#[cfg(not(feature = \"embed\"))] fn main() { println!(\"without\"); }\n        #[cfg(feature = \"embed\")] fn main() {",
+    );
     let world = World::new(&text);
     world.right("build --features app/embed");
     world.right("build");
@@ -162,10 +170,12 @@ fn a_crate_beside_the_macro_is_served() {
 
 #[test]
 fn a_local_macro_with_the_name_of_a_pure_one_is_not_believed() {
-    let world = World::built(&user("file").replace("macros/Cargo.toml", "serde_derive/Cargo.toml").replace("macros/src", "serde_derive/src").replace(
-        "macros = { path = \"../macros\" }",
-        "macros = { path = \"../serde_derive\", package = \"serde_derive\" }",
-    ));
+    let world = World::built(
+        &user("file")
+            .replace("macros/Cargo.toml", "serde_derive/Cargo.toml")
+            .replace("macros/src", "serde_derive/src")
+            .replace("macros = { path = \"../macros\" }", "macros = { path = \"../serde_derive\", package = \"serde_derive\" }"),
+    );
     world.push("== app/words.txt\nw2\n");
     world.next_job();
     world.right("build").expect(&["app"], &["serde_derive"]);

@@ -14,6 +14,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![expect(clippy::disallowed_methods, reason = "tests are outside of the crate's doors")]
+#![expect(clippy::print_stdout, reason = "what a failing test has to say is captured")]
 #![cfg(target_os = "linux")]
 
 mod arguments;

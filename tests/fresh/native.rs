@@ -151,9 +151,15 @@ fn diamond(lto: &str, prebuilt: bool, modifiers: &str) -> World {
 /// What the C function returns in the shared library, and in the archive if that has all that it needs.
 fn asked(world: &World, target: &Path, is_whole: bool) -> String {
     let lib = target.join("debug");
-    std::fs::write(world.base.join("ask.c"), "#include <stdio.h>\nint ask(void);\nint main(void) { printf(\"%d\\n\", ask()); return 0; }\n").unwrap();
+    std::fs::write(
+        world.base.join("ask.c"),
+        "#include <stdio.h>\nint ask(void);\nint main(void) { printf(\"%d\\n\", ask()); return 0; }\n",
+    )
+    .unwrap();
     let mut all = String::new();
-    for (library, more) in [("libapp.so", vec![]), ("libapp.a", vec!["-lpthread", "-ldl", "-lm"])].into_iter().take(if is_whole { 2 } else { 1 }) {
+    for (library, more) in
+        [("libapp.so", vec![]), ("libapp.a", vec!["-lpthread", "-ldl", "-lm"])].into_iter().take(if is_whole { 2 } else { 1 })
+    {
         let program = world.base.join("ask");
         run(world.tool("cc").arg("-o").arg(&program).arg(world.base.join("ask.c")).arg(lib.join(library)).args(more));
         let said = run(world.tool(program.to_str().unwrap()).env("LD_LIBRARY_PATH", &lib));
@@ -174,7 +180,11 @@ fn c_alone_changes(lto: &str, prebuilt: bool, modifiers: &str) {
     let built = world.right("build");
     assert!(built.ok && built.compiled.contains(&"app".to_owned()), "{lto} {prebuilt} {modifiers}");
     let is_whole = modifiers != ":-bundle";
-    assert_eq!(asked(&world, &world.at("target"), is_whole), if is_whole { "2002\n2002\n" } else { "2002\n" }, "{lto} {prebuilt} {modifiers}");
+    assert_eq!(
+        asked(&world, &world.at("target"), is_whole),
+        if is_whole { "2002\n2002\n" } else { "2002\n" },
+        "{lto} {prebuilt} {modifiers}"
+    );
 }
 
 #[test]
@@ -229,7 +239,9 @@ fn a_linker_that_is_a_script_is_not_judged_and_is_right() {
 
 #[test]
 fn an_argument_that_writes_elsewhere_is_passed_through() {
-    let world = World::new("\n== src/main.rs\nfn main() { println!(\"x\"); }\n== build.rs\nfn main() { println!(\"cargo:rustc-link-arg=-Wl,-Map=link.map\"); }\n");
+    let world = World::new(
+        "\n== src/main.rs\nfn main() { println!(\"x\"); }\n== build.rs\nfn main() { println!(\"cargo:rustc-link-arg=-Wl,-Map=link.map\"); }\n",
+    );
     for _ in 0..2 {
         world.next_job_with(crate::world::Keep::Store);
         let built = world.right("build");

@@ -7,7 +7,11 @@ use crate::world::{Keep, World};
 /// A world whose project says these things; `None` where there is no Python.
 fn saying(settings: &str, text: &str) -> Option<World> {
     let python = std::env::var("PYENV_BUILD_TEST_PYTHON").unwrap_or_else(|_error| "python3".to_owned());
-    let found = std::process::Command::new(&python).args(["-c", "import sys; print(sys.executable)"]).output().ok().filter(|output| output.status.success());
+    let found = std::process::Command::new(&python)
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success());
     let Some(found) = found else {
         println!("skipped: there is no Python");
         return None;
@@ -90,8 +94,10 @@ fn a_declaration_that_goes_is_no_longer_believed() {
 
 #[test]
 fn inputs_are_those_of_all_crates() {
-    let Some(world) = saying("inputs = [\"schemas/*.json\", \"*/tests/*.txt\"]", &format!("{TWO}    == schemas/x.json\n    one\n    == app/tests/d.txt\n    one\n    == mid/tests/d.txt\n    one\n"))
-    else {
+    let Some(world) = saying(
+        "inputs = [\"schemas/*.json\", \"*/tests/*.txt\"]",
+        &format!("{TWO}    == schemas/x.json\n    one\n    == app/tests/d.txt\n    one\n    == mid/tests/d.txt\n    one\n"),
+    ) else {
         return;
     };
     world.next_job();
@@ -149,7 +155,15 @@ fn a_script_that_links_for_two_pythons_is_right_in_each() {
         pub const WHICH: &str = env!("WHICH");
         "#,
     );
-    for (python, source, compiled) in [("a", "v1", true), ("b", "v1", true), ("a", "v1", false), ("b", "v2", true), ("a", "v2", true), ("b", "v1", false), ("a", "v1", false)] {
+    for (python, source, compiled) in [
+        ("a", "v1", true),
+        ("b", "v1", true),
+        ("a", "v1", false),
+        ("b", "v2", true),
+        ("a", "v2", true),
+        ("b", "v1", false),
+        ("a", "v1", false),
+    ] {
         world.set("PYO3_PYTHON", python);
         world.write(&format!("== app/src/main.rs\nfn main() {{ println!(\"{source} {{}}\", py::WHICH); }}\n"));
         let built = world.right("build");

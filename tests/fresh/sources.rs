@@ -235,7 +235,9 @@ fn a_source_that_does_not_compile_fails_and_its_remedy_is_served() {
 #[test]
 fn the_same_text_in_another_file_is_another_program() {
     // Panics and `file!()` tell where they are.
-    let world = World::built("\n== src/main.rs\nmod a;\nfn main() { println!(\"{}\", a::at()); }\n== src/a.rs\npub fn at() -> &'static str { file!() }\n");
+    let world = World::built(
+        "\n== src/main.rs\nmod a;\nfn main() { println!(\"{}\", a::at()); }\n== src/a.rs\npub fn at() -> &'static str { file!() }\n",
+    );
     world.push_without(&["src/a.rs"]);
     world.push("== src/a/mod.rs\npub fn at() -> &'static str { file!() }\n");
     world.next_job();

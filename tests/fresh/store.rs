@@ -77,7 +77,15 @@ fn an_entry_that_is_damaged_counts_as_none() {
         after(what, |world| {
             for path in files(&store(world).join("v1/units")) {
                 let text = std::fs::read_to_string(&path).unwrap();
-                std::fs::write(path, if cut { text[..text.len() / 2].to_owned() } else { text.replace("p1", "p2").replace("\"seconds\":0", "\"seconds\":1") }).unwrap();
+                std::fs::write(
+                    path,
+                    if cut {
+                        text[..text.len() / 2].to_owned()
+                    } else {
+                        text.replace("p1", "p2").replace("\"seconds\":0", "\"seconds\":1")
+                    },
+                )
+                .unwrap();
             }
         })
         .expect(&["app", "mid"], &[]);
@@ -102,7 +110,8 @@ fn notes_that_are_gone_or_damaged_cost_nothing_but_time() {
     after("no notes", |world| tree::remove(&store(world).join("v1/crates")));
     after("damaged notes", |world| files(&store(world).join("v1/crates")).iter().for_each(|path| std::fs::write(path, "{}").unwrap()));
     after("no plans", |world| tree::remove(&store(world).join("plans"))).expect(&[], &["app", "mid"]);
-    after("damaged digests", |world| files(&store(world).join("digests")).iter().for_each(|path| std::fs::write(path, "0 0").unwrap())).expect(&[], &["app", "mid"]);
+    after("damaged digests", |world| files(&store(world).join("digests")).iter().for_each(|path| std::fs::write(path, "0 0").unwrap()))
+        .expect(&[], &["app", "mid"]);
 }
 
 #[test]

@@ -68,7 +68,9 @@ fn a_variable_that_must_be_there_and_is_not_fails_as_it_does_in_a_clean_build() 
 
 #[test]
 fn what_cargo_says_of_the_package_is_seen() {
-    let world = World::built("\n== src/main.rs\nfn main() { println!(\"{} {}\", env!(\"CARGO_PKG_VERSION\"), env!(\"CARGO_PKG_DESCRIPTION\")); }\n");
+    let world = World::built(
+        "\n== src/main.rs\nfn main() { println!(\"{} {}\", env!(\"CARGO_PKG_VERSION\"), env!(\"CARGO_PKG_DESCRIPTION\")); }\n",
+    );
     world.push_edit("Cargo.toml", "edition", "description = \"more\"\nedition");
     world.next_job();
     world.right("build").expect(&["app"], &[]);
@@ -108,7 +110,9 @@ fn a_secret_is_not_kept_as_it_is() {
     let mut world = World::new("\n== src/main.rs\nfn main() { println!(\"{:?}\", option_env!(\"WORLD_TOKEN\").map(str::len)); }\n");
     world.set("WORLD_TOKEN", "hush-hush-hush");
     world.right("build");
-    let found = crate::world::run(world.tool("sh").args(["-c", "grep -rl hush-hush-hush .pyenv-build/store/v1/units || true"]).current_dir(&world.checkout));
+    let found = crate::world::run(
+        world.tool("sh").args(["-c", "grep -rl hush-hush-hush .pyenv-build/store/v1/units || true"]).current_dir(&world.checkout),
+    );
     assert_eq!(String::from_utf8(found.stdout).unwrap(), "");
     world.set("WORLD_TOKEN", "other");
     world.next_job();

@@ -55,7 +55,12 @@ impl Built {
     #[track_caller]
     pub(crate) fn expect(&self, compiled: &[&str], reused: &[&str]) {
         let whole = (self.compiled.as_slice(), self.reused.as_slice());
-        assert_eq!((self.compiled.join(" "), self.reused.join(" ")), (compiled.join(" "), reused.join(" ")), "{whole:?} {:#}", self.report["crates"]);
+        assert_eq!(
+            (self.compiled.join(" "), self.reused.join(" ")),
+            (compiled.join(" "), reused.join(" ")),
+            "{whole:?} {:#}",
+            self.report["crates"]
+        );
     }
 
     /// The reason for which a crate was compiled.
@@ -75,7 +80,8 @@ impl World {
     pub(crate) fn with(files: &Files) -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let base = directory.path().canonicalize().unwrap();
-        let world = Self { origin: base.join("origin"), checkout: base.join("checkout"), base, _directory: directory, variables: Vec::new() };
+        let world =
+            Self { origin: base.join("origin"), checkout: base.join("checkout"), base, _directory: directory, variables: Vec::new() };
         std::fs::create_dir(&world.origin).unwrap();
         tree::write(&world.origin, files);
         std::fs::write(world.origin.join(".gitignore"), "target\n.pyenv-build\n").unwrap();
@@ -292,7 +298,8 @@ impl World {
         let report = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}\n{}", path.display(), built.stderr));
         built.report = serde_json::from_slice(&report).unwrap();
         let names = |key: &str| {
-            let mut names: Vec<String> = built.report["crates"][key].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+            let mut names: Vec<String> =
+                built.report["crates"][key].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
             names.sort();
             names
         };
@@ -352,7 +359,7 @@ impl World {
             Built { ok, seen: String::new(), compiled: Vec::new(), reused: Vec::new(), report: serde_json::Value::Null, stdout, stderr };
         if !ok {
             // Which errors are said before cargo stops is a matter of luck.
-            built.seen = "failed".to_owned();
+            "failed".clone_into(&mut built.seen);
             return built;
         }
         let mut seen: BTreeSet<String> = built.warnings().into_iter().map(str::to_owned).collect();

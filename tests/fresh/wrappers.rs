@@ -78,7 +78,8 @@ fn a_wrapper_of_the_workspaces_crates_is_always_called() {
 #[test]
 fn a_compiler_that_is_a_script_is_always_called() {
     let mut world = World::new(CFG);
-    let rustc = script(&world, "rustc", &format!("exec {} \"$@\" $WORLD_FLAGS", PathBuf::from(env!("CARGO")).with_file_name("rustc").display()));
+    let rustc =
+        script(&world, "rustc", &format!("exec {} \"$@\" $WORLD_FLAGS", PathBuf::from(env!("CARGO")).with_file_name("rustc").display()));
     world.set("RUSTC", rustc.to_str().unwrap());
     for flags in ["--cfg=extra", ""] {
         world.set("WORLD_FLAGS", flags);
