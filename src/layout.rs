@@ -61,13 +61,7 @@ impl Layout {
             return Ok(Self { root });
         }
         let foreign = match fs_err::read_dir(&root) {
-            // What a killed first run may have left: the two files below, or their temporary names.
-            Ok(mut entries) => entries.any(|entry| {
-                entry.is_ok_and(|entry| {
-                    let name = entry.file_name();
-                    name != ".gitignore" && !name.to_string_lossy().starts_with(".tmp-")
-                })
-            }),
+            Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| !is_left_by_us(&entry.path()))),
             Err(error) => error.kind() != std::io::ErrorKind::NotFound,
         };
         if foreign {
@@ -186,6 +180,21 @@ impl Layout {
     }
 }
 
+/// What a killed first run may have left: the two files of [`Layout::open`], or their temporary names. And what is written by
+/// those that were running when somebody removed the directory: the store, by the wrapper, and the report.
+fn is_left_by_us(path: &Path) -> bool {
+    let is_one_of = |path: &Path, names: &[&str]| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        names.contains(&name.as_ref()) || name.starts_with(".tmp-")
+    };
+    let holds_only = |names: &[&str]| {
+        fs_err::read_dir(path).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| is_one_of(&entry.path(), names))))
+    };
+    is_one_of(path, &[".gitignore"])
+        || is_one_of(path, &["store"]) && holds_only(&["digests", "incremental", "plans", "v1"])
+        || is_one_of(path, &["reports"]) && holds_only(&["last.json"])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +218,13 @@ mod tests {
         Layout::open(root.clone()).unwrap();
         assert_eq!(fs_err::read_to_string(root.join(".gitignore")).unwrap(), "*\n");
         fs_err::remove_file(root.join("CACHEDIR.TAG")).unwrap();
-        Layout::open(root).unwrap();
+        Layout::open(root.clone()).unwrap();
+        // Removed while something of ours went on.
+        fs_err::remove_dir_all(&root).unwrap();
+        fs_err::create_dir_all(root.join("store/v1/units")).unwrap();
+        Layout::open(root.clone()).unwrap();
+        fs_err::remove_file(root.join("CACHEDIR.TAG")).unwrap();
+        fs_err::write(root.join("store/precious"), "").unwrap();
+        Layout::open(root).unwrap_err();
     }
 }

@@ -28,6 +28,10 @@ use crate::{digest, fs};
 /// The file in a target directory.
 const IN_TARGET: &str = ".pyenv-build-token.json";
 
+/// An mtime that is so many nanoseconds before the ctime was not set by writing. It may lie before the rustc call that read what
+/// was there then, even if it is after the beginning of the last command of ours.
+const AT_ONCE: i128 = 20_000_000;
+
 /// In a target directory: what its other half in our directory is.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Token {
@@ -64,7 +68,8 @@ pub fn settle(layout: &Layout, target: &Path, workspace: &Path, packages: &[Loca
         match believed(layout, target) {
             None => (!local_units(target, packages).is_empty()).then_some(Distrust::Foreign),
             Some((since, known)) => {
-                let strange = sources.iter().find(|source| source.mtime < since && !known.contains(&source.stamp));
+                let is_old = |source: &&Source| source.mtime < since || source.ctime - source.mtime > AT_ONCE;
+                let strange = sources.iter().filter(is_old).find(|source| !known.contains(&source.stamp));
                 strange.map(|source| Distrust::OldSource(source.path.clone()))
             }
         }
@@ -154,7 +159,9 @@ fn identity_of(metadata: &std::fs::Metadata) -> (u64, i128) {
 /// A file that a crate may be made of.
 struct Source {
     path: PathBuf,
+    /// Of what is behind it where it is a link, as cargo has it.
     mtime: i128,
+    ctime: i128,
     /// Of its path and of everything that changes with its content, unless somebody means to hide that.
     stamp: u64,
 }
@@ -171,7 +178,8 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Vec<So
         });
         for entry in walk.filter_map(Result::ok).filter(|entry| !entry.file_type().is_dir()) {
             let Ok(metadata) = entry.metadata() else { continue };
-            let mtime = metadata.modified().map_or(0, nanos);
+            let behind = if entry.path_is_symlink() { fs_err::metadata(entry.path()).ok() } else { None };
+            let mtime = behind.as_ref().unwrap_or(&metadata).modified().map_or(0, nanos);
             let (inode, ctime) = identity_of(&metadata);
             let mut hasher = digest::Hasher::default();
             hasher.field(entry.path().as_os_str().as_encoded_bytes());
@@ -179,7 +187,7 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Vec<So
                 hasher.field(&number.to_le_bytes());
             }
             let stamp = u64::from_str_radix(&hasher.finish()[..16], 16).expect("it is hexadecimal");
-            found.push(Source { path: entry.into_path(), mtime, stamp });
+            found.push(Source { path: entry.into_path(), mtime, ctime, stamp });
         }
     }
     found
@@ -349,6 +357,18 @@ mod tests {
         fs_err::create_dir_all(&unit).unwrap();
         fs_err::rename(&other, world.source()).unwrap();
         assert_eq!(world.settle(), Some(Distrust::OldSource(world.source())));
+        // Written after the last command began, and moved here later than that.
+        fs_err::write(&other, "another").unwrap();
+        tick();
+        tick();
+        fs_err::create_dir_all(&unit).unwrap();
+        fs_err::rename(&other, world.source()).unwrap();
+        assert_eq!(world.settle(), Some(Distrust::OldSource(world.source())));
+        // A link is new, and what it leads to is old.
+        let link = world.source().with_file_name("link.rs");
+        fs_err::create_dir_all(&unit).unwrap();
+        std::os::unix::fs::symlink("main.rs", &link).unwrap();
+        assert_eq!(world.settle(), Some(Distrust::OldSource(link)));
     }
 
     #[test]

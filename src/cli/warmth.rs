@@ -16,9 +16,10 @@ use crate::report::rebuilds::{Before, explain};
 use crate::report::{Crates, StoreReport, reuse};
 use crate::target_trust::{self, Distrust, LocalPackage};
 use crate::ui::Ui;
+use crate::units::log::{self, Event};
 use crate::units::plan::Plan;
 use crate::units::store::Store;
-use crate::units::{log, survey, upkeep};
+use crate::units::{survey, upkeep};
 use crate::{env_vars, fs};
 
 /// How cargo is kept warm, and what must not be compiled.
@@ -211,6 +212,8 @@ impl Warmth {
         if let Some(error) = events.iter().find_map(reuse::store_error) {
             ui.warning(format_args!("what was compiled could not all be kept for the next time: {error}"));
         }
+        // Within another command of ours, its report wants to know as well.
+        events.iter().for_each(Event::write);
         reuse::combine(said, &events, &self.workspace)
     }
 }

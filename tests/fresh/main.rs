@@ -1,10 +1,37 @@
-//! Never stale, always warm: a workspace that prints what it was compiled from, built after everything that can happen to a
-//! checkout, its cache and its clock. Real cargo, no network.
+//! Never stale, always warm: workspaces that print what they were compiled from, built after everything that can happen to a
+//! checkout, its cache and its clock, and compared with a clean build by plain cargo. Real cargo, no network.
+//!
+//! | part | what happens |
+//! | --- | --- |
+//! | [`sources`], [`dates`] | files that rustc reads, and their mtimes |
+//! | [`arguments`], [`variables`] | what a call is told |
+//! | [`build_scripts`], [`out_dir`] | what build scripts read and make |
+//! | [`native`] | what linkers read |
+//! | [`macros`], [`settings`] | what procedural macros read, and what the user says of it |
+//! | [`commands`], [`clippy`] | other commands of cargo's than `build` |
+//! | [`wrappers`], [`store`], [`crowds`] | other wrappers, a store that is not as it was, many at once |
+//! | [`random`], [`machine`] | all of it in any order |
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![expect(clippy::disallowed_methods, reason = "tests are outside of the crate's doors")]
-#![cfg(unix)]
+#![expect(clippy::print_stdout, reason = "what a failing test has to say is captured")]
+#![cfg(target_os = "linux")]
 
+mod arguments;
+mod build_scripts;
+mod clippy;
+mod commands;
+mod crowds;
+mod dates;
+mod machine;
+mod macros;
+mod native;
+mod out_dir;
 mod random;
-mod table;
+mod settings;
+mod sources;
+mod store;
+mod tree;
+mod variables;
 mod world;
+mod wrappers;

@@ -1,411 +1,419 @@
-//! A checkout of a Cargo workspace whose program prints everything it was compiled from, and a model that knows what a clean
-//! build would print.
-//!
-//! | package | looks at |
-//! |---|---|
-//! | `app` | its sources, the feature `loud`, `option_env!("WORLD_COLOUR")`, and all below |
-//! | `listed` | by its build script: the directory `data` and `one.txt`, both declared; a link to `../shared/linked` |
-//! | `old` | by its build script, which declares nothing: every file in `assets` |
-//! | `hidden` | by its build script, which declares something else: `secret.txt`; `CARGO_PKG_DESCRIPTION` at run time |
-//! | `maker` | by its build script, which declares `recipe.txt`: `made/part.rs`, which that writes and git ignores |
-//! | `macros`, `user` | a procedural macro that reads `user/words.txt` unseen |
-//! | `shared/text.txt` | included by `listed` from outside of its package |
+//! A tiny CI in a box: an origin, a checkout that is made anew at the same path, a cache that is saved and restored, and plain
+//! cargo in an empty target directory, which is what is right.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use filetime::FileTime;
-
-/// What is at a path of the tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Node {
-    File(String),
-    Link(String),
-}
-
-/// How a build is called.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct How {
-    pub release: bool,
-    pub loud: bool,
-    pub colour: Option<String>,
-    /// Build only this package.
-    pub only: Option<&'static str>,
-    /// Without us: plain cargo.
-    pub plain: bool,
-    pub freshness: Option<&'static str>,
-}
-
-/// What a build came to.
-#[derive(Debug, Clone)]
-pub(crate) struct Built {
-    pub ok: bool,
-    /// What the program printed.
-    pub printed: String,
-    /// Crates that were compiled, in order.
-    pub compiled: Vec<String>,
-    pub report: serde_json::Value,
-    pub stderr: String,
-}
+use crate::tree::{self, Files};
 
 pub(crate) struct World {
     _directory: tempfile::TempDir,
+    /// Everything is below this.
     pub base: PathBuf,
-    /// The checkout.
-    pub path: PathBuf,
-    pub tree: BTreeMap<String, Node>,
+    /// The repository that checkouts are made of.
+    pub origin: PathBuf,
+    pub checkout: PathBuf,
+    /// Set for every cargo from here on, ours and the clean one; `None`: not set.
+    variables: Vec<(String, Option<OsString>)>,
 }
 
-fn sources() -> BTreeMap<String, Node> {
-    let mut tree = BTreeMap::new();
-    let mut file = |name: &str, text: &str| {
-        tree.insert(name.to_owned(), Node::File(text.to_owned()));
-    };
-    file(".gitignore", "target\nmade\n");
-    file(
-        "Cargo.toml",
-        "[workspace]\nresolver = '2'\nmembers = ['app', 'listed', 'old', 'hidden', 'maker', 'macros', 'user']\n[profile.dev]\ndebug = 0\nincremental = false\n\
-         [profile.release]\nopt-level = 0\n",
-    );
-    let package = |name: &str, rest: &str| format!("[package]\nname = '{name}'\nversion = '0.1.0'\nedition = '2021'\n{rest}");
-    file(
-        "app/Cargo.toml",
-        &package(
-            "app",
-            "[features]\nloud = []\n[dependencies]\nlisted = {path = '../listed'}\nold = {path = '../old'}\nhidden = {path = '../hidden'}\nmaker = {path = '../maker'}\nuser = {path = '../user'}\n",
-        ),
-    );
-    file(
-        "app/src/main.rs",
-        "mod part;\nfn main() {\n    println!(\"part={}\", part::VALUE);\n    println!(\"loud={}\", cfg!(feature = \"loud\"));\n    \
-         println!(\"colour={}\", option_env!(\"WORLD_COLOUR\").unwrap_or(\"none\"));\n    println!(\"listed={}\", listed::all());\n    \
-         println!(\"old={}\", old::ASSETS);\n    println!(\"hidden={}\", hidden::SECRET);\n    println!(\"made={}\", maker::MADE);\n    println!(\"user={}\", user::words());\n}\n",
-    );
-    file("app/src/part.rs", "pub const VALUE: &str = \"p0\";\n");
-    file("listed/Cargo.toml", &package("listed", ""));
-    file(
-        "listed/build.rs",
-        "use std::{env, fs, path::{Path, PathBuf}};\nfn walk(directory: &Path, all: &mut Vec<PathBuf>) {\n    for entry in fs::read_dir(directory).unwrap() {\n        \
-         let path = entry.unwrap().path();\n        if path.is_dir() { walk(&path, all) } else { all.push(path) }\n    }\n}\nfn main() {\n    \
-         println!(\"cargo:rerun-if-changed=data\");\n    println!(\"cargo:rerun-if-changed=one.txt\");\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    \
-         println!(\"cargo:rerun-if-changed=pointer\");\n    let mut all = Vec::new();\n    walk(Path::new(\"data\"), &mut all);\n    all.sort();\n    let mut text = String::new();\n    \
-         for path in all { text += &format!(\"{}:{} \", path.file_name().unwrap().to_str().unwrap(), fs::read_to_string(&path).unwrap().trim()); }\n    \
-         text += fs::read_to_string(\"one.txt\").unwrap().trim();\n    text += \" \";\n    text += fs::read_to_string(\"pointer\").unwrap().trim();\n    \
-         fs::write(Path::new(&env::var(\"OUT_DIR\").unwrap()).join(\"all.txt\"), text).unwrap();\n}\n",
-    );
-    file(
-        "listed/src/lib.rs",
-        "#[path = \"turned.rs\"]\nmod turned;\npub fn all() -> String {\n    format!(\"{} {} {}\", include_str!(concat!(env!(\"OUT_DIR\"), \"/all.txt\")), \
-         include_str!(\"../../shared/text.txt\").trim(), turned::VALUE)\n}\n",
-    );
-    file("listed/src/turn_a.rs", "pub const VALUE: &str = \"ta\";\n");
-    file("listed/src/turn_b.rs", "pub const VALUE: &str = \"tb\";\n");
-    file("listed/data/a.txt", "a0\n");
-    file("listed/data/deep/b.txt", "b0\n");
-    file("listed/one.txt", "one0\n");
-    file("shared/text.txt", "text0\n");
-    file("shared/linked_a.txt", "la\n");
-    file("shared/linked_b.txt", "lb\n");
-    file("old/Cargo.toml", &package("old", ""));
-    file(
-        "old/build.rs",
-        "use std::{env, fs, path::Path};\nfn main() {\n    let mut names: Vec<_> = fs::read_dir(\"assets\").unwrap().map(|entry| entry.unwrap().path()).collect();\n    \
-         names.sort();\n    let text: Vec<String> = names.iter().map(|path| format!(\"{}:{}\", path.file_name().unwrap().to_str().unwrap(), fs::read_to_string(path).unwrap().trim())).collect();\n    \
-         fs::write(Path::new(&env::var(\"OUT_DIR\").unwrap()).join(\"assets.txt\"), text.join(\" \")).unwrap();\n}\n",
-    );
-    file("old/src/lib.rs", "pub const ASSETS: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/assets.txt\"));\n");
-    file("old/assets/x.txt", "x0\n");
-    file("old/assets/y.txt", "y0\n");
-    file("hidden/Cargo.toml", &package("hidden", "description = 'd0'\n"));
-    file(
-        "hidden/build.rs",
-        "use std::{env, fs, path::Path};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let text = format!(\"{} {}\", \
-         fs::read_to_string(\"secret.txt\").unwrap().trim(), env::var(\"CARGO_PKG_DESCRIPTION\").unwrap());\n    \
-         fs::write(Path::new(&env::var(\"OUT_DIR\").unwrap()).join(\"secret.txt\"), text).unwrap();\n}\n",
-    );
-    file("hidden/src/lib.rs", "pub const SECRET: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/secret.txt\"));\n");
-    file("hidden/secret.txt", "s0\n");
-    file("maker/Cargo.toml", &package("maker", ""));
-    file(
-        "maker/build.rs",
-        "use std::fs;\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    println!(\"cargo:rerun-if-changed=recipe.txt\");\n    \
-         let text = format!(\"pub const MADE: &str = {:?};\\n\", fs::read_to_string(\"recipe.txt\").unwrap().trim());\n    \
-         if fs::read_to_string(\"made/part.rs\").ok().as_ref() == Some(&text) { return }\n    \
-         fs::create_dir_all(\"made\").unwrap();\n    fs::write(\"made/part.rs\", text).unwrap();\n}\n",
-    );
-    file("maker/src/lib.rs", "include!(\"../made/part.rs\");\n");
-    file("maker/recipe.txt", "r0\n");
-    file("macros/Cargo.toml", &package("macros", "[lib]\nproc-macro = true\n"));
-    file(
-        "macros/src/lib.rs",
-        "use proc_macro::TokenStream;\n#[proc_macro]\npub fn words(_: TokenStream) -> TokenStream {\n    let path = std::path::Path::new(&std::env::var(\"CARGO_MANIFEST_DIR\").unwrap()).join(\"words.txt\");\n    \
-         format!(\"{:?}\", std::fs::read_to_string(path).unwrap().trim()).parse().unwrap()\n}\n",
-    );
-    file("user/Cargo.toml", &package("user", "[dependencies]\nmacros = {path = '../macros'}\n"));
-    file("user/src/lib.rs", "pub fn words() -> String { format!(\"{} {}\", macros::words!(), VALUE) }\nconst VALUE: &str = \"u0\";\n");
-    file("user/words.txt", "w0\n");
-    file("user/python/mine.py", "x = 0\n");
-    file("README.md", "nothing that cargo looks at\n");
-    tree.insert("listed/src/turned.rs".to_owned(), Node::Link("turn_a.rs".to_owned()));
-    tree.insert("listed/pointer".to_owned(), Node::Link("../shared/linked_a.txt".to_owned()));
-    tree
+/// What a cache keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    Both,
+    Target,
+    Store,
+    /// As rust-cache does it: without what cargo knows of the workspace's own crates.
+    WithoutOwn,
+}
+
+/// What came of a build.
+#[derive(Debug, Clone)]
+pub(crate) struct Built {
+    pub ok: bool,
+    /// What can be seen of it: what the program prints, the warnings, the tests and how they ended.
+    pub seen: String,
+    /// Crates that rustc ran for, sorted.
+    pub compiled: Vec<String>,
+    /// Crates that were served.
+    pub reused: Vec<String>,
+    pub report: serde_json::Value,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Built {
+    /// Warnings: rustc's, cargo's and ours. Of links that lead in circles cargo warns when it pleases.
+    pub(crate) fn warnings(&self) -> Vec<&str> {
+        self.stderr.lines().filter(|line| line.starts_with("warning") && !line.contains("File system loop found")).collect()
+    }
+
+    /// Which crates rustc ran for, and which were served.
+    #[track_caller]
+    pub(crate) fn expect(&self, compiled: &[&str], reused: &[&str]) {
+        let whole = (self.compiled.as_slice(), self.reused.as_slice());
+        assert_eq!(
+            (self.compiled.join(" "), self.reused.join(" ")),
+            (compiled.join(" "), reused.join(" ")),
+            "{whole:?} {:#}",
+            self.report["crates"]
+        );
+    }
+
+    /// The reason for which a crate was compiled.
+    pub(crate) fn reason(&self, name: &str) -> (&str, &str) {
+        let compiled = self.report["crates"]["compiled"].as_array().unwrap();
+        let one = compiled.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} was not compiled"));
+        (one["reason"].as_str().unwrap(), one["detail"].as_str().unwrap_or_default())
+    }
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    /// An origin with these files (see [`tree::parse`]), checked out.
+    pub(crate) fn new(text: &str) -> Self {
+        Self::with(&tree::parse(text))
+    }
+
+    pub(crate) fn with(files: &Files) -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let base = directory.path().canonicalize().unwrap();
-        let world = Self { path: base.join("checkout"), base, _directory: directory, tree: sources() };
-        world.check_out();
+        let world =
+            Self { origin: base.join("origin"), checkout: base.join("checkout"), base, _directory: directory, variables: Vec::new() };
+        std::fs::create_dir(&world.origin).unwrap();
+        tree::write(&world.origin, files);
+        std::fs::write(world.origin.join(".gitignore"), "target\n.pyenv-build\n").unwrap();
+        world.git(&["init", "-q", "-b", "main"]);
+        if world.origin.join("Cargo.toml").is_file() {
+            run(world.tool("cargo").args(["generate-lockfile", "--offline", "-q"]).current_dir(&world.origin));
+        }
+        world.commit();
+        world.check_out("main");
         world
     }
 
-    /// As it was at first, in a new checkout.
-    pub(crate) fn begin_again(&mut self) {
-        self.tree = sources();
-        self.check_out();
+    /// With a build of ours done, which was right, and a cache saved.
+    #[track_caller]
+    pub(crate) fn built(text: &str) -> Self {
+        let world = Self::new(text);
+        world.right("build");
+        world.save();
+        world
     }
 
-    /// The content of a file of the tree, without its line feed.
-    fn text(&self, name: &str) -> &str {
-        match &self.tree[name] {
-            Node::File(text) => text.trim(),
-            Node::Link(target) => {
-                let directory = Path::new(name).parent().unwrap();
-                let mut parts: Vec<&str> = directory.iter().map(|part| part.to_str().unwrap()).collect();
-                for part in target.split('/') {
-                    if part == ".." {
-                        parts.pop();
-                    } else {
-                        parts.push(part);
-                    }
-                }
-                self.text(&parts.join("/"))
-            }
+    pub(crate) fn git(&self, words: &[&str]) -> String {
+        String::from_utf8(run(self.tool("git").args(words).current_dir(&self.origin)).stdout).unwrap()
+    }
+
+    pub(crate) fn commit(&self) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "--allow-empty", "-m", "x"]);
+    }
+
+    /// Writes files in the origin and commits them. A text of `None` removes one.
+    pub(crate) fn push(&self, text: &str) {
+        tree::write(&self.origin, &tree::parse_plain(text));
+        self.commit();
+    }
+
+    pub(crate) fn push_without(&self, names: &[&str]) {
+        for name in names {
+            tree::remove(&self.origin.join(name));
+        }
+        self.commit();
+    }
+
+    /// A fresh checkout at the same path.
+    pub(crate) fn check_out(&self, commit: &str) {
+        tree::remove(&self.checkout);
+        run(self.tool("git").args(["clone", "-q"]).arg(&self.origin).arg(&self.checkout).current_dir(&self.base));
+        if commit != "main" {
+            run(self.tool("git").args(["checkout", "-q", commit]).current_dir(&self.checkout));
+        }
+        self.lend_digests();
+    }
+
+    /// Compilers are large: what is known of them is taken from one world to the next. It is believed only with their ctimes.
+    fn lend_digests(&self) {
+        let ours = self.at(".pyenv-build/store/digests");
+        for entry in std::fs::read_dir(lent()).into_iter().flatten().filter_map(Result::ok) {
+            std::fs::create_dir_all(&ours).unwrap();
+            std::fs::write(self.at(".pyenv-build/CACHEDIR.TAG"), "made by cargo-pyenv-build").unwrap();
+            let _ = std::fs::copy(entry.path(), ours.join(entry.file_name()));
         }
     }
 
-    /// What stands between the quotes of a Rust file.
-    fn quoted(&self, name: &str) -> &str {
-        let text = self.text(name);
-        text.rsplit('"').nth(1).unwrap()
-    }
-
-    fn below(&self, directory: &str, full: bool) -> Vec<(String, String)> {
-        let prefix = format!("{directory}/");
-        let files = self.tree.keys().filter(|name| name.starts_with(&prefix));
-        let mut files: Vec<(String, String)> = files
-            .map(|name| {
-                let shown = if full { name.clone() } else { name.rsplit('/').next().unwrap().to_owned() };
-                (shown, self.text(name).to_owned())
-            })
-            .collect();
-        files.sort_by(|one, other| Path::new(&one.0).cmp(Path::new(&other.0)));
-        files
-    }
-
-    /// What a clean build would print.
-    pub(crate) fn expected(&self, how: &How) -> String {
-        let data: Vec<String> =
-            self.below("listed/data", true).iter().map(|(name, text)| format!("{}:{text} ", name.rsplit('/').next().unwrap())).collect();
-        let data = data.concat();
-        let assets: Vec<String> = self.below("old/assets", false).iter().map(|(name, text)| format!("{name}:{text}")).collect();
-        let manifest = self.text("hidden/Cargo.toml");
-        let description = manifest.split("description = '").nth(1).unwrap().split('\'').next().unwrap();
-        let value = self.text("user/src/lib.rs").rsplit('"').nth(1).unwrap();
-        format!(
-            "part={}\nloud={}\ncolour={}\nlisted={data}{} {} {} {}\nold={}\nhidden={} {description}\nmade={}\nuser={} {value}\n",
-            self.quoted(if self.tree.contains_key("app/src/part.rs") { "app/src/part.rs" } else { "app/src/part/mod.rs" }),
-            how.loud,
-            how.colour.as_deref().unwrap_or("none"),
-            self.text("listed/one.txt"),
-            self.text("listed/pointer"),
-            self.text("shared/text.txt"),
-            self.quoted("listed/src/turned.rs"),
-            assets.join(" "),
-            self.text("hidden/secret.txt"),
-            self.text("maker/recipe.txt"),
-            self.text("user/words.txt"),
-        )
+    fn take_digests(&self) {
+        if lent().is_dir() {
+            return;
+        }
+        let copy = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        for entry in std::fs::read_dir(self.at(".pyenv-build/store/digests")).into_iter().flatten().filter_map(Result::ok) {
+            std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+        // Another test may have been first.
+        let _ = std::fs::rename(copy.path(), lent());
     }
 
     pub(crate) fn at(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+        self.checkout.join(name)
     }
 
-    /// Writes the whole tree anew, every date being new: what a checkout on a fresh machine does.
-    pub(crate) fn check_out(&self) {
-        let _ = std::fs::remove_dir_all(&self.path);
-        std::fs::create_dir_all(&self.path).unwrap();
-        for name in self.tree.keys() {
-            self.put(name);
+    /// Writes files in the checkout.
+    pub(crate) fn write(&self, text: &str) {
+        Self::tick();
+        tree::write(&self.checkout, &tree::parse_plain(text));
+    }
+
+    /// Replaces text in a file of the checkout.
+    pub(crate) fn edit(&self, name: &str, from: &str, to: &str) {
+        Self::tick();
+        let text = std::fs::read_to_string(self.at(name)).unwrap();
+        assert!(text.contains(from), "{name}: {text}");
+        std::fs::write(self.at(name), text.replace(from, to)).unwrap();
+    }
+
+    /// The same in the origin, committed.
+    pub(crate) fn push_edit(&self, name: &str, from: &str, to: &str) {
+        let path = self.origin.join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{name}: {text}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+        self.commit();
+    }
+
+    /// Gives a file an mtime of years ago.
+    pub(crate) fn date_back(&self, name: &str) {
+        filetime::set_file_mtime(self.at(name), filetime::FileTime::from_unix_time(1_577_880_000, 0)).unwrap();
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.unset(name);
+        self.variables.push((name.to_owned(), Some(value.into())));
+    }
+
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.variables.retain(|(one, _)| one != name);
+    }
+
+    pub(crate) fn save(&self) {
+        self.save_as("cache.tar", Keep::Both);
+    }
+
+    pub(crate) fn save_as(&self, name: &str, keep: Keep) {
+        let wanted: &[&str] = match keep {
+            Keep::Both | Keep::WithoutOwn => &["target", ".pyenv-build"],
+            Keep::Target => &["target"],
+            Keep::Store => &[".pyenv-build"],
+        };
+        if keep == Keep::WithoutOwn {
+            self.remove_own();
         }
-        run(Command::new("git").args(["init", "-q"]).current_dir(&self.path));
-        run(Command::new("git").args(["add", "-A"]).current_dir(&self.path));
+        let there: Vec<&&str> = wanted.iter().filter(|name| self.at(name).is_dir()).collect();
+        let mut tar = self.tool("tar");
+        tar.args(["--posix", "-cf"]).arg(self.base.join(name)).args(there).current_dir(&self.checkout);
+        if !wanted.iter().any(|name| self.at(name).is_dir()) {
+            tar.args(["-T", "/dev/null"]);
+        }
+        run(&mut tar);
     }
 
-    /// Writes one file of the tree to the checkout, or removes it there.
-    pub(crate) fn put(&self, name: &str) {
-        let path = self.at(name);
-        let _ = std::fs::remove_file(&path);
-        match self.tree.get(name) {
-            None => {}
-            Some(node) => {
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                match node {
-                    Node::File(text) => std::fs::write(&path, text).unwrap(),
-                    Node::Link(target) => link(target, &path),
+    pub(crate) fn load(&self) {
+        self.load_from("cache.tar");
+    }
+
+    pub(crate) fn load_from(&self, name: &str) {
+        run(self.tool("tar").arg("-xf").arg(self.base.join(name)).current_dir(&self.checkout));
+    }
+
+    /// A fresh machine: cache saved, everything checked out again, cache restored.
+    pub(crate) fn next_job(&self) {
+        self.next_job_with(Keep::Both);
+    }
+
+    pub(crate) fn next_job_with(&self, keep: Keep) {
+        self.save_as("cache.tar", keep);
+        self.check_out("main");
+        self.load();
+    }
+
+    /// What cargo knows of packages in the checkout, and what it made of them.
+    fn remove_own(&self) {
+        let names: BTreeSet<String> = tree::packages(&self.checkout);
+        for profile in ["debug", "release"] {
+            for folder in [".fingerprint", "build", "deps", "incremental"] {
+                for entry in std::fs::read_dir(self.at("target").join(profile).join(folder)).into_iter().flatten().filter_map(Result::ok) {
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    let crate_name = name.rsplit_once('-').map_or(name.as_str(), |(name, _)| name);
+                    let crate_name = crate_name.strip_prefix("lib").unwrap_or(crate_name).replace('_', "-");
+                    if names.contains(&crate_name) {
+                        tree::remove(&entry.path());
+                    }
                 }
             }
         }
     }
 
-    pub(crate) fn write(&mut self, name: &str, text: &str) {
-        self.tree.insert(name.to_owned(), Node::File(text.to_owned()));
-        self.put(name);
-    }
-
-    pub(crate) fn turn(&mut self, name: &str, target: &str) {
-        self.tree.insert(name.to_owned(), Node::Link(target.to_owned()));
-        self.put(name);
-    }
-
-    pub(crate) fn remove(&mut self, name: &str) {
-        self.tree.remove(name);
-        self.put(name);
-    }
-
-    pub(crate) fn replace(&mut self, name: &str, from: &str, to: &str) {
-        let Node::File(text) = &self.tree[name] else { panic!("{name} is no file") };
-        let text = text.replace(from, to);
-        self.write(name, &text);
-    }
-
-    /// Gives a file, or a link itself, another date, relative to now.
-    pub(crate) fn date(&self, name: &str, ago: i64) {
-        let now = FileTime::from_system_time(SystemTime::now());
-        let time = FileTime::from_unix_time(now.unix_seconds() - ago, now.nanoseconds());
-        filetime::set_symlink_file_times(self.at(name), time, time).unwrap();
-    }
-
-    /// Saves what a cache would, as its tar does.
-    /// What the build script of `maker` writes is kept as well, as generated sources are by those who know of them.
-    pub(crate) fn save(&self, name: &str) {
-        let mut parts = vec![".pyenv-build", "maker/made"];
-        if self.at("target").exists() {
-            parts.push("target");
-        }
-        parts.retain(|part| self.at(part).exists());
-        run(Command::new("tar").args(["--posix", "-cf"]).arg(self.base.join(name)).args(parts).current_dir(&self.path));
-    }
-
-    pub(crate) fn restore(&self, name: &str) {
-        run(Command::new("tar").arg("-xf").arg(self.base.join(name)).current_dir(&self.path));
-    }
-
-    /// The next job on a fresh machine: cache saved, everything checked out again, cache restored.
-    pub(crate) fn next_job(&self) {
-        self.save("cache.tar");
-        self.check_out();
-        self.restore("cache.tar");
-    }
-
-    /// Dates that equal the reference are what cargo itself cannot judge: its clock ticks every few milliseconds.
+    /// File systems have clocks that tick every few milliseconds: what is written within one tick of a build is what nobody can
+    /// tell from what was there before.
     pub(crate) fn tick() {
-        std::thread::sleep(Duration::from_millis(12));
+        std::thread::sleep(Duration::from_millis(15));
     }
 
-    pub(crate) fn program(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
-        command.args(args).current_dir(&self.path);
+    /// A program in a clean environment, with the variables of this world.
+    pub(crate) fn tool(&self, program: &str) -> Command {
+        let mut command = Command::new(if program == "cargo" { env!("CARGO") } else { program });
         clean(&mut command);
+        for (name, value) in &self.variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         command
     }
 
-    /// Builds, runs what was built, and tells what was compiled.
-    pub(crate) fn build(&self, how: &How) -> Built {
+    /// Ours: `run` with these options, before a command.
+    pub(crate) fn ours(&self, options: &[&str], words: &[&str]) -> Command {
+        let mut command = self.tool(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
+        command.arg("run").args(options).arg("--").args(words).current_dir(&self.checkout);
+        command
+    }
+
+    /// cargo under us.
+    pub(crate) fn build(&self, words: &str) -> Built {
+        let command: Vec<&str> = ["cargo"].into_iter().chain(words.split_whitespace()).collect();
+        self.finish(words, self.ours(&[], &command))
+    }
+
+    /// Runs a command of ours that calls cargo like `words`, and looks at what came of it.
+    pub(crate) fn finish(&self, words: &str, mut command: Command) -> Built {
         Self::tick();
-        let mut words = vec!["cargo", "build", "--offline", "-q"];
-        match how.only {
-            Some(package) => words.extend(["-p", package]),
-            None => words.extend(["-p", "app"]),
-        }
-        if how.release {
-            words.push("--release");
-        }
-        if how.loud && how.only.is_none() {
-            words.extend(["--features", "app/loud"]);
-        }
-        let mut command = if how.plain {
-            let mut command = Command::new(words[0]);
-            command.args(&words[1..]).current_dir(&self.path);
-            clean(&mut command);
-            command
-        } else {
-            let mut command = self.program(&["run"]);
-            if let Some(mode) = how.freshness {
-                command.args(["--freshness", mode]);
-            }
-            command.arg("--").args(&words);
-            command
-        };
-        if let Some(colour) = &how.colour {
-            command.env("WORLD_COLOUR", colour);
-        }
         let output = command.output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let mut built =
-            Built { ok: output.status.success(), printed: String::new(), compiled: Vec::new(), report: serde_json::Value::Null, stderr };
-        if !how.plain {
-            let report =
-                std::fs::read(self.at(".pyenv-build/reports/last.json")).unwrap_or_else(|error| panic!("{error}: {}", built.stderr));
-            built.report = serde_json::from_slice(&report).unwrap();
-            let compiled = built.report["crates"]["compiled"].as_array().unwrap();
-            built.compiled = compiled.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
-        }
-        if built.ok && how.only.is_none() {
-            let program = self.at("target").join(if how.release { "release" } else { "debug" }).join("app");
-            built.printed = String::from_utf8(run(&mut Command::new(program)).stdout).unwrap();
-        }
+        self.take_digests();
+        let mut built = self.look(words, &output, &self.target_of(words));
+        let path = self.at(".pyenv-build/reports/last.json");
+        let report = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}\n{}", path.display(), built.stderr));
+        built.report = serde_json::from_slice(&report).unwrap();
+        let names = |key: &str| {
+            let mut names: Vec<String> =
+                built.report["crates"][key].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+            names.sort();
+            names
+        };
+        (built.compiled, built.reused) = (names("compiled"), names("reused"));
         built
     }
 
-    /// Builds, and fails unless what was built is what a clean build would have made.
+    /// cargo without us, in the same target directory: an editor's, or a later step's.
+    pub(crate) fn plain(&self, words: &str) -> Built {
+        Self::tick();
+        let output = self.tool("cargo").args(words.split_whitespace()).arg("--offline").current_dir(&self.checkout).output().unwrap();
+        self.look(words, &output, &self.target_of(words))
+    }
+
+    /// cargo without us and without anything that was built before.
+    pub(crate) fn clean(&self, words: &str) -> Built {
+        let target = self.base.join("clean");
+        tree::remove(&target);
+        let mut words: Vec<&str> = words.split_whitespace().collect();
+        if let Some(at) = words.iter().position(|word| *word == "--target-dir") {
+            words.drain(at..at + 2);
+        }
+        let at = words.iter().position(|word| *word == "--").unwrap_or(words.len());
+        let mut command = self.tool("cargo");
+        command.args(&words[..at]).arg("--offline").arg("--target-dir").arg(&target).args(&words[at..]).current_dir(&self.checkout);
+        let output = command.output().unwrap();
+        self.look(&words.join(" "), &output, &target)
+    }
+
+    /// Builds, and fails unless what is seen of it is what is seen of a clean build.
     #[track_caller]
-    pub(crate) fn build_right(&self, how: &How) -> Built {
-        let built = self.build(how);
-        assert!(built.ok, "{}", built.stderr);
-        assert_eq!(built.printed, self.expected(how), "STALE. compiled: {:?}\n{}", built.compiled, built.stderr);
+    pub(crate) fn right(&self, words: &str) -> Built {
+        let built = self.build(words);
+        self.is_right(words, &built);
+        built
+    }
+
+    #[track_caller]
+    pub(crate) fn is_right(&self, words: &str, built: &Built) {
+        let clean = self.clean(words);
+        assert_eq!(
+            built.seen, clean.seen,
+            "`cargo {words}` is not what a clean build is. compiled {:?}, reused {:?}\n--- ours\n{}\n--- clean\n{}",
+            built.compiled, built.reused, built.stderr, clean.stderr
+        );
+    }
+
+    fn target_of(&self, words: &str) -> PathBuf {
+        let after = words.split_once("--target-dir ").map(|(_, rest)| rest.split(' ').next().unwrap());
+        self.at(after.unwrap_or("target"))
+    }
+
+    fn look(&self, words: &str, output: &Output, target: &Path) -> Built {
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let ok = output.status.success();
+        let mut built =
+            Built { ok, seen: String::new(), compiled: Vec::new(), reused: Vec::new(), report: serde_json::Value::Null, stdout, stderr };
+        if !ok {
+            // Which errors are said before cargo stops is a matter of luck.
+            "failed".clone_into(&mut built.seen);
+            return built;
+        }
+        let mut seen: BTreeSet<String> = built.warnings().into_iter().map(str::to_owned).collect();
+        seen.extend(built.stdout.lines().filter(|line| line.starts_with("test ") && line.contains(" ... ")).map(str::to_owned));
+        if words.starts_with("build") {
+            let folder = target.join(profile_of(words));
+            for program in ["app", "user"].map(|name| folder.join(name)).into_iter().filter(|path| path.is_file()) {
+                let ran = self.tool(program.to_str().unwrap()).current_dir(&self.checkout).output().unwrap();
+                seen.extend(text(&ran.stdout).lines().map(|line| format!("printed: {line}")));
+            }
+        }
+        built.seen = seen.into_iter().map(|line| line + "\n").collect();
         built
     }
 }
 
-#[cfg(unix)]
-fn link(target: &str, path: &Path) {
-    std::os::unix::fs::symlink(target, path).unwrap();
+/// `debug`, `release`, `<target>/debug`.
+fn profile_of(words: &str) -> String {
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let after = |flag: &str| words.iter().position(|word| *word == flag).map(|at| words[at + 1]);
+    let profile = after("--profile").unwrap_or(if words.contains(&"--release") { "release" } else { "debug" });
+    after("--target").map_or_else(|| profile.to_owned(), |target| format!("{target}/{profile}"))
 }
 
-#[cfg(not(unix))]
-fn link(_target: &str, _path: &Path) {
-    unreachable!("such tests are skipped")
+fn lent() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("digests-of-compilers")
 }
 
-/// Without what would change the build.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Without what would change the build, and with cargo's own directory first in PATH: rustup's proxies take their time.
 fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let is_cargos = name.starts_with("CARGO") && !["CARGO_HOME", "CARGO_INCREMENTAL"].contains(&name.as_str());
-        if is_cargos || name.starts_with("PYENV_BUILD") || name.starts_with("RUST") && name != "RUSTUP_HOME" && name != "RUSTUP_TOOLCHAIN" {
+        let is_cargos = name.starts_with("CARGO") && name != "CARGO_HOME";
+        let is_rusts = name.starts_with("RUST") && name != "RUSTUP_HOME" && name != "RUSTUP_TOOLCHAIN";
+        if is_cargos || is_rusts || name.starts_with("PYENV_BUILD") || name.starts_with("__PYENV_BUILD") || name.starts_with("GIT_") {
             command.env_remove(name);
         }
     }
-    command.env_remove("CARGO_INCREMENTAL");
+    let bin = Path::new(env!("CARGO")).parent().unwrap().to_path_buf();
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    command.env("PATH", std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&paths))).unwrap());
+    command.env("CARGO_NET_OFFLINE", "true").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    for who in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@a");
+    }
 }
 
+#[track_caller]
 pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
     output
 }
