@@ -273,6 +273,11 @@ impl Call {
         if self.is_bitcode && self.is_linked() {
             return Err(Unjudged::Argument("-Clinker-plugin-lto".to_owned()));
         }
+        // Objects that stay may have names that do not tell whose they are.
+        let has = |start: &str| self.arguments.iter().any(|argument| argument.starts_with(start));
+        if has("-Csplit-debuginfo=unpacked") && has("-Clto") {
+            return Err(Unjudged::Argument("-Csplit-debuginfo=unpacked".to_owned()));
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![expect(clippy::disallowed_methods, reason = "tests are outside of the crate's doors")]
+#![expect(clippy::print_stdout, reason = "what is not tested is said")]
 #![cfg(target_os = "linux")]
 
 mod ignored;

@@ -147,7 +147,8 @@ impl Chain {
             }
         }
         if let Named::ByScript(kind) = self.named {
-            script.push_str(&format!("    println!(\"cargo:rustc-link-lib={kind}{}\");\n", self.library()));
+            let line = format!("    println!(\"cargo:rustc-link-lib={kind}{}\");\n", self.library());
+            script.push_str(&line);
         }
         script.push_str(
             "}\n#[allow(dead_code)]\nfn run(command: &mut Command) { assert!(command.status().unwrap().success(), \"{command:?}\") }\n",

@@ -114,8 +114,11 @@ fn compare(
     let mut matched = 0;
     for (path, mut entry) in world.entries() {
         entry["is_clippy"] = path.parent().unwrap().to_string_lossy().ends_with("-clippy").into();
-        let info =
-            entry["outputs"].as_array().unwrap().iter().find_map(|output| output["path"].as_str().filter(|path| path.ends_with(".d")));
+        let info = entry["outputs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find_map(|output| output["path"].as_str().filter(|path| Path::new(path).extension().is_some_and(|ending| ending == "d")));
         let info = PathBuf::from(info.unwrap());
         let root = roots
             .iter()

@@ -183,7 +183,7 @@ fn registry_in(directory: &Path, manifest: &str, source: &str) {
         let mut bytes = Vec::new();
         bytes.write_all(&archive.into_inner().unwrap().finish().unwrap()).unwrap();
         std::fs::write(directory.join(format!("{name}-1.0.0.crate")), &bytes).unwrap();
-        sha2::Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        sha2::Sha256::digest(&bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     };
     let checksum = package("top", &[("Cargo.toml", manifest), ("src/lib.rs", source)]);
     let needs =

@@ -130,18 +130,12 @@ impl Trace {
         }
         let mut directories: BTreeMap<u32, PathBuf> = BTreeMap::new();
         for (pid, call) in &calls {
-            let here = match directories.get(pid) {
-                Some(here) => here.clone(),
-                None => {
-                    let inherited = trace
-                        .ancestors(*pid)
-                        .find_map(|ancestor| directories.get(&ancestor))
-                        .map_or(directory, PathBuf::as_path)
-                        .to_path_buf();
-                    directories.insert(*pid, inherited.clone());
-                    inherited
-                }
+            let inherited = || {
+                let of_ancestor = trace.ancestors(*pid).find_map(|ancestor| directories.get(&ancestor));
+                of_ancestor.map_or(directory, PathBuf::as_path).to_path_buf()
             };
+            let here = directories.get(pid).cloned().unwrap_or_else(inherited);
+            directories.insert(*pid, here.clone());
             let Some(call) = Call::parse(call) else { continue };
             if call.name == "chdir" && call.ok {
                 directories.insert(*pid, here.join(&call.paths[0].1));
@@ -243,10 +237,9 @@ impl Call {
             || self.name.starts_with("open") && opened_to_write;
         let access = match self.error.as_deref() {
             None if is_written => Access::Written,
-            None => Access::Found,
             Some("ENOENT" | "ENOTDIR") => Access::Missing,
-            // It is there, and something else.
-            Some(_) => Access::Found,
+            // It is there; with another error it is something else.
+            _ => Access::Found,
         };
         // A name read from a link is no path that was asked for.
         let count = if self.name.starts_with("readlink") || !is_written { 1 } else { self.paths.len() };
