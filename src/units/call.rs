@@ -92,102 +92,27 @@ pub struct Search {
 }
 
 /// Flags with a value that the allow-list knows, without their dashes.
-const FLAGS: &[&str] = &[
-    "allow",
-    "cap-lints",
-    "cfg",
-    "check-cfg",
-    "codegen",
-    "color",
-    "crate-name",
-    "crate-type",
-    "deny",
-    "diagnostic-width",
-    "edition",
-    "emit",
-    "error-format",
-    "extern",
-    "forbid",
-    "force-warn",
-    "json",
-    "out-dir",
-    "remap-path-prefix",
-    "target",
-    "warn",
-];
+const FLAGS: &str = "\
+    allow cap-lints cfg check-cfg codegen color crate-name crate-type deny diagnostic-width edition emit error-format extern forbid \
+    force-warn json out-dir remap-path-prefix target warn";
 
 /// Those of them that only decide how messages look.
 const PRESENTATION: &[&str] = &["color", "diagnostic-width", "error-format", "json"];
 
 /// Codegen options that neither read nor write files beyond what we look at by name below.
-const CODEGEN: &[&str] = &[
-    "code-model",
-    "codegen-units",
-    "collapse-macro-debuginfo",
-    "control-flow-guard",
-    "debug-assertions",
-    "debuginfo",
-    "default-linker-libraries",
-    "dwarf-version",
-    "embed-bitcode",
-    "extra-filename",
-    "force-frame-pointers",
-    "force-unwind-tables",
-    "incremental",
-    "inline-threshold",
-    "instrument-coverage",
-    "jump-tables",
-    "link-arg",
-    "link-args",
-    "link-dead-code",
-    "link-self-contained",
-    "linker",
-    "linker-features",
-    "linker-flavor",
-    "linker-plugin-lto",
-    "lto",
-    "metadata",
-    "no-prepopulate-passes",
-    "no-redzone",
-    "no-vectorize-loops",
-    "no-vectorize-slp",
-    "opt-level",
-    "overflow-checks",
-    "panic",
-    "prefer-dynamic",
-    "profile-generate",
-    "profile-use",
-    "relocation-model",
-    "relro-level",
-    "rpath",
-    "soft-float",
-    "split-debuginfo",
-    "strip",
-    "symbol-mangling-version",
-    "target-cpu",
-    "target-feature",
-];
+const CODEGEN: &str = "\
+    code-model codegen-units collapse-macro-debuginfo control-flow-guard debug-assertions debuginfo default-linker-libraries \
+    dwarf-version embed-bitcode extra-filename force-frame-pointers force-unwind-tables incremental inline-threshold \
+    instrument-coverage jump-tables link-arg link-args link-dead-code link-self-contained linker linker-features linker-flavor \
+    linker-plugin-lto lto metadata no-prepopulate-passes no-redzone no-vectorize-loops no-vectorize-slp opt-level overflow-checks \
+    panic prefer-dynamic profile-generate profile-use relocation-model relro-level rpath soft-float split-debuginfo strip \
+    symbol-mangling-version target-cpu target-feature";
 
 /// Unstable options of which the same is true. The nightly cargo sets the first four by itself.
-const UNSTABLE: &[&str] = &[
-    "embed-metadata",
-    "checksum-hash-algorithm",
-    "binary-dep-depinfo",
-    "unstable-options",
-    "allow-features",
-    "coverage-options",
-    "macro-backtrace",
-    "mir-opt-level",
-    "next-solver",
-    "no-embed-metadata",
-    "panic-abort-tests",
-    "polonius",
-    "share-generics",
-    "threads",
-    "tune-cpu",
-    "no-parallel-backend",
-    "hint-mostly-unused",
-];
+const UNSTABLE: &str = "\
+    embed-metadata checksum-hash-algorithm binary-dep-depinfo unstable-options allow-features coverage-options macro-backtrace \
+    mir-opt-level next-solver no-embed-metadata panic-abort-tests polonius share-generics threads tune-cpu no-parallel-backend \
+    hint-mostly-unused";
 
 /// What `--emit` may ask for; with a path behind it, it may be written anywhere.
 const EMIT: &[&str] = &["asm", "dep-info", "link", "llvm-bc", "llvm-ir", "metadata", "mir", "obj"];
@@ -290,13 +215,13 @@ impl Call {
         let (flag, value) = match long.split_once('=') {
             Some((flag, value)) => (flag, value.to_owned()),
             None if matches!(long, "print" | "version" | "help" | "explain") => return Err(Unjudged::Probe),
-            None if FLAGS.contains(&long) => (long, words.next().ok_or_else(|| Unjudged::Argument(word.to_owned()))?.clone()),
+            None if has_word(FLAGS, long) => (long, words.next().ok_or_else(|| Unjudged::Argument(word.to_owned()))?.clone()),
             None => return Err(Unjudged::Argument(word.to_owned())),
         };
         if flag == "print" {
             return Err(Unjudged::Probe);
         }
-        if !FLAGS.contains(&flag) {
+        if !has_word(FLAGS, flag) {
             return Err(Unjudged::Argument(word.to_owned()));
         }
         self.flag(flag, &value)
@@ -362,7 +287,7 @@ impl Call {
             'l' => self.libraries.push(value.clone()),
             'Z' => {
                 let name = value.split('=').next().unwrap_or_default();
-                if !UNSTABLE.contains(&name) {
+                if !has_word(UNSTABLE, name) {
                     return Err(Unjudged::Argument(format!("-Z {value}")));
                 }
             }
@@ -376,7 +301,7 @@ impl Call {
         let argument = format!("-C{option}");
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let name = name.replace('_', "-");
-        if !CODEGEN.contains(&name.as_str()) {
+        if !has_word(CODEGEN, &name) {
             return Err(Unjudged::Argument(argument));
         }
         match name.as_str() {
@@ -449,100 +374,30 @@ fn link_argument_is_known(argument: &str) -> bool {
 
 /// The same for an option that the driver hands on to the linker.
 fn linker_option_is_known(option: &str) -> bool {
-    const KNOWN: &[&str] = &[
-        "-Bdynamic",
-        "-Bstatic",
-        "-Bsymbolic",
-        "-Bsymbolic-functions",
-        "-E",
-        "-O",
-        "-O0",
-        "-O1",
-        "-O2",
-        "-O3",
-        "-S",
-        "-compatibility_version",
-        "-current_version",
-        "-dead_strip",
-        "-dead_strip_dylibs",
-        "-dylib",
-        "-headerpad_max_install_names",
-        "-h",
-        "-install_name",
-        "-rpath",
-        "-s",
-        "-soname",
-        "-undefined",
-        "-z",
-        "-x",
-        "-no_compact_unwind",
-        "-no_fixup_chains",
-        "-exported_symbols_list",
-        "-platform_version",
-        "allow-multiple-definition",
-        "allow-shlib-undefined",
-        "as-needed",
-        "build-id",
-        "compress-debug-sections",
-        "copy-dt-needed-entries",
-        "defsym",
-        "disable-new-dtags",
-        "dynamic-list",
-        "dynamicbase",
-        "eh-frame-hdr",
-        "enable-new-dtags",
-        "end-group",
-        "exclude-libs",
-        "export-dynamic",
-        "export-dynamic-symbol",
-        "fatal-warnings",
-        "gc-sections",
-        "gdb-index",
-        "hash-style",
-        "high-entropy-va",
-        "icf",
-        "no-allow-shlib-undefined",
-        "no-as-needed",
-        "no-copy-dt-needed-entries",
-        "no-eh-frame-hdr",
-        "no-export-dynamic",
-        "no-gc-sections",
-        "no-insert-timestamp",
-        "no-relax",
-        "no-rosegment",
-        "no-undefined",
-        "no-whole-archive",
-        "nxcompat",
-        "pack-dyn-relocs",
-        "pop-state",
-        "push-state",
-        "relax",
-        "rosegment",
-        "rpath",
-        "rpath-link",
-        "sort-section",
-        "soname",
-        "start-group",
-        "strip-all",
-        "strip-debug",
-        "threads",
-        "undefined",
-        "undefined-version",
-        "no-undefined-version",
-        "unresolved-symbols",
-        "version-script",
-        "warn-unresolved-symbols",
-        "whole-archive",
-        "wrap",
-    ];
+    const KNOWN: &str = "\
+        -Bdynamic -Bstatic -Bsymbolic -Bsymbolic-functions -E -O -O0 -O1 -O2 -O3 -S -compatibility_version -current_version \
+        -dead_strip -dead_strip_dylibs -dylib -headerpad_max_install_names -h -install_name -rpath -s -soname -undefined -z -x \
+        -no_compact_unwind -no_fixup_chains -exported_symbols_list -platform_version allow-multiple-definition \
+        allow-shlib-undefined as-needed build-id compress-debug-sections copy-dt-needed-entries defsym disable-new-dtags \
+        dynamic-list dynamicbase eh-frame-hdr enable-new-dtags end-group exclude-libs export-dynamic export-dynamic-symbol \
+        fatal-warnings gc-sections gdb-index hash-style high-entropy-va icf no-allow-shlib-undefined no-as-needed \
+        no-copy-dt-needed-entries no-eh-frame-hdr no-export-dynamic no-gc-sections no-insert-timestamp no-relax no-rosegment \
+        no-undefined no-whole-archive nxcompat pack-dyn-relocs pop-state push-state relax rosegment rpath rpath-link sort-section \
+        soname start-group strip-all strip-debug threads undefined undefined-version no-undefined-version unresolved-symbols \
+        version-script warn-unresolved-symbols whole-archive wrap";
     if !option.starts_with('-') {
         return true;
     }
     let name = option.split('=').next().unwrap_or(option);
-    KNOWN.contains(&name)
-        || name.strip_prefix("--").is_some_and(|name| KNOWN.contains(&name))
+    has_word(KNOWN, name)
+        || name.strip_prefix("--").is_some_and(|name| has_word(KNOWN, name))
         || option.starts_with("-l")
         || option.starts_with("-L")
+}
+
+/// Whether a word is in a list of words.
+fn has_word(list: &str, word: &str) -> bool {
+    list.split_whitespace().any(|one| one == word)
 }
 
 /// Arguments begin with a dash, an `@` for a file of them, or a source file.

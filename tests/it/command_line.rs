@@ -3,7 +3,7 @@
 use crate::context::{FILTERS, Test};
 
 const COMMANDS: &[&str] =
-    &["build", "develop", "provision", "env", "run", "lock", "fingerprint", "why", "doctor", "gc", "cache", "completions"];
+    &["build", "develop", "provision", "env", "run", "lock", "fingerprint", "store", "why", "doctor", "gc", "cache", "completions"];
 
 fn help(command: Option<&str>) {
     let test = Test::pristine();
