@@ -18,12 +18,12 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
-use crate::{digest, fs};
+use crate::{digest, fs, interrupt};
 
 /// The file in a target directory.
 const IN_TARGET: &str = ".pyenv-build-token.json";
@@ -62,6 +62,9 @@ pub enum Distrust {
 /// Sees to it that cargo finds no local package fresh in a target directory that did not grow up with this checkout, and
 /// binds the two from now on. A directory that is not there yet is made.
 pub fn settle(layout: &Layout, target: &Path, workspace: &Path, packages: &[LocalPackage]) -> io::Result<Option<Distrust>> {
+    // The two halves are written one after the other, and what is removed must not be what another of us has begun to build.
+    let wait = fs::LockWait { timeout: None, waiting: &|_| {}, interrupted: &|| interrupt::pending().is_some() };
+    let _turn = fs::Lock::exclusive(&ours(layout, target).with_extension("lock"), &wait).map_err(io::Error::other)?;
     let now = nanos(SystemTime::now());
     let sources = sources(workspace, packages, target);
     let distrust = if target.is_dir() {
@@ -79,7 +82,9 @@ pub fn settle(layout: &Layout, target: &Path, workspace: &Path, packages: &[Loca
         None
     };
     if distrust.is_some() {
-        local_units(target, packages).iter().try_for_each(|path| fs::remove_dir_all(path))?;
+        let units = local_units(target, packages);
+        let _held = hold_cargo_off(&units);
+        units.iter().try_for_each(|path| fs::remove_dir_all(path))?;
     }
     bind(layout, target, now, &sources)?;
     Ok(distrust)
@@ -191,6 +196,27 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Vec<So
         }
     }
     found
+}
+
+/// Takes cargo's own locks of the profiles that these units are in, so that none is at work there. A cargo that does not end is not
+/// waited for for ever: it may be waiting for us.
+fn hold_cargo_off(units: &[PathBuf]) -> Vec<std::fs::File> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let profiles: BTreeSet<&Path> = units.iter().flat_map(|unit| unit.ancestors().skip(1).take(4)).collect();
+    let files = profiles.into_iter().map(|profile| profile.join(".cargo-lock")).filter(|file| file.is_file());
+    let opened = files.filter_map(|file| std::fs::OpenOptions::new().read(true).write(true).open(file).ok());
+    let start = Instant::now();
+    let mut held = Vec::new();
+    for file in opened {
+        while matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+            && start.elapsed() < PATIENCE
+            && interrupt::pending().is_none()
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        held.push(file);
+    }
+    held
 }
 
 /// The directories with cargo's records of local packages: `.fingerprint/<package>-<hash>` in every profile and for every
@@ -333,7 +359,7 @@ mod tests {
         let world = World::new();
         world.settle();
         let unit = world.target.join("debug/.fingerprint/app-0123456789abcdef");
-        let tick = || std::thread::sleep(std::time::Duration::from_millis(20));
+        let tick = || std::thread::sleep(Duration::from_millis(20));
         fs_err::create_dir_all(&unit).unwrap();
         tick();
         fs_err::write(world.source(), "edited").unwrap();

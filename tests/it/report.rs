@@ -56,7 +56,8 @@ fn a_build_reports_what_the_design_says_and_nothing_else() {
             {"name": "get_requires_for_build_wheel", "seconds": 0, "outcome": "ok"},
             {"name": "build_wheel", "seconds": 0, "outcome": "ok"},
         ],
-        "crates": {"compiled": [], "fresh": 0},
+        "store": {"served": 0, "recorded": 0, "bytes": 0, "seconds": 0},
+        "crates": {"compiled": [], "reused": [], "fresh": 0},
         "seconds": 0,
     });
     assert_eq!(report, expected);
@@ -113,7 +114,7 @@ fn a_failure_before_anything_was_done_is_a_report_too() {
     let test = Test::new();
     let run = test.program(&["--message-format=json", "not/there"]).run().exits(2);
     let report = run.json();
-    assert_eq!(fields(&report), ["schema", "command", "ok", "artifacts", "pins", "hooks", "crates", "seconds", "error"]);
+    assert_eq!(fields(&report), ["schema", "command", "ok", "artifacts", "pins", "hooks", "store", "crates", "seconds", "error"]);
     assert_eq!((&report["ok"], &report["error"]["kind"]), (&json!(false), &json!("InvalidProject")));
 }
 
