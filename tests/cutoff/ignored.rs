@@ -115,6 +115,9 @@ pub(crate) fn file(access: Access, path: &Path, program: &str, place: &Place<'_>
     if path.starts_with(place.temporary) {
         return Some("a temporary file");
     }
+    if name.starts_with(".tmp-") && path.parent().is_some_and(|folder| folder.ends_with(".pyenv-build/store/v1")) {
+        return Some("our own, in which the linker says what it read; gone with the call");
+    }
     if access != Access::Written && path.is_dir() {
         // In `-L` a crate is taken by its hash, a native library by name: then it is the candidates that count.
         return Some("a directory on the way, or one that is listed");
