@@ -116,7 +116,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
     if args.get(1).is_some_and(|first| first == units::script::ARGUMENT) {
         return units::script::run(&args[2..]);
     }
-    if units::wrapper::is_call(&args) {
+    let is_command = |name: &str| name == "pyenv-build" || Cli::command().find_subcommand(name).is_some();
+    if units::wrapper::is_call(&args, &is_command) {
         return units::wrapper::run(&args);
     }
     if let Ok(program) = std::env::current_exe() {

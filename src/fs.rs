@@ -110,13 +110,10 @@ pub fn is_made_by_tools(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let has = |names: &[&str]| names.iter().any(|name| path.join(name).exists());
     let is_of_setuptools = || {
-        let has_build = |name: &str| ["lib", "bdist.", "temp."].iter().any(|start| name.starts_with(start));
-        name == "build"
-            && fs_err::read_dir(path)
-                .into_iter()
-                .flatten()
-                .filter_map(Result::ok)
-                .any(|entry| has_build(&entry.file_name().to_string_lossy()))
+        let entries: Vec<_> = fs_err::read_dir(path).into_iter().flatten().filter_map(Result::ok).collect();
+        let is_made = |name: &str| name == "lib" || ["lib.", "bdist.", "temp."].iter().any(|start| name.starts_with(start));
+        let has_source = entries.iter().any(|entry| entry.path().extension().is_some_and(|ending| ending == "rs" || ending == "toml"));
+        name == "build" && !has_source && entries.iter().any(|entry| entry.path().is_dir() && is_made(&entry.file_name().to_string_lossy()))
     };
     NAMES.contains(&name.as_ref()) || name.ends_with(".egg-info") || has(&["CACHEDIR.TAG", "pyvenv.cfg"]) || is_of_setuptools()
 }

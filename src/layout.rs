@@ -191,7 +191,7 @@ fn is_left_by_us(path: &Path) -> bool {
         fs_err::read_dir(path).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| is_one_of(&entry.path(), names))))
     };
     is_one_of(path, &[".gitignore"])
-        || is_one_of(path, &["store"]) && holds_only(&["digests", "incremental", "plans", "v1"])
+        || is_one_of(path, &["store"]) && holds_only(&["digests", "incremental", "last-gc", "plans", "v1"])
         || is_one_of(path, &["reports"]) && holds_only(&["last.json"])
 }
 

@@ -164,7 +164,7 @@ fn identity_of(metadata: &std::fs::Metadata) -> (u64, i128) {
 /// A file that a crate may be made of.
 struct Source {
     path: PathBuf,
-    /// Of what is behind it where it is a link, as cargo has it.
+    /// These are of what is behind it where it is a link, as cargo has it.
     mtime: i128,
     ctime: i128,
     /// Of its path and of everything that changes with its content, unless somebody means to hide that.
@@ -173,18 +173,21 @@ struct Source {
 
 /// All files in the workspace and in local packages beside it, but for what tools make.
 fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Vec<Source> {
-    let beside = packages.iter().map(|package| package.directory.as_path()).filter(|directory| !directory.starts_with(workspace));
-    let roots: BTreeSet<&Path> = beside.chain([workspace]).collect();
+    // A package beside the workspace, behind a link, or in a directory that is otherwise left out.
+    let is_apart = |directory: &&Path| {
+        let within = directory.ancestors().take_while(|path| *path != workspace && path.starts_with(workspace));
+        !directory.starts_with(workspace) || within.into_iter().any(fs::is_made_by_tools)
+    };
+    let roots: BTreeSet<&Path> = packages.iter().map(|package| package.directory.as_path()).filter(is_apart).chain([workspace]).collect();
     let mut found = Vec::new();
     for root in roots {
-        let walk = walkdir::WalkDir::new(root).into_iter();
+        let walk = walkdir::WalkDir::new(root).follow_links(true).into_iter();
         let walk = walk.filter_entry(|entry| {
             entry.depth() == 0 || !entry.file_type().is_dir() || !(fs::is_made_by_tools(entry.path()) || entry.path() == target)
         });
         for entry in walk.filter_map(Result::ok).filter(|entry| !entry.file_type().is_dir()) {
             let Ok(metadata) = entry.metadata() else { continue };
-            let behind = if entry.path_is_symlink() { fs_err::metadata(entry.path()).ok() } else { None };
-            let mtime = behind.as_ref().unwrap_or(&metadata).modified().map_or(0, nanos);
+            let mtime = metadata.modified().map_or(0, nanos);
             let (inode, ctime) = identity_of(&metadata);
             let mut hasher = digest::Hasher::default();
             hasher.field(entry.path().as_os_str().as_encoded_bytes());

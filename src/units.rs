@@ -14,7 +14,7 @@
 //! | [`inputs`] | what is known to be read before the call: the key |
 //! | [`closure`], [`reexports`], [`env_names`], [`macros`] | the crates behind the externs; what procedural macros read |
 //! | [`toolchain`], [`linker`] | compiler and linker by content |
-//! | [`outcome`], [`dep_info`], [`archive`], [`tree`] | what the call turned out to read and write |
+//! | [`outcome`], [`dep_info`], [`archive`], [`assembler`], [`tree`] | what the call turned out to read and write |
 //! | [`entry`], [`store`], [`digests`] | what is kept of a call, and where |
 //! | [`upkeep`], [`transfer`] | the store by hand: its size, what can go, one file of it
 //! | [`judge`] | equal or not, and what differs |
@@ -25,6 +25,7 @@
 //! In doubt rustc runs. A problem with the store is never one of the build.
 
 pub mod archive;
+pub mod assembler;
 pub mod call;
 pub mod closure;
 pub mod dep_info;

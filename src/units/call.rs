@@ -111,7 +111,7 @@ const CODEGEN: &str = "\
 /// Unstable options of which the same is true. The nightly cargo sets the first four by itself.
 const UNSTABLE: &str = "\
     embed-metadata checksum-hash-algorithm binary-dep-depinfo unstable-options allow-features coverage-options macro-backtrace \
-    mir-opt-level next-solver no-embed-metadata panic-abort-tests polonius share-generics threads tune-cpu no-parallel-backend \
+    mir-opt-level next-solver no-embed-metadata panic-abort-tests polonius share-generics threads no-parallel-backend \
     hint-mostly-unused";
 
 /// What `--emit` may ask for; with a path behind it, it may be written anywhere.
@@ -360,10 +360,13 @@ fn link_argument_is_known(argument: &str) -> bool {
         "-Xlinker",
         "-u",
     ];
-    const STARTS: &[&str] =
-        &["-fuse-ld=", "-l", "-L", "-m", "-O", "-fPIC", "-fpic", "-fsanitize=", "-fno-", "-F", "--target=", "--ld-path="];
+    const STARTS: &[&str] = &["-l", "-L", "-m", "-O", "-fPIC", "-fpic", "-fsanitize=", "-fno-", "-F", "--target=", "--ld-path="];
     if let Some(list) = argument.strip_prefix("-Wl,") {
         return list.split(',').all(linker_option_is_known);
+    }
+    // Others would not be among the linkers that are looked at.
+    if let Some(linker) = argument.strip_prefix("-fuse-ld=") {
+        return matches!(linker, "bfd" | "gold" | "lld" | "mold");
     }
     if argument.starts_with('@') {
         return false;
@@ -386,7 +389,8 @@ fn linker_option_is_known(option: &str) -> bool {
         soname start-group strip-all strip-debug threads undefined undefined-version no-undefined-version unresolved-symbols \
         version-script warn-unresolved-symbols whole-archive wrap";
     if !option.starts_with('-') {
-        return true;
+        // A file of further options is not read here.
+        return !option.starts_with('@') || ["@rpath", "@loader_path", "@executable_path"].iter().any(|start| option.starts_with(start));
     }
     let name = option.split('=').next().unwrap_or(option);
     has_word(KNOWN, name)
@@ -487,6 +491,8 @@ mod tests {
             "--sysroot /x",
             "-C link-arg=-Wl,-Map=x",
             "-C link-arg=-fplugin=x.so",
+            "-C link-arg=-fuse-ld=wild",
+            "-C link-arg=-Wl,@x",
             "-L crate=/x",
             "--extern other",
             "--unheard-of",

@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Unjudged};
 use super::env_names::are_named_in;
-use super::macros;
 use super::package::Package;
 use super::plan::Plans;
 use super::reexports::may_reexport;
 use super::store::{self, Store};
+use super::{assembler, macros};
+use crate::digest;
 
 /// Version of the format.
 const SCHEMA: u32 = 1;
@@ -40,19 +41,22 @@ pub struct Note {
     own_macros: Vec<String>,
     /// Whether its sources name variables that are not part of the key.
     names_variables: bool,
+    /// Whether they have the assembler read files: see [`super::assembler`].
+    has_assembler_read: bool,
 }
 
 impl Note {
     /// Of a call that makes a library; `None` for one that does not. The sources of a local crate may change, so what it does
     /// with its macros is not looked at.
     pub fn of(call: &Call, package: &Package, is_local: bool, store: &Store) -> Option<Self> {
+        let places = places(call);
         if call.is_test || call.crate_types.iter().all(|kind| matches!(kind.as_str(), "bin" | "cdylib" | "staticlib")) {
             return None;
         }
         let named: Vec<(&str, String)> =
             call.externs.iter().filter_map(|one| Some((one.name.as_str(), stem(one.path.as_deref()?)?))).collect();
         let is_own_macro = |(name, stem): &&(&str, String)| {
-            Self::read(store, stem).is_some_and(|note| note.is_macro && !macros::is_listed(&note.package, &note.version))
+            Self::read(store, &places, stem).is_some_and(|note| note.is_macro && !macros::is_listed(&note.package, &note.version))
                 && !may_reexport(&package.directory, name)
         };
         let own_macros = if is_local { Vec::new() } else { named.iter().filter(is_own_macro).map(|(_, stem)| stem.clone()).collect() };
@@ -65,6 +69,7 @@ impl Note {
             externs: named.into_iter().map(|(_, stem)| stem).collect(),
             own_macros,
             names_variables: are_named_in(&package.directory),
+            has_assembler_read: assembler::may_read_files(&package.directory),
         })
     }
 
@@ -72,19 +77,30 @@ impl Note {
     pub fn write(&self, store: &Store, call: &Call) -> std::io::Result<()> {
         // A procedural macro on Windows has no `lib` before its name.
         let prefix = if self.is_macro && cfg!(windows) { "" } else { "lib" };
-        let path = path_of(store, &format!("{prefix}{}", call.stem()));
+        let path = path_of(store, &call.out_dir, &format!("{prefix}{}", call.stem()));
         let bytes = serde_json::to_vec(self).expect("our own plain data always serialises");
         if fs_err::read(&path).is_ok_and(|old| old == bytes) { Ok(()) } else { store::put(&path, &bytes) }
     }
 
-    fn read(store: &Store, stem: &str) -> Option<Self> {
-        let note: Self = serde_json::from_slice(&fs_err::read(path_of(store, stem)).ok()?).ok()?;
+    fn read(store: &Store, places: &[&Path], stem: &str) -> Option<Self> {
+        let bytes = places.iter().find_map(|place| fs_err::read(path_of(store, place, stem)).ok())?;
+        let note: Self = serde_json::from_slice(&bytes).ok()?;
         (note.schema == SCHEMA).then_some(note)
     }
 }
 
-fn path_of(store: &Store, stem: &str) -> PathBuf {
-    store.crates().join(format!("{stem}.json"))
+/// A note is of a file, not of a name: libraries of several crate types have no hash, in debug as in release.
+fn path_of(store: &Store, directory: &Path, stem: &str) -> PathBuf {
+    store.crates().join(digest::short_of_path(directory)).join(format!("{stem}.json"))
+}
+
+/// The directories in which rustc finds the crates of a call.
+fn places(call: &Call) -> Vec<&Path> {
+    let searched = call.search.iter().filter(|search| search.kind == "dependency").map(|search| search.path.as_path());
+    let mut places: Vec<&Path> = searched.chain(call.externs.iter().filter_map(|one| one.path.as_deref()?.parent())).collect();
+    places.sort();
+    places.dedup();
+    places
 }
 
 fn stem(path: &Path) -> Option<String> {
@@ -101,6 +117,8 @@ pub struct Closure {
     pub macros: BTreeSet<Macro>,
     /// Whether any crate behind the externs names variables that are not part of the key: see [`super::env_names`].
     pub names_variables: bool,
+    /// Whether a macro of any of them may have the assembler read a file: see [`super::assembler`].
+    pub has_assembler_read: bool,
 }
 
 /// A procedural macro that may run in a call.
@@ -117,9 +135,7 @@ pub struct Macro {
 impl Closure {
     /// Follows the externs of a call.
     pub fn of(call: &Call, store: &Store, plans: &Plans) -> Result<Self, Unjudged> {
-        let directories: Vec<&Path> =
-            call.search.iter().filter(|search| search.kind == "dependency").map(|search| search.path.as_path()).collect();
-        let mut walk = Walk { store, plans, directories, closure: Self::default(), seen: BTreeSet::new() };
+        let mut walk = Walk { store, plans, directories: places(call), closure: Self::default(), seen: BTreeSet::new() };
         for path in call.externs.iter().filter_map(|one| one.path.as_deref()) {
             walk.visit(&stem(path).ok_or_else(|| Unjudged::Unreadable(path.to_path_buf()))?, Some(path))?;
         }
@@ -144,7 +160,11 @@ impl Walk<'_> {
             files if files.is_empty() => path.map(Path::to_path_buf).into_iter().collect(),
             files => files,
         };
-        let Some(note) = Note::read(self.store, stem) else { return self.guess(stem) };
+        if files.is_empty() {
+            // Its note names it, and it is not where it was.
+            return Err(Unjudged::Closure(stem.to_owned()));
+        }
+        let Some(note) = Note::read(self.store, &self.directories, stem) else { return self.guess(stem) };
         if note.is_macro {
             self.closure.macro_libraries.extend(files.iter().cloned());
             let mut made_of = BTreeSet::new();
@@ -152,6 +172,7 @@ impl Walk<'_> {
             self.closure.macros.insert(Macro { package: note.package, version: note.version, directory: note.directory, made_of });
         } else {
             self.closure.names_variables |= note.names_variables;
+            self.closure.has_assembler_read |= note.has_assembler_read;
             for dependency in note.externs.iter().filter(|stem| !note.own_macros.contains(stem)) {
                 self.visit(dependency, None)?;
             }
@@ -163,7 +184,7 @@ impl Walk<'_> {
     /// Everything whose code runs in a procedural macro.
     fn crates_in_macro(&self, note: &Note, made_of: &mut BTreeSet<(PathBuf, String)>) -> Result<(), Unjudged> {
         for stem in &note.externs {
-            if let Some(dependency) = Note::read(self.store, stem) {
+            if let Some(dependency) = Note::read(self.store, &self.directories, stem) {
                 if made_of.insert((dependency.directory.clone(), dependency.package.clone())) {
                     self.crates_in_macro(&dependency, made_of)?;
                 }
@@ -185,6 +206,7 @@ impl Walk<'_> {
             return Err(Unjudged::Closure(stem.to_owned()));
         }
         self.closure.names_variables = true;
+        self.closure.has_assembler_read = true;
         for package in &packages {
             let files = package.library.as_deref().map(|library| self.files_named(library)).unwrap_or_default();
             if package.is_macro {
@@ -264,7 +286,7 @@ mod tests {
         fn call(&self, name: &str, kind: &str, externs: &[&str]) -> Call {
             use std::fmt::Write as _;
             let mut text = format!(
-                "/t/rustc --crate-name {name} src/lib.rs --crate-type {kind} --emit=dep-info,link --out-dir /o -C extra-filename=-1 -L dependency={}",
+                "/t/rustc --crate-name {name} src/lib.rs --crate-type {kind} --emit=dep-info,link --out-dir {0} -C extra-filename=-1 -L dependency={0}",
                 self.dir.path().join("deps").display()
             );
             for one in externs {

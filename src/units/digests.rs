@@ -57,10 +57,11 @@ impl Digests {
         if !metadata.is_file() {
             return None;
         }
+        // A file that is mapped into memory can be changed without its times. That is done with data, not with what compilers make.
         let kept = self
             .directory
             .as_ref()
-            .filter(|_| metadata.len() >= LARGE)
+            .filter(|_| metadata.len() >= LARGE && is_program_or_library(path))
             .map(|directory| directory.join(&digest::bytes(path.as_os_str().as_encoded_bytes())[..24]));
         let stamp = stamp(&metadata);
         if let (Some(kept), Some(stamp)) = (&kept, &stamp)
@@ -83,6 +84,12 @@ impl Digests {
         }
         Some(digest)
     }
+}
+
+fn is_program_or_library(path: &Path) -> bool {
+    const ENDINGS: &[&str] = &["a", "dll", "dylib", "exe", "lib", "o", "rlib", "rmeta", "so"];
+    let is_one = |ending: &std::ffi::OsStr| ENDINGS.iter().any(|one| ending == *one);
+    path.extension().is_none_or(is_one) || path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so."))
 }
 
 fn read(kept: &Path, stamp: &Stamp) -> Option<String> {
@@ -140,7 +147,7 @@ mod tests {
     #[cfg(unix)]
     fn a_large_file_is_read_once_and_again_when_it_changed() {
         let dir = tempfile::tempdir().unwrap();
-        let (file, kept) = (dir.path().join("large"), dir.path().join("digests"));
+        let (file, kept) = (dir.path().join("liblarge.rlib"), dir.path().join("digests"));
         let digest = || Digests::kept_in(kept.clone()).file(&file).unwrap();
         let large = usize::try_from(LARGE).unwrap();
         fs_err::write(&file, vec![1; large]).unwrap();

@@ -55,6 +55,9 @@ pub struct After {
     pub variables: BTreeMap<String, Option<String>>,
     /// Directories of native libraries, by a digest of all libraries in each.
     pub native: BTreeMap<PathBuf, String>,
+    /// Directories in which `extern crate` looks, by a digest of the crates in each.
+    #[serde(default)]
+    pub crates: BTreeMap<PathBuf, String>,
     /// Where the linker looks for libraries, in its order.
     pub search: Vec<PathBuf>,
     /// Libraries that it found, each with the number of directories of `search` in which it looked in vain before.

@@ -62,6 +62,8 @@ pub struct Inputs {
     pub closure: Closure,
     pub linker: Option<Linker>,
     pub toolchain: Toolchain,
+    /// Patterns of files that were read, each with the workspace that they are relative to.
+    pub patterns: Vec<(PathBuf, Vec<String>)>,
 }
 
 impl Inputs {
@@ -76,16 +78,21 @@ impl Inputs {
             Some(path) => Some(tree::whole(&path, digests).ok_or(Unjudged::Unreadable(path))?),
             None => None,
         };
+        let patterns = patterns(&settings, &reads);
         let mut look = Look { call, package, directory: &directory, digests, variables: BTreeMap::new(), files: BTreeMap::new() };
         look.variables();
         look.named_files()?;
         if call.is_clippy() {
             look.clippy(&settings);
         }
-        for plan in &settings {
-            look.patterns(&plan.workspace, &plan.inputs)?;
+        for name in reads.iter().filter_map(|one| one.strip_prefix("env:")) {
+            look.variable(name.trim());
         }
-        look.declared(&reads, &settings)?;
+        for (workspace, patterns) in &patterns {
+            for path in matching(workspace, patterns)? {
+                look.state(&path);
+            }
+        }
         if closure.macros.iter().any(|one| settings.iter().any(|plan| plan.macros.contains_key(&one.package))) {
             look.set_by_build_script();
         }
@@ -106,7 +113,7 @@ impl Inputs {
             out_dir,
             files,
         };
-        Ok(Self { before, closure, linker, toolchain })
+        Ok(Self { before, closure, linker, toolchain, patterns })
     }
 }
 
@@ -152,11 +159,10 @@ impl Look<'_> {
         if self.call.native_cpu {
             let info = PathBuf::from("/proc/cpuinfo");
             let text = fs_err::read_to_string(&info).map_err(|_error| Unjudged::Argument("-Ctarget-cpu=native".to_owned()))?;
-            let lines: Vec<&str> = text
-                .lines()
-                .filter(|line| ["flags", "Features", "model", "CPU part", "vendor_id"].iter().any(|start| line.starts_with(start)))
-                .collect();
-            let lines: std::collections::BTreeSet<&str> = lines.into_iter().collect();
+            // What differs from core to core, or from moment to moment.
+            const CHANGING: &[&str] = &["apicid", "bogomips", "clock", "core id", "cpu MHz", "initial apicid", "processor", "timebase"];
+            let is_telling = |line: &&str| !CHANGING.iter().any(|start| line.to_ascii_lowercase().starts_with(&start.to_ascii_lowercase()));
+            let lines: std::collections::BTreeSet<&str> = text.lines().filter(is_telling).collect();
             self.files.insert(info, crate::digest::json(&lines));
         }
         // A target's name is a file in there, if it is there.
@@ -179,7 +185,9 @@ impl Look<'_> {
     fn clippy(&mut self, settings: &[&Plan]) {
         let start = env_vars::get_os("CLIPPY_CONF_DIR").map_or_else(|| self.package.directory.clone(), PathBuf::from);
         let start = self.directory.join(start);
-        for directory in start.ancestors() {
+        // clippy goes up from where a link leads, too.
+        let real = fs::canonicalize(&start).unwrap_or_else(|_error| start.clone());
+        for directory in start.ancestors().chain(real.ancestors()) {
             self.state(&directory.join("clippy.toml"));
             self.state(&directory.join(".clippy.toml"));
         }
@@ -202,14 +210,6 @@ impl Look<'_> {
         }
     }
 
-    /// Files that the user says are inputs. Those that appear or go count, too.
-    fn patterns(&mut self, workspace: &Path, patterns: &[String]) -> Result<(), Unjudged> {
-        for path in matching(workspace, patterns)? {
-            self.state(&path);
-        }
-        Ok(())
-    }
-
     /// A macro that the user vouches for may look at variables of the package's build script, too.
     fn set_by_build_script(&mut self) {
         if let Some(out_dir) = env_vars::get_os("OUT_DIR") {
@@ -218,19 +218,6 @@ impl Look<'_> {
             }
         }
     }
-
-    /// What macros of the call are declared to read.
-    fn declared(&mut self, reads: &[String], settings: &[&Plan]) -> Result<(), Unjudged> {
-        let (variables, patterns): (Vec<&String>, Vec<&String>) = reads.iter().partition(|one| one.starts_with("env:"));
-        for name in variables {
-            self.variable(name.trim_start_matches("env:"));
-        }
-        let patterns: Vec<String> = patterns.into_iter().cloned().collect();
-        for plan in settings {
-            self.patterns(&plan.workspace, &patterns)?;
-        }
-        Ok(())
-    }
 }
 
 /// The files that count as inputs of every local crate, each with its state.
@@ -238,27 +225,48 @@ pub fn matched(settings: &[&Plan], digests: &mut Digests) -> Result<BTreeMap<Pat
     let mut found = BTreeMap::new();
     for plan in settings {
         for path in matching(&plan.workspace, &plan.inputs)? {
-            let state = digests.file(&path).unwrap_or_else(|| PRESENT.to_owned());
+            let state = digests.file(&path).unwrap_or_else(|| ABSENT.to_owned());
             found.insert(path, state);
         }
     }
     Ok(found)
 }
 
-/// The files below a workspace that patterns match, relative to it.
-fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, Unjudged> {
+/// The patterns of a call: the workspaces' inputs, and what its macros are declared to read.
+fn patterns(settings: &[&Plan], reads: &[String]) -> Vec<(PathBuf, Vec<String>)> {
+    let declared: Vec<&String> = reads.iter().filter(|one| !one.starts_with("env:")).collect();
+    settings.iter().map(|plan| (plan.workspace.clone(), plan.inputs.iter().chain(declared.iter().copied()).cloned().collect())).collect()
+}
+
+/// The files that patterns match, relative to a workspace or absolute. A path without special characters is one whether it is there
+/// or not; where it is a directory, all that is in it counts.
+pub fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, Unjudged> {
     let mut found = Vec::new();
     for pattern in patterns {
-        let matcher = globset::GlobBuilder::new(pattern).literal_separator(true).build();
+        let text = workspace
+            .to_str()
+            .map(|workspace| pattern.strip_prefix(workspace).map_or(pattern.as_str(), |rest| rest.trim_start_matches('/')));
+        let (base, text) = match text.unwrap_or(pattern).strip_prefix('/') {
+            Some(rest) => (Path::new("/"), rest),
+            None => (workspace, text.unwrap_or(pattern)),
+        };
+        let mut text = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/");
+        if !text.contains(SPECIAL) {
+            let path = base.join(&text);
+            if !path.is_dir() {
+                found.push(path);
+                continue;
+            }
+            text.push_str("/**");
+        }
+        let matcher = globset::GlobBuilder::new(&text).literal_separator(true).build();
         let matcher = matcher.map_err(|_error| Unjudged::Argument(pattern.clone()))?.compile_matcher();
-        let start = workspace.join(literal_start(pattern));
-        let walk = walkdir::WalkDir::new(&start).follow_links(true).into_iter();
+        let walk = walkdir::WalkDir::new(base.join(literal_start(&text))).follow_links(true).into_iter();
+        let is_looked_at =
+            |entry: &walkdir::DirEntry| entry.depth() == 0 || !(entry.file_type().is_dir() && fs::is_made_by_tools(entry.path()));
         // What is not there matches nothing.
-        for entry in walk
-            .filter_entry(|entry| entry.depth() == 0 || !(entry.file_type().is_dir() && fs::is_made_by_tools(entry.path())))
-            .filter_map(Result::ok)
-        {
-            let Ok(relative) = entry.path().strip_prefix(workspace) else { continue };
+        for entry in walk.filter_entry(is_looked_at).filter_map(Result::ok) {
+            let Ok(relative) = entry.path().strip_prefix(base) else { continue };
             if entry.file_type().is_file() && matcher.is_match(relative) {
                 found.push(entry.into_path());
             }
@@ -266,6 +274,9 @@ fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, Unjud
     }
     Ok(found)
 }
+
+/// Characters that mean more than themselves in a pattern.
+const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
 
 /// Variables that a build script sets, from what it printed: beside `OUT_DIR` in cargo's layouts, old and new.
 fn set_by_build_script(out_dir: &Path) -> Vec<String> {
@@ -279,7 +290,7 @@ fn set_by_build_script(out_dir: &Path) -> Vec<String> {
 /// The folders at the start of a pattern that have no special characters in them.
 fn literal_start(pattern: &str) -> PathBuf {
     let folders = pattern.rsplit_once('/').map(|(folders, _name)| folders).unwrap_or_default();
-    folders.split('/').take_while(|folder| !folder.contains(['*', '?', '[', '{', '\\'])).collect()
+    folders.split('/').take_while(|folder| !folder.contains(SPECIAL)).collect()
 }
 
 #[cfg(test)]
@@ -293,6 +304,20 @@ mod tests {
         fs_err::create_dir(&out_dir).unwrap();
         fs_err::write(dir.path().join("output"), "cargo:rustc-env=A=1\ncargo::rustc-env=B=2=3\ncargo:rerun-if-changed=x\nC\n").unwrap();
         assert_eq!(set_by_build_script(&out_dir), ["A", "B"]);
+    }
+
+    #[test]
+    fn ways_to_write_a_pattern() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("w [1]");
+        let file = root.join("data/x.txt");
+        fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+        fs_err::write(&file, "").unwrap();
+        let absolute = file.to_str().unwrap().to_owned();
+        for pattern in ["data/x.txt", "./data/x.txt", "data//x.txt", "data", "data/", "data/*", "**/*.txt", &absolute] {
+            assert_eq!(matching(&root, &[pattern.to_owned()]).unwrap(), [file.clone()], "{pattern}");
+        }
+        assert_eq!(matching(&root, &["gone.txt".to_owned()]).unwrap(), [root.join("gone.txt")], "it would count if it were there");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::digests::Digests;
 use super::entry::{ABSENT, After, Before, Difference, Entry, PRESENT, compare, shown};
 use super::outcome::candidates;
 use super::store::Store;
+use super::tree;
 use crate::env_vars;
 
 /// At most so many entries of a unit are looked at for the reason of a miss.
@@ -80,8 +81,14 @@ fn changed(after: &After, digests: &mut Digests) -> Option<Difference> {
             return Some(Difference::File { path: path.clone() });
         }
     }
-    for (path, digest) in &after.native {
-        if super::tree::libraries(path, digests).as_ref() != Some(digest) {
+    for (path, then) in &after.native {
+        let now = tree::libraries_in(path).map(|files| tree::digest_of(&files, digests));
+        if now.as_ref() != Some(then) {
+            return Some(Difference::File { path: path.clone() });
+        }
+    }
+    for (path, then) in &after.crates {
+        if tree::digest_of(&tree::crates_in(path), digests) != *then {
             return Some(Difference::File { path: path.clone() });
         }
     }

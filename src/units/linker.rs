@@ -150,7 +150,10 @@ pub fn dependency_file_argument(file: &Path) -> OsString {
 /// The driver that rustc will call.
 fn driver(call: &Call) -> Result<PathBuf, Unjudged> {
     let target = call.target.as_deref().unwrap_or_default();
-    if cfg!(windows) || cfg!(target_os = "macos") || ["windows", "apple", "wasm", ".json"].iter().any(|one| target.contains(one)) {
+    if cfg!(windows)
+        || cfg!(target_os = "macos")
+        || ["windows", "apple", "wasm", ".json", "-none", "uefi", "bpf", "nvptx"].iter().any(|one| target.contains(one))
+    {
         return Err(Unjudged::Linker("it does not say so on this platform".to_owned()));
     }
     let name = call.linker.as_deref().unwrap_or("cc");

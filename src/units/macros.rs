@@ -88,7 +88,7 @@ pub fn reads<'a>(
         if declared.is_empty() {
             check(one, plans, names_variables)?;
         }
-        reads.extend(declared.into_iter().flatten().cloned());
+        reads.extend(declared.into_iter().flatten().map(|one| one.trim().to_owned()));
     }
     reads.sort();
     reads.dedup();

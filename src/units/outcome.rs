@@ -11,7 +11,7 @@ use super::digests::Digests;
 use super::entry::{ABSENT, After, Output, PRESENT, shown};
 use super::inputs::Inputs;
 use super::store::Store;
-use super::{archive, digests, tree};
+use super::{archive, assembler, digests, tree};
 use crate::env_vars;
 
 /// Begins the message of an [`Unrecorded::Store`].
@@ -60,6 +60,11 @@ impl Start {
         Self { threshold, outputs: named_like(call).into_iter().map(|path| (path.clone(), digests::stamp_of(&path))).collect() }
     }
 
+    /// The same for something else than a call of rustc that began at this time.
+    pub fn at(time: SystemTime) -> Self {
+        Self { threshold: time - TICK, outputs: BTreeMap::new() }
+    }
+
     /// Whether a file, or a directory that its path leads through below `root`, may have been written to or replaced since.
     ///
     /// What is moved keeps its mtime, but its ctime is that of the move; so a directory counts, too. In `package` and above it, other
@@ -80,7 +85,7 @@ impl Start {
         changed.is_some_and(|time| time > self.threshold) && metadata.modified().ok() != changed
     }
 
-    fn is_newer(&self, path: &Path) -> bool {
+    pub fn is_newer(&self, path: &Path) -> bool {
         let Ok(metadata) = fs_err::metadata(path) else { return true };
         let link = fs_err::symlink_metadata(path);
         [Some(&metadata), link.as_ref().ok()].into_iter().flatten().any(|metadata| {
@@ -167,6 +172,10 @@ pub fn after(
     {
         return Err(Unrecorded::Changed(out_dir.clone()));
     }
+    if inputs.closure.has_assembler_read {
+        return Err(Unrecorded::Assembler(package.to_path_buf()));
+    }
+    named_files_hold(inputs, start)?;
     let info = dependencies(call)?;
     for (name, value) in info.variables {
         let value = value.map(|value| shown(&name, &value));
@@ -174,7 +183,7 @@ pub fn after(
     }
     for path in &info.files {
         let path = root.join(path);
-        if has_assembler_read(&path) {
+        if assembler::is_read_by(&path) {
             return Err(Unrecorded::Assembler(path));
         }
         if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir))
@@ -212,32 +221,53 @@ pub fn after(
         let said = linker_said.and_then(|file| fs_err::read_to_string(file).ok()).and_then(|text| DepInfo::of_linker(&text));
         linked(call, inputs, start, &said.ok_or(Unrecorded::SilentLinker)?, &mut after, digests)?;
     }
-    if may_bundle_native_libraries(call) {
-        for search in call.search.iter().filter(|search| matches!(search.kind.as_str(), "native" | "all")) {
-            let path = root.join(&search.path);
-            if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir)) {
-                continue;
-            }
-            let digest = tree::libraries(&path, digests).ok_or_else(|| Unrecorded::NativeLibraries(path.clone()))?;
-            after.native.insert(path, digest);
+    for search in call.search.iter().filter(|search| matches!(search.kind.as_str(), "native" | "all")) {
+        let path = root.join(&search.path);
+        if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir)) {
+            continue;
+        }
+        if may_bundle_native_libraries(call) {
+            let files = tree::libraries_in(&path).ok_or_else(|| Unrecorded::NativeLibraries(path.clone()))?;
+            unchanged(&files, call, start, digests)?;
+            after.native.insert(path.clone(), tree::digest_of(&files, digests));
+        }
+        if search.kind == "all" {
+            // `extern crate` finds these without being told.
+            let files = tree::crates_in(&path);
+            unchanged(&files, call, start, digests)?;
+            after.crates.insert(path, tree::digest_of(&files, digests));
         }
     }
     Ok(after)
 }
 
-/// Whether a source may have the assembler read a file: `.incbin "x"` or `.include "x"` in `global_asm!`. LLVM opens it, and rustc
-/// does not put it into its dependency file.
-fn has_assembler_read(path: &Path) -> bool {
-    const ENDINGS: &[&str] = &["asm", "inc", "rs", "S", "s"];
-    if !path.extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one)) {
-        return false;
+/// Whether files that were read by name are what they were: those that arguments name, that the user has declared, clippy's.
+fn named_files_hold(inputs: &Inputs, start: &Start) -> Result<(), Unrecorded> {
+    let mut fresh = Digests::default();
+    for (path, then) in inputs.before.files.iter().filter(|(path, _)| !path.starts_with("/proc")) {
+        let now = fresh.file(path).unwrap_or_else(|| if path.exists() { PRESENT.to_owned() } else { ABSENT.to_owned() });
+        if now != *then || (path.is_file() && start.is_newer(path)) {
+            return Err(Unrecorded::Changed(path.clone()));
+        }
     }
-    let text = fs_err::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    [".incbin", ".include"].iter().any(|directive| {
-        // A name in quotes, which are escaped within a string of Rust.
-        text.split(directive).skip(1).any(|rest| rest.starts_with([' ', '\t', '\\', '"']) && rest.trim_start().starts_with(['\\', '"']))
-    })
+    for (workspace, patterns) in &inputs.patterns {
+        let matching = super::inputs::matching(workspace, patterns).map_err(|_why| Unrecorded::Changed(workspace.clone()))?;
+        if let Some(new) = matching.into_iter().find(|path| !inputs.before.files.contains_key(path)) {
+            return Err(Unrecorded::Changed(new));
+        }
+    }
+    Ok(())
+}
+
+/// Whether libraries were left alone while rustc ran; and has them read again.
+fn unchanged(files: &[PathBuf], call: &Call, start: &Start, digests: &mut Digests) -> Result<(), Unrecorded> {
+    for path in files {
+        digests.forget(path);
+        if start.is_newer(path) && !is_product_of_cargo(path, &call.out_dir) {
+            return Err(Unrecorded::Changed(path.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// What the linker read: everything but what is rustc's own or gone with the call.
@@ -382,19 +412,6 @@ mod tests {
             assert_eq!(counterpart(Path::new(one)).as_deref(), Some(Path::new(other)));
         }
         assert_eq!(counterpart(Path::new("/p/data.json")), None);
-    }
-
-    #[test]
-    fn sources_that_have_the_assembler_read_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lib.rs");
-        let may = |text: &str| {
-            fs_err::write(&path, text).unwrap();
-            has_assembler_read(&path)
-        };
-        assert!(may("global_asm!(\".incbin \\\"data.bin\\\"\");"));
-        assert!(may("global_asm!(r#\"\n.include \"macros.s\"\n\"#);"));
-        assert!(!may("cc::Build::new().include(\"x\").include (\"y\"); // .incbin"));
     }
 
     #[test]

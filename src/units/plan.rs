@@ -26,6 +26,8 @@ pub struct Plan {
     /// `pyproject.toml`, and what it was when this was written.
     pub settings: PathBuf,
     pub settings_digest: String,
+    /// What the lock file was.
+    pub lock_digest: String,
     /// Manifests of the workspace's members, and the lock file.
     pub manifests: Vec<PathBuf>,
     pub packages: Vec<Package>,
@@ -98,7 +100,9 @@ impl Plans {
         let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
         paths.sort();
         let read = |path: &PathBuf| serde_json::from_slice::<Plan>(&store::read_small(path)?).ok();
-        Self(paths.iter().filter_map(read).filter(|plan| plan.schema == SCHEMA).collect())
+        // A project that is gone has no settings any more.
+        let is_there = |plan: &Plan| plan.settings_digest == super::entry::ABSENT || plan.settings.exists();
+        Self(paths.iter().filter_map(read).filter(|plan| plan.schema == SCHEMA && is_there(plan)).collect())
     }
 
     /// The plans that have a package, by its directory.
@@ -134,7 +138,8 @@ impl Plans {
     /// All packages that a library of this name can be made of, with all that these need. Empty: no plan knows the name.
     pub fn closure_of_library(&self, name: &str) -> Vec<&Package> {
         let mut found: Vec<&Package> = Vec::new();
-        for plan in &self.0 {
+        // Of another lock file the dependencies may be others.
+        for plan in self.0.iter().filter(|plan| settings_digest(&plan.workspace.join("Cargo.lock")) == plan.lock_digest) {
             let mut queue: Vec<usize> = (0..plan.packages.len()).filter(|&at| plan.packages[at].library.as_deref() == Some(name)).collect();
             let mut seen = queue.clone();
             while let Some(at) = queue.pop() {
@@ -174,6 +179,7 @@ pub(super) mod tests {
             schema: SCHEMA,
             workspace: "/w".into(),
             settings_digest: "absent".into(),
+            lock_digest: "absent".into(),
             settings: "/no/such/file".into(),
             packages,
             ..Plan::default()

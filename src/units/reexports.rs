@@ -35,7 +35,9 @@ fn statements_hand_on(text: &str, name: &str) -> bool {
             _ => continue,
         };
         let statement: Vec<&str> = tokens[start..].iter().take_while(|token| **token != ";").copied().collect();
-        if !statement.contains(&name) {
+        // What a macro's argument names may be any crate.
+        let is_named = statement.contains(&name) || (statement.first() == Some(&"$") && statement.get(1) != Some(&"crate"));
+        if !is_named {
             continue;
         }
         let first = if *token == "use" { at } else { at - 1 };
@@ -84,6 +86,7 @@ mod tests {
             "use mac as m;\npub use m::X;",
             "macro_rules! r { ($v:vis) => { $v use mac::X; } }",
             "pub(crate) use mac::X;",
+            "macro_rules! r { ($c:ident) => { pub use $c::X; } } r!(mac);",
             "/* pub use mac::X; */",
             "const URL: &str = \"http://x\"; pub use mac::X;",
         ] {

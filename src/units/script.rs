@@ -19,6 +19,7 @@ use super::call::Call;
 use super::digests::Digests;
 use super::entry::ABSENT;
 use super::log::{Event, What};
+use super::outcome::Start;
 use super::package::Package;
 use super::plan::Plans;
 use super::store::{self, Store};
@@ -66,8 +67,10 @@ pub fn take_place(call: &Call) -> io::Result<()> {
     let program = std::env::current_exe()?;
     fs_err::copy(&executable, &real)?;
     let quoted = |path: &Path| shlex::try_quote(&path.to_string_lossy()).map(std::borrow::Cow::into_owned).map_err(io::Error::other);
-    let (program, real_word) = (quoted(&program)?, quoted(&real)?);
-    let line = format!("#!/bin/sh\n[ ! -x {program} ] || exec {program} {ARGUMENT} {real_word} \"$@\"\nexec {real_word} \"$@\"\n");
+    let program = quoted(&program)?;
+    // Beside it, wherever the target directory is moved to; cargo calls it by a name in the same directory.
+    let real = format!("\"${{0%/*}}\"/{}", quoted(Path::new(real.file_name().unwrap_or_default()))?);
+    let line = format!("#!/bin/sh\n[ ! -x {program} ] || exec {program} {ARGUMENT} {real} \"$@\"\nexec {real} \"$@\"\n");
     let mut file = tempfile::Builder::new().prefix(store::TEMPORARY).tempfile_in(&call.out_dir)?;
     file.write_all(line.as_bytes())?;
     file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -296,10 +299,8 @@ fn state(path: &Path, digests: &mut Digests) -> Option<String> {
 
 /// Whether something there was written to after the script began.
 fn is_newer(path: &Path, begun: SystemTime) -> bool {
-    walkdir::WalkDir::new(path)
-        .into_iter()
-        .filter_map(Result::ok)
-        .any(|entry| entry.metadata().ok().and_then(|metadata| metadata.modified().ok()).is_none_or(|time| time >= begun))
+    let start = Start::at(begun);
+    walkdir::WalkDir::new(path).into_iter().filter_map(Result::ok).any(|entry| start.is_newer(entry.path()))
 }
 
 #[cfg(unix)]

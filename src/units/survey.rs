@@ -28,6 +28,7 @@ pub fn plan(workspace: &CargoWorkspace, project: &Project) -> Plan {
         workspace: workspace.root.clone(),
         settings_digest: settings_digest(&settings),
         settings,
+        lock_digest: settings_digest(&workspace.root.join("Cargo.lock")),
         manifests,
         packages: packages.collect(),
         inputs: project.settings.inputs.clone(),

@@ -40,6 +40,11 @@ impl Toolchain {
                 return Err(Unjudged::Program(program.display().to_string()));
             }
             let own = sysroot.join("bin").join(program.file_name().unwrap_or_default());
+            let is_proxy = real.file_stem().is_some_and(|name| name.to_string_lossy().starts_with("rustup"));
+            if own.is_file() && !is_proxy && crate::fs::canonicalize(&own).ok().as_ref() != Some(&real) {
+                // It leads to the compiler, and may do more than that.
+                return Err(Unjudged::Program(program.display().to_string()));
+            }
             files.push(if own.is_file() { own } else { real });
         }
         // Debian has the libraries beside those of the system.

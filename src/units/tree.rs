@@ -49,35 +49,48 @@ fn relative(root: &Path, path: &Path) -> Option<String> {
     path.strip_prefix(root).ok()?.to_str().map(str::to_owned)
 }
 
-/// A digest of all libraries in a directory: their names and contents. `None`: it has too much, or cannot be read.
-pub fn libraries(directory: &Path, digests: &mut Digests) -> Option<String> {
-    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+/// All libraries in a directory and below it, sorted; a directory that is not there has none. `None`: it has too much, or cannot be read.
+pub fn libraries_in(directory: &Path) -> Option<Vec<PathBuf>> {
+    let mut found = Vec::new();
     let mut size = 0;
-    match fs_err::read_dir(directory) {
-        Ok(entries) => {
-            for entry in entries {
-                let entry = entry.ok()?;
-                let name = entry.file_name().to_str()?.to_owned();
-                // `+verbatim` takes a library of any name.
-                if !is_library(&name) && !archive::is_one(&entry.path()) {
-                    continue;
-                }
-                size += fs_err::metadata(entry.path()).map_or(0, |metadata| metadata.len());
-                if size > TOO_LARGE {
-                    return None;
-                }
-                found.insert(name, entry.path());
-            }
+    // `+verbatim` takes a library of any name, and of any folder.
+    for entry in walkdir::WalkDir::new(directory).follow_links(true).sort_by_file_name() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // Not there, a link to nothing, or one that leads back.
+            Err(error) if error.loop_ancestor().is_some() => continue,
+            Err(error) if error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) => continue,
+            Err(_) => return None,
+        };
+        let name = entry.file_name().to_str()?;
+        if !entry.file_type().is_file() || (!is_library(name) && !archive::is_one(entry.path())) {
+            continue;
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(super::entry::ABSENT.to_owned()),
-        Err(_) => return None,
+        size += entry.metadata().map_or(0, |metadata| metadata.len());
+        if size > TOO_LARGE {
+            return None;
+        }
+        found.push(entry.into_path());
     }
+    Some(found)
+}
+
+/// The crates in a directory that `extern crate` could find there, sorted.
+pub fn crates_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let is_crate = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "rlib" || ending == "rmeta");
+    let mut found: Vec<PathBuf> = entries.filter(is_crate).collect();
+    found.sort();
+    found
+}
+
+/// A digest of files: their paths and contents.
+pub fn digest_of(files: &[PathBuf], digests: &mut Digests) -> String {
     let mut hasher = digest::Hasher::default();
-    for (name, path) in &found {
-        // A link to nothing counts as one.
-        hasher.field(name.as_bytes()).field(digests.file(path).unwrap_or_default().as_bytes());
+    for path in files {
+        hasher.field(path.as_os_str().as_encoded_bytes()).field(digests.file(path).unwrap_or_default().as_bytes());
     }
-    Some(hasher.finish())
+    hasher.finish()
 }
 
 fn is_library(name: &str) -> bool {
@@ -132,20 +145,19 @@ mod tests {
     #[test]
     fn libraries_are_compared_and_other_files_are_not() {
         let dir = tempfile::tempdir().unwrap();
+        fs_err::create_dir(dir.path().join("sub")).unwrap();
         let write = |name: &str, text: &str| fs_err::write(dir.path().join(name), text).unwrap();
-        let state = || libraries(dir.path(), &mut Digests::default()).unwrap();
-        let empty = state();
+        let state = || digest_of(&libraries_in(dir.path()).unwrap(), &mut Digests::default());
+        let mut states = vec![state()];
         write("notes.txt", "1");
-        assert_eq!(state(), empty);
-        write("foo.bits", "!<arch>\n");
-        let archive = state();
-        assert_ne!(archive, empty, "an archive of any name can be linked");
-        write("libfoo.a", "1");
-        let first = state();
-        write("libfoo.a", "2");
-        let second = state();
-        write("libbar.so.1", "");
-        assert!(empty != first && first != second && second != state());
-        assert_eq!(libraries(&dir.path().join("gone"), &mut Digests::default()).unwrap(), "absent");
+        assert_eq!(state(), states[0]);
+        for (name, text) in [("libfoo.a", "1"), ("libfoo.a", "2"), ("libbar.so.1", ""), ("foo.bits", "!<arch>\n"), ("sub/libfoo.a", "1")] {
+            write(name, text);
+            assert!(!states.contains(&state()), "{name} {text}");
+            states.push(state());
+        }
+        write("libx.rlib", "");
+        assert_eq!(crates_in(dir.path()), [dir.path().join("libx.rlib")]);
+        assert_eq!(libraries_in(&dir.path().join("gone")).unwrap(), [PathBuf::new(); 0]);
     }
 }

@@ -21,11 +21,23 @@ use super::{linker, macros, script};
 use crate::{env_vars, layout};
 
 /// Whether we are called as a wrapper: the first argument is a compiler, not one of our commands or a project's directory.
-pub fn is_call(args: &[OsString]) -> bool {
+/// `is_command` knows the names of our commands.
+pub fn is_call(args: &[OsString], is_command: &dyn Fn(&str) -> bool) -> bool {
     let Some(first) = args.get(1).map(Path::new) else { return false };
     let is_compiler = first.file_stem().is_some_and(|name| name == "rustc" || name == "clippy-driver");
     // A compiler of another name, or a wrapper that cargo or another wrapper puts before it.
-    (is_compiler && args.len() > 2) || (first.components().count() > 1 && first.is_file() && args.len() > 2)
+    if args.len() < 3 || is_compiler {
+        return is_compiler && args.len() > 2;
+    }
+    if first.components().count() > 1 {
+        return first.is_file();
+    }
+    // A name alone, such as `rustc-1.80`: only if cargo has us as its wrapper, and none of our own arguments.
+    let name = first.to_string_lossy();
+    let own = std::env::current_exe().ok();
+    let is_wrapper =
+        env_vars::raw("RUSTC_WRAPPER").is_some_and(|wrapper| own.is_some_and(|own| Path::new(&wrapper).file_stem() == own.file_stem()));
+    is_wrapper && !name.starts_with('-') && !is_command(&name) && !first.is_dir() && which::which(first).is_ok()
 }
 
 /// Runs a call: `args` are all of ours, our own name first. Returns the exit code.
