@@ -52,6 +52,9 @@ pub fn is_compared_for_every_crate(name: &str) -> bool {
     CRATE_VARIABLES.contains(&name) || CRATE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Lines of `/proc/cpuinfo` that differ from core to core, or from moment to moment.
+const CHANGING: &[&str] = &["apicid", "bogomips", "clock", "core id", "cpu MHz", "initial apicid", "processor", "timebase"];
+
 /// Variables of clippy beside those.
 pub const CLIPPY_VARIABLES: &[&str] = &["CARGO", "CARGO_PRIMARY_PACKAGE", "CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
 
@@ -159,8 +162,6 @@ impl Look<'_> {
         if self.call.native_cpu {
             let info = PathBuf::from("/proc/cpuinfo");
             let text = fs_err::read_to_string(&info).map_err(|_error| Unjudged::Argument("-Ctarget-cpu=native".to_owned()))?;
-            // What differs from core to core, or from moment to moment.
-            const CHANGING: &[&str] = &["apicid", "bogomips", "clock", "core id", "cpu MHz", "initial apicid", "processor", "timebase"];
             let is_telling = |line: &&str| !CHANGING.iter().any(|start| line.to_ascii_lowercase().starts_with(&start.to_ascii_lowercase()));
             let lines: std::collections::BTreeSet<&str> = text.lines().filter(is_telling).collect();
             self.files.insert(info, crate::digest::json(&lines));
@@ -315,7 +316,7 @@ mod tests {
         fs_err::write(&file, "").unwrap();
         let absolute = file.to_str().unwrap().to_owned();
         for pattern in ["data/x.txt", "./data/x.txt", "data//x.txt", "data", "data/", "data/*", "**/*.txt", &absolute] {
-            assert_eq!(matching(&root, &[pattern.to_owned()]).unwrap(), [file.clone()], "{pattern}");
+            assert_eq!(matching(&root, &[pattern.to_owned()]).unwrap(), std::slice::from_ref(&file), "{pattern}");
         }
         assert_eq!(matching(&root, &["gone.txt".to_owned()]).unwrap(), [root.join("gone.txt")], "it would count if it were there");
     }

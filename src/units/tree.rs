@@ -158,6 +158,6 @@ mod tests {
         }
         write("libx.rlib", "");
         assert_eq!(crates_in(dir.path()), [dir.path().join("libx.rlib")]);
-        assert_eq!(libraries_in(&dir.path().join("gone")).unwrap(), [PathBuf::new(); 0]);
+        assert!(libraries_in(&dir.path().join("gone")).unwrap().is_empty());
     }
 }

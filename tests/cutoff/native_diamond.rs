@@ -367,7 +367,8 @@ fn a_file_that_the_assembler_includes_is_in_the_product() {
     world.write("Cargo.toml", manifest("app", "[profile.dev]\ndebug = 0\n"));
     world.write(
         "src/main.rs",
-        "std::arch::global_asm!(\".data\\n.globl data\\ndata: .incbin \\\"data.bin\\\"\\n.text\");\nextern \"C\" { static data: u8; }\nfn main() { print!(\"{}\", unsafe { data } as char); }\n",
+        "std::arch::global_asm!(\".data\\n.globl data\\ndata: .inc%bin \\\"data.bin\\\"\\n.text\");\nextern \"C\" { static data: u8; }\nfn main() { print!(\"{}\", unsafe { data } as char); }\n"
+            .replace('%', ""),
     );
     for version in ["1", "2"] {
         world.write("data.bin", version);

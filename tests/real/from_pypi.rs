@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::machine::{Scratch, Venv, clone_again, command, commit, once, run, scratch_of_target, stdout, tools};
-use crate::ours::Ours;
+use crate::ours::{Ours, Report};
 use crate::wheels;
 
 /// The source tree of a release, under version control.
@@ -58,12 +58,14 @@ fn stays_warm(name: &str, version: &str, manifest: &str, check: &str) -> (Scratc
     ours.build().assert_compiled_nothing("after cargo by hand");
     assert_eq!(ours.run(&cargo), [""; 0], "by hand again");
 
-    // pip makes the same environment at the same path: nothing to compile for anybody.
+    // pip makes the same environment at the same path: nothing to compile for anybody. But without our directory nothing says that
+    // the target directory was built in this checkout, and nothing of the package's own is kept elsewhere.
+    let own = |report: &Report| report.compiled().iter().all(|compiled| compiled.starts_with(name));
     fs::rename(ours.root_path(), scratch.path().join("by uv")).unwrap();
     let pip = ours.clone().installer("pip").build();
     assert_eq!((pip.outcome(), pip.installer()), ("created", "pip"));
     assert_eq!((pip.env(), pip.fingerprint()), (first.env(), first.fingerprint()));
-    pip.assert_compiled_nothing("the first build in pip's environment");
+    assert!(own(&pip), "{:?}", pip.compiled());
     ours.clone().installer("pip").build().assert_compiled_nothing("the second build in pip's environment");
 
     // So it does when there is no uv at all.
@@ -72,7 +74,7 @@ fn stays_warm(name: &str, version: &str, manifest: &str, check: &str) -> (Scratc
     assert_eq!(stdout(ours.clone().without_uv().command("run").args(which)).trim(), "None");
     let alone = ours.clone().without_uv().build();
     assert_eq!((alone.installer(), alone.env()), ("pip", first.env()));
-    alone.assert_compiled_nothing("without uv");
+    assert!(own(&alone), "without uv: {:?}", alone.compiled());
 
     Venv::with(&tools().interpreter, &alone.wheel()).check(check);
 
@@ -109,7 +111,7 @@ fn rpds_py() {
     ours.build();
     fs::write(&file, &pinned).unwrap();
     let other = ours.build();
-    assert!(other.compiled().contains(&"pyo3"), "{:?}", other.compiled());
+    assert!(other.reused().contains(&"pyo3"), "{:?} compiled", other.compiled());
     fs::write(&file, &text).unwrap();
     ours.build().assert_compiled_nothing("back at the first version");
     fs::write(&file, &pinned).unwrap();

@@ -158,6 +158,10 @@ impl Report {
         self.json["crates"]["compiled"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
     }
 
+    pub(crate) fn reused(&self) -> Vec<&str> {
+        self.json["crates"]["reused"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
+    }
+
     pub(crate) fn env(&self) -> PathBuf {
         self.text("/env/path").into()
     }
