@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::call::{Call, Unjudged};
 use super::env_names::are_named_in;
 use super::package::Package;
-use super::plan::Plans;
+use super::plan::{Plans, Source};
 use super::reexports::may_reexport;
 use super::store::{self, Store};
 use super::{assembler, macros};
@@ -39,10 +39,32 @@ pub struct Note {
     externs: Vec<String>,
     /// Those of them that are macros which it keeps to itself.
     own_macros: Vec<String>,
-    /// Whether its sources name variables that are not part of the key.
+    traits: Traits,
+}
+
+/// What the sources of a package may do in crates that use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Traits {
+    /// They name variables that are not part of the key: see [`super::env_names`].
     names_variables: bool,
-    /// Whether they have the assembler read files: see [`super::assembler`].
+    /// They have the assembler read files: see [`super::assembler`].
     has_assembler_read: bool,
+}
+
+impl Traits {
+    /// Looks at the sources; at those that cargo takes for unchangeable once.
+    fn of(directory: &Path, is_local: bool, store: &Store) -> Self {
+        let memory = store.crates().join(format!("traits-{}.json", digest::short_of_path(directory)));
+        let remembered = || serde_json::from_slice(&fs_err::read(&memory).ok()?).ok();
+        if let Some(traits) = if is_local { None } else { remembered() } {
+            return traits;
+        }
+        let traits = Self { names_variables: are_named_in(directory), has_assembler_read: assembler::may_read_files(directory) };
+        if !is_local {
+            let _ = store::put(&memory, &serde_json::to_vec(&traits).expect("our own plain data always serialises"));
+        }
+        traits
+    }
 }
 
 impl Note {
@@ -68,8 +90,7 @@ impl Note {
             is_macro: call.crate_types.contains("proc-macro"),
             externs: named.into_iter().map(|(_, stem)| stem).collect(),
             own_macros,
-            names_variables: are_named_in(&package.directory),
-            has_assembler_read: assembler::may_read_files(&package.directory),
+            traits: Traits::of(&package.directory, is_local, store),
         })
     }
 
@@ -171,8 +192,8 @@ impl Walk<'_> {
             self.crates_in_macro(&note, &mut made_of)?;
             self.closure.macros.insert(Macro { package: note.package, version: note.version, directory: note.directory, made_of });
         } else {
-            self.closure.names_variables |= note.names_variables;
-            self.closure.has_assembler_read |= note.has_assembler_read;
+            self.closure.names_variables |= note.traits.names_variables;
+            self.closure.has_assembler_read |= note.traits.has_assembler_read;
             for dependency in note.externs.iter().filter(|stem| !note.own_macros.contains(stem)) {
                 self.visit(dependency, None)?;
             }
@@ -205,9 +226,10 @@ impl Walk<'_> {
         if packages.is_empty() {
             return Err(Unjudged::Closure(stem.to_owned()));
         }
-        self.closure.names_variables = true;
-        self.closure.has_assembler_read = true;
         for package in &packages {
+            let traits = Traits::of(&package.directory, package.source == Source::Path, self.store);
+            self.closure.names_variables |= traits.names_variables;
+            self.closure.has_assembler_read |= traits.has_assembler_read;
             let files = package.library.as_deref().map(|library| self.files_named(library)).unwrap_or_default();
             if package.is_macro {
                 self.closure.macro_libraries.extend(files.iter().cloned());
@@ -260,7 +282,6 @@ fn crate_name(stem: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::Source;
     use super::super::plan::tests::{package, plan};
     use super::*;
 
