@@ -118,13 +118,14 @@ impl Ours {
         self.report("fingerprint")
     }
 
-    /// Runs a command with the pins; returns the names of the crates that cargo said it compiled.
+    /// Runs a command with the pins; returns the names of the crates for which rustc ran. cargo says `Compiling` of others, too.
     pub(crate) fn run(&self, arguments: &[&str]) -> Vec<String> {
         let output = run(self.command("run").arg("--").args(arguments));
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.contains("Finished"), "cargo says so at the end: {stderr}");
-        let compiled = stderr.lines().filter_map(|line| line.trim_start().strip_prefix("Compiling "));
-        compiled.map(|rest| rest.split(' ').next().unwrap().to_owned()).collect()
+        let report = std::fs::read(self.root_path().join("reports/last.json")).unwrap();
+        let report = Report { json: serde_json::from_slice(&report).unwrap(), stderr };
+        report.compiled().into_iter().map(str::to_owned).collect()
     }
 }
 
