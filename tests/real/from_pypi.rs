@@ -125,16 +125,12 @@ fn bcrypt() {
     let check = "import bcrypt; assert bcrypt.checkpw(b'word', bcrypt.hashpw(b'word', bcrypt.gensalt(4)))";
     let (_scratch, ours) = stays_warm("bcrypt", "5.0.0", "src/_bcrypt/Cargo.toml", check);
 
-    // A budget passes while all is warm, and names what was changed by hand.
+    // A budget passes while all is warm; and where cargo wants PyO3 compiled for another path of the same Python, since it is reused.
     let budget = ours.clone().argument("--deny-rebuild").argument("deps");
     budget.build().assert_compiled_nothing("within the budget");
     let output = budget.command("build").env("PYO3_PYTHON", &tools().interpreter).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{stderr}");
-    assert!(
-        stderr.contains("--deny-rebuild forbids: ") && stderr.contains("the environment variable PYO3_PYTHON changed from "),
-        "{stderr}"
-    );
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
 }
 
 #[test]
