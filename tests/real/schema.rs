@@ -96,7 +96,7 @@ fn reports_are_what_their_schema_says() {
         report(&here, |program| program.args(["build", "--metadata"])),
         report(&here, |program| program.arg("provision")),
         report(&here, |program| program.args(["build", ".", "../two"])),
-        report(&here, |program| program.args(["build", "--deny-rebuild", "all"]).env("COLOUR", "green")),
+        report(&here, |program| program.args(["build", "--deny-rebuild", "all"]).env("COLOUR", "violet")),
         report(&here, |program| program.args(["provision", "--python", "no-such-python"])),
     ];
     // The one that README shows.
