@@ -68,7 +68,10 @@ fn project(directory: &Path) {
             ("pyproject.toml", &read("pyproject.toml")),
             ("backend.py", &backend),
             ("Cargo.toml", "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n"),
-            ("build.rs", "fn main() { println!(\"cargo:rerun-if-env-changed=COLOUR\"); }\n"),
+            (
+                "build.rs",
+                "fn main() { println!(\"cargo:rerun-if-env-changed=COLOUR\"); println!(\"cargo:rustc-cfg=c_{}\", std::env::var(\"COLOUR\").unwrap_or_default()); }\n",
+            ),
             ("src/lib.rs", ""),
         ],
     );
