@@ -4,7 +4,7 @@
 //! side. [`After`] is what only the call itself found out: rustc names its source files, the linker its libraries.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -190,11 +190,6 @@ pub fn shown(name: &str, value: &str) -> String {
         .any(|word| name.contains(word));
     let has_credentials = crate::process::mask_credentials(value) != value;
     if is_secret || has_credentials { format!("sha256:{}", digest::bytes(value.as_bytes())) } else { value.to_owned() }
-}
-
-/// The path of a file with `.` and the like resolved against the working directory of a call, links kept.
-pub fn absolute(directory: &Path, path: &Path) -> PathBuf {
-    directory.join(path)
 }
 
 #[cfg(test)]

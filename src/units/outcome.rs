@@ -221,12 +221,13 @@ pub fn after(
         let said = linker_said.and_then(|file| fs_err::read_to_string(file).ok()).and_then(|text| DepInfo::of_linker(&text));
         linked(call, inputs, start, &said.ok_or(Unrecorded::SilentLinker)?, &mut after, digests)?;
     }
+    let may_bundle = may_bundle_native_libraries(call);
     for search in call.search.iter().filter(|search| matches!(search.kind.as_str(), "native" | "all")) {
         let path = root.join(&search.path);
         if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir)) {
             continue;
         }
-        if may_bundle_native_libraries(call) {
+        if may_bundle {
             let files = tree::libraries_in(&path).ok_or_else(|| Unrecorded::NativeLibraries(path.clone()))?;
             unchanged(&files, call, start, digests)?;
             after.native.insert(path.clone(), tree::digest_of(&files, digests));
