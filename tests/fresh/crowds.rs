@@ -1,8 +1,10 @@
 //! Many at once, and what happens while rustc runs: edits, other builds, a kill.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::random::{Random, number};
 use crate::sources::TWO;
 use crate::tree;
 use crate::world::{World, run};
@@ -195,4 +197,74 @@ fn a_kill_in_the_middle_leaves_nothing_stale() {
         world.next_job();
         world.right("build").expect(&[], &["app", "mid"]);
     }
+}
+
+/// Processes that work below a directory, with the name of each.
+fn at_work_below(directory: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        let is_ours = pid.parse::<u32>().is_ok() && std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+        // A process that has ended meanwhile, or is nobody's child any more, has no program.
+        if let (true, Ok(program)) = (is_ours, std::fs::read_link(entry.path().join("exe"))) {
+            found.push((pid, program.file_name().unwrap_or_default().to_string_lossy().into_owned()));
+        }
+    }
+    found
+}
+
+/// `PYENV_BUILD_KILLS` and `PYENV_BUILD_RANDOM_SEED` choose more and others.
+#[test]
+fn whoever_is_killed_and_whenever_the_next_build_is_right_and_nothing_is_left_over() {
+    const VICTIMS: [(&str, &[&str]); 4] = [
+        ("cargo", &["cargo"]),
+        ("the wrapper", &["cargo-pyenv-build"]),
+        ("rustc", &["rustc"]),
+        ("the linker", &["collect2", "ld", "ld.lld", "rust-lld", "lld"]),
+    ];
+    let mut random = Random::new(number("PYENV_BUILD_RANDOM_SEED", 1));
+    let world = World::built(TWO);
+    let mut hits = [0; VICTIMS.len()];
+    for round in 0..number("PYENV_BUILD_KILLS", 12) {
+        // A text that no entry has, or one of few, so that there is something to record as well as something to serve.
+        let value = if random.chance(50) { format!("r{round}") } else { format!("p{}", random.below(3)) };
+        let part = format!("pub const VALUE: &str = \"{value}\";\n");
+        let library = format!("pub fn value() -> &'static str {{ \"{value}\" }}\n");
+        World::tick();
+        std::fs::write(world.at("app/src/part.rs"), part).unwrap();
+        if random.chance(50) {
+            std::fs::write(world.at("mid/src/lib.rs"), &library).unwrap();
+        }
+        let which = usize::try_from(random.below(VICTIMS.len() as u64)).unwrap();
+        let (who, names) = VICTIMS[which];
+        let after = Duration::from_millis(if random.chance(40) { 0 } else { random.below(250) });
+        World::tick();
+        let mut child = world.ours(&[], &["cargo", "build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let top = child.id().to_string();
+        let start = Instant::now();
+        // From then on the first that shows itself: a linker does not live for long.
+        while child.try_wait().unwrap().is_none() {
+            let victim = at_work_below(&world.base).into_iter().find(|(pid, name)| names.contains(&name.as_str()) && *pid != top);
+            if let Some((pid, _)) = victim.filter(|_| start.elapsed() >= after) {
+                let _ = world.tool("kill").args(["-9", &pid]).stderr(Stdio::null()).status();
+                hits[which] += 1;
+                break;
+            }
+        }
+        let _ = child.wait();
+        until("what was started has ended", || at_work_below(&world.base).is_empty());
+        let built = world.build("build");
+        assert!(built.ok, "round {round}, {who}: {}", built.stderr);
+        let mid = std::fs::read_to_string(world.at("mid/src/lib.rs")).unwrap();
+        let expected = format!("printed: {value} {}\n", mid.split('"').nth(1).unwrap());
+        assert_eq!(built.seen, expected, "round {round}, {who} was killed");
+        let unfinished = walkdir::WalkDir::new(world.at("target")).into_iter().filter_map(Result::ok);
+        let unfinished: Vec<_> = unfinished.filter(|entry| entry.file_name().to_string_lossy().starts_with(".tmp-")).collect();
+        assert!(unfinished.is_empty(), "round {round}: {unfinished:?}");
+    }
+    println!("{:?} were killed {hits:?} times", VICTIMS.map(|(who, _)| who));
+    let mut verify = world.tool(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
+    run(verify.args(["store", "verify"]).current_dir(&world.checkout));
+    world.next_job();
+    world.right("build");
 }
