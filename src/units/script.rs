@@ -137,6 +137,18 @@ fn plainly(script: &Path, rest: &[OsString]) -> (u8, String) {
     (code, String::from_utf8(bytes).unwrap_or_default())
 }
 
+/// Compilers that scripts call without declaring them, where no variable names another.
+const COMPILERS: &[&str] = &["c++", "cc", "clang", "clang++", "cl", "g++", "gcc"];
+
+/// The C compilers that a script may call, by content: a newer one may make other code of the same sources.
+fn compilers(digests: &mut Digests) -> BTreeMap<PathBuf, Option<String>> {
+    let named = env_vars::with_prefixes(&["CC", "CXX", "HOST_CC", "HOST_CXX", "TARGET_CC", "TARGET_CXX"]);
+    // `ccache gcc` names two.
+    let words = named.into_iter().flat_map(|(_, value)| value.split_whitespace().map(PathBuf::from).collect::<Vec<_>>());
+    let programs = words.chain(COMPILERS.iter().map(PathBuf::from)).filter_map(|program| which::which(program).ok());
+    programs.map(|program| (program.clone(), digests.file(&program))).collect()
+}
+
 struct Trusted {
     package: Package,
     out_dir: PathBuf,
@@ -164,8 +176,12 @@ impl Trusted {
         if !settings.iter().any(|plan| plan.trusted_build_scripts.contains(&package.name)) {
             return None;
         }
-        for (path, state) in inputs::matched(&settings, &mut Digests::default()).ok()? {
+        let mut digests = Digests::default();
+        for (path, state) in inputs::matched(&settings, &mut digests).ok()? {
             hasher.field(path.as_os_str().as_encoded_bytes()).field(state.as_bytes());
+        }
+        for (program, digest) in compilers(&mut digests) {
+            hasher.field(program.as_os_str().as_encoded_bytes()).field(digest.unwrap_or_default().as_bytes());
         }
         let directory = store.scripts().join(&package.name).join(&hasher.finish()[..32]);
         Some(Self { package, out_dir, store, directory })

@@ -97,6 +97,35 @@ fn incremental_or_not_is_right_in_turn() {
 }
 
 #[test]
+fn incremental_state_is_kept_in_the_store_where_it_is_asked_for() {
+    let world = World::new(TWO);
+    let words = "build --release";
+    let build = |options: &[&str]| {
+        let mut cargo = vec!["cargo"];
+        cargo.extend(words.split(' '));
+        let built = world.finish(words, world.ours(options, &cargo));
+        world.is_right(words, &built);
+        built
+    };
+    let states = |world: &World| std::fs::read_dir(world.at(".pyenv-build/store/incremental")).map_or(0, Iterator::count);
+    // Neither of them is slow.
+    build(&["--incremental", "auto"]).expect(&["app", "mid"], &[]);
+    assert_eq!(states(&world), 0);
+    world.next_job();
+    build(&["--incremental", "true"]).expect(&["app", "mid"], &[]);
+    assert_eq!(states(&world), 2);
+    world.push_edit("mid/src/lib.rs", "m1", "m2");
+    world.next_job();
+    build(&["--incremental", "true"]).expect(&["app", "mid"], &[]);
+    assert_eq!(states(&world), 2, "the same state, carried on");
+    // What was made with it is never taken for what is made without.
+    world.next_job();
+    build(&[]).expect(&["app", "mid"], &[]);
+    world.next_job();
+    build(&["--incremental", "true"]).expect(&[], &["app", "mid"]);
+}
+
+#[test]
 fn debug_information_in_files_of_its_own_is_served_with_the_rest() {
     for kind in ["packed", "unpacked"] {
         let world = World::new(&format!(

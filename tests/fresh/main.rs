@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | [`sources`], [`dates`] | files that rustc reads, and their mtimes |
 //! | [`arguments`], [`variables`] | what a call is told |
-//! | [`build_scripts`], [`out_dir`] | what build scripts read and make |
+//! | [`build_scripts`], [`out_dir`], [`trusted`] | what build scripts read and make |
 //! | [`native`] | what linkers read |
 //! | [`macros`], [`settings`] | what procedural macros read, and what the user says of it |
 //! | [`commands`], [`clippy`] | other commands of cargo's than `build` |
@@ -32,6 +32,7 @@ mod settings;
 mod sources;
 mod store;
 mod tree;
+mod trusted;
 mod variables;
 mod world;
 mod wrappers;

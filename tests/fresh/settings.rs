@@ -5,7 +5,7 @@ use crate::sources::TWO;
 use crate::world::{Keep, World};
 
 /// A world whose project says these things; `None` where there is no Python.
-fn saying(settings: &str, text: &str) -> Option<World> {
+pub(crate) fn saying(settings: &str, text: &str) -> Option<World> {
     let python = std::env::var("PYENV_BUILD_TEST_PYTHON").unwrap_or_else(|_error| "python3".to_owned());
     let found = std::process::Command::new(&python)
         .args(["-c", "import sys; print(sys.executable)"])
@@ -31,7 +31,7 @@ fn pyproject(settings: &str) -> String {
     format!("[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n[tool.pyenv-build]\n{settings}\n")
 }
 
-fn say(world: &World, settings: &str) {
+pub(crate) fn say(world: &World, settings: &str) {
     world.push(&format!("== pyproject.toml\n{}", pyproject(settings)));
 }
 

@@ -1,7 +1,7 @@
 //! Files as text: what a world is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is at a path: a file, or a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +90,18 @@ pub(crate) fn remove(path: &Path) {
         Ok(_) => std::fs::remove_file(path).unwrap(),
         Err(_) => {}
     }
+}
+
+/// The only file of this name below a directory.
+pub(crate) fn find(root: &Path, name: &str) -> PathBuf {
+    let found: Vec<PathBuf> = walkdir::WalkDir::new(root)
+        .into_iter()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().is_file() && entry.file_name() == name)
+        .map(walkdir::DirEntry::into_path)
+        .collect();
+    assert_eq!(found.len(), 1, "{name} below {}: {found:?}", root.display());
+    found.into_iter().next().unwrap()
 }
 
 /// The names of the packages below a directory.
