@@ -1,7 +1,7 @@
 //! GitHub's caches of a repository: the keys we give, whose an entry is, and which entries nobody will need again.
 //!
 //! ```text
-//! pyenv-build-env-1/<abi tag>/<leg>/<request>                          build environments and memos: .pyenv-build/{envs,requests}
+//! pyenv-build-env-1/<abi tag>/<leg>/<request>/<steps>                  build environments and memos: .pyenv-build/{envs,requests}
 //! pyenv-build-store-1/<abi tag>/<leg>/<fingerprint>/<lock>/<sources>   what rustc has made: .pyenv-build/store
 //! v0-rust-pyenv-build-<abi tag>-<leg>-<os>-<arch>-<hash>-<hash>        rust-cache, with our prefix
 //! v0-rust-...-<hash>-<hash>                                            rust-cache, without us
@@ -49,9 +49,9 @@ impl Key {
         Self { key, restore_keys }
     }
 
-    /// The key of build environments: they are found again by what was asked for.
-    pub fn environments(abi_tag: &str, leg: &str, request: &str) -> Self {
-        Self::new("env", abi_tag, leg, &[request])
+    /// The key of build environments: they are found again by what was asked for. `steps` stands for what later steps may want.
+    pub fn environments(abi_tag: &str, leg: &str, request: &str, steps: &str) -> Self {
+        Self::new("env", abi_tag, leg, &[request, steps])
     }
 
     /// The key of the store. `lock` stands for all that decides the dependencies and the compiler.
@@ -134,7 +134,7 @@ impl Entry {
             Owner::Ours => {
                 let parts: Vec<&str> = self.key.split('/').collect();
                 let is_ours = |kind: &str, count: usize| parts[0] == format!("{OURS}{kind}-{SCHEMA}") && parts.len() == count;
-                (is_ours("env", 4) || is_ours("store", 6)).then(|| parts[..3].join("/"))
+                (is_ours("env", 5) || is_ours("store", 6)).then(|| parts[..3].join("/"))
             }
             Owner::RustCache => {
                 let is_hash = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -322,9 +322,9 @@ mod tests {
         let prefix = "pyenv-build-store-1/cp312-linux-x86_64/build-1a2b3c4d/";
         assert_eq!(store.key, format!("{prefix}0123456789ab/lock/sources"));
         assert_eq!(store.restore_keys, [format!("{prefix}0123456789ab/lock/"), format!("{prefix}0123456789ab/"), prefix.to_owned()]);
-        let env = Key::environments("cp313t-win-amd64", "x", digest);
-        assert_eq!(env.key, "pyenv-build-env-1/cp313t-win-amd64/x/0123456789ab");
-        assert_eq!(env.restore_keys, ["pyenv-build-env-1/cp313t-win-amd64/x/"]);
+        let env = Key::environments("cp313t-win-amd64", "x", digest, digest);
+        assert_eq!(env.key, "pyenv-build-env-1/cp313t-win-amd64/x/0123456789ab/0123456789ab");
+        assert_eq!(env.restore_keys, ["pyenv-build-env-1/cp313t-win-amd64/x/0123456789ab/", "pyenv-build-env-1/cp313t-win-amd64/x/"]);
         assert_eq!(rust_cache_prefix("cp312-linux-x86_64"), "v0-rust-pyenv-build-cp312-linux-x86_64");
     }
 

@@ -22,6 +22,7 @@ mod provision;
 #[cfg(test)]
 mod reference;
 mod run;
+mod step_summary;
 mod store;
 mod warmth;
 mod why;

@@ -35,6 +35,11 @@ pub const INNER_WRAPPER: &str = "__PYENV_BUILD_INNER_WRAPPER";
 /// Set while a wrapper of ours runs rustc, so that one that is called again by another does not judge twice; internal.
 pub const IN_WRAPPER: &str = "__PYENV_BUILD_IN_WRAPPER";
 
+/// The wrapper does nothing of its own once this file is gone; internal.
+pub const WHILE_EXISTS: &str = "__PYENV_BUILD_WHILE_EXISTS";
+/// Whether commands in steps of GitHub Actions write to the step's summary: `true` or `false`.
+pub const SUMMARY: &str = "PYENV_BUILD_SUMMARY";
+
 /// Reads a variable; an empty or non-UTF-8 value counts as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn get(name: &str) -> Option<String> {

@@ -13,7 +13,8 @@
 //!   store/                        what rustc calls made: see `units::store`
 //!   targets/<hash>                tokens of target directories: see `target_trust`
 //!   sdist/<name>/                 source trees unpacked by --from-sdist
-//!   reports/last.json             what the last build did
+//!   store-aside/                  what an earlier job left in it and this one has not used: see `units::store`
+//!   reports/last.json             what the last build did; reports/calls.jsonl has each call of the wrapper
 //!   .cargo/config.toml            a comment that rolls rust-cache's key: see `cli::action`
 //!   installs/<hash>.json          which environment an editable install of `develop` needs: see `build_env::installs`
 //!   history/<hash>.json           what a cold build took, for the summaries of GitHub Actions
@@ -149,6 +150,11 @@ impl Layout {
         self.root.join("reports/last.json")
     }
 
+    /// Which job of GitHub Actions this is; its mtime says when that began.
+    pub fn job(&self) -> PathBuf {
+        self.root.join("reports/job")
+    }
+
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
@@ -192,7 +198,7 @@ fn is_left_by_us(path: &Path) -> bool {
     };
     is_one_of(path, &[".gitignore"])
         || is_one_of(path, &["store"]) && holds_only(&["digests", "incremental", "last-gc", "plans", "v1"])
-        || is_one_of(path, &["reports"]) && holds_only(&["last.json"])
+        || is_one_of(path, &["reports"]) && holds_only(&["calls.jsonl", "last.json"])
 }
 
 #[cfg(test)]

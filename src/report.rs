@@ -65,6 +65,9 @@ pub struct Report {
     /// What went wrong; there if and only if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
+    /// What plain cargo has done since, in later steps or by hand, as far as our wrapper was called; only `why` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Crates>,
     /// One report for each project, if there were several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub projects: Vec<Report>,
@@ -387,6 +390,7 @@ impl Report {
             crates: Crates::default(),
             seconds: 0.0,
             error: None,
+            since: None,
             projects: Vec::new(),
         }
     }

@@ -27,6 +27,8 @@ pub struct Context {
     pub is_from_fork: bool,
     /// The job has `id-token: write`: it can prove who it is to a registry.
     pub can_prove_identity: bool,
+    /// The workflow's `cache-mode` for this job, if it says one: what the cache service lets it do.
+    pub cache_mode: Option<String>,
     /// The name of the workflow, and the id of the job in it.
     pub workflow: String,
     pub job: String,
@@ -84,6 +86,7 @@ impl Context {
             git_ref: get("GITHUB_REF"),
             repository: get("GITHUB_REPOSITORY"),
             can_prove_identity: env_vars::get("ACTIONS_ID_TOKEN_REQUEST_URL").is_some(),
+            cache_mode: cache_mode(&get("GITHUB_WORKFLOW_REF"), &get("GITHUB_JOB"), Path::new(&get("GITHUB_WORKSPACE"))),
             workflow: get("GITHUB_WORKFLOW"),
             job: get("GITHUB_JOB"),
             ..Self::default()
@@ -136,10 +139,21 @@ impl Context {
                 format!("no cache is used, as what is published should come of its sources alone: {because} (`cache: true` uses them)");
             return Policy { restore: false, save: false, publishes, note: Some(note) };
         }
+        let mode = self.cache_mode.as_deref().unwrap_or_default();
+        if matches!(mode, "none" | "write-only") {
+            let note = format!("no cache is used: the workflow's `cache-mode` for this job is `{mode}`");
+            return Policy { restore: false, save: false, publishes, note: Some(note) };
+        }
         let restored = |save: bool, note: Option<String>| Policy { restore: true, save, publishes, note };
         let not_saved = |because: &str| restored(false, Some(format!("caches are restored and not saved: {because}")));
         if let Some(because) = self.is_open_to_strangers() {
             return not_saved(&because);
+        }
+        if mode == "read" {
+            return not_saved("the workflow's `cache-mode` for this job is `read`");
+        }
+        if self.event == "merge_group" {
+            return not_saved("nobody but this entry of the merge queue could restore them");
         }
         match (save, &self.default_branch) {
             (SaveCache::Never, _) => restored(false, None),
@@ -153,6 +167,30 @@ impl Context {
             }
         }
     }
+}
+
+/// What a workflow file says of the caches of a job; the runner tells it to actions in JavaScript only.
+///
+/// Source: <https://github.blog/changelog/2026-09-10-control-github-actions-cache-access-with-cache-mode>
+#[cfg(feature = "github")]
+fn cache_mode(workflow_ref: &str, job: &str, workspace: &Path) -> Option<String> {
+    // `owner/name/.github/workflows/ci.yml@refs/heads/main`
+    let path = workflow_ref.split('@').next()?.splitn(3, '/').nth(2)?;
+    let workflow: serde_yaml_ng::Value = serde_yaml_ng::from_str(&fs_err::read_to_string(workspace.join(path)).ok()?).ok()?;
+    let of_job = workflow.get("jobs").and_then(|jobs| jobs.get(job)).and_then(|job| job.get("cache-mode"));
+    Some(of_job.or_else(|| workflow.get("cache-mode"))?.as_str()?.to_owned())
+}
+
+#[cfg(not(feature = "github"))]
+fn cache_mode(_workflow_ref: &str, _job: &str, _workspace: &Path) -> Option<String> {
+    None
+}
+
+/// What tells the job that we run in from all others, if it is one.
+pub fn job() -> Option<String> {
+    let names = ["GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "RUNNER_TEMP"];
+    let parts: Vec<String> = names.iter().filter_map(|name| env_vars::get(name)).collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 #[cfg(test)]
@@ -182,6 +220,7 @@ mod tests {
         let fork = || pull_request("pull_request", &json!({"full_name": "stranger/r"}));
         let gone = || pull_request("pull_request", &Value::Null);
         let with_identity = || Context { can_prove_identity: true, ..context("push", "refs/heads/main") };
+        let with_mode = |mode: &str| Context { cache_mode: Some(mode.into()), ..context("push", "refs/heads/main") };
         let without_payload =
             |event: &str| Context { event: event.into(), git_ref: "refs/heads/main".into(), ..Context::default() }.with_payload(None);
         // (context, cache, save-cache) -> (restored, saved)
@@ -210,6 +249,12 @@ mod tests {
             (context("workflow_run", "refs/heads/main"), Yes, Always, (true, false)),
             (Context { can_prove_identity: true, ..context("pull_request_target", "refs/heads/main") }, Auto, Always, (false, false)),
             (Context { can_prove_identity: true, ..context("pull_request_target", "refs/heads/main") }, Yes, Always, (true, false)),
+            (with_mode("none"), Auto, Always, (false, false)),
+            (with_mode("write-only"), Yes, Always, (false, false)),
+            (with_mode("read"), Auto, Always, (true, false)),
+            (with_mode("write"), Auto, DefaultBranch, (true, true)),
+            (with_mode("of another day"), Auto, DefaultBranch, (true, true)),
+            (context("merge_group", "refs/heads/gh-readonly-queue/main/pr-7-abc"), Auto, Always, (true, false)),
             (without_payload("pull_request"), Auto, Always, (true, false)),
             (without_payload("push"), Auto, DefaultBranch, (true, false)),
         ];
@@ -220,5 +265,19 @@ mod tests {
             assert_eq!(policy.note.is_some(), is_less_than_asked, "{context:?} {policy:?}");
             assert_eq!(policy.publishes, context.publishes().is_some(), "whatever is asked for");
         }
+    }
+
+    #[test]
+    #[cfg(feature = "github")]
+    fn the_cache_mode_of_a_job_goes_before_that_of_its_workflow() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(".github/workflows/ci.yml");
+        fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+        fs_err::write(&file, "cache-mode: read\njobs:\n  a: {cache-mode: none}\n  b: {runs-on: x}\n  c: {cache-mode: [x]}\n").unwrap();
+        let mode = |workflow: &str, job: &str| cache_mode(workflow, job, dir.path());
+        let workflow = "octo/project/.github/workflows/ci.yml@refs/heads/a/b@c";
+        assert_eq!(mode(workflow, "a").as_deref(), Some("none"));
+        assert_eq!(mode(workflow, "b").as_deref(), Some("read"));
+        assert_eq!((mode(workflow, "c"), mode("octo/project/gone.yml@x", "a"), mode("", "a")), (None, None, None));
     }
 }

@@ -11,7 +11,7 @@ use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, BuildError, UsageError};
 use super::options::{Context, EnvironmentArgs};
 use super::warmth::{Warmth, WarmthArgs, Wishes};
-use super::{MessageFormat, exit_with};
+use super::{MessageFormat, exit_with, step_summary};
 use crate::build_env::{self, BuildEnv};
 use crate::hooks::{self, Answer, Call, Finished, Hook};
 use crate::layout::Layout;
@@ -65,13 +65,20 @@ pub(super) struct BuildArgs {
 
 /// Builds all projects, whatever comes of each. Returns the exit code of the first failure.
 pub(super) fn run(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> u8 {
+    let (code, report) = run_quietly(args, root, format, ui);
+    step_summary::write(&report, ui);
+    code
+}
+
+/// The same for who has a summary of their own.
+pub(super) fn run_quietly(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> (u8, Report) {
     let start = Instant::now();
     let mut reports = Vec::new();
     let outcome = build_all(args, root, ui, &mut reports);
     conclude("build", &outcome, reports, start, format, ui)
 }
 
-/// Keeps and prints the report of a command that has built. Returns its exit code.
+/// Keeps and prints the report of a command that has built. Returns its exit code and the report.
 pub(super) fn conclude(
     command: &str,
     outcome: &anyhow::Result<()>,
@@ -79,7 +86,7 @@ pub(super) fn conclude(
     start: Instant,
     format: MessageFormat,
     ui: &Ui,
-) -> u8 {
+) -> (u8, Report) {
     let mut layouts: Vec<Layout> = Vec::new();
     let mut finished: Vec<Report> = Vec::new();
     for (layout, report) in reports {
@@ -107,7 +114,7 @@ pub(super) fn conclude(
             }
         }
     }
-    exit_with(outcome.as_ref().err(), ui)
+    (exit_with(outcome.as_ref().err(), ui), report)
 }
 
 /// The report of a command that failed before it could say anything else.

@@ -13,7 +13,7 @@ use super::environment::Sessions;
 use super::failure::UsageError;
 use super::options::{self, Context, EnvironmentArgs};
 use super::warmth::WarmthArgs;
-use super::{MessageFormat, directory_or_here};
+use super::{MessageFormat, directory_or_here, step_summary};
 use crate::build_env::installer::{Installer, WheelInstallation};
 use crate::build_env::{self, installs};
 use crate::interpreter::{self, Interpreter, Request, Source, Wanted};
@@ -62,7 +62,9 @@ pub(super) fn run(args: &DevelopArgs, root: Option<&Path>, format: MessageFormat
     let start = Instant::now();
     let mut reports = Vec::new();
     let outcome = develop(args, root, ui, &mut reports);
-    build::conclude("develop", &outcome, reports, start, format, ui)
+    let (code, report) = build::conclude("develop", &outcome, reports, start, format, ui);
+    step_summary::write(&report, ui);
+    code
 }
 
 fn develop(args: &DevelopArgs, root: Option<&Path>, ui: &Ui, reports: &mut build::Reports) -> anyhow::Result<()> {

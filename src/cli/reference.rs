@@ -84,8 +84,18 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "",
-        &["GITHUB_ACTIONS", "GITHUB_EVENT_PATH", "GITHUB_SHA", "GITHUB_STEP_SUMMARY", "RUNNER_DEBUG", "ACTIONS_ID_TOKEN_REQUEST_URL"],
-        "What the action knows of its job.",
+        &[
+            "GITHUB_ACTION",
+            "GITHUB_ACTIONS",
+            "GITHUB_EVENT_PATH",
+            "GITHUB_SHA",
+            "GITHUB_STEP_SUMMARY",
+            "GITHUB_WORKSPACE",
+            "RUNNER_DEBUG",
+            "RUNNER_TEMP",
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+        ],
+        "What the action and other commands know of their job and step.",
     ),
 ];
 

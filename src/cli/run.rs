@@ -10,7 +10,7 @@ use super::budget::Budget;
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
 use super::warmth::{Warmth, WarmthArgs, Wishes};
-use super::{directory_or_here, env, options};
+use super::{directory_or_here, env, options, step_summary};
 use crate::interrupt;
 use crate::process::Cmd;
 use crate::project::Project;
@@ -94,6 +94,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     {
         ui.warning(format_args!("the report was not kept: {error}"));
     }
+    step_summary::write(&report, ui);
     if code == 0 {
         denied?;
     }

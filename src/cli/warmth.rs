@@ -213,8 +213,8 @@ impl Warmth {
             ui.warning(format_args!("what was compiled could not all be kept for the next time: {error}"));
         }
         // Within another command of ours, its report wants to know as well.
-        events.iter().for_each(Event::write);
-        reuse::combine(said, &events, &self.workspace)
+        events.iter().for_each(Event::report);
+        reuse::combine(said, &events, &self.workspace.root)
     }
 }
 
@@ -275,8 +275,7 @@ pub(super) fn wrapper_variables(layout: &Layout, plan: &Plan, ui: &Ui) -> Vec<(&
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut variables = vec![("RUSTC_WRAPPER", text(&program)), (env_vars::UNITS_STORE, text(store.root()))];
     // What an earlier step of ours has exported stands behind us still.
-    let inner = cargo_config::rustc_wrapper(&plan.workspace)
-        .filter(|wrapper| !is_ours(wrapper, &program))
+    let inner = cargo_config::rustc_wrapper(&plan.workspace, |wrapper| !is_ours(wrapper, &program))
         .or_else(|| env_vars::get_os(env_vars::INNER_WRAPPER).map(PathBuf::from));
     variables.extend(inner.map(|inner| (env_vars::INNER_WRAPPER, text(&inner))));
     variables

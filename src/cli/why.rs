@@ -1,13 +1,17 @@
-//! `why`: the last report, in words.
+//! `why`: the last report, in words, and what plain cargo has done since.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::{Args, ValueHint};
 
 use super::failure::UsageError;
 use super::{MessageFormat, directory_or_here, options};
-use crate::report::{Report, render};
+use crate::layout::Layout;
+use crate::report::{Crates, Report, render, reuse};
 use crate::ui::Ui;
+use crate::units::log::{self, Event};
+use crate::units::store::Store;
 
 /// Says which crates the last build compiled, and why as far as cargo said.
 #[derive(Debug, Clone, Args)]
@@ -20,16 +24,25 @@ pub(super) struct WhyArgs {
 pub(super) fn run(args: &WhyArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
     let layout = options::open_layout(directory_or_here(args.directory.as_deref()), root)?;
     let path = layout.last_report();
-    let Some(report) = Report::read(&path) else {
+    let Some(mut report) = Report::read(&path) else {
         return Err(UsageError {
             message: format!("there is no report at `{}`", path.display()),
             hint: Some("build first: `cargo pyenv-build`".to_owned()),
         }
         .into());
     };
+    report.since = since(&path, &layout, report.project.as_deref().unwrap_or(Path::new("")));
     match format {
         MessageFormat::Human => ui.result(render::why(&report)),
         MessageFormat::Json => ui.result(serde_json::to_string(&report).expect("our own plain data always serialises")),
     }
     Ok(())
+}
+
+/// What the wrapper did for plain cargo after the report was written, if anything.
+fn since(report: &Path, layout: &Layout, root: &Path) -> Option<Crates> {
+    let written = fs_err::metadata(report).ok()?.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs_f64();
+    let events = log::read(&log::beside(&Store::at(layout.store())));
+    let events: Vec<Event> = events.into_iter().filter(|event| !event.is_reported && event.at > written).collect();
+    (!events.is_empty()).then(|| reuse::combine(Crates::default(), &events, root).0)
 }

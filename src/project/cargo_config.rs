@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 use super::cargo::cargo_home;
 use crate::env_vars;
 
-/// The wrapper of rustc that the user has set, by a variable or in the configuration that counts in `directory`.
-pub fn rustc_wrapper(directory: &Path) -> Option<PathBuf> {
-    // A variable that is set to nothing switches off what a file says.
+/// The wrapper of rustc that the user has set, by a variable or in the configuration that counts in `directory`: the first one that
+/// `is_users`, for ours may stand before it.
+pub fn rustc_wrapper(directory: &Path, is_users: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     for name in ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"] {
-        if let Some(value) = env_vars::raw(name) {
-            return Some(PathBuf::from(value)).filter(|path| !path.as_os_str().is_empty());
+        match env_vars::raw(name).map(PathBuf::from) {
+            // A variable that is set to nothing switches off what a file says.
+            Some(value) if value.as_os_str().is_empty() => return None,
+            Some(value) if is_users(&value) => return Some(value),
+            _ => {}
         }
     }
     let homes = directory.ancestors().map(|directory| directory.join(".cargo")).chain([cargo_home()]);
     let files = homes.flat_map(|home| [home.join("config"), home.join("config.toml")]).filter(|file| file.is_file());
-    let mut files = files;
-    files.find_map(|file| wrapper_in(&file))
+    files.filter_map(|file| wrapper_in(&file)).find(|wrapper| is_users(wrapper))
 }
 
 fn wrapper_in(file: &Path) -> Option<PathBuf> {

@@ -13,6 +13,14 @@ pub fn crates_line(crates: &Crates) -> String {
     format!("{}{reused}", compiled_line(crates))
 }
 
+/// `3 crates compiled, 14 reused, 41.2 s saved`
+pub fn counted(crates: &Crates) -> String {
+    let compiled = crates.compiled.len();
+    let saved: f64 = crates.reused.iter().map(|one| one.seconds_saved).sum();
+    let reused = if crates.reused.is_empty() { String::new() } else { format!(", {} reused, {saved:.1} s saved", crates.reused.len()) };
+    format!("{compiled} {} compiled{reused}", if compiled == 1 { "crate" } else { "crates" })
+}
+
 fn compiled_line(crates: &Crates) -> String {
     const NAMED: usize = 6;
     let count = crates.compiled.len();
@@ -71,32 +79,38 @@ pub fn why(report: &Report) -> String {
         }
         let verdict = if part.ok { "" } else { " (the build failed)" };
         let _ = writeln!(text, "{} in {:.1}s{verdict}", crates_line(&part.crates), part.seconds);
-        let (causes, consequences): (Vec<_>, Vec<_>) = part.crates.compiled.iter().partition(|one| one.root_cause);
-        for one in causes.into_iter().chain(consequences) {
-            let seconds = if one.seconds > 0.0 { format!(" ({:.1}s)", one.seconds) } else { String::new() };
-            let _ = writeln!(text, "  {} v{}: {}{seconds}", one.name, one.version, because(one));
-        }
-        for one in &part.crates.reused {
-            let _ = writeln!(text, "  {} v{}: reused ({:.1}s saved)", one.name, one.version, one.seconds_saved);
-        }
-        for script in part.crates.build_scripts.iter().filter(|script| script.workspace) {
-            let changed = match script.products_changed {
-                Some(true) => ", and what it made changed",
-                Some(false) => ", and what it made did not change",
-                None => "",
-            };
-            if script.skipped {
-                let _ = writeln!(
-                    text,
-                    "  the build script of {} v{}: skipped, what it declares to read did not change",
-                    script.name, script.version
-                );
-                continue;
-            }
-            let _ = writeln!(text, "  the build script of {} v{} ran for {:.1}s{changed}", script.name, script.version, script.seconds);
-        }
+        list(&part.crates, &mut text);
+    }
+    if let Some(crates) = &report.since {
+        let _ = writeln!(text, "since then, by plain cargo: {}", crates_line(crates));
+        list(crates, &mut text);
     }
     text.trim_end().to_owned()
+}
+
+/// A line for each crate and for each build script of the workspace.
+fn list(crates: &Crates, text: &mut String) {
+    let (causes, consequences): (Vec<_>, Vec<_>) = crates.compiled.iter().partition(|one| one.root_cause);
+    for one in causes.into_iter().chain(consequences) {
+        let seconds = if one.seconds > 0.0 { format!(" ({:.1}s)", one.seconds) } else { String::new() };
+        let _ = writeln!(text, "  {} v{}: {}{seconds}", one.name, one.version, because(one));
+    }
+    for one in &crates.reused {
+        let _ = writeln!(text, "  {} v{}: reused ({:.1}s saved)", one.name, one.version, one.seconds_saved);
+    }
+    for script in crates.build_scripts.iter().filter(|script| script.workspace) {
+        let changed = match script.products_changed {
+            Some(true) => ", and what it made changed",
+            Some(false) => ", and what it made did not change",
+            None => "",
+        };
+        let name = format!("  the build script of {} v{}", script.name, script.version);
+        let _ = if script.skipped {
+            writeln!(text, "{name}: skipped, what it declares to read did not change")
+        } else {
+            writeln!(text, "{name} ran for {:.1}s{changed}", script.seconds)
+        };
+    }
 }
 
 #[cfg(test)]

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{CompiledCrate, Crates, Reason, ReusedCrate, StoreReport, round};
-use crate::project::CargoWorkspace;
 use crate::units::entry::Difference;
 use crate::units::log::{Event, What};
 use crate::units::outcome::STORE_ERROR;
 
 /// Puts events and records together.
-pub fn combine(mut said: Crates, events: &[Event], workspace: &CargoWorkspace) -> (Crates, StoreReport) {
+pub fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crates, StoreReport) {
     let mut by_package: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
     let mut order: Vec<(&str, &str)> = Vec::new();
     let is_of_script = |event: &&Event| matches!(event.what, What::SkippedScript { .. });
@@ -34,7 +33,7 @@ pub fn combine(mut said: Crates, events: &[Event], workspace: &CargoWorkspace) -
         if let Some(event) = of_package.iter().find(|event| !matches!(event.what, What::Served { .. })) {
             let seconds: f64 =
                 of_package.iter().filter(|event| !matches!(event.what, What::Served { .. })).map(|event| event.seconds).sum();
-            crates.compiled.push(compiled(event, recorded, seconds, workspace));
+            crates.compiled.push(compiled(event, recorded, seconds, root));
         } else {
             let saved = of_package.iter().map(|event| match event.what {
                 What::Served { seconds_saved, .. } => seconds_saved,
@@ -94,7 +93,7 @@ fn products_changed(events: &[&Event]) -> Option<bool> {
     known
 }
 
-fn compiled(event: &Event, recorded: Option<CompiledCrate>, seconds: f64, workspace: &CargoWorkspace) -> CompiledCrate {
+fn compiled(event: &Event, recorded: Option<CompiledCrate>, seconds: f64, root: &Path) -> CompiledCrate {
     let unknown = CompiledCrate {
         name: event.package.clone(),
         version: event.version.clone(),
@@ -110,7 +109,7 @@ fn compiled(event: &Event, recorded: Option<CompiledCrate>, seconds: f64, worksp
     let seconds = if seconds > 0.0 { round(seconds) } else { recorded.seconds };
     let base = CompiledCrate { workspace: event.is_local, seconds, ..recorded };
     match &event.what {
-        What::Compiled { difference, .. } => because(difference, base, workspace),
+        What::Compiled { difference, .. } => because(difference, base, root),
         What::Passed { because: Some(text), macro_name } => {
             let reason = if macro_name.is_some() { Reason::Macro } else { Reason::NotJudged };
             let detail = match macro_name {
@@ -124,7 +123,7 @@ fn compiled(event: &Event, recorded: Option<CompiledCrate>, seconds: f64, worksp
 }
 
 /// A difference in the words of the report.
-fn because(difference: &Difference, base: CompiledCrate, workspace: &CargoWorkspace) -> CompiledCrate {
+fn because(difference: &Difference, base: CompiledCrate, root: &Path) -> CompiledCrate {
     if let Difference::Arguments { old, new } = difference
         && are_from_build_script(old, new)
     {
@@ -158,7 +157,7 @@ fn because(difference: &Difference, base: CompiledCrate, workspace: &CargoWorksp
         Difference::Product { path } => with(Reason::ProductChanged, path.clone()),
         Difference::File { path } => match crate_of_library(path) {
             Some(name) => CompiledCrate { root_cause: false, ..with(Reason::DependencyRebuilt, name) },
-            None => with(Reason::InputChanged, shown(path, workspace)),
+            None => with(Reason::InputChanged, shown(path, root)),
         },
         Difference::Library { name, directory } => {
             with(Reason::InputChanged, format!("{} (it has a library `{name}` now)", directory.display()))
@@ -167,8 +166,8 @@ fn because(difference: &Difference, base: CompiledCrate, workspace: &CargoWorksp
     }
 }
 
-fn shown(path: &Path, workspace: &CargoWorkspace) -> String {
-    path.strip_prefix(&workspace.root).unwrap_or(path).display().to_string()
+fn shown(path: &Path, root: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
 }
 
 /// `mid` of `.../libmid-0123456789abcdef.rlib`.
@@ -259,6 +258,9 @@ mod tests {
 
     fn event(package: &str, kind: &str, what: What) -> Event {
         Event {
+            at: 0.0,
+            step: None,
+            is_reported: true,
             package: package.to_owned(),
             version: "1.0.0".to_owned(),
             directory: PathBuf::from("/w").join(package),
@@ -298,8 +300,8 @@ mod tests {
             skipped: false,
         };
         let said = Crates { fresh: 3, build_scripts: vec![script], ..Crates::default() };
-        let workspace = CargoWorkspace { root: "/w".into(), ..CargoWorkspace::default() };
-        let (crates, store) = combine(said, &events, &workspace);
+        let root = Path::new("/w");
+        let (crates, store) = combine(said, &events, root);
         let compiled: Vec<_> =
             crates.compiled.iter().map(|one| (one.name.as_str(), one.reason, one.detail.as_deref(), one.root_cause)).collect();
         assert_eq!(
@@ -317,16 +319,16 @@ mod tests {
 
     #[test]
     fn flags_of_a_build_script_have_the_reason_of_its_run() {
-        let base = compiled(&event("a", "lib", served()), None, 0.0, &CargoWorkspace::default());
+        let base = compiled(&event("a", "lib", served()), None, 0.0, Path::new("/w"));
         let difference = Difference::Arguments { old: vec!["--cfg=Py_3_12".into()], new: vec!["--cfg=Py_3_13".into()] };
         let recorded = CompiledCrate { reason: Reason::EnvVarChanged, detail: Some("PYO3_PYTHON".into()), ..base.clone() };
-        assert_eq!(because(&difference, recorded.clone(), &CargoWorkspace::default()), recorded);
-        assert_eq!(because(&difference, base, &CargoWorkspace::default()).reason, Reason::ProductChanged);
+        assert_eq!(because(&difference, recorded.clone(), Path::new("/w")), recorded);
+        assert_eq!(because(&difference, base, Path::new("/w")).reason, Reason::ProductChanged);
     }
 
     #[test]
     fn arguments_in_the_words_of_cargo() {
-        let base = compiled(&event("a", "lib", served()), None, 0.0, &CargoWorkspace::default());
+        let base = compiled(&event("a", "lib", served()), None, 0.0, Path::new("/w"));
         let of = |old: &[&str], new: &[&str]| {
             let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
             let one = arguments(&texts(old), &texts(new), &base);

@@ -1,13 +1,19 @@
-//! What the wrapper did, for the report of the command that cargo runs under: a line of JSON for each call.
+//! What the wrapper did, a line of JSON for each call: for the report of the command that cargo runs under, and beside the store for
+//! what is asked afterwards, by `why` and by the summary of a job.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::Difference;
 use super::package::Package;
+use super::store::Store;
 use crate::env_vars;
+
+/// Of the log beside the store; then it is begun anew.
+const LIMIT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +29,15 @@ pub struct Event {
     pub what: What,
     /// Of rustc; of serving.
     pub seconds: f64,
+    /// When it ended, in seconds since 1970.
+    #[serde(default)]
+    pub at: f64,
+    /// The step of a job of GitHub Actions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// cargo ran under a command of ours, which reports it.
+    #[serde(default)]
+    pub is_reported: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,18 +56,44 @@ pub enum What {
 impl Event {
     pub fn new(package: &Package, is_local: bool, kind: String, is_check: bool, what: What, seconds: f64) -> Self {
         let Package { name, version, directory } = package.clone();
-        Self { package: name, version, directory, is_local, kind, is_check, what, seconds }
+        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let step = env_vars::get("GITHUB_ACTION");
+        let is_reported = env_vars::get_os(env_vars::UNITS_LOG).is_some();
+        Self { package: name, version, directory, is_local, kind, is_check, what, seconds, at, step, is_reported }
     }
 
-    /// Appends it, if anybody wants to know. One write, so lines of several processes do not mix.
-    pub fn write(&self) {
-        let Some(path) = env_vars::get_os(env_vars::UNITS_LOG) else { return };
+    /// Appends it to the log of the command that cargo runs under, if it runs under one.
+    pub fn report(&self) {
+        if let Some(path) = env_vars::get_os(env_vars::UNITS_LOG) {
+            self.append(Path::new(&path));
+        }
+    }
+
+    /// Appends it to the log beside the store as well.
+    pub fn write(&self, store: &Store) {
+        self.report();
+        let path = beside(store);
+        if fs_err::metadata(&path).is_ok_and(|metadata| metadata.len() > LIMIT_BYTES) {
+            let _ = fs_err::remove_file(&path);
+        }
+        self.append(&path);
+    }
+
+    /// One write, so lines of several processes do not mix.
+    fn append(&self, path: &Path) {
         let mut line = serde_json::to_vec(self).expect("our own plain data always serialises");
         line.push(b'\n');
-        if let Ok(mut file) = fs_err::OpenOptions::new().create(true).append(true).open(PathBuf::from(path)) {
+        let open = || fs_err::OpenOptions::new().create(true).append(true).open(path);
+        let opened = open().or_else(|_error| fs_err::create_dir_all(path.parent().unwrap_or(path)).and_then(|()| open()));
+        if let Ok(mut file) = opened {
             let _ = file.write_all(&line);
         }
     }
+}
+
+/// The log of all calls with this store.
+pub fn beside(store: &Store) -> PathBuf {
+    store.root().with_file_name("reports").join("calls.jsonl")
 }
 
 /// All events of a log, in the order in which they ended. What cannot be read is left out.

@@ -189,16 +189,16 @@ impl Trusted {
 
     /// An earlier run whose declared inputs are all what they were.
     fn unchanged(&self) -> Option<Run> {
-        let runs = fs_err::read_dir(&self.directory).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-        let runs = runs.filter_map(|path| Some((serde_json::from_slice::<Run>(&store::read_small(&path)?).ok()?, path)));
+        let runs = self.store.listed(&self.directory).map(|entry| entry.path());
+        let mut runs = runs.filter_map(|path| Some((serde_json::from_slice::<Run>(&store::read_small(&path)?).ok()?, path)));
         let mut digests = Digests::default();
         let mut is_same = |run: &Run| {
             run.schema == SCHEMA
                 && run.variables.iter().all(|(name, value)| value_of(name) == *value)
                 && run.paths.iter().all(|(path, then)| state(path, &mut digests).as_ref() == Some(then))
         };
-        let (run, path) = runs.into_iter().find(|(run, _)| is_same(run))?;
-        Store::used(&path);
+        let (run, path) = runs.find(|(run, _)| is_same(run))?;
+        self.store.used(&path);
         Some(run)
     }
 
@@ -260,7 +260,7 @@ impl Trusted {
     }
 
     fn log(&self, what: What, seconds: f64) {
-        Event::new(&self.package, true, "build-script-run".to_owned(), false, what, seconds).write();
+        Event::new(&self.package, true, "build-script-run".to_owned(), false, what, seconds).write(&self.store);
     }
 }
 

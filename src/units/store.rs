@@ -14,6 +14,10 @@
 //! Everything is written to a temporary name and renamed, and never changed afterwards; so any number of processes may use
 //! it, and a kill leaves at most a temporary file, which `gc` removes. What is read is checked against its name. The mtime
 //! of an entry and of a blob says when it was last used.
+//!
+//! A job that restored a store from a cache puts its entries and blobs aside ([`Store::set_aside`], to `store-aside` beside it), and what it
+//! uses of them is moved back. So the store that is saved at the end of the job holds what the job used and nothing else, without a step
+//! that would have to run last.
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _, Write as _};
@@ -71,14 +75,52 @@ impl Store {
 
     /// Where a blob is.
     pub fn blob(&self, digest: &str) -> PathBuf {
-        self.blobs().join(&digest[..2]).join(digest)
+        self.taken_back(self.blobs().join(&digest[..2]).join(digest))
+    }
+
+    /// What an earlier job left, and this one has not used yet.
+    fn aside(&self) -> PathBuf {
+        self.root.with_file_name("store-aside")
+    }
+
+    /// Puts aside what is there.
+    pub fn set_aside(&self) -> io::Result<()> {
+        let aside = self.aside();
+        crate::fs::remove_dir_all(&aside)?;
+        fs_err::create_dir_all(&aside)?;
+        for folder in [self.units(), self.blobs(), self.scripts()] {
+            match fs_err::rename(&folder, aside.join(folder.file_name().expect("it has a name"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The place aside of a path in the store.
+    fn place_aside(&self, path: &Path) -> Option<PathBuf> {
+        Some(self.aside().join(path.strip_prefix(self.versioned()).ok()?))
+    }
+
+    /// A path in the store, with what was put aside of it moved there.
+    fn taken_back(&self, path: PathBuf) -> PathBuf {
+        if let Some(aside) = self.place_aside(&path).filter(|aside| !path.exists() && aside.exists()) {
+            // Another process may have been faster.
+            let _ = fs_err::create_dir_all(path.parent().expect("it is in a folder")).and_then(|()| fs_err::rename(aside, &path));
+        }
+        path
+    }
+
+    /// What is in a folder of the store, and in the same folder aside.
+    pub fn listed(&self, folder: &Path) -> impl Iterator<Item = fs_err::DirEntry> + use<> {
+        let folders = [Some(folder.to_path_buf()), self.place_aside(folder)];
+        folders.into_iter().flatten().filter_map(|folder| fs_err::read_dir(folder).ok()).flatten().filter_map(Result::ok)
     }
 
     /// All entries of a unit, the most recently used first.
     pub fn entries(&self, unit: &str) -> Vec<PathBuf> {
-        let Ok(listed) = fs_err::read_dir(self.units().join(unit)) else { return Vec::new() };
-        let mut found: Vec<(std::time::SystemTime, PathBuf)> = listed
-            .filter_map(Result::ok)
+        let mut found: Vec<(std::time::SystemTime, PathBuf)> = self
+            .listed(&self.units().join(unit))
             .filter(|entry| entry.path().extension() == Some(OsStr::new("json")))
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .collect();
@@ -152,9 +194,10 @@ impl Store {
         Ok(true)
     }
 
-    /// Notes that an entry was used.
-    pub fn used(path: &Path) {
-        touch(path);
+    /// Notes that a file was used which [`Store::listed`] named.
+    pub fn used(&self, path: &Path) {
+        let own = path.strip_prefix(self.aside()).map(|name| self.versioned().join(name));
+        touch(&own.map_or_else(|_elsewhere| path.to_path_buf(), |own| self.taken_back(own)));
     }
 }
 

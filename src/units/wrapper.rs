@@ -44,6 +44,10 @@ pub fn is_call(args: &[OsString], is_command: &dyn Fn(&str) -> bool) -> bool {
 pub fn run(args: &[OsString]) -> u8 {
     let words = &args[1..];
     let inner = Inner::from_env();
+    // The job is over that had cargo call us, on a machine that is kept.
+    if env_vars::get_os(env_vars::WHILE_EXISTS).is_some_and(|path| !Path::new(&path).exists()) {
+        return inner.exec(words);
+    }
     // Called again by a wrapper that we called.
     if env_vars::get(env_vars::IN_WRAPPER).is_some() {
         return Inner::default().exec(words);
@@ -65,7 +69,7 @@ fn explain(words: &[OsString], why: &Unjudged) {
     if let (Some(package), false) = (Package::from_env(), *why == Unjudged::Probe) {
         let is_check = words.iter().any(|word| word.to_string_lossy().contains("clippy-driver"));
         let what = What::Passed { because: Some(why.to_string()), macro_name: None };
-        Event::new(&package, package.is_local(), "unknown".to_owned(), is_check, what, 0.0).write();
+        Event::new(&package, package.is_local(), "unknown".to_owned(), is_check, what, 0.0).report();
     }
 }
 
@@ -154,7 +158,7 @@ impl Wrapper<'_> {
         let difference = match judge(&self.call, &inputs.before, &unit, &self.store, &mut self.digests) {
             Verdict::Same { entry, path } => match self.serve(&entry) {
                 Some(bytes) => {
-                    Store::used(&path);
+                    self.store.used(&path);
                     self.trust_script();
                     self.log(is_local, What::Served { seconds_saved: entry.seconds, bytes }, started.elapsed().as_secs_f64());
                     return 0;
@@ -303,6 +307,6 @@ impl Wrapper<'_> {
     }
 
     fn log(&self, is_local: bool, what: What, seconds: f64) {
-        Event::new(&self.package, is_local, self.kind(), self.is_check(), what, seconds).write();
+        Event::new(&self.package, is_local, self.kind(), self.is_check(), what, seconds).write(&self.store);
     }
 }

@@ -204,7 +204,8 @@ fn at_work_below(directory: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
         let pid = entry.file_name().to_string_lossy().into_owned();
-        let is_ours = pid.parse::<u32>().is_ok() && std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+        let is_ours =
+            pid.parse::<u32>().is_ok() && std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
         // A process that has ended meanwhile, or is nobody's child any more, has no program.
         if let (true, Ok(program)) = (is_ours, std::fs::read_link(entry.path().join("exe"))) {
             found.push((pid, program.file_name().unwrap_or_default().to_string_lossy().into_owned()));

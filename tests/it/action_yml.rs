@@ -97,6 +97,7 @@ fn every_input_is_described_and_used_and_every_output_is_made() {
         "cache",
         "save-cache",
         "shared-key",
+        "later-steps",
         "rust-cache",
         "deny-rebuild",
         "summary",
@@ -116,7 +117,8 @@ fn every_input_is_described_and_used_and_every_output_is_made() {
     assert_eq!(outputs.keys().collect::<Vec<_>>(), expected);
     assert!(outputs.values().all(|output| output["description"].is_string()));
     // Whatever is read of a step of ours is an output that the program makes.
-    let program = std::fs::read_to_string(root().join("src/cli/action.rs")).unwrap();
+    let program =
+        ["action.rs", "action/later_steps.rs"].map(|name| std::fs::read_to_string(root().join("src/cli").join(name)).unwrap()).concat();
     let made = |name: &str| program.contains(&format!("self.output(\"{name}\","));
     let references: Vec<(&str, &str)> = text
         .split("steps.")
@@ -177,6 +179,8 @@ struct Machine<'a> {
     project: &'a Project,
     inputs: BTreeMap<String, String>,
     envs: BTreeMap<String, String>,
+    /// Later steps of the job.
+    later: Vec<Box<dyn Fn() + 'a>>,
 }
 
 /// What a job has come to.
@@ -211,12 +215,13 @@ impl<'a> Machine<'a> {
             ("GITHUB_EVENT_PATH", text(&event)),
             ("GITHUB_REPOSITORY", "octo/project".to_owned()),
             ("GITHUB_JOB", "build".to_owned()),
+            ("GITHUB_WORKSPACE", text(&project.path)),
             ("RUNNER_TEMP", text(&test.path.join("temp"))),
             ("RUNNER_OS", "Linux".to_owned()),
             ("RUNNER_ARCH", "X64".to_owned()),
         ];
         let envs = envs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { test, project, inputs: BTreeMap::new(), envs }.input("binary", env!("CARGO_BIN_EXE_cargo-pyenv-build"))
+        Self { test, project, inputs: BTreeMap::new(), envs, later: Vec::new() }.input("binary", env!("CARGO_BIN_EXE_cargo-pyenv-build"))
     }
 
     fn input(mut self, name: &str, value: &str) -> Self {
@@ -229,7 +234,12 @@ impl<'a> Machine<'a> {
         self
     }
 
-    /// Runs all steps of `action.yml`.
+    fn later(mut self, step: impl Fn() + 'a) -> Self {
+        self.later.push(Box::new(step));
+        self
+    }
+
+    /// Runs all steps of `action.yml`, what comes later, and what happens at the end of a job.
     fn run(&self) -> Ran {
         let action = read("action.yml");
         let mut scope: BTreeMap<String, String> = BTreeMap::new();
@@ -238,6 +248,8 @@ impl<'a> Machine<'a> {
             scope.insert(format!("inputs.{name}"), value);
         }
         let mut ran = Ran::default();
+        // In their post step, after everything else, they save what there is then.
+        let mut posts: Vec<BTreeMap<String, String>> = Vec::new();
         for (number, step) in list(&action["runs"]["steps"]).iter().enumerate() {
             if step["if"].as_str().is_some_and(|condition| !holds(condition, &scope)) {
                 continue;
@@ -246,13 +258,26 @@ impl<'a> Machine<'a> {
             let outputs = match step["uses"].as_str().map(|uses| uses.split('@').next().unwrap()) {
                 None => self.script(step, &scope, &mut ran),
                 Some("actions/cache/restore") => self.restore(&filled_all(&step["with"], &scope), &mut ran),
-                Some("actions/cache/save") => self.save(&filled_all(&step["with"], &scope), &mut ran),
+                Some("actions/cache") => {
+                    let with = filled_all(&step["with"], &scope);
+                    let outputs = self.restore(&with, &mut ran);
+                    if outputs.get("cache-hit").is_none_or(|hit| hit != "true") {
+                        posts.push(with);
+                    }
+                    outputs
+                }
                 Some(other) => panic!("this project has nothing for {other}"),
             };
             scope.extend(outputs.into_iter().map(|(name, value)| (format!("steps.{id}.outputs.{name}"), value)));
         }
         for (name, output) in action["outputs"].as_object().unwrap() {
             ran.outputs.insert(name.clone(), filled(output["value"].as_str().unwrap(), &scope));
+        }
+        for later in &self.later {
+            later();
+        }
+        for with in posts.iter().rev() {
+            self.save(with, &mut ran);
         }
         ran
     }
@@ -307,10 +332,10 @@ impl<'a> Machine<'a> {
             }
         }
         ran.caches.push(format!("restored {key}"));
-        BTreeMap::from([("cache-matched-key".to_owned(), key.clone()), ("cache-hit".to_owned(), (*key == with["key"]).to_string())])
+        BTreeMap::from([("cache-hit".to_owned(), (*key == with["key"]).to_string())])
     }
 
-    fn save(&self, with: &BTreeMap<String, String>, ran: &mut Ran) -> BTreeMap<String, String> {
+    fn save(&self, with: &BTreeMap<String, String>, ran: &mut Ran) {
         let entry = self.entry(&with["key"]);
         assert!(!entry.exists(), "an entry does not change");
         std::fs::create_dir(&entry).unwrap();
@@ -320,7 +345,6 @@ impl<'a> Machine<'a> {
             }
         }
         ran.caches.push(format!("saved {}", with["key"]));
-        BTreeMap::new()
     }
 }
 
@@ -348,7 +372,8 @@ fn holds(condition: &str, scope: &BTreeMap<String, String>) -> bool {
 fn filled(text: &str, scope: &BTreeMap<String, String>) -> String {
     let Some((before, rest)) = text.split_once("${{") else { return text.to_owned() };
     let (expression, after) = rest.split_once("}}").unwrap();
-    format!("{before}{}{}", scope.get(expression.trim()).map_or("", String::as_str), filled(after, scope))
+    let values = expression.split("||").map(|name| scope.get(name.trim()).map_or("", String::as_str));
+    format!("{before}{}{}", values.into_iter().find(|value| !value.is_empty()).unwrap_or_default(), filled(after, scope))
 }
 
 fn filled_all(map: &Value, scope: &BTreeMap<String, String>) -> BTreeMap<String, String> {
@@ -371,7 +396,6 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     assert_eq!(cold.outputs["cache-hit"], "false");
     assert_eq!(cold.caches.len(), 1, "there is no store without Rust: {:?}", cold.caches);
     assert!(cold.caches[0].starts_with(&format!("saved pyenv-build-env-1/{}/build-", python().abi_tag)));
-    assert_eq!(cold.env["PYO3_PYTHON"], cold.outputs["python"]);
     assert_eq!(cold.path, [test.path.join("temp/cargo-pyenv-build/bin").to_string_lossy()]);
 
     // A fresh machine, and an index that has nothing any more.

@@ -32,6 +32,8 @@ impl<'a> Job<'a> {
             .env("GITHUB_REPOSITORY", "octo/project")
             .env("GITHUB_WORKFLOW", "CI")
             .env("GITHUB_JOB", "build")
+            .env("GITHUB_WORKSPACE", &project.path.to_string_lossy())
+            .env("RUNNER_TEMP", &test.path.join("temp").to_string_lossy())
     }
 
     fn env(mut self, name: &str, value: &str) -> Self {
@@ -137,6 +139,11 @@ pub(crate) fn parsed(text: &str) -> BTreeMap<String, String> {
     found
 }
 
+/// cargo's configuration above the workspace, as the action has written it.
+fn later_cargo(test: &Test) -> toml::Table {
+    std::fs::read_to_string(test.path.join(".cargo/config.toml")).unwrap().parse().unwrap()
+}
+
 /// What the runner would obey: commands, unless they were stopped.
 fn commands(run: &Run) -> Vec<String> {
     let mut stopped: Option<String> = None;
@@ -169,10 +176,12 @@ fn three_steps_from_inputs_to_outputs() {
     let plan = job().done("plan").outputs;
     let prefix = format!("pyenv-build-env-1/{}/build-", python().abi_tag);
     assert!(plan["env-key"].starts_with(&prefix), "{}", plan["env-key"]);
-    assert!(plan["env-key"].starts_with(&plan["env-restore-keys"]));
+    for key in plan["env-restore-keys"].lines() {
+        assert!(plan["env-key"].starts_with(key) && key.contains(&python().abi_tag), "{key}");
+    }
     let root = project.root();
     let paths = ["envs", "requests", "history"].map(|name| root.join(name).to_string_lossy().into_owned()).join("\n");
-    assert_eq!((plan["restore"].as_str(), &plan["env-paths"]), ("true", &paths));
+    assert_eq!((plan["env-cache"].as_str(), &plan["env-paths"]), ("save", &paths));
     assert_eq!(project.envs().len(), 0, "nothing is installed before the cache was asked");
 
     let prepare = job().done("prepare").outputs;
@@ -200,22 +209,16 @@ fn three_steps_from_inputs_to_outputs() {
     assert_eq!(build.outputs["cache-key"], prepare["store-key"]);
     assert_eq!(build.outputs["cache-hit"], "false");
     assert_eq!(build.outputs["compiled-crates"], "0");
-    assert_eq!(build.outputs["save-env"], "true");
     assert_eq!(build.outputs["sdist"], "");
     let report: Value = serde_json::from_slice(&std::fs::read(&build.outputs["report"]).unwrap()).unwrap();
     assert_eq!(report["ok"], true);
-    assert_eq!(build.env["PYO3_PYTHON"], build.outputs["python"]);
+    assert_eq!(later_cargo(&test)["env"]["PYO3_PYTHON"].as_str(), Some(build.outputs["python"].as_str()));
+    assert!(!build.env.contains_key("PYO3_PYTHON"));
     assert_eq!(std::fs::canonicalize(&build.env["PYENV_BUILD_PYTHON"]).unwrap(), python().path);
     assert_eq!(build.path, [Path::new(env!("CARGO_BIN_EXE_cargo-pyenv-build")).parent().unwrap().to_string_lossy()]);
 
-    let again = job()
-        .env("ENV_KEY", &plan["env-key"])
-        .env("ENV_MATCHED_KEY", &plan["env-key"])
-        .env("STORE_KEY", "k")
-        .env("STORE_MATCHED_KEY", "k")
-        .done("build");
-    assert_eq!((again.outputs["cache-hit"].as_str(), again.outputs["save-env"].as_str()), ("true", "false"));
-    assert_eq!(again.outputs["save-store"], "false");
+    let again = job().env("ENV_KEY", &plan["env-key"]).env("ENV_HIT", "true").env("STORE_KEY", "k").env("STORE_HIT", "true").done("build");
+    assert_eq!(again.outputs["cache-hit"], "true");
 }
 
 #[test]
@@ -321,10 +324,15 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
         let notes: Vec<&str> = run.stderr.lines().filter_map(|line| line.trim_start().strip_prefix("Note ")).collect();
         assert_eq!(notes.len(), usize::from(!says.is_empty()), "{:?}: {notes:?}", job.envs);
         assert!(notes.iter().all(|note| note.starts_with(says)), "{notes:?}");
-        assert_eq!(plan.outputs["restore"], restore, "{:?}", job.envs);
-        assert_eq!(job.done("prepare").outputs["save"], save);
+        let does = match (restore, save) {
+            ("false", _) => "no",
+            (_, "false") => "restore",
+            _ => "save",
+        };
+        assert_eq!(plan.outputs["env-cache"], does, "{:?}", job.envs);
+        let prepare = job.done("prepare").outputs;
+        assert_eq!((prepare["save"].as_str(), prepare["store-cache"].as_str()), (save, "no"), "there is no Rust in it");
         let build = job.env("ENV_KEY", "some-key").done("build");
-        assert_eq!(build.outputs["save-env"], save);
         assert_eq!(build.summary.contains("caches are restored and not saved"), says.starts_with("caches"));
     }
 }
@@ -343,17 +351,6 @@ fn what_publishes_reuses_nothing_in_later_steps_either() {
     assert_eq!(exported(&cold), [None, None]);
     assert_eq!(exported(&tag().done("build")), [Some("off".to_owned()), Some("false".to_owned())]);
     assert_eq!(exported(&tag().input("cache", "true").done("build")), [None, Some("false".to_owned())]);
-}
-
-#[test]
-fn the_store_is_saved_if_there_is_anything_in_it() {
-    let test = Test::new();
-    let project = test.project("p");
-    let job = || Job::new(&test, &project).env("STORE_KEY", "l");
-    assert_eq!(job().done("build").outputs["save-store"], "false");
-    project.write(".pyenv-build/store/units/x", "");
-    assert_eq!(job().done("build").outputs["save-store"], "true");
-    assert_eq!(job().env("STORE_MATCHED_KEY", "l").done("build").outputs["save-store"], "false");
 }
 
 #[test]
@@ -406,7 +403,6 @@ fn a_denied_rebuild_fails_the_step() {
     assert!(run.error().contains("compiled what --deny-rebuild forbids: ext"), "{}", run.error());
     assert!(commands(&run)[0].starts_with("::error title=cargo pyenv-build::compiled what --deny-rebuild forbids: ext"));
     assert!(answers.summary.contains("\n**failed: 1"), "{}", answers.summary);
-    assert_eq!(answers.outputs["save-store"], "false");
 }
 
 #[test]
@@ -420,7 +416,7 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
     assert!(cold.summary.contains("\n**cold: 2 crates compiled, "), "{}", cold.summary);
     assert!(cold.summary.contains("<details><summary>What was compiled, and why</summary>"), "{}", cold.summary);
 
-    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_MATCHED_KEY", "e").env("STORE_MATCHED_KEY", "l").step("build");
+    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_HIT", "true").env("STORE_HIT", "true").step("build");
     let run = run.success();
     let commands = commands(&run);
     assert_eq!(commands.len(), 1);
@@ -445,7 +441,7 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
     ");
 
     backend_prints(&project, &[], false);
-    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_MATCHED_KEY", "e").env("STORE_MATCHED_KEY", "l").step("build");
+    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_HIT", "true").env("STORE_HIT", "true").step("build");
     assert_eq!(self::commands(&run.success()), [""; 0]);
     assert!(warm.summary.contains("\n**warm: 0 of 2 crates compiled, "), "{}", warm.summary);
     let none = job().input("summary", "false").done("build");
@@ -463,7 +459,6 @@ fn a_failed_build_is_an_error_with_a_summary() {
     assert_eq!(commands.len(), 1);
     assert!(commands[0].starts_with("::error title=cargo pyenv-build::"), "{}", commands[0]);
     assert!(answers.summary.contains("\n**failed: "), "{}", answers.summary);
-    assert_eq!((answers.outputs["save-env"].as_str(), answers.outputs["save-store"].as_str()), ("false", "false"));
     assert_eq!(answers.env, BTreeMap::new(), "nothing is exported");
 }
 
@@ -530,11 +525,12 @@ fn a_second_call_is_not_bound_by_what_the_first_has_exported() {
     wheels.add("dep", "1", &[]);
     let (one, other) = (test.project("one"), test.project("other").requires(&["dep"]));
     let args = format!("--no-index --find-links '{}'", wheels.path.display());
-    let first = Job::new(&test, &one).input("args", &args).done("build");
+    let first = Job::new(&test, &one).input("args", &args).input("later-steps", "env").done("build");
     let with_exports = |job| first.env.iter().fold(job, |job: Job<'_>, (name, value)| job.env(name, value));
-    let second = with_exports(Job::new(&test, &other).input("args", &args)).done("build");
+    let second = with_exports(Job::new(&test, &other).input("args", &args).input("later-steps", "env")).done("build");
     assert_eq!(second.env["PYO3_PYTHON"], second.outputs["python"]);
     assert_ne!(second.env["PYO3_PYTHON"], first.env["PYO3_PYTHON"]);
+    assert!(!test.path.join(".cargo").exists(), "variables were asked for");
     // Nor are other commands in later steps, but for the interpreter.
     let later = |project: &Project| {
         let program = test.program(&["run"]).args(wheels.flags()).args(["--", "sh", "-c", "echo $PYO3_PYTHON"]).in_(project);
@@ -560,7 +556,7 @@ fn without_a_build_there_is_an_environment_for_later_steps() {
     let (run, answers) = Job::new(&test, &project).input("build", "false").step("build");
     assert_eq!(run.success().stdout, "");
     assert_eq!(project.list("dist"), [""; 0]);
-    assert_eq!(answers.env["PYO3_PYTHON"], answers.outputs["python"]);
+    assert_eq!(later_cargo(&test)["env"]["PYO3_PYTHON"].as_str(), Some(answers.outputs["python"].as_str()));
     assert!(!answers.outputs.contains_key("wheel") && answers.summary.is_empty());
 }
 
@@ -572,6 +568,7 @@ fn mistakes_in_inputs_are_named_and_the_steps_are_for_actions_only() {
         ("cache", "yes", "the input `cache` is `yes`"),
         ("save-cache", "sometimes", "the input `save-cache` is `sometimes`"),
         ("build", "1", "the input `build` is `1`"),
+        ("later-steps", "yes", "the input `later-steps` is `yes`"),
         ("installer", "conda", "the inputs are not understood: invalid value 'conda'"),
         ("args", "--no-such-flag", "the inputs are not understood: unexpected argument"),
         ("args", "other/directory", "the input `args` has a directory in it"),
