@@ -57,6 +57,8 @@ pub enum Distrust {
     Foreign,
     /// This source is older than the pair, and was not there when that was made.
     OldSource(PathBuf),
+    /// There is more below the workspace than can be looked at before each build: a link to a whole disk, say.
+    TooMuch,
 }
 
 /// Sees to it that cargo finds no local package fresh in a target directory that did not grow up with this checkout, and
@@ -68,9 +70,10 @@ pub fn settle(layout: &Layout, target: &Path, workspace: &Path, packages: &[Loca
     let now = nanos(SystemTime::now());
     let sources = sources(workspace, packages, target);
     let distrust = if target.is_dir() {
-        match believed(layout, target) {
-            None => (!local_units(target, packages).is_empty()).then_some(Distrust::Foreign),
-            Some((since, known)) => {
+        match (believed(layout, target), &sources) {
+            (_, None) => (!local_units(target, packages).is_empty()).then_some(Distrust::TooMuch),
+            (None, _) => (!local_units(target, packages).is_empty()).then_some(Distrust::Foreign),
+            (Some((since, known)), Some(sources)) => {
                 let is_old = |source: &&Source| source.mtime < since || source.ctime - source.mtime > AT_ONCE;
                 let strange = sources.iter().filter(is_old).find(|source| !known.contains(&source.stamp));
                 strange.map(|source| Distrust::OldSource(source.path.clone()))
@@ -86,7 +89,10 @@ pub fn settle(layout: &Layout, target: &Path, workspace: &Path, packages: &[Loca
         let _held = hold_cargo_off(&units);
         units.iter().try_for_each(|path| fs::remove_dir_all(path))?;
     }
-    bind(layout, target, now, &sources)?;
+    match sources {
+        Some(sources) => bind(layout, target, now, &sources)?,
+        None => drop(fs_err::remove_file(target.join(IN_TARGET))),
+    }
     Ok(distrust)
 }
 
@@ -171,8 +177,11 @@ struct Source {
     stamp: u64,
 }
 
-/// All files in the workspace and in local packages beside it, but for what tools make.
-fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Vec<Source> {
+/// More files than this are not looked at: it takes longer than asking the wrapper.
+const TOO_MANY: usize = 200_000;
+
+/// All files in the workspace and in local packages beside it, but for what tools make. `None`: they are too many.
+fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Option<Vec<Source>> {
     // A package beside the workspace, behind a link, or in a directory that is otherwise left out.
     let is_apart = |directory: &&Path| {
         let within = directory.ancestors().take_while(|path| *path != workspace && path.starts_with(workspace));
@@ -196,9 +205,12 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Vec<So
             }
             let stamp = u64::from_str_radix(&hasher.finish()[..16], 16).expect("it is hexadecimal");
             found.push(Source { path: entry.into_path(), mtime, ctime, stamp });
+            if found.len() > TOO_MANY {
+                return None;
+            }
         }
     }
-    found
+    Some(found)
 }
 
 /// Takes cargo's own locks of the profiles that these units are in, so that none is at work there. A cargo that does not end is not
@@ -414,7 +426,8 @@ mod tests {
         ] {
             fs::write_atomic(&dir.path().join(name), b"").unwrap();
         }
-        let found: Vec<PathBuf> = sources(dir.path(), &[], &dir.path().join("target")).into_iter().map(|source| source.path).collect();
+        let found: Vec<PathBuf> =
+            sources(dir.path(), &[], &dir.path().join("target")).unwrap().into_iter().map(|source| source.path).collect();
         let mut found: Vec<&Path> = found.iter().map(|path| path.strip_prefix(dir.path()).unwrap()).collect();
         found.sort();
         assert_eq!(found, [".hidden/data", "build/main.rs", "src/build/mod.rs"].map(Path::new));

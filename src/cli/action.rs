@@ -325,7 +325,7 @@ impl<'a> Step<'a> {
         }
         exports.cargo.extend(env::pins(context, env, cargo.as_ref()).environ());
         if is_reused {
-            exports.cargo.extend(env::wrapper(context, cargo.as_ref()).into_iter().map(|pin| (pin.name.to_owned(), pin.value)));
+            exports.cargo.extend(env::wrapper(context, cargo.as_ref())?.into_iter().map(|pin| (pin.name.to_owned(), pin.value)));
         }
         if self.wants.later_steps != LaterSteps::Off {
             exports.settings.extend(env::library_path(context, cargo.as_ref()).map(|pin| (pin.name.to_owned(), pin.value)));

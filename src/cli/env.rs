@@ -7,13 +7,14 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
+use super::warmth::{Incremental, Reuse, WarmthArgs, Wishes};
 use super::{directory_or_here, warmth};
 use crate::build_env::BuildEnv;
-use crate::fs;
 use crate::pin::{self, Pin, Pins, facts, libpython};
 use crate::project::CargoWorkspace;
 use crate::ui::Ui;
 use crate::units::survey;
+use crate::{env_vars, fs};
 
 /// Prints the variables that make a plain cargo agree with the wheel build.
 #[derive(Debug, Clone, Args)]
@@ -54,7 +55,7 @@ pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     // cargo has its own way to have libraries found.
     if args.format != Format::Cargo {
         pins.variables.extend(library_path(&context, cargo.as_ref()));
-        pins.variables.extend(wrapper(&context, cargo.as_ref()));
+        pins.variables.extend(wrapper(&context, cargo.as_ref())?);
     }
     let text = render(&pins.variables, args.format, config_base(&context).as_deref());
     if !text.is_empty() {
@@ -70,14 +71,18 @@ fn config_base(context: &Context<'_>) -> Option<PathBuf> {
     fs::canonicalize(base).is_ok_and(|real| real == *base).then(|| base.clone())
 }
 
-/// What makes cargo call us for each rustc. Before that, cargo must not believe what was built elsewhere.
-pub(super) fn wrapper(context: &Context<'_>, cargo: Option<&CargoWorkspace>) -> Vec<Pin> {
-    let Some(cargo) = cargo else { return Vec::new() };
+/// What makes cargo call us for each rustc, if that is wished. Before that, cargo must not believe what was built elsewhere.
+pub(super) fn wrapper(context: &Context<'_>, cargo: Option<&CargoWorkspace>) -> anyhow::Result<Vec<Pin>> {
+    let wishes = Wishes::new(&WarmthArgs::of_environment(), &context.project)?;
+    let Some(cargo) = cargo.filter(|_| wishes.reuse != Reuse::Off) else { return Ok(Vec::new()) };
     let others = context.project.workspace.target_directories(&context.project.directory);
     warmth::settle(&context.layout, cargo, &others, context.ui);
-    let variables = warmth::wrapper_variables(&context.layout, &survey::plan(cargo, &context.project), context.ui);
+    let mut variables = warmth::wrapper_variables(&context.layout, &survey::plan(cargo, &context.project), context.ui);
+    if wishes.incremental != Incremental::default() {
+        variables.push((env_vars::INCREMENTAL, wishes.incremental.word().to_owned()));
+    }
     let source = "https://doc.rust-lang.org/cargo/reference/config.html#buildrustc-wrapper";
-    variables.into_iter().map(|(name, value)| Pin { name, value, source: source.to_owned() }).collect()
+    Ok(variables.into_iter().map(|(name, value)| Pin { name, value, source: source.to_owned() }).collect())
 }
 
 /// The pins for an environment that is there, and says what the user should know of them.

@@ -40,6 +40,18 @@ pub(super) struct WarmthArgs {
     pub deny_rebuild_when: Option<When>,
 }
 
+impl WarmthArgs {
+    /// For commands that have none of these options, but for which the variables count.
+    pub(super) fn of_environment() -> Self {
+        let word = |name| env_vars::get(name);
+        Self {
+            reuse: word(env_vars::REUSE).and_then(|word| Reuse::from_str(&word, true).ok()),
+            incremental: word(env_vars::INCREMENTAL).and_then(|word| Incremental::from_str(&word, true).ok()),
+            ..Self::default()
+        }
+    }
+}
+
 /// Whether what rustc has made is used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum Reuse {
@@ -74,7 +86,7 @@ pub(super) enum Incremental {
 
 impl Incremental {
     /// As the variable has it.
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::True => "true",
@@ -253,6 +265,12 @@ pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[Path
             Ok(None) => {}
             Ok(Some(Distrust::Foreign)) => {
                 ui.detail(format_args!("`{}` was not built in this checkout: local crates are judged by content", directory.display()));
+            }
+            Ok(Some(Distrust::TooMuch)) => {
+                ui.detail(format_args!(
+                    "there are too many files below `{}`: local crates are judged by content",
+                    workspace.root.display()
+                ));
             }
             Ok(Some(Distrust::OldSource(source))) => {
                 ui.detail(format_args!("`{}` came with an old mtime: local crates are judged by content", source.display()));

@@ -7,11 +7,14 @@ use super::archive;
 use super::digests::Digests;
 use crate::digest;
 
+/// More files than this in `OUT_DIR` are not compared: a link there leads to a whole disk, say.
+const TOO_MANY: usize = 100_000;
+
 /// More than this much in a directory of native libraries is not compared: system directories hold gigabytes.
 const TOO_LARGE: u64 = 256 * 1024 * 1024;
 
 /// All that is in a directory: relative paths, and for each its kind, whether it is executable, and its content. Links
-/// are noted as such and followed. `None`: something in it could not be read.
+/// are noted as such and followed. `None`: something in it could not be read, or there is too much.
 pub fn whole(root: &Path, digests: &mut Digests) -> Option<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     for entry in walkdir::WalkDir::new(root).min_depth(1).follow_links(true) {
@@ -41,6 +44,9 @@ pub fn whole(root: &Path, digests: &mut Digests) -> Option<BTreeMap<String, Stri
             state.push_str("special");
         }
         found.insert(relative(root, entry.path())?, state);
+        if found.len() > TOO_MANY {
+            return None;
+        }
     }
     Some(found)
 }

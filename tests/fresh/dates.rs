@@ -211,3 +211,12 @@ fn a_target_directory_that_is_a_copy_of_another_is_judged_by_content() {
     std::fs::rename(world.at("copy"), world.at("target")).unwrap();
     world.right("build");
 }
+
+#[test]
+fn a_link_to_a_whole_disk_is_not_walked_to_its_end() {
+    let world = World::new(TWO);
+    std::os::unix::fs::symlink("/", world.at("root")).unwrap();
+    world.right("build").expect(&["app", "mid"], &[]);
+    world.edit("app/src/part.rs", "p1", "p2");
+    world.right("build").expect(&["app"], &["mid"]);
+}

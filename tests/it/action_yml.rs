@@ -390,7 +390,9 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     let args = format!("--no-index --find-links '{}'", wheels.path.display());
     let job = || Machine::new(&test, &project).input("args", &args);
 
-    let cold = job().run();
+    // What a later step provisions is saved as well.
+    let later = project.root().join("requests/of-a-later-step.json");
+    let cold = job().later(|| std::fs::write(&later, "{}").unwrap()).run();
     assert!(cold.summary.contains("\n\nmade <code>"), "{}", cold.summary);
     assert!(Path::new(&cold.outputs["wheel"]).is_file());
     assert_eq!(cold.outputs["cache-hit"], "false");
@@ -402,6 +404,7 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     let away = test.path.join("away");
     std::fs::rename(&wheels.path, &away).unwrap();
     let warm = job().run();
+    assert!(later.is_file());
     assert!(warm.summary.contains("\n\nreused <code>") && warm.summary.contains("; as the last time"), "{}", warm.summary);
     assert_eq!(warm.caches, [cold.caches[0].replace("saved", "restored")]);
     assert_eq!((&warm.outputs["fingerprint"], &warm.outputs["python"]), (&cold.outputs["fingerprint"], &cold.outputs["python"]));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::context::{Program, Project, Run, Test, python, sha256, snapshot};
 
 /// A job in which our steps run.
-struct Job<'a> {
+pub(crate) struct Job<'a> {
     test: &'a Test,
     project: &'a Project,
     envs: BTreeMap<String, String>,
@@ -16,15 +16,15 @@ struct Job<'a> {
 
 /// What a step has answered.
 #[derive(Debug, Default)]
-struct Answers {
-    outputs: BTreeMap<String, String>,
-    env: BTreeMap<String, String>,
+pub(crate) struct Answers {
+    pub outputs: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
     path: Vec<String>,
-    summary: String,
+    pub summary: String,
 }
 
 impl<'a> Job<'a> {
-    fn new(test: &'a Test, project: &'a Project) -> Self {
+    pub(crate) fn new(test: &'a Test, project: &'a Project) -> Self {
         let job = Self { test, project, envs: BTreeMap::new() };
         job.event("push", "refs/heads/main", &json!({"repository": {"default_branch": "main"}}))
             .env("GITHUB_ACTIONS", "true")
@@ -36,19 +36,19 @@ impl<'a> Job<'a> {
             .env("RUNNER_TEMP", &test.path.join("temp").to_string_lossy())
     }
 
-    fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.envs.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    fn event(self, name: &str, git_ref: &str, payload: &Value) -> Self {
+    pub(crate) fn event(self, name: &str, git_ref: &str, payload: &Value) -> Self {
         let text = payload.to_string();
         let file = self.test.path.join(format!("event-{}.json", &sha256(&text)[..12]));
         std::fs::write(&file, text).unwrap();
         self.env("GITHUB_EVENT_NAME", name).env("GITHUB_REF", git_ref).env("GITHUB_EVENT_PATH", &file.to_string_lossy())
     }
 
-    fn input(self, name: &str, value: &str) -> Self {
+    pub(crate) fn input(self, name: &str, value: &str) -> Self {
         self.env(&format!("INPUT_{}", name.to_uppercase().replace('-', "_")), value)
     }
 
@@ -65,7 +65,7 @@ impl<'a> Job<'a> {
     }
 
     /// Runs a step with empty files, as the runner gives each.
-    fn step(&self, step: &str) -> (Run, Answers) {
+    pub(crate) fn step(&self, step: &str) -> (Run, Answers) {
         let _ = std::fs::remove_dir_all(self.file(""));
         std::fs::create_dir_all(self.file("")).unwrap();
         let run = self.program(step).run();
@@ -80,7 +80,7 @@ impl<'a> Job<'a> {
     }
 
     /// A step that must succeed.
-    fn done(&self, step: &str) -> Answers {
+    pub(crate) fn done(&self, step: &str) -> Answers {
         let (run, answers) = self.step(step);
         run.success();
         answers
@@ -103,7 +103,7 @@ fn backend_prints(project: &Project, lines: &[&str], fails: bool) {
 
 /// A project with a crate below its source tree, which the backend has compiled by real cargo.
 #[cfg(unix)]
-fn with_crate(test: &Test, settings: &str) -> Project {
+pub(crate) fn with_crate(test: &Test, settings: &str) -> Project {
     let project = test.project("p").pyproject(settings);
     project.write("src/_ext/Cargo.toml", "[package]\nname = \"ext\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n");
     project.write("src/_ext/Cargo.lock", "version = 4\n\n[[package]]\nname = \"ext\"\nversion = \"0.1.0\"\n");
@@ -123,7 +123,7 @@ const CARGO_BUILD: [&str; 6] = ["cargo", "build", "--release", "--offline", "--m
 
 /// PATH with the cargo that runs this test.
 #[cfg(unix)]
-fn path_with_cargo(test: &Test) -> String {
+pub(crate) fn path_with_cargo(test: &Test) -> String {
     test.search_path(&[Path::new(env!("CARGO")).parent().unwrap()]).into_string().unwrap()
 }
 

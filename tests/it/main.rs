@@ -29,6 +29,8 @@ mod fire;
 mod hashes;
 mod interpreter;
 mod interrupt;
+#[cfg(unix)]
+mod later_steps;
 mod launcher;
 mod paths;
 #[cfg(target_os = "linux")]

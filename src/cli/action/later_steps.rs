@@ -96,12 +96,10 @@ impl ConfigFile {
 /// What is for later steps.
 #[derive(Debug, Default)]
 pub(super) struct Exports {
-    /// For commands of ours: our own settings.
+    /// For all processes: our own settings, and where the loader finds libpython.
     pub settings: BTreeMap<String, String>,
-    /// For cargo: the pins, and what the wrapper has to know.
+    /// For cargo: the pins, the wrapper and what that has to know.
     pub cargo: BTreeMap<String, String>,
-    /// Whether cargo is to call us.
-    pub has_wrapper: bool,
 }
 
 impl Exports {
@@ -112,9 +110,7 @@ impl Exports {
             LaterSteps::Off => {}
             LaterSteps::Env => variables.extend(self.cargo),
             LaterSteps::Config => {
-                // The loader wants it of the process itself: cargo's own value of it goes before that of its configuration.
-                variables.extend(self.cargo.remove_entry("LD_LIBRARY_PATH"));
-                variables.extend(self.cargo.remove_entry("DYLD_LIBRARY_PATH"));
+                let has_wrapper = self.cargo.remove("RUSTC_WRAPPER").is_some();
                 let is_bypassed = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"].into_iter().find(|name| env_vars::get(name).is_some());
                 if let Some(name) = is_bypassed {
                     ui.status(
@@ -127,7 +123,7 @@ impl Exports {
                 let written = ConfigFile::find(root).and_then(|file| {
                     let alive = still_running().map_err(|error| error.to_string())?;
                     self.cargo.insert(env_vars::WHILE_EXISTS.to_owned(), alive.to_string_lossy().into_owned());
-                    file.write(program, &self.cargo, self.has_wrapper).map_err(|error| error.to_string())
+                    file.write(program, &self.cargo, has_wrapper).map_err(|error| error.to_string())
                 });
                 if let Err(why) = written {
                     ui.status(
