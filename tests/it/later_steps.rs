@@ -27,7 +27,7 @@ impl After {
 
     /// Plain cargo, with what the action exported.
     fn cargo(&self, words: &[&str]) -> Program {
-        let program = self.test.command("cargo").args(words).arg("--offline").cwd(&self.crate_directory());
+        let program = self.test.command("cargo").args(words).arg("--offline").cwd(self.crate_directory());
         let program = program.env("PATH", path_with_cargo(&self.test)).env_remove("RUSTC_WRAPPER");
         self.answers.env.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
@@ -38,7 +38,7 @@ impl After {
     }
 
     /// Runs cargo after an edit, and says how often our wrapper was called for it.
-    fn compiles(&self, cargo: Program) -> (Run, usize) {
+    fn compiles(&self, cargo: &Program) -> (Run, usize) {
         let before = self.calls();
         let source = self.crate_directory().join("src/lib.rs");
         let text = std::fs::read_to_string(&source).unwrap();
@@ -56,11 +56,11 @@ fn plain_cargo_calls_the_wrapper_and_no_variable_says_so() {
     let after = After::new("", |job| job);
     let said = after.answers.env.keys().map(String::as_str).collect::<Vec<_>>();
     assert_eq!(said, ["PYENV_BUILD_PYTHON", "__PYENV_BUILD_EXPORTED"], "nothing that a container would choke on");
-    let (_, calls) = after.compiles(after.cargo(&["build", "--release"]));
+    let (_, calls) = after.compiles(&after.cargo(&["build", "--release"]));
     assert_eq!(calls, 1);
     // In a step that clears its environment, too.
-    let bare = after.test.command("cargo").args(["test", "--no-run", "--offline"]).cwd(&after.crate_directory());
-    let (_, calls) = after.compiles(bare.env("PATH", path_with_cargo(&after.test)));
+    let bare = after.test.command("cargo").args(["test", "--no-run", "--offline"]).cwd(after.crate_directory());
+    let (_, calls) = after.compiles(&bare.env("PATH", path_with_cargo(&after.test)));
     assert!(calls > 0);
     let why = after.test.program(&["why"]).in_(&after.project).run().success().stdout.clone();
     assert!(why.contains("\nsince then, by plain cargo: 1 crate compiled: ext"), "{why}");
@@ -75,13 +75,13 @@ fn what_the_user_says_goes_before_it() {
     let after = After::new("", |job| job);
     let wrapper = after.test.path.join("mine");
     script(&wrapper, "echo called >> \"$(dirname \"$0\")/called\"\nexec \"$@\"");
-    let (_, calls) = after.compiles(after.cargo(&["build"]).env("RUSTC_WRAPPER", &wrapper));
+    let (_, calls) = after.compiles(&after.cargo(&["build"]).env("RUSTC_WRAPPER", &wrapper));
     assert_eq!((calls, after.test.path.join("called").exists()), (0, true));
-    let (_, calls) = after.compiles(after.cargo(&["build"]).env("RUSTC_WRAPPER", ""));
+    let (_, calls) = after.compiles(&after.cargo(&["build"]).env("RUSTC_WRAPPER", ""));
     assert_eq!(calls, 0);
     std::fs::create_dir(after.project.path.join(".cargo")).unwrap();
     std::fs::write(after.project.path.join(".cargo/config.toml"), "[build]\nrustc-wrapper = ''\n").unwrap();
-    let (_, calls) = after.compiles(after.cargo(&["build"]));
+    let (_, calls) = after.compiles(&after.cargo(&["build"]));
     assert_eq!(calls, 0);
 }
 
@@ -93,14 +93,14 @@ fn where_the_job_is_over_or_our_directory_is_not_seen_cargo_works_as_without_us(
     copy_tree(&after.project.path.join("src"), &elsewhere.join("src"));
     std::fs::create_dir(after.test.path.join("container/.cargo")).unwrap();
     std::fs::write(after.test.path.join("container/.cargo/config.toml"), "[build]\nrustc-wrapper = ''\n").unwrap();
-    after.cargo(&["build"]).cwd(&elsewhere.join("src/_ext")).run().success();
+    after.cargo(&["build"]).cwd(elsewhere.join("src/_ext")).run().success();
     // A machine that is kept: the runner has emptied its temporary directory, and another job of no concern to us runs.
     std::fs::remove_dir_all(after.test.path.join("temp")).unwrap();
-    let (_, calls) = after.compiles(after.cargo(&["build"]));
+    let (_, calls) = after.compiles(&after.cargo(&["build"]));
     assert_eq!(calls, 0);
     // Even with our own directory gone.
     std::fs::remove_dir_all(after.project.root()).unwrap();
-    let (_, calls) = after.compiles(after.cargo(&["build"]));
+    let (_, calls) = after.compiles(&after.cargo(&["build"]));
     assert_eq!((calls, after.project.root().exists()), (0, false));
     // A job that publishes takes it away before anything is built.
     assert!(after.config().exists());
@@ -118,7 +118,7 @@ fn later_steps_get_no_wrapper_where_nothing_is_to_be_reused() {
     assert!(!table.contains_key("build") && table.contains_key("env"), "{table}");
     let off = After::new("", |job| job.input("later-steps", "false"));
     assert!(!off.config().exists() && !off.answers.env.contains_key("PYO3_PYTHON"));
-    let (_, calls) = off.compiles(off.cargo(&["build"]));
+    let (_, calls) = off.compiles(&off.cargo(&["build"]));
     assert_eq!(calls, 0);
 }
 
@@ -128,7 +128,7 @@ fn variables_are_for_every_cargo_of_the_job() {
     assert!(!after.config().exists());
     assert_eq!(after.answers.env["PYO3_PYTHON"], after.answers.outputs["python"]);
     let program = after.cargo(&["build"]).env("RUSTC_WRAPPER", &after.answers.env["RUSTC_WRAPPER"]);
-    assert_eq!(after.compiles(program).1, 1);
+    assert_eq!(after.compiles(&program).1, 1);
 }
 
 #[test]
