@@ -7,6 +7,13 @@ use std::path::{Path, PathBuf};
 use super::cargo::cargo_home;
 use crate::env_vars;
 
+/// The first line of a configuration that our action writes for later steps: wrapper and pins, and nothing else.
+pub const OF_OUR_ACTION: &str = "# Written by cargo-pyenv-build for one job of GitHub Actions.";
+
+pub fn is_of_our_action(file: &Path) -> bool {
+    fs_err::read_to_string(file).is_ok_and(|text| text.starts_with(OF_OUR_ACTION))
+}
+
 /// The wrapper of rustc that the user has set, by a variable or in the configuration that counts in `directory`: the first one that
 /// `is_users`, for ours may stand before it.
 pub fn rustc_wrapper(directory: &Path, is_users: impl Fn(&Path) -> bool) -> Option<PathBuf> {

@@ -13,6 +13,7 @@ use super::plan::{Plan, Plans};
 use super::store::Store;
 use super::toolchain::Toolchain;
 use super::{env_names, macros, tree};
+use crate::project::cargo_config;
 use crate::{env_vars, fs};
 
 /// Variables that rustc, its LLVM and clippy read, whatever the crate is.
@@ -198,8 +199,12 @@ impl Look<'_> {
         // What cargo itself is told, when it is asked.
         let home = env_vars::get_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".cargo")));
         for directory in self.directory.ancestors().map(|directory| directory.join(".cargo")).chain(home) {
-            self.state(&directory.join("config.toml"));
-            self.state(&directory.join("config"));
+            for file in ["config.toml", "config"].map(|name| directory.join(name)) {
+                // Another one in each job, and nothing for `cargo metadata`.
+                if !cargo_config::is_of_our_action(&file) {
+                    self.state(&file);
+                }
+            }
         }
         for manifest in settings.iter().flat_map(|plan| &plan.manifests) {
             self.state(manifest);

@@ -20,11 +20,9 @@ use std::path::{Path, PathBuf};
 
 use super::inputs::LaterSteps;
 use crate::project::cargo::cargo_home;
+use crate::project::cargo_config;
 use crate::ui::Ui;
 use crate::{actions, env_vars, fs};
-
-/// The first line of a file of ours.
-const MARK: &str = "# Written by cargo-pyenv-build for one job of GitHub Actions.";
 
 /// The file, if there is a directory for it that cargo looks into and we may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +45,8 @@ impl ConfigFile {
 
     fn if_usable(self) -> Result<Self, String> {
         let home = self.directory.join(".cargo");
-        let is_ours = |path: &Path| fs_err::read_to_string(path).is_ok_and(|text| text.starts_with(MARK));
-        let taken = [home.join("config"), home.join("config.toml")].into_iter().find(|path| path.exists() && !is_ours(path));
+        let taken =
+            [home.join("config"), home.join("config.toml")].into_iter().find(|path| path.exists() && !cargo_config::is_of_our_action(path));
         match taken {
             Some(path) => Err(format!("`{}` is there already", path.display())),
             None if fs::canonicalize(&cargo_home()).is_ok_and(|cargos| cargos == home) => {
@@ -89,7 +87,7 @@ impl ConfigFile {
         let env: toml::Table = variables.iter().map(|(name, value)| (name.clone(), text(value))).collect();
         config.insert("env".to_owned(), env.into());
         let body = toml::to_string(&config).map_err(std::io::Error::other)?;
-        fs::write_atomic(&self.path(), format!("{MARK}\n{body}").as_bytes())
+        fs::write_atomic(&self.path(), format!("{}\n{body}", cargo_config::OF_OUR_ACTION).as_bytes())
     }
 }
 
