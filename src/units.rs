@@ -12,9 +12,10 @@
 //! | [`call`] | the command line, by an allow-list; what is not on it is passed through |
 //! | [`package`], [`plan`], [`survey`] | whose call it is; what the workspace and its settings say |
 //! | [`inputs`] | what is known to be read before the call: the key |
-//! | [`closure`], [`reexports`], [`env_names`], [`macros`] | the crates behind the externs; what procedural macros read |
+//! | [`closure`], [`reexports`], [`macros`] | the crates behind the externs; what procedural macros read |
+//! | [`traits`] | what sources may do that rustc does not tell |
 //! | [`toolchain`], [`linker`] | compiler and linker by content |
-//! | [`outcome`], [`dep_info`], [`archive`], [`assembler`], [`tree`] | what the call turned out to read and write |
+//! | [`outcome`], [`dep_info`], [`archive`], [`tree`] | what the call turned out to read and write |
 //! | [`entry`], [`store`], [`digests`] | what is kept of a call, and where |
 //! | [`upkeep`], [`transfer`] | the store by hand: its size, what can go, one file of it
 //! | [`judge`] | equal or not, and what differs |
@@ -25,13 +26,11 @@
 //! In doubt rustc runs. A problem with the store is never one of the build.
 
 pub mod archive;
-pub mod assembler;
 pub mod call;
 pub mod closure;
 pub mod dep_info;
 pub mod digests;
 pub mod entry;
-pub mod env_names;
 pub mod inputs;
 pub mod judge;
 pub mod linker;
@@ -46,6 +45,7 @@ pub mod script;
 pub mod store;
 pub mod survey;
 pub mod toolchain;
+pub mod traits;
 pub mod transfer;
 pub mod tree;
 pub mod upkeep;

@@ -1,8 +1,9 @@
 //! All crates that a call is made of, not only those that it names.
 //!
 //! rustc finds the crates that its externs need by itself, in the `-L dependency` directories. To know them, too, each call
-//! for a library leaves a note in the store: which libraries it was given. cargo's file names make that safe: the hash in the
-//! name of a library covers those of all that it depends on
+//! for a library leaves a note in the store: which libraries it was given. The note is of a file with this content: another cargo may
+//! have put another one in its place. Only that of a crate from a registry is of a name, for its sources do not change and
+//! the hash in its name covers those of all that it depends on
 //! (<https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/build_runner/compilation_files.rs>,
 //! `compute_metadata`).
 //!
@@ -15,16 +16,17 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Unjudged};
-use super::env_names::are_named_in;
+use super::digests::Digests;
 use super::package::Package;
 use super::plan::{Plans, Source};
 use super::reexports::may_reexport;
 use super::store::{self, Store};
-use super::{assembler, macros};
-use crate::digest;
+use super::traits::Traits;
+use super::{macros, outcome};
+use crate::{digest, env_vars};
 
 /// Version of the format.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// What a library was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,77 +44,114 @@ pub struct Note {
     traits: Traits,
 }
 
-/// What the sources of a package may do in crates that use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Traits {
-    /// They name variables that are not part of the key: see [`super::env_names`].
-    names_variables: bool,
-    /// They have the assembler read files: see [`super::assembler`].
-    has_assembler_read: bool,
+/// The traits of what is in a package's directory; of one that cargo takes for unchangeable it is looked for once.
+fn traits_of_package(directory: &Path, store: &Store, is_unchangeable: bool) -> Traits {
+    if !is_unchangeable {
+        return Traits::of_directory(directory);
+    }
+    let memory = store.crates().join(format!("traits-{}.json", digest::short_of_path(directory)));
+    if let Some(traits) = fs_err::read(&memory).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return traits;
+    }
+    let traits = Traits::of_directory(directory);
+    let _ = store::put(&memory, &serde_json::to_vec(&traits).expect("our own plain data always serialises"));
+    traits
 }
 
-impl Traits {
-    /// Looks at the sources; at those that cargo takes for unchangeable once.
-    fn of(directory: &Path, is_local: bool, store: &Store) -> Self {
-        let memory = store.crates().join(format!("traits-{}.json", digest::short_of_path(directory)));
-        let remembered = || serde_json::from_slice(&fs_err::read(&memory).ok()?).ok();
-        if let Some(traits) = if is_local { None } else { remembered() } {
-            return traits;
-        }
-        let traits = Self { names_variables: are_named_in(directory), has_assembler_read: assembler::may_read_files(directory) };
-        if !is_local {
-            let _ = store::put(&memory, &serde_json::to_vec(&traits).expect("our own plain data always serialises"));
-        }
-        traits
-    }
+/// Whether a call makes something that other crates can be made of.
+fn makes_library(call: &Call) -> bool {
+    !call.is_test && !call.crate_types.iter().all(|kind| matches!(kind.as_str(), "bin" | "cdylib" | "staticlib"))
 }
 
 impl Note {
-    /// Of a call that makes a library; `None` for one that does not. The sources of a local crate may change, so what it does
-    /// with its macros is not looked at.
-    pub fn of(call: &Call, package: &Package, is_local: bool, store: &Store) -> Option<Self> {
-        let places = places(call);
-        if call.is_test || call.crate_types.iter().all(|kind| matches!(kind.as_str(), "bin" | "cdylib" | "staticlib")) {
+    /// Of a call for a crate from a registry, before it is made: nothing is known afterwards, since rustc takes our place.
+    pub fn of_registry_crate(call: &Call, package: &Package, store: &Store, digests: &mut Digests) -> Option<Self> {
+        if !makes_library(call) || call.stem() == call.crate_name {
             return None;
         }
-        let named: Vec<(&str, String)> =
-            call.externs.iter().filter_map(|one| Some((one.name.as_str(), stem(one.path.as_deref()?)?))).collect();
-        let is_own_macro = |(name, stem): &&(&str, String)| {
-            Self::read(store, &places, stem).is_some_and(|note| note.is_macro && !macros::is_listed(&note.package, &note.version))
-                && !may_reexport(&package.directory, name)
-        };
-        let own_macros = if is_local { Vec::new() } else { named.iter().filter(is_own_macro).map(|(_, stem)| stem.clone()).collect() };
-        Some(Self {
+        let mut own_macros = Vec::new();
+        for (name, path) in call.externs.iter().filter_map(|one| Some((one.name.as_str(), one.path.as_deref()?))) {
+            let is_unlisted_macro =
+                Self::read(store, path, digests).is_some_and(|note| note.is_macro && !macros::is_listed(&note.package, &note.version));
+            if is_unlisted_macro && !may_reexport(&package.directory, name) {
+                own_macros.extend(stem(path));
+            }
+        }
+        let mut traits = traits_of_package(&package.directory, store, true);
+        // What its build script has made is no part of what never changes.
+        if let Some(out_dir) = env_vars::get_os("OUT_DIR") {
+            traits |= Traits::of_directory(Path::new(&out_dir));
+        }
+        Some(Self { own_macros, ..Self::new(call, package, traits) })
+    }
+
+    /// Of a call for a local crate that has written its dependency file. What it does with its macros is not looked at.
+    pub fn of_local_crate(call: &Call, package: &Package) -> Option<Self> {
+        makes_library(call).then(|| Self::new(call, package, Traits::of_files(outcome::sources(call))))
+    }
+
+    fn new(call: &Call, package: &Package, traits: Traits) -> Self {
+        Self {
             schema: SCHEMA,
             package: package.name.clone(),
             version: package.version.clone(),
             directory: package.directory.clone(),
             is_macro: call.crate_types.contains("proc-macro"),
-            externs: named.into_iter().map(|(_, stem)| stem).collect(),
-            own_macros,
-            traits: Traits::of(&package.directory, is_local, store),
-        })
+            externs: call.externs.iter().filter_map(|one| stem(one.path.as_deref()?)).collect(),
+            own_macros: Vec::new(),
+            traits,
+        }
     }
 
-    /// Leaves it in the store; equal content is not written again.
-    pub fn write(&self, store: &Store, call: &Call) -> std::io::Result<()> {
-        // A procedural macro on Windows has no `lib` before its name.
-        let prefix = if self.is_macro && cfg!(windows) { "" } else { "lib" };
-        let path = path_of(store, &call.out_dir, &format!("{prefix}{}", call.stem()));
+    /// Leaves it in the store, for the library's name.
+    pub fn write_for_name(&self, store: &Store, call: &Call) -> std::io::Result<()> {
+        self.write(&named(store, &call.out_dir, &format!("{}{}", self.prefix(), call.stem())))
+    }
+
+    /// The same for each file of the library that there is.
+    pub fn write_for_content(&self, store: &Store, call: &Call, digests: &mut Digests) -> std::io::Result<()> {
+        let stem = format!("{}{}", self.prefix(), call.stem());
+        for file in LIBRARIES.iter().map(|ending| call.out_dir.join(format!("{stem}.{ending}"))) {
+            digests.forget(&file);
+            if let Some(digest) = digests.file(&file) {
+                self.write(&of_content(store, &stem, &digest))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A procedural macro on Windows has no `lib` before its name.
+    fn prefix(&self) -> &'static str {
+        if self.is_macro && cfg!(windows) { "" } else { "lib" }
+    }
+
+    /// Equal content is not written again.
+    fn write(&self, path: &Path) -> std::io::Result<()> {
         let bytes = serde_json::to_vec(self).expect("our own plain data always serialises");
-        if fs_err::read(&path).is_ok_and(|old| old == bytes) { Ok(()) } else { store::put(&path, &bytes) }
+        if fs_err::read(path).is_ok_and(|old| old == bytes) { Ok(()) } else { store::put(path, &bytes) }
     }
 
-    fn read(store: &Store, places: &[&Path], stem: &str) -> Option<Self> {
-        let bytes = places.iter().find_map(|place| fs_err::read(path_of(store, place, stem)).ok())?;
+    /// The note of a library, if it is of this very file.
+    fn read(store: &Store, library: &Path, digests: &mut Digests) -> Option<Self> {
+        let stem = stem(library)?;
+        let bytes = match fs_err::read(named(store, library.parent()?, &stem)) {
+            Ok(bytes) if stem.contains('-') => bytes,
+            _ => fs_err::read(of_content(store, &stem, &digests.file(library)?)).ok()?,
+        };
         let note: Self = serde_json::from_slice(&bytes).ok()?;
         (note.schema == SCHEMA).then_some(note)
     }
 }
 
-/// A note is of a file, not of a name: libraries of several crate types have no hash, in debug as in release.
-fn path_of(store: &Store, directory: &Path, stem: &str) -> PathBuf {
+/// Endings of files that a crate can be made of.
+const LIBRARIES: &[&str] = &["rlib", "rmeta", "so", "dylib", "dll"];
+
+fn named(store: &Store, directory: &Path, stem: &str) -> PathBuf {
     store.crates().join(digest::short_of_path(directory)).join(format!("{stem}.json"))
+}
+
+fn of_content(store: &Store, stem: &str, digest: &str) -> PathBuf {
+    store.crates().join(&digest[..2]).join(format!("{stem}-{}.json", &digest[..32]))
 }
 
 /// The directories in which rustc finds the crates of a call.
@@ -136,10 +175,8 @@ pub struct Closure {
     /// The files of procedural macros alone.
     pub macro_libraries: BTreeSet<PathBuf>,
     pub macros: BTreeSet<Macro>,
-    /// Whether any crate behind the externs names variables that are not part of the key: see [`super::env_names`].
-    pub names_variables: bool,
-    /// Whether a macro of any of them may have the assembler read a file: see [`super::assembler`].
-    pub has_assembler_read: bool,
+    /// Of all crates behind the externs, macros among them.
+    pub traits: Traits,
 }
 
 /// A procedural macro that may run in a call.
@@ -155,8 +192,8 @@ pub struct Macro {
 
 impl Closure {
     /// Follows the externs of a call.
-    pub fn of(call: &Call, store: &Store, plans: &Plans) -> Result<Self, Unjudged> {
-        let mut walk = Walk { store, plans, directories: places(call), closure: Self::default(), seen: BTreeSet::new() };
+    pub fn of(call: &Call, store: &Store, plans: &Plans, digests: &mut Digests) -> Result<Self, Unjudged> {
+        let mut walk = Walk { store, plans, digests, directories: places(call), closure: Self::default(), seen: BTreeSet::new() };
         for path in call.externs.iter().filter_map(|one| one.path.as_deref()) {
             walk.visit(&stem(path).ok_or_else(|| Unjudged::Unreadable(path.to_path_buf()))?, Some(path))?;
         }
@@ -167,6 +204,7 @@ impl Closure {
 struct Walk<'a> {
     store: &'a Store,
     plans: &'a Plans,
+    digests: &'a mut Digests,
     directories: Vec<&'a Path>,
     closure: Closure,
     seen: BTreeSet<String>,
@@ -185,17 +223,22 @@ impl Walk<'_> {
             // Its note names it, and it is not where it was.
             return Err(Unjudged::Closure(stem.to_owned()));
         }
-        let Some(note) = Note::read(self.store, &self.directories, stem) else { return self.guess(stem) };
-        if note.is_macro {
-            self.closure.macro_libraries.extend(files.iter().cloned());
-            let mut made_of = BTreeSet::new();
-            self.crates_in_macro(&note, &mut made_of)?;
-            self.closure.macros.insert(Macro { package: note.package, version: note.version, directory: note.directory, made_of });
-        } else {
-            self.closure.names_variables |= note.traits.names_variables;
-            self.closure.has_assembler_read |= note.traits.has_assembler_read;
-            for dependency in note.externs.iter().filter(|stem| !note.own_macros.contains(stem)) {
-                self.visit(dependency, None)?;
+        // Where the same name is in several directories, such as those of the host and of a target, a crate that is named by its path is
+        // that one, and any other may be any of them.
+        let asked: Vec<PathBuf> = path.map_or_else(|| files.clone(), |path| vec![path.to_path_buf()]);
+        let notes: Option<Vec<Note>> = asked.iter().map(|file| Note::read(self.store, file, self.digests)).collect();
+        let Some(notes) = notes else { return self.guess(stem) };
+        for note in notes {
+            self.closure.traits |= note.traits;
+            if note.is_macro {
+                self.closure.macro_libraries.extend(files.iter().cloned());
+                let mut made_of = BTreeSet::new();
+                self.crates_in_macro(&note, &mut made_of)?;
+                self.closure.macros.insert(Macro { package: note.package, version: note.version, directory: note.directory, made_of });
+            } else {
+                for dependency in note.externs.iter().filter(|stem| !note.own_macros.contains(stem)) {
+                    self.visit(dependency, None)?;
+                }
             }
         }
         self.closure.libraries.extend(files);
@@ -203,11 +246,20 @@ impl Walk<'_> {
     }
 
     /// Everything whose code runs in a procedural macro.
-    fn crates_in_macro(&self, note: &Note, made_of: &mut BTreeSet<(PathBuf, String)>) -> Result<(), Unjudged> {
+    fn crates_in_macro(&mut self, note: &Note, made_of: &mut BTreeSet<(PathBuf, String)>) -> Result<(), Unjudged> {
         for stem in &note.externs {
-            if let Some(dependency) = Note::read(self.store, &self.directories, stem) {
-                if made_of.insert((dependency.directory.clone(), dependency.package.clone())) {
-                    self.crates_in_macro(&dependency, made_of)?;
+            let mut files = self.files_of(stem);
+            if files.is_empty() {
+                // Only the macro itself is needed to run it.
+                files = self.directories.iter().map(|directory| directory.join(format!("{stem}.rlib"))).collect();
+                files.retain(|file| Note::read(self.store, file, self.digests).is_some());
+            }
+            let notes: Option<Vec<Note>> = files.iter().map(|file| Note::read(self.store, file, self.digests)).collect();
+            if let Some(notes) = notes.filter(|notes| !notes.is_empty()) {
+                for dependency in notes {
+                    if made_of.insert((dependency.directory.clone(), dependency.package.clone())) {
+                        self.crates_in_macro(&dependency, made_of)?;
+                    }
                 }
                 continue;
             }
@@ -227,10 +279,12 @@ impl Walk<'_> {
             return Err(Unjudged::Closure(stem.to_owned()));
         }
         for package in &packages {
-            let traits = Traits::of(&package.directory, package.source == Source::Path, self.store);
-            self.closure.names_variables |= traits.names_variables;
-            self.closure.has_assembler_read |= traits.has_assembler_read;
             let files = package.library.as_deref().map(|library| self.files_named(library)).unwrap_or_default();
+            self.closure.traits |= traits_of_package(&package.directory, self.store, package.source != Source::Path);
+            if package.source == Source::Path {
+                // Other directories' sources.
+                self.closure.traits |= Traits::of_files(files.iter().flat_map(|file| outcome::sources_of_library(file)));
+            }
             if package.is_macro {
                 self.closure.macro_libraries.extend(files.iter().cloned());
                 let made_of = self.plans.closure_of_library(package.library.as_deref().unwrap_or_default());
@@ -321,7 +375,8 @@ mod tests {
             let call = self.call(name, kind, externs);
             let directory = self.dir.path().join("src").join(name);
             let package = Package { name: name.to_owned(), version: "1.0.0".to_owned(), directory };
-            Note::of(&call, &package, false, &self.store).unwrap().write(&self.store, &call).unwrap();
+            let note = Note::of_registry_crate(&call, &package, &self.store, &mut Digests::default()).unwrap();
+            note.write_for_name(&self.store, &call).unwrap();
         }
     }
 
@@ -337,7 +392,7 @@ mod tests {
         world.note("x_derive", "proc-macro", &["libsyn-1.rlib"]);
         world.note("mid", "lib", &["libsys-1.rmeta", "libx_derive-1.so"]);
         let app = world.call("app", "bin", &["libmid-1.rlib"]);
-        let closure = Closure::of(&app, &world.store, &Plans::default()).unwrap();
+        let closure = Closure::of(&app, &world.store, &Plans::default(), &mut Digests::default()).unwrap();
         assert_eq!(closure.libraries, [sys, mid, derive.clone()].into());
         assert_eq!(closure.macro_libraries, [derive].into());
         let found = closure.macros.first().unwrap();
@@ -352,7 +407,10 @@ mod tests {
         let macros = |text: &str| {
             fs_err::write(&source, text).unwrap();
             world.note("mid", "lib", &["libx_derive-1.so"]);
-            Closure::of(&world.call("app", "bin", &["libmid-1.rlib"]), &world.store, &Plans::default()).unwrap().macros.len()
+            Closure::of(&world.call("app", "bin", &["libmid-1.rlib"]), &world.store, &Plans::default(), &mut Digests::default())
+                .unwrap()
+                .macros
+                .len()
         };
         world.file("libmid-1.rlib");
         world.file("libx_derive-1.so");
@@ -366,11 +424,14 @@ mod tests {
         let world = World::new();
         let files = [world.file("libmid-1.rlib"), world.file("libsys-1.rlib"), world.file("libsys-2.rlib"), world.file("libx_derive-1.so")];
         let app = world.call("app", "bin", &["libmid-1.rlib"]);
-        assert_eq!(Closure::of(&app, &world.store, &Plans::default()).unwrap_err(), Unjudged::Closure("libmid-1".into()));
+        assert_eq!(
+            Closure::of(&app, &world.store, &Plans::default(), &mut Digests::default()).unwrap_err(),
+            Unjudged::Closure("libmid-1".into())
+        );
         plan(vec![package("mid", Source::Other, &[1, 2]), package("sys", Source::Other, &[]), package("x_derive", Source::CratesIo, &[])])
             .write(&world.store)
             .unwrap();
-        let closure = Closure::of(&app, &world.store, &Plans::load(&world.store)).unwrap();
+        let closure = Closure::of(&app, &world.store, &Plans::load(&world.store), &mut Digests::default()).unwrap();
         assert_eq!(closure.libraries, files.into());
         assert_eq!(closure.macros.first().unwrap().package, "x_derive");
     }

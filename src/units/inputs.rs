@@ -12,7 +12,7 @@ use super::package::Package;
 use super::plan::{Plan, Plans};
 use super::store::Store;
 use super::toolchain::Toolchain;
-use super::{env_names, macros, tree};
+use super::{macros, tree};
 use crate::project::cargo_config;
 use crate::{env_vars, fs};
 
@@ -68,17 +68,19 @@ pub struct Inputs {
     pub toolchain: Toolchain,
     /// Patterns of files that were read, each with the workspace that they are relative to.
     pub patterns: Vec<(PathBuf, Vec<String>)>,
+    /// A macro of its closure is pure only if no source names a variable.
+    pub demands_no_variables: bool,
 }
 
 impl Inputs {
     pub fn look(call: &Call, package: &Package, store: &Store, plans: &Plans, digests: &mut Digests) -> Result<Self, Unjudged> {
         let directory = std::env::current_dir().map_err(|_error| Unjudged::Unreadable(PathBuf::from(".")))?;
         let settings = plans.current_with(&package.directory)?;
-        let closure = Closure::of(call, store, plans)?;
-        let names_variables = || closure.names_variables || env_names::are_named_in(&package.directory);
-        let reads = macros::reads(&closure.macros, &settings, plans, &names_variables)?;
+        let closure = Closure::of(call, store, plans, digests)?;
+        let reads = macros::reads(&closure.macros, &settings, plans, closure.traits.names_variables)?;
         let linker = if call.is_linked() { Some(Linker::of(call, store, digests)?) } else { None };
-        let out_dir = match env_vars::get_os("OUT_DIR").map(PathBuf::from) {
+        // With `links` overridden in a configuration, cargo names it and does not make it.
+        let out_dir = match env_vars::get_os("OUT_DIR").map(PathBuf::from).filter(|path| path.exists()) {
             Some(path) => Some(tree::whole(&path, digests).ok_or(Unjudged::Unreadable(path))?),
             None => None,
         };
@@ -117,7 +119,8 @@ impl Inputs {
             out_dir,
             files,
         };
-        Ok(Self { before, closure, linker, toolchain, patterns })
+        let demands_no_variables = macros::demand_no_variables(&closure.macros, &settings);
+        Ok(Self { before, closure, linker, toolchain, patterns, demands_no_variables })
     }
 }
 

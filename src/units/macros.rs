@@ -63,9 +63,9 @@ impl Impure {
         self.name == name && self.versions.as_ref().is_none_or(|versions| versions.matches(version))
     }
 
-    fn is_pure_here(&self, names_variables: &dyn Fn() -> bool) -> bool {
+    fn is_pure_here(&self, names_variables: bool) -> bool {
         let is_unset = |name: &String| env_vars::raw(name).is_none();
-        (!self.pure_while_unset.is_empty() && self.pure_while_unset.iter().all(is_unset)) || (self.pure_without_env && !names_variables())
+        (!self.pure_while_unset.is_empty() && self.pure_while_unset.iter().all(is_unset)) || (self.pure_without_env && !names_variables)
     }
 }
 
@@ -75,12 +75,13 @@ fn list() -> &'static List {
 }
 
 /// What the macros of a call read, as far as the user has said; an error names one of which that is not known. `names_variables`
-/// says whether any source that may reach them does: see [`super::env_names`].
+/// says whether any crate that the call is made of does: see [`super::traits`]. Whether the crate itself does, its call will show
+/// ([`demand_no_variables`]).
 pub fn reads<'a>(
     macros: impl IntoIterator<Item = &'a Macro>,
     settings: &[&Plan],
     plans: &Plans,
-    names_variables: &dyn Fn() -> bool,
+    names_variables: bool,
 ) -> Result<Reads, Unjudged> {
     let mut reads = Reads::new();
     for one in macros {
@@ -96,7 +97,7 @@ pub fn reads<'a>(
 }
 
 /// Whether a macro is known to be pure.
-fn check(one: &Macro, plans: &Plans, names_variables: &dyn Fn() -> bool) -> Result<(), Unjudged> {
+fn check(one: &Macro, plans: &Plans, names_variables: bool) -> Result<(), Unjudged> {
     let unknown =
         |reads: &str| Err(Unjudged::Macro { name: one.package.clone(), reads: Some(reads.to_owned()).filter(|reads| !reads.is_empty()) });
     if plans.source(&one.directory) != Some(Source::CratesIo) {
@@ -115,6 +116,17 @@ fn check(one: &Macro, plans: &Plans, names_variables: &dyn Fn() -> bool) -> Resu
         return unknown("the package's manifest");
     }
     Ok(())
+}
+
+/// Whether any of these macros is pure only where no source names a variable.
+pub fn demand_no_variables<'a>(macros: impl IntoIterator<Item = &'a Macro>, settings: &[&Plan]) -> bool {
+    let is_undeclared = |one: &&Macro| !settings.iter().any(|plan| plan.macros.contains_key(&one.package));
+    macros.into_iter().filter(is_undeclared).any(|one| {
+        let version = Version::parse(&one.version);
+        let impure =
+            version.is_ok_and(|version| list().impure.iter().any(|impure| impure.is_of(&one.package, &version) && impure.pure_without_env));
+        impure && !is_listed(&one.package, &one.version)
+    })
 }
 
 /// What to write into `[tool.pyenv-build.macros]` for a macro that is not known to be pure.
@@ -169,11 +181,11 @@ mod tests {
         ];
         plan(packages).write(&store).unwrap();
         let plans = Plans::load(&store);
-        let verdict = |one: Macro| reads([&one], &[], &plans, &|| true);
+        let verdict = |one: Macro| reads([&one], &[], &plans, true);
         assert_eq!(verdict(one("serde_derive", "1.0.228", &["syn"])), Ok(vec![]));
         assert_eq!(verdict(one("strum_macros", "0.27.2", &["syn"])), Ok(vec![]), "its variable is not set");
         let paste = one("paste", "1.0.15", &[]);
-        assert_eq!(reads([&paste], &[], &plans, &|| false), Ok(vec![]), "no source names a variable");
+        assert_eq!(reads([&paste], &[], &plans, false), Ok(vec![]), "no source names a variable");
         for refused in [
             paste,
             one("serde_derive", "99.0.0", &[]),
@@ -186,6 +198,6 @@ mod tests {
             assert!(matches!(verdict(refused.clone()), Err(Unjudged::Macro { name, .. }) if name == refused.package), "{refused:?}");
         }
         let declares = Plan { macros: [("sqlx-macros".to_owned(), vec!["env:DATABASE_URL".to_owned()])].into(), ..Plan::default() };
-        assert_eq!(reads([&one("sqlx-macros", "0.8.0", &[])], &[&declares], &plans, &|| true), Ok(vec!["env:DATABASE_URL".to_owned()]));
+        assert_eq!(reads([&one("sqlx-macros", "0.8.0", &[])], &[&declares], &plans, true), Ok(vec!["env:DATABASE_URL".to_owned()]));
     }
 }

@@ -11,7 +11,8 @@ use super::digests::Digests;
 use super::entry::{ABSENT, After, Output, PRESENT, shown};
 use super::inputs::Inputs;
 use super::store::Store;
-use super::{archive, assembler, digests, tree};
+use super::traits::Traits;
+use super::{archive, digests, tree};
 use crate::env_vars;
 
 /// Begins the message of an [`Unrecorded::Store`].
@@ -26,8 +27,10 @@ pub enum Unrecorded {
     SilentLinker,
     #[error("`{}` was written to while rustc ran", .0.display())]
     Changed(PathBuf),
-    #[error("`{}` may have the assembler read a file that rustc does not name", .0.display())]
-    Assembler(PathBuf),
+    #[error("the assembler may have read a file that rustc does not name")]
+    Assembler,
+    #[error("a source names a variable that a macro may have read without rustc's knowledge")]
+    Variable,
     #[error("`{}` was read and is gone", .0.display())]
     Gone(PathBuf),
     #[error("the native libraries in `{}` are too many to compare", .0.display())]
@@ -109,12 +112,15 @@ fn changed_at(metadata: &std::fs::Metadata) -> Option<SystemTime> {
 
 /// Files in the output directory that may be a call's: their names are its stem up to the first dot.
 fn named_like(call: &Call) -> Vec<PathBuf> {
+    // Another crate may be called `libfoo` where this one is `foo`.
+    const LIBRARIES: &[&str] = &["a", "dylib", "rlib", "rmeta", "so"];
     let stem = call.stem();
     let library = format!("lib{stem}");
     let is_one = |name: &OsStr| {
         let name = name.to_string_lossy();
-        let first = name.split('.').next().unwrap_or_default();
-        first == stem || first == library
+        let (first, ending) = name.split_once('.').unwrap_or((&name, ""));
+        let is_library = ending.split('.').next().is_some_and(|ending| LIBRARIES.contains(&ending));
+        (first == stem && (!is_library || cfg!(windows))) || (first == library && (is_library || cfg!(windows)))
     };
     let entries = fs_err::read_dir(&call.out_dir).into_iter().flatten().filter_map(Result::ok);
     let mut found: Vec<PathBuf> = entries.filter(|entry| is_one(&entry.file_name())).map(|entry| entry.path()).collect();
@@ -132,11 +138,24 @@ fn dependencies(call: &Call) -> Result<DepInfo, Unrecorded> {
     DepInfo::of_rustc(&text).ok_or(Unrecorded::NoDependencyFile)
 }
 
+/// All sources of a call that has written its dependency file.
+pub fn sources(call: &Call) -> Vec<PathBuf> {
+    dependencies(call).map(|info| info.files).unwrap_or_default()
+}
+
+/// Those of a library that another cargo may have made, by the dependency file beside it.
+pub fn sources_of_library(library: &Path) -> Vec<PathBuf> {
+    let name = library.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let beside = library.with_file_name(format!("{}.d", name.strip_prefix("lib").unwrap_or(&name)));
+    let info = fs_err::read_to_string(beside).ok().and_then(|text| DepInfo::of_rustc(&text));
+    info.map(|info| info.files).unwrap_or_default()
+}
+
 /// A source that may have been written to or replaced while rustc ran, so that nobody knows which content it read.
 pub fn changed_source(call: &Call, root: &Path, package: &Path, start: &Start) -> Option<PathBuf> {
     let info = dependencies(call).ok()?;
     // What was made in the same build is new, and nobody edits it.
-    let is_source = |path: &PathBuf| !path.starts_with(&call.out_dir) && !is_product_of_cargo(path, &call.out_dir);
+    let is_source = |path: &PathBuf| !is_within(path, &call.out_dir) && !is_product_of_cargo(path, &call.out_dir);
     info.files.iter().map(|path| root.join(path)).filter(is_source).find(|path| start.changed(path, root, package))
 }
 
@@ -172,21 +191,23 @@ pub fn after(
     {
         return Err(Unrecorded::Changed(out_dir.clone()));
     }
-    if inputs.closure.has_assembler_read {
-        return Err(Unrecorded::Assembler(package.to_path_buf()));
-    }
     named_files_hold(inputs, start)?;
     let info = dependencies(call)?;
+    let mut traits = inputs.closure.traits;
+    traits |= Traits::of_files(info.files.iter().map(|path| root.join(path)));
+    if traits.may_have_assembler_read() {
+        return Err(Unrecorded::Assembler);
+    }
+    if traits.names_variables && inputs.demands_no_variables {
+        return Err(Unrecorded::Variable);
+    }
     for (name, value) in info.variables {
         let value = value.map(|value| shown(&name, &value));
         after.variables.insert(name, value);
     }
     for path in &info.files {
         let path = root.join(path);
-        if assembler::is_read_by(&path) {
-            return Err(Unrecorded::Assembler(path));
-        }
-        if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir))
+        if out_dir.as_ref().is_some_and(|out_dir| is_within(&path, out_dir))
             || inputs.toolchain.has(&path)
             || inputs.before.externs.contains_key(&path)
         {
@@ -224,7 +245,7 @@ pub fn after(
     let may_bundle = may_bundle_native_libraries(call);
     for search in call.search.iter().filter(|search| matches!(search.kind.as_str(), "native" | "all")) {
         let path = root.join(&search.path);
-        if out_dir.as_ref().is_some_and(|out_dir| path.starts_with(out_dir)) {
+        if out_dir.as_ref().is_some_and(|out_dir| is_within(&path, out_dir)) {
             continue;
         }
         if may_bundle {
@@ -318,7 +339,12 @@ fn linked(call: &Call, inputs: &Inputs, start: &Start, said: &DepInfo, after: &m
 
 /// Made by an earlier call of the same build: its times are those of this build.
 fn is_product_of_cargo(path: &Path, out_dir: &Path) -> bool {
-    out_dir.parent().is_some_and(|profile| path.starts_with(profile))
+    out_dir.parent().is_some_and(|profile| is_within(path, profile))
+}
+
+/// Whether a path leads into a directory, and not out of it again.
+fn is_within(path: &Path, directory: &Path) -> bool {
+    path.strip_prefix(directory).is_ok_and(|rest| !rest.components().any(|part| part == Component::ParentDir))
 }
 
 /// An object file of the crate itself. Of a name that is too long, as LTO makes them of several crates', rustc hashes the start:

@@ -16,7 +16,7 @@ use super::store::{self, Store};
 use crate::digest;
 
 /// Version of the format.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -31,6 +31,8 @@ pub struct Plan {
     /// Manifests of the workspace's members, and the lock file.
     pub manifests: Vec<PathBuf>,
     pub packages: Vec<Package>,
+    /// Whether these are all that any features need. Else a library may be made of more.
+    pub has_all_features: bool,
     /// Patterns of files that count as inputs of every local crate, relative to the workspace.
     pub inputs: Vec<String>,
     /// What procedural macros read: patterns, or `env:NAME`.
@@ -139,7 +141,8 @@ impl Plans {
     pub fn closure_of_library(&self, name: &str) -> Vec<&Package> {
         let mut found: Vec<&Package> = Vec::new();
         // Of another lock file the dependencies may be others.
-        for plan in self.0.iter().filter(|plan| settings_digest(&plan.workspace.join("Cargo.lock")) == plan.lock_digest) {
+        let is_whole = |plan: &&Plan| plan.has_all_features && settings_digest(&plan.workspace.join("Cargo.lock")) == plan.lock_digest;
+        for plan in self.0.iter().filter(is_whole) {
             let mut queue: Vec<usize> = (0..plan.packages.len()).filter(|&at| plan.packages[at].library.as_deref() == Some(name)).collect();
             let mut seen = queue.clone();
             while let Some(at) = queue.pop() {
@@ -182,6 +185,7 @@ pub(super) mod tests {
             lock_digest: "absent".into(),
             settings: "/no/such/file".into(),
             packages,
+            has_all_features: true,
             ..Plan::default()
         }
     }

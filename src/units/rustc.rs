@@ -53,24 +53,25 @@ impl Inner {
         101
     }
 
-    /// Runs the rustc of a call with further arguments, handing its messages on as they come.
-    pub fn run(&self, call: &Call, more: &[OsString]) -> std::io::Result<Ran> {
+    /// Runs the rustc of a call with further arguments, handing its messages on as they come. `has_metadata` is called before cargo hears
+    /// that the crate's metadata is there: from then on it may have other crates compiled.
+    pub fn run(&self, call: &Call, more: &[OsString], has_metadata: &dyn Fn()) -> std::io::Result<Ran> {
         let mut words: Vec<OsString> = call.programs.iter().map(|program| program.as_os_str().to_owned()).collect();
         words.extend(call.given.iter().cloned());
         words.extend(more.iter().cloned());
-        let mut ran = self.hear(&words, &[])?;
+        let mut ran = self.hear(&words, &[], has_metadata)?;
         // A linker that does not know the question must still link, as it would without us.
         if !more.is_empty() && !ran.status.success() && !ran.held.is_empty() {
             words.truncate(words.len() - more.len());
             let said = ran.messages;
-            ran = self.hear(&words, &said)?;
+            ran = self.hear(&words, &said, has_metadata)?;
             ran.was_asked_in_vain = true;
         }
         ran.flush();
         Ok(ran)
     }
 
-    fn hear(&self, words: &[OsString], said: &[String]) -> std::io::Result<Ran> {
+    fn hear(&self, words: &[OsString], said: &[String], has_metadata: &dyn Fn()) -> std::io::Result<Ran> {
         let mut command = self.command(words);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         process::die_with_us(&mut command);
@@ -92,6 +93,9 @@ impl Inner {
                 if text.contains("linking with `") {
                     held.push(text);
                     continue;
+                }
+                if text.contains("\"emit\":\"metadata\"") {
+                    has_metadata();
                 }
                 // Once is enough.
                 if let Some(at) = said.iter().position(|one| **one == text) {

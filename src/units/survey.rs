@@ -31,6 +31,7 @@ pub fn plan(workspace: &CargoWorkspace, project: &Project) -> Plan {
         lock_digest: settings_digest(&workspace.root.join("Cargo.lock")),
         manifests,
         packages: packages.collect(),
+        has_all_features: workspace.has_all_features,
         inputs: project.settings.inputs.clone(),
         macros: project.settings.macros.clone(),
         trusted_build_scripts: project.settings.trusted_build_scripts.clone(),

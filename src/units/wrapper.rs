@@ -97,9 +97,9 @@ impl Wrapper<'_> {
     fn run(mut self) -> u8 {
         self.digests = Digests::kept_in(self.store.digests());
         let is_local = self.package.is_local();
-        if let Some(note) = Note::of(&self.call, &self.package, is_local, &self.store) {
+        if !is_local && let Some(note) = Note::of_registry_crate(&self.call, &self.package, &self.store, &mut self.digests) {
             // Without it, crates above this one are judged more strictly.
-            let _ = note.write(&self.store, &self.call);
+            let _ = note.write_for_name(&self.store, &self.call);
         }
         if env_vars::get(env_vars::REUSE).is_some_and(|value| value == "off") {
             return self.pass(is_local, None);
@@ -133,10 +133,13 @@ impl Wrapper<'_> {
         }
         let start = Start::now(&self.call);
         let started = Instant::now();
-        let ran = match self.inner.run(&self.call, &[]) {
+        let ran = match self.inner.run(&self.call, &[], &|| self.note()) {
             Ok(ran) => ran,
             Err(error) => return self.not_started(&error),
         };
+        if ran.status.success() {
+            self.note();
+        }
         self.log(is_local, What::Passed { because, macro_name }, started.elapsed().as_secs_f64());
         if ran.status.success()
             && let Ok(directory) = std::env::current_dir()
@@ -236,6 +239,7 @@ impl Wrapper<'_> {
                 Ok(false) | Err(_) => return None,
             }
         }
+        self.note();
         if entry.has_diagnostics() || self.call.announces_artifacts() {
             let mut text = entry.messages.join("\n");
             if !text.is_empty() {
@@ -255,10 +259,13 @@ impl Wrapper<'_> {
         let more: Vec<OsString> = said.iter().map(|path| linker::dependency_file_argument(path)).collect();
         let start = Start::now(&self.call);
         let started = Instant::now();
-        let ran = match self.inner.run(&self.call, &more) {
+        let ran = match self.inner.run(&self.call, &more, &|| self.note()) {
             Ok(ran) => ran,
             Err(error) => return self.not_started(&error),
         };
+        if ran.status.success() {
+            self.note();
+        }
         let seconds = started.elapsed().as_secs_f64();
         let ok = ran.status.success();
         let why_not = if ok { self.record(inputs, unit, &start, said.as_deref(), &ran, seconds).err() } else { None };
@@ -304,6 +311,16 @@ impl Wrapper<'_> {
         };
         let written = self.store.write(unit, &inputs.before.key(), &entry);
         written.map(drop).map_err(|error| Unrecorded::Store(error.to_string()))
+    }
+
+    /// Notes what a local library is made of. To be called before cargo hears that it, or its metadata, is there.
+    fn note(&self) {
+        if self.package.is_local()
+            && let Some(note) = Note::of_local_crate(&self.call, &self.package)
+        {
+            let mut digests = Digests::kept_in(self.store.digests());
+            let _ = note.write_for_content(&self.store, &self.call, &mut digests);
+        }
     }
 
     fn log(&self, is_local: bool, what: What, seconds: f64) {
