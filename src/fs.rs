@@ -108,14 +108,19 @@ pub fn is_made_by_tools(path: &Path) -> bool {
         "node_modules",
     ];
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let has = |names: &[&str]| names.iter().any(|name| path.join(name).exists());
+    let is_in = |directory: &Path, names: &[&str]| names.iter().any(|name| directory.join(name).exists());
     let is_of_setuptools = || {
         let entries: Vec<_> = fs_err::read_dir(path).into_iter().flatten().filter_map(Result::ok).collect();
         let is_made = |name: &str| name == "lib" || ["lib.", "bdist.", "temp."].iter().any(|start| name.starts_with(start));
         let has_source = entries.iter().any(|entry| entry.path().extension().is_some_and(|ending| ending == "rs" || ending == "toml"));
-        name == "build" && !has_source && entries.iter().any(|entry| entry.path().is_dir() && is_made(&entry.file_name().to_string_lossy()))
+        // `src/build` is a module.
+        let is_of_project = path.parent().is_some_and(|parent| is_in(parent, &["pyproject.toml", "setup.cfg", "setup.py"]));
+        name == "build"
+            && is_of_project
+            && !has_source
+            && entries.iter().any(|entry| entry.path().is_dir() && is_made(&entry.file_name().to_string_lossy()))
     };
-    NAMES.contains(&name.as_ref()) || name.ends_with(".egg-info") || has(&["CACHEDIR.TAG", "pyvenv.cfg"]) || is_of_setuptools()
+    NAMES.contains(&name.as_ref()) || name.ends_with(".egg-info") || is_in(path, &["CACHEDIR.TAG", "pyvenv.cfg"]) || is_of_setuptools()
 }
 
 /// Gives everything below `root`, and `root` itself, the same modification time. Links are set, not followed.
@@ -198,6 +203,23 @@ fn holder(file: &mut fs_err::File) -> String {
     let _ = file.seek(io::SeekFrom::Start(0));
     let _ = file.take(100).read_to_string(&mut text);
     if text.is_empty() { "another process".to_owned() } else { text }
+}
+
+/// All below a directory, with links followed; a directory that links lead to is entered once, for directories that link to each other
+/// have more paths than anybody can walk. `is_wanted` says which are entered at all.
+pub fn walk_with_links<F: FnMut(&walkdir::DirEntry) -> bool>(
+    root: &Path,
+    mut is_wanted: F,
+) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> + use<F> {
+    let mut entered = std::collections::HashSet::new();
+    let walk = walkdir::WalkDir::new(root).min_depth(1).follow_links(true).into_iter();
+    walk.filter_entry(move |entry| {
+        let mut is_entered_again = || {
+            let is_linked_directory = entry.path_is_symlink() && entry.file_type().is_dir();
+            is_linked_directory && !fs_err::canonicalize(entry.path()).is_ok_and(|real| entered.insert(real))
+        };
+        is_wanted(entry) && !is_entered_again()
+    })
 }
 
 #[cfg(test)]

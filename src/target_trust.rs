@@ -188,13 +188,17 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Option
         !directory.starts_with(workspace) || within.into_iter().any(fs::is_made_by_tools)
     };
     let roots: BTreeSet<&Path> = packages.iter().map(|package| package.directory.as_path()).filter(is_apart).chain([workspace]).collect();
-    let mut found = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), 0);
     for root in roots {
-        let walk = walkdir::WalkDir::new(root).follow_links(true).into_iter();
-        let walk = walk.filter_entry(|entry| {
-            entry.depth() == 0 || !entry.file_type().is_dir() || !(fs::is_made_by_tools(entry.path()) || entry.path() == target)
+        let walk = fs::walk_with_links(root, |entry| {
+            !entry.file_type().is_dir() || !(fs::is_made_by_tools(entry.path()) || entry.path() == target)
         });
-        for entry in walk.filter_map(Result::ok).filter(|entry| !entry.file_type().is_dir()) {
+        for entry in walk {
+            seen += 1;
+            if seen > TOO_MANY || interrupt::pending().is_some() {
+                return None;
+            }
+            let Some(entry) = entry.ok().filter(|entry| !entry.file_type().is_dir()) else { continue };
             let Ok(metadata) = entry.metadata() else { continue };
             let mtime = metadata.modified().map_or(0, nanos);
             let (inode, ctime) = identity_of(&metadata);
@@ -205,9 +209,6 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Option
             }
             let stamp = u64::from_str_radix(&hasher.finish()[..16], 16).expect("it is hexadecimal");
             found.push(Source { path: entry.into_path(), mtime, ctime, stamp });
-            if found.len() > TOO_MANY {
-                return None;
-            }
         }
     }
     Some(found)
@@ -421,6 +422,8 @@ mod tests {
             ".hidden/data",
             ".venv2/pyvenv.cfg",
             "py/build/lib.linux/x.py",
+            "py/setup.py",
+            "src/build/lib/m.rs",
             "node_modules/x",
             "a.egg-info/x",
         ] {
@@ -430,6 +433,6 @@ mod tests {
             sources(dir.path(), &[], &dir.path().join("target")).unwrap().into_iter().map(|source| source.path).collect();
         let mut found: Vec<&Path> = found.iter().map(|path| path.strip_prefix(dir.path()).unwrap()).collect();
         found.sort();
-        assert_eq!(found, [".hidden/data", "build/main.rs", "src/build/mod.rs"].map(Path::new));
+        assert_eq!(found, [".hidden/data", "build/main.rs", "py/setup.py", "src/build/lib/m.rs", "src/build/mod.rs"].map(Path::new));
     }
 }

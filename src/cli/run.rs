@@ -65,6 +65,9 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     let target_dir = target_dir_of(&args.command);
     if let Some(warmth) = &mut warmth {
         warmth.also_in(target_dir);
+        if let Some(manifest) = option_of(&args.command, "--manifest-path").and_then(|path| std::path::absolute(path).ok()) {
+            warmth.also_of(&manifest, ui);
+        }
         environ.extend(warmth.ready(ui));
     }
     let (program, rest) = args.command.split_first().expect("clap demands one");
@@ -101,16 +104,23 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     Ok(code)
 }
 
-/// The target directory that a command is told: `cargo build --target-dir DIR`.
-fn target_dir_of(command: &[OsString]) -> Option<PathBuf> {
+/// The value of an option in a command: `cargo build --target-dir DIR`.
+fn option_of(command: &[OsString], option: &str) -> Option<String> {
     let words: Vec<&str> = command.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
-    let after = |at: usize| words.get(at + 1).copied();
-    let found = words.iter().enumerate().find_map(
-        |(at, word)| {
-            if *word == "--target-dir" { after(at) } else { word.strip_prefix("--target-dir=") }
-        },
-    );
-    found.and_then(|path| std::path::absolute(path).ok())
+    let value = |(at, word): (usize, &&str)| match word.strip_prefix(option)? {
+        "" => words.get(at + 1).map(|word| (*word).to_owned()),
+        rest => rest.strip_prefix('=').map(str::to_owned),
+    };
+    words.iter().enumerate().find_map(value)
+}
+
+/// The target directory that a command is told.
+fn target_dir_of(command: &[OsString]) -> Option<PathBuf> {
+    let in_config = || {
+        let config: toml::Table = option_of(command, "--config")?.parse().ok()?;
+        Some(config.get("build")?.get("target-dir")?.as_str()?.to_owned())
+    };
+    std::path::absolute(option_of(command, "--target-dir").or_else(in_config)?).ok()
 }
 
 #[cfg(test)]
@@ -123,5 +133,8 @@ mod tests {
         assert_eq!(of("cargo test --target-dir /x -q"), Some("/x".into()));
         assert_eq!(of("cargo test --target-dir=/x"), Some("/x".into()));
         assert_eq!(of("cargo test -- --target-dir=/x"), None);
+        assert_eq!(of("cargo test --target-directory /x"), None);
+        assert_eq!(of("cargo test --config build.target-dir='/x'"), Some("/x".into()));
+        assert_eq!(of("cargo test --config=other.toml"), None);
     }
 }

@@ -190,6 +190,15 @@ impl Warmth {
         self.others.extend(target_dir);
     }
 
+    /// A manifest that cargo will be told: it may be of another workspace.
+    pub(super) fn also_of(&self, manifest: &Path, ui: &Ui) {
+        if let Ok(other) = CargoWorkspace::ask(manifest)
+            && other.root != self.workspace.root
+        {
+            settle(&self.layout, &other, &[], ui);
+        }
+    }
+
     /// To be called before cargo is run: sees to it that cargo believes no target directory that came from elsewhere, and returns
     /// what cargo must be told.
     pub(super) fn ready(&mut self, ui: &Ui) -> Vec<(String, Option<String>)> {

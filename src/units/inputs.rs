@@ -268,15 +268,19 @@ pub fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, U
             }
             text.push_str("/**");
         }
+        let start = literal_start(&text);
+        // What stands in a directory that is named counts, but for what is built there.
+        let is_left_out = |path: &Path| {
+            let is_everywhere = start.as_os_str().is_empty();
+            (is_everywhere && fs::is_made_by_tools(path)) || path.join("CACHEDIR.TAG").exists() || path.ends_with(".git")
+        };
         let matcher = globset::GlobBuilder::new(&text).literal_separator(true).build();
         let matcher = matcher.map_err(|_error| Unjudged::Argument(pattern.clone()))?.compile_matcher();
-        let walk = walkdir::WalkDir::new(base.join(literal_start(&text))).follow_links(true).into_iter();
-        let is_looked_at =
-            |entry: &walkdir::DirEntry| entry.depth() == 0 || !(entry.file_type().is_dir() && fs::is_made_by_tools(entry.path()));
+        let walk = fs::walk_with_links(&base.join(&start), |entry| !(entry.file_type().is_dir() && is_left_out(entry.path())));
         // What is not there matches nothing.
-        for entry in walk.filter_entry(is_looked_at).filter_map(Result::ok) {
+        for entry in walk.filter_map(Result::ok) {
             let Ok(relative) = entry.path().strip_prefix(base) else { continue };
-            if entry.file_type().is_file() && matcher.is_match(relative) {
+            if matcher.is_match(relative) {
                 found.push(entry.into_path());
             }
         }

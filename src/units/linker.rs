@@ -126,11 +126,16 @@ impl Linker {
             .filter(|search| matches!(search.kind.as_str(), "native" | "all"))
             .map(|search| search.path.clone())
             .collect();
-        let mut arguments = call.link_arguments.iter().peekable();
+        // The driver hands on what stands behind `-Wl,` and `-Xlinker`.
+        let mut arguments = call
+            .link_arguments
+            .iter()
+            .flat_map(|argument| argument.strip_prefix("-Wl,").unwrap_or(argument).split(','))
+            .filter(|argument| *argument != "-Xlinker");
         while let Some(argument) = arguments.next() {
-            let directory = match argument.strip_prefix("-L") {
-                Some("") => arguments.next().map(String::as_str),
-                other => other,
+            let directory = match argument.strip_prefix("--library-path").or_else(|| argument.strip_prefix("-L")) {
+                Some("") => arguments.next(),
+                other => other.map(|directory| directory.trim_start_matches('=')),
             };
             search.extend(directory.map(PathBuf::from));
         }

@@ -33,6 +33,10 @@ pub enum Unrecorded {
     Variable,
     #[error("`{}` was read and is gone", .0.display())]
     Gone(PathBuf),
+    #[error("a native library may be named by a path")]
+    NamedLibrary,
+    #[error("`{}` is a procedural macro that no extern names", .0.display())]
+    FoundMacro(PathBuf),
     #[error("the native libraries in `{}` are too many to compare", .0.display())]
     NativeLibraries(PathBuf),
     #[error("nothing was found that `--emit={0}` wrote")]
@@ -201,9 +205,9 @@ pub fn after(
     if traits.names_variables && inputs.demands_no_variables {
         return Err(Unrecorded::Variable);
     }
-    for (name, value) in info.variables {
-        let value = value.map(|value| shown(&name, &value));
-        after.variables.insert(name, value);
+    for (name, value) in &info.variables {
+        let value = value.as_ref().map(|value| shown(name, value));
+        after.variables.insert(name.clone(), value);
     }
     for path in &info.files {
         let path = root.join(path);
@@ -243,24 +247,50 @@ pub fn after(
         linked(call, inputs, start, &said.ok_or(Unrecorded::SilentLinker)?, &mut after, digests)?;
     }
     let may_bundle = may_bundle_native_libraries(call);
-    for search in call.search.iter().filter(|search| matches!(search.kind.as_str(), "native" | "all")) {
+    if may_bundle && (call.libraries.iter().any(|name| name.contains('/')) || names_verbatim_library(&info, root)) {
+        return Err(Unrecorded::NamedLibrary);
+    }
+    for search in &call.search {
         let path = root.join(&search.path);
+        let finds_crates = search.kind == "all" || (search.kind == "dependency" && !is_cargos(&path, call));
+        if !finds_crates && !matches!(search.kind.as_str(), "native" | "all") {
+            continue;
+        }
         if out_dir.as_ref().is_some_and(|out_dir| is_within(&path, out_dir)) {
             continue;
         }
-        if may_bundle {
+        if may_bundle && search.kind != "dependency" {
             let files = tree::libraries_in(&path).ok_or_else(|| Unrecorded::NativeLibraries(path.clone()))?;
             unchanged(&files, call, start, digests)?;
             after.native.insert(path.clone(), tree::digest_of(&files, digests));
         }
-        if search.kind == "all" {
-            // `extern crate` finds these without being told.
+        if finds_crates {
+            // `extern crate` finds these without being told, and what they are made of is not known.
             let files = tree::crates_in(&path);
+            if let Some(found) = files.iter().find(|file| tree::is_macro(file)) {
+                return Err(Unrecorded::FoundMacro(found.clone()));
+            }
             unchanged(&files, call, start, digests)?;
             after.crates.insert(path, tree::digest_of(&files, digests));
         }
     }
     Ok(after)
+}
+
+/// Whether a directory of dependencies is one of cargo's own: what is in there, notes tell.
+fn is_cargos(directory: &Path, call: &Call) -> bool {
+    let is_target = |path: &&Path| path.join(".rustc_info.json").is_file();
+    let of_externs = || call.externs.iter().filter_map(|one| one.path.as_deref()?.parent());
+    directory == call.out_dir
+        || of_externs().any(|parent| parent == directory)
+        || directory.parent().is_some_and(|profile| profile.join(".fingerprint").is_dir())
+        || call.out_dir.ancestors().find(is_target).is_some_and(|target| directory.starts_with(target))
+}
+
+/// `#[link(name = "/a/libfoo.a", modifiers = "+verbatim")]`
+fn names_verbatim_library(info: &DepInfo, root: &Path) -> bool {
+    let names = |path: &PathBuf| fs_err::read_to_string(root.join(path)).is_ok_and(|text| text.contains("verbatim"));
+    info.files.iter().any(names)
 }
 
 /// Whether files that were read by name are what they were: those that arguments name, that the user has declared, clippy's.

@@ -238,6 +238,14 @@ impl Trusted {
             let Some(state) = state(&path, &mut digests) else { return Ok(()) };
             paths.insert(path, state);
         }
+        // It has written beside `OUT_DIR` as well, which cannot be put in place.
+        let is_source =
+            |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_type().is_dir() || !fs::is_made_by_tools(entry.path());
+        let start = Start::at(begun);
+        let mut sources = walkdir::WalkDir::new(&self.package.directory).into_iter().filter_entry(is_source).filter_map(Result::ok);
+        if sources.any(|entry| entry.file_type().is_file() && start.is_newer(entry.path())) {
+            return Ok(());
+        }
         let mut products = BTreeMap::new();
         for entry in walkdir::WalkDir::new(&self.out_dir).min_depth(1) {
             let entry = entry.map_err(io::Error::other)?;

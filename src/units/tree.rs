@@ -10,14 +10,16 @@ use crate::digest;
 /// More files than this in `OUT_DIR` are not compared: a link there leads to a whole disk, say.
 const TOO_MANY: usize = 100_000;
 
-/// More than this much in a directory of native libraries is not compared: system directories hold gigabytes.
+/// More than this much in a directory of native libraries, or behind links in `OUT_DIR`, is not compared: system directories hold
+/// gigabytes.
 const TOO_LARGE: u64 = 256 * 1024 * 1024;
 
 /// All that is in a directory: relative paths, and for each its kind, whether it is executable, and its content. Links
 /// are noted as such and followed. `None`: something in it could not be read, or there is too much.
 pub fn whole(root: &Path, digests: &mut Digests) -> Option<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    for entry in walkdir::WalkDir::new(root).min_depth(1).follow_links(true) {
+    let (real_root, mut linked) = (crate::fs::canonicalize(root).ok()?, 0);
+    for entry in crate::fs::walk_with_links(root, |_| true) {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
@@ -36,6 +38,12 @@ pub fn whole(root: &Path, digests: &mut Digests) -> Option<BTreeMap<String, Stri
         if metadata.is_dir() {
             state.push_str("directory");
         } else if metadata.is_file() {
+            if !entry.path().parent().is_some_and(|parent| crate::fs::canonicalize(parent).is_ok_and(|real| real.starts_with(&real_root))) {
+                linked += metadata.len();
+                if linked > TOO_LARGE {
+                    return None;
+                }
+            }
             digests.forget(entry.path());
             state.push_str(if is_executable(&metadata) { "program " } else { "file " });
             state.push_str(&digests.file(entry.path())?);
@@ -60,7 +68,7 @@ pub fn libraries_in(directory: &Path) -> Option<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut size = 0;
     // `+verbatim` takes a library of any name, and of any folder.
-    for entry in walkdir::WalkDir::new(directory).follow_links(true).sort_by_file_name() {
+    for entry in crate::fs::walk_with_links(directory, |_| true) {
         let entry = match entry {
             Ok(entry) => entry,
             // Not there, a link to nothing, or one that leads back.
@@ -78,16 +86,27 @@ pub fn libraries_in(directory: &Path) -> Option<Vec<PathBuf>> {
         }
         found.push(entry.into_path());
     }
+    found.sort();
     Some(found)
 }
 
 /// The crates in a directory that `extern crate` could find there, sorted.
 pub fn crates_in(directory: &Path) -> Vec<PathBuf> {
+    const ENDINGS: &[&str] = &["dll", "dylib", "rlib", "rmeta", "so"];
     let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-    let is_crate = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "rlib" || ending == "rmeta");
+    let is_crate = |path: &PathBuf| path.extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one));
     let mut found: Vec<PathBuf> = entries.filter(is_crate).collect();
     found.sort();
     found
+}
+
+/// Whether a library is a procedural macro: it has a symbol of this name.
+///
+/// Source: <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_session/src/session.rs>, `generate_proc_macro_decls_symbol`.
+pub fn is_macro(library: &Path) -> bool {
+    let is_shared = library.extension().is_some_and(|ending| ending == "so" || ending == "dylib" || ending == "dll");
+    let symbol = b"__rustc_proc_macro_decls_";
+    is_shared && fs_err::read(library).is_ok_and(|bytes| bytes.windows(symbol.len()).any(|window| window == symbol))
 }
 
 /// A digest of files: their paths and contents.

@@ -7,6 +7,7 @@
 //! | [`arguments`], [`variables`] | what a call is told |
 //! | [`build_scripts`], [`out_dir`], [`trusted`] | what build scripts read and make |
 //! | [`native`] | what linkers read |
+//! | [`unseen`] | what is read without rustc's naming it |
 //! | [`macros`], [`settings`] | what procedural macros read, and what the user says of it |
 //! | [`commands`], [`clippy`] | other commands of cargo's than `build` |
 //! | [`wrappers`], [`store`], [`crowds`] | other wrappers, a store that is not as it was, many at once |
@@ -33,6 +34,7 @@ mod sources;
 mod store;
 mod tree;
 mod trusted;
+mod unseen;
 mod variables;
 mod world;
 mod wrappers;

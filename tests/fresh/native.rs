@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::world::{World, run};
 
 /// Puts `libfoo.a`, whose `foo` returns a number, into a directory.
-fn library(world: &World, directory: &Path, value: i32) {
+pub(crate) fn library(world: &World, directory: &Path, value: i32) {
     std::fs::create_dir_all(directory).unwrap();
     let object = world.base.join("foo.o");
     std::fs::write(world.base.join("foo.c"), format!("int foo(void) {{ return {value}; }}")).unwrap();

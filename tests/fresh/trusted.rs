@@ -169,3 +169,23 @@ fn a_script_that_is_no_longer_trusted_runs() {
     world.is_right("build", &plain);
     world.right("build");
 }
+
+#[test]
+fn a_script_that_also_writes_beside_out_dir_runs_in_each_checkout() {
+    let text = r#"
+    == build.rs
+    fn main() {
+        println!("cargo:rerun-if-changed=words.txt");
+        std::fs::write("src/gen.rs", format!("pub const WORDS: &str = {:?};", std::fs::read_to_string("words.txt").unwrap().trim())).unwrap();
+    }
+    == src/main.rs
+    mod gen;
+    fn main() { println!("{}", gen::WORDS); }
+    == words.txt
+    w1
+    "#;
+    let Some(world) = saying(TRUST, text) else { return };
+    world.next_job();
+    assert!(!world.at("src/gen.rs").exists());
+    world.right("build");
+}
