@@ -1,5 +1,6 @@
 //! What rules judge: plain data.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use filetime::FileTime;
@@ -213,14 +214,41 @@ pub struct Index {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Workflow {
     pub path: PathBuf,
+    pub triggers: Vec<Trigger>,
     pub jobs: Vec<Job>,
 }
+
+/// An event that starts a workflow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trigger {
+    pub event: String,
+    /// Patterns for branches, as in `branches`; `branches-ignore` is written as `**` and negations.
+    pub branches: Option<Vec<String>>,
+    /// The same for tags.
+    pub tags: Option<Vec<String>>,
+}
+
+/// The variables of one leg of a matrix; those of objects have dots in their names.
+pub type Leg = BTreeMap<String, String>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Job {
     pub name: String,
+    pub runs_on: String,
     /// The image of its container.
     pub container: Option<String>,
+    /// `if`
+    pub condition: Option<String>,
+    /// The workflow's variables and its own.
+    pub env: BTreeMap<String, String>,
+    /// Its own `cache-mode`, or else the workflow's.
+    pub cache_mode: Option<String>,
+    /// Its permissions, or else the workflow's, have `id-token: write`.
+    pub can_prove_identity: bool,
+    /// The workflow that it calls instead of having steps.
+    pub calls: Option<String>,
+    /// The legs of its matrix: one without variables if it has no matrix, none if they are not known before it runs.
+    pub legs: Vec<Leg>,
     pub steps: Vec<Step>,
 }
 
@@ -228,8 +256,13 @@ pub struct Job {
 pub struct Step {
     /// `owner/name`, with a path below it if there is one, and without `@` and what follows.
     pub uses: Option<String>,
-    pub with: std::collections::BTreeMap<String, String>,
+    /// What follows the `@`.
+    pub version: Option<String>,
+    pub with: BTreeMap<String, String>,
     pub run: Option<String>,
+    /// `if`
+    pub condition: Option<String>,
+    pub env: BTreeMap<String, String>,
 }
 
 /// The `tar` on PATH.
