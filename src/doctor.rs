@@ -8,7 +8,8 @@
 //! | [`build_scripts`] | when cargo runs build scripts again |
 //! | [`pythons`] | which Python PyO3 is built for |
 //! | [`indexes`] | where uv and pip take packages from |
-//! | [`workflows`] | what GitHub's workflows do to caches |
+//! | [`workflows`] | how the jobs of GitHub's workflows build |
+//! | [`workflows::caches`] | which runs save caches |
 //! | [`checkout`] | git, and what is not in it |
 //! | [`machine`] | clocks, paths, tar |
 //!
@@ -116,6 +117,8 @@ pub const RULES: &[&Rule] = &[
     &workflows::RUST_CACHE_UNAWARE,
     &workflows::RUST_CACHE_DELETES,
     &workflows::BUILDS_BESIDE,
+    &workflows::caches::NOTHING_SAVES,
+    &workflows::caches::MERGE_QUEUE_SAVES,
     &machine::TAR,
     &machine::TARGET_FROM_FUTURE,
     &machine::SOURCE_FROM_FUTURE,

@@ -27,6 +27,8 @@ pub struct Facts {
     pub temporary: Vec<PathBuf>,
     pub indexes: Indexes,
     pub workflows: Vec<Workflow>,
+    /// The repository's default branch, if git knows it.
+    pub default_branch: Option<String>,
     /// The `tar` on PATH.
     pub tar: Option<Tar>,
     pub is_windows: bool,
@@ -49,6 +51,7 @@ impl Default for Facts {
             temporary: Vec::new(),
             indexes: Indexes::default(),
             workflows: Vec::new(),
+            default_branch: None,
             tar: None,
             is_windows: false,
         }

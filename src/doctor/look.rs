@@ -53,6 +53,7 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
     facts.temporary = temporary_directories();
     facts.variables = env_vars::with_prefixes(&["PYO3_", "PYTHON_SYS_EXECUTABLE"]).into_iter().map(|(name, _)| name).collect();
     facts.workflows = workflows_of(&checkout);
+    facts.default_branch = git.as_ref().and_then(Git::default_branch);
     facts.tar = which::which("tar").ok().map(|path| Tar { is_busybox: is_busybox(&path), path });
     facts.indexes = indexes::of(project, given.installer_is_chosen);
 
@@ -125,6 +126,13 @@ impl Git {
         // git resolves links, cargo and we do not.
         let same = directory.ancestors().find(|ancestor| fs::canonicalize(ancestor).is_ok_and(|real| real == root));
         Some(Self { root: same.map_or(root.clone(), Path::to_path_buf) })
+    }
+
+    /// The default branch of the repository that this is a clone of, as `git clone` has noted it.
+    fn default_branch(&self) -> Option<String> {
+        let head = "refs/remotes/origin/HEAD";
+        let answer = Cmd::new("git").args(["symbolic-ref", "--quiet", head]).cwd(&self.root).quick_answer()?;
+        String::from_utf8(answer).ok()?.trim_end().strip_prefix("refs/remotes/origin/").map(str::to_owned)
     }
 
     /// Whether git ignores what is in a directory, if that is in the checkout.

@@ -5,7 +5,9 @@
 //! profile, such as `target/maturin`.
 //! Source: <https://github.com/Swatinem/rust-cache/blob/6323deb102c322ba6fcbdcafc7e3dddab59af2b6/src/cleanup.ts>
 
+pub mod caches;
 mod file;
+mod occasions;
 
 use std::path::Path;
 

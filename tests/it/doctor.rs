@@ -409,6 +409,182 @@ fn workflows() {
 }
 
 #[test]
+fn caches_in_workflows() {
+    let fixture = Fixture::new();
+    let check = |text: &str| {
+        fixture.write(".github/workflows/ci.yml", text);
+        fixture.ids()
+    };
+    let job = |name: &str, lines: &str, steps: &str| {
+        let indent = |text: &str, by: &str| text.lines().map(|line| format!("{by}{line}\n")).collect::<Vec<_>>().concat();
+        format!("  {name}:\n    runs-on: ubuntu-latest\n{}    steps:\n{}", indent(lines, "    "), indent(steps, "      "))
+    };
+    let ours = "- uses: someone/cargo-pyenv-build@v1\n";
+    let rust_cache = "- uses: Swatinem/rust-cache@v2\n";
+    for (fault, rule, near_misses) in [
+        (
+            format!("on: pull_request\njobs:\n{}", job("a", "", ours)),
+            "nothing-saves-caches",
+            vec![
+                format!("on: [pull_request, push]\njobs:\n{}", job("a", "", ours)),
+                format!("on: {{pull_request: , push: {{branches: [main]}}}}\njobs:\n{}", job("a", "", ours)),
+                format!("on: {{pull_request: , schedule: [{{cron: x}}]}}\njobs:\n{}", job("a", "", ours)),
+                format!("on: pull_request\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
+            ],
+        ),
+        (
+            format!("on: [push, merge_group]\njobs:\n{}", job("a", "", rust_cache)),
+            "merge-queue-saves",
+            vec![
+                format!("on: [push, merge_group]\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
+                format!(
+                    "on: [push, merge_group]\njobs:\n{}",
+                    job("a", "", &format!("{rust_cache}  with:\n    save-if: ${{{{ github.event_name != 'merge_group' }}}}\n"))
+                ),
+            ],
+        ),
+    ] {
+        assert_eq!(check(&fault), [rule], "{fault}");
+        assert_eq!(check(&mended), [""; 0], "{mended}");
+    }
+    let container = |image: &str| {
+        let job = format!("on: push\njobs:\n  test:\n    container: {image}\n    steps:\n      - uses: actions/cache@v5\n");
+        fixture.write(".github/workflows/ci.yml", &job);
+        fixture.ids()
+    };
+    assert_eq!(container("alpine:3.22"), ["tar-of-busybox"]);
+    assert_eq!(container("debian:13"), [""; 0]);
+}
+
+#[test]
+fn caches_in_workflows() {
+    let fixture = Fixture::new();
+    let check = |text: &str| {
+        fixture.write(".github/workflows/ci.yml", text);
+        fixture.ids()
+    };
+    let job = |name: &str, lines: &str, steps: &str| {
+        let indent = |text: &str, by: &str| text.lines().map(|line| format!("{by}{line}\n")).collect::<Vec<_>>().concat();
+        format!("  {name}:\n    runs-on: ubuntu-latest\n{}    steps:\n{}", indent(lines, "    "), indent(steps, "      "))
+    };
+    let ours = "- uses: someone/cargo-pyenv-build@v1\n";
+    let rust_cache = "- uses: Swatinem/rust-cache@v2\n";
+    let publishes = format!("{rust_cache}- run: cargo publish\n");
+    for (fault, rule, near_misses) in [
+        (
+            format!("on: pull_request\njobs:\n{}", job("a", "", ours)),
+            "nothing-saves-caches",
+            vec![
+                format!("on: [pull_request, push]\njobs:\n{}", job("a", "", ours)),
+                format!("on: {{pull_request: , push: {{branches: [main]}}}}\njobs:\n{}", job("a", "", ours)),
+                format!("on: {{pull_request: , schedule: [{{cron: x}}]}}\njobs:\n{}", job("a", "", ours)),
+                format!("on: pull_request\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
+            ],
+        ),
+        (
+            format!("on: [push, merge_group]\njobs:\n{}", job("a", "", rust_cache)),
+            "merge-queue-saves",
+            vec![
+                format!("on: [push, merge_group]\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
+                format!(
+                    "on: [push, merge_group]\njobs:\n{}",
+                    job("a", "", &format!("{rust_cache}  with:\n    save-if: ${{{{ github.event_name != 'merge_group' }}}}\n"))
+                ),
+            ],
+        ),
+        (
+            format!("on: {{push: {{tags: [v*]}}}}\njobs:\n{}", job("a", "", &publishes)),
+            "cache-mode-missing",
+            vec![
+                format!("on: {{push: {{tags: [v*]}}}}\njobs:\n{}", job("a", "cache-mode: none\n", &publishes)),
+                format!("on: {{push: {{tags: [v*]}}}}\ncache-mode: none\njobs:\n{}", job("a", "", &publishes)),
+            ],
+        ),
+    ] {
+        assert_eq!(check(&fault), [rule], "{fault}");
+        assert_eq!(check(&mended), [""; 0], "{mended}");
+    }
+    let container = |image: &str| {
+        let job = format!("on: push\njobs:\n  test:\n    container: {image}\n    steps:\n      - uses: actions/cache@v5\n");
+        fixture.write(".github/workflows/ci.yml", &job);
+        fixture.ids()
+    };
+    assert_eq!(container("alpine:3.22"), ["tar-of-busybox"]);
+    assert_eq!(container("debian:13"), [""; 0]);
+}
+
+#[test]
+fn caches_in_workflows() {
+    let fixture = Fixture::new();
+    let check = |text: &str| {
+        fixture.write(".github/workflows/ci.yml", text);
+        fixture.ids()
+    };
+    let job = |name: &str, lines: &str, steps: &str| {
+        let indent = |text: &str, by: &str| text.lines().map(|line| format!("{by}{line}\n")).collect::<Vec<_>>().concat();
+        format!("  {name}:\n    runs-on: ubuntu-latest\n{}    steps:\n{}", indent(lines, "    "), indent(steps, "      "))
+    };
+    let ours = "- uses: someone/cargo-pyenv-build@v1\n";
+    let rust_cache = "- uses: Swatinem/rust-cache@v2\n";
+    let sharing = |target: &str, key: &str| format!("{rust_cache}  with: {{shared-key: {key}}}\n- run: cargo build --target {target}\n");
+    let publishes = format!("{rust_cache}- run: cargo publish\n");
+    for (fault, rule, near_misses) in [
+        (
+            format!("on: pull_request\njobs:\n{}", job("a", "", ours)),
+            "nothing-saves-caches",
+            vec![
+                format!("on: [pull_request, push]\njobs:\n{}", job("a", "", ours)),
+                format!("on: {{pull_request: , push: {{branches: [main]}}}}\njobs:\n{}", job("a", "", ours)),
+                format!("on: {{pull_request: , schedule: [{{cron: x}}]}}\njobs:\n{}", job("a", "", ours)),
+                format!("on: pull_request\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
+            ],
+        ),
+        (
+            format!("on: [push, merge_group]\njobs:\n{}", job("a", "", rust_cache)),
+            "merge-queue-saves",
+            vec![
+                format!("on: [push, merge_group]\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
+                format!(
+                    "on: [push, merge_group]\njobs:\n{}",
+                    job("a", "", &format!("{rust_cache}  with:\n    save-if: ${{{{ github.event_name != 'merge_group' }}}}\n"))
+                ),
+            ],
+        ),
+        (
+            format!("on: {{push: {{tags: [v*]}}}}\njobs:\n{}", job("a", "", &publishes)),
+            "cache-mode-missing",
+            vec![
+                format!("on: {{push: {{tags: [v*]}}}}\njobs:\n{}", job("a", "cache-mode: none\n", &publishes)),
+                format!("on: {{push: {{tags: [v*]}}}}\ncache-mode: none\njobs:\n{}", job("a", "", &publishes)),
+            ],
+        ),
+        (
+            format!("on: push\njobs:\n{}{}", job("a", "", &sharing("x", "k")), job("b", "", &sharing("y", "k"))),
+            "shared-key-of-different-jobs",
+            vec![
+                format!("on: push\njobs:\n{}{}", job("a", "", &sharing("x", "k")), job("b", "", &sharing("y", "l"))),
+                format!("on: push\njobs:\n{}{}", job("a", "", &sharing("x", "k")), job("b", "", &sharing("x", "k"))),
+            ],
+        ),
+    ] {
+        assert_eq!(check(&fault), [rule], "{fault}");
+        for near_miss in near_misses {
+            assert_eq!(check(&near_miss), [""; 0], "{near_miss}");
+        }
+    }
+}
+
+#[test]
+fn the_default_branch_is_that_of_the_clone() {
+    let fixture = Fixture::new();
+    let ours = "on: {pull_request: , push: {branches: [trunk]}}\njobs: {a: {steps: [{uses: someone/cargo-pyenv-build@v1}]}}\n";
+    fixture.write(".github/workflows/ci.yml", ours);
+    assert_eq!(fixture.ids(), ["nothing-saves-caches"]);
+    fixture.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk"]);
+    assert_eq!(fixture.ids(), [""; 0]);
+}
+
+#[test]
 fn a_tar_that_is_busybox() {
     let fixture = Fixture::new();
     let tar = fixture.test.bin().join("tar");

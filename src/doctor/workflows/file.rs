@@ -169,6 +169,11 @@ impl Step {
         self.uses.as_deref().is_some_and(|uses| uses.ends_with("/cargo-pyenv-build"))
     }
 
+    /// An input, if it is set to something.
+    pub(super) fn input(&self, name: &str) -> Option<&str> {
+        self.with.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
     /// The lines of its script that run something, those that go on joined.
     pub(super) fn commands(&self) -> Vec<String> {
         let script = self.run.as_deref().unwrap_or_default().replace("\\\n", " ");
