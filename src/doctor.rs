@@ -10,13 +10,15 @@
 //! | [`indexes`] | where uv and pip take packages from |
 //! | [`workflows`] | how the jobs of GitHub's workflows build |
 //! | [`workflows::caches`] | which runs save caches |
+//! | [`workflows::publishing`] | which jobs must not restore them |
 //! | [`checkout`] | git, and what is not in it |
 //! | [`machine`] | clocks, paths, tar |
 //!
 //! **No false alarms.** A rule speaks only of what it has seen. cargo's records tell what *was*: where a script was edited since, its
 //! source counts, and of several units of one build script only the latest is asked.
 //!
-//! `error`: builds can be stale, or fail. `warning`: crates are compiled that need not be. `note`: worth knowing; fails nothing.
+//! `error`: builds can be stale, or fail. `warning`: crates are compiled that need not be, or what is published may come from a cache.
+//! `note`: worth knowing; fails nothing.
 
 pub mod build_scripts;
 pub mod checkout;
@@ -119,6 +121,7 @@ pub const RULES: &[&Rule] = &[
     &workflows::BUILDS_BESIDE,
     &workflows::caches::NOTHING_SAVES,
     &workflows::caches::MERGE_QUEUE_SAVES,
+    &workflows::publishing::CACHE_MODE_MISSING,
     &machine::TAR,
     &machine::TARGET_FROM_FUTURE,
     &machine::SOURCE_FROM_FUTURE,

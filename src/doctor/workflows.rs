@@ -8,6 +8,7 @@
 pub mod caches;
 mod file;
 mod occasions;
+pub mod publishing;
 
 use std::path::Path;
 
