@@ -11,6 +11,7 @@
 //! | [`workflows`] | how the jobs of GitHub's workflows build |
 //! | [`workflows::caches`] | which runs save caches |
 //! | [`workflows::publishing`] | which jobs must not restore them |
+//! | [`workflows::shared_keys`] | which jobs must not share a key |
 //! | [`checkout`] | git, and what is not in it |
 //! | [`machine`] | clocks, paths, tar |
 //!
@@ -122,6 +123,7 @@ pub const RULES: &[&Rule] = &[
     &workflows::caches::NOTHING_SAVES,
     &workflows::caches::MERGE_QUEUE_SAVES,
     &workflows::publishing::CACHE_MODE_MISSING,
+    &workflows::shared_keys::SHARED_KEY,
     &machine::TAR,
     &machine::TARGET_FROM_FUTURE,
     &machine::SOURCE_FROM_FUTURE,

@@ -29,6 +29,8 @@ pub struct Facts {
     pub workflows: Vec<Workflow>,
     /// The repository's default branch, if git knows it.
     pub default_branch: Option<String>,
+    /// Projects that workflows give to our action, by its input `project`.
+    pub projects: BTreeMap<String, PlacedProject>,
     /// The `tar` on PATH.
     pub tar: Option<Tar>,
     pub is_windows: bool,
@@ -52,6 +54,7 @@ impl Default for Facts {
             indexes: Indexes::default(),
             workflows: Vec::new(),
             default_branch: None,
+            projects: BTreeMap::new(),
             tar: None,
             is_windows: false,
         }
@@ -211,6 +214,15 @@ pub struct Index {
     /// `UV_DEFAULT_INDEX`, or the name of a file.
     pub set_by: String,
     pub is_variable: bool,
+}
+
+/// A project of the checkout, as far as the keys of its caches depend on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlacedProject {
+    /// Where its `.pyenv-build` goes.
+    pub root: PathBuf,
+    /// `[build-system] requires`
+    pub requires: Vec<String>,
 }
 
 /// A workflow of GitHub Actions.

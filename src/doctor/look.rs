@@ -10,7 +10,8 @@ use cargo_metadata::{CrateType, DependencyKind, Metadata, TargetKind};
 use filetime::FileTime;
 
 use super::facts::{
-    BuildDirectory, Configured, Facts, LastBuild, LockFile, OurDirectory, Package, Run, Script, Tar, Watched, Workflow, Workspace,
+    BuildDirectory, Configured, Facts, LastBuild, LockFile, OurDirectory, Package, PlacedProject, Run, Script, Tar, Watched, Workflow,
+    Workspace,
 };
 use super::{machine, pythons, workflows};
 use crate::cargo_records::{Inputs, Kind, Records, Unit};
@@ -53,6 +54,7 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
     facts.temporary = temporary_directories();
     facts.variables = env_vars::with_prefixes(&["PYO3_", "PYTHON_SYS_EXECUTABLE"]).into_iter().map(|(name, _)| name).collect();
     facts.workflows = workflows_of(&checkout);
+    facts.projects = projects_of(&facts.workflows, &checkout);
     facts.default_branch = git.as_ref().and_then(Git::default_branch);
     facts.tar = which::which("tar").ok().map(|path| Tar { is_busybox: is_busybox(&path), path });
     facts.indexes = indexes::of(project, given.installer_is_chosen);
@@ -186,6 +188,16 @@ fn workflows_of(checkout: &Path) -> Vec<Workflow> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml"));
     paths.sort();
     paths.iter().filter_map(|path| workflows::parse(path, &fs_err::read_to_string(path).ok()?)).collect()
+}
+
+/// The projects that workflows give to our action, one by one or by the legs of a matrix.
+fn projects_of(workflows: &[Workflow], checkout: &Path) -> BTreeMap<String, PlacedProject> {
+    let names: BTreeSet<String> = workflows.iter().flat_map(workflows::projects).collect();
+    let placed = |name: String| {
+        let project = Project::load_any(&checkout.join(&name)).ok()?;
+        Some((name, PlacedProject { root: project.workspace.root, requires: project.build_system.requires }))
+    };
+    names.into_iter().filter_map(placed).collect()
 }
 
 fn packages(metadata: &Metadata, is_git: bool, now: FileTime) -> Vec<Package> {

@@ -7,8 +7,10 @@
 
 pub mod caches;
 mod file;
+mod made;
 mod occasions;
 pub mod publishing;
+pub mod shared_keys;
 
 use std::path::Path;
 
@@ -62,6 +64,13 @@ pub const BUILDS_BESIDE: Rule = Rule {
 /// All jobs, with their workflows.
 pub(super) fn jobs(facts: &Facts) -> impl Iterator<Item = (&Workflow, &Job)> {
     facts.workflows.iter().flat_map(|workflow| workflow.jobs.iter().map(move |job| (workflow, job)))
+}
+
+/// The projects that a workflow gives to our action.
+pub(super) fn projects(workflow: &Workflow) -> Vec<String> {
+    let steps = workflow.jobs.iter().flat_map(|job| job.steps.iter().filter(|step| step.is_our_action()).map(move |step| (job, step)));
+    let named = steps.map(|(job, step)| (job, step.input("project").unwrap_or(".")));
+    named.flat_map(|(job, project)| job.legs.iter().map(move |leg| shared_keys::directory(&file::filled(project, leg)))).collect()
 }
 
 /// Whether a step restores caches by `tar`.

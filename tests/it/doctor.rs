@@ -421,63 +421,6 @@ fn caches_in_workflows() {
     };
     let ours = "- uses: someone/cargo-pyenv-build@v1\n";
     let rust_cache = "- uses: Swatinem/rust-cache@v2\n";
-    let publishes = format!("{rust_cache}- run: cargo publish\n");
-    for (fault, rule, near_misses) in [
-        (
-            format!("on: pull_request\njobs:\n{}", job("a", "", ours)),
-            "nothing-saves-caches",
-            vec![
-                format!("on: [pull_request, push]\njobs:\n{}", job("a", "", ours)),
-                format!("on: {{pull_request: , push: {{branches: [main]}}}}\njobs:\n{}", job("a", "", ours)),
-                format!("on: {{pull_request: , schedule: [{{cron: x}}]}}\njobs:\n{}", job("a", "", ours)),
-                format!("on: pull_request\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
-            ],
-        ),
-        (
-            format!("on: [push, merge_group]\njobs:\n{}", job("a", "", rust_cache)),
-            "merge-queue-saves",
-            vec![
-                format!("on: [push, merge_group]\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
-                format!(
-                    "on: [push, merge_group]\njobs:\n{}",
-                    job("a", "", &format!("{rust_cache}  with:\n    save-if: ${{{{ github.event_name != 'merge_group' }}}}\n"))
-                ),
-            ],
-        ),
-        (
-            format!("on: {{push: {{tags: [v*]}}}}\njobs:\n{}", job("a", "", &publishes)),
-            "cache-mode-missing",
-            vec![
-                format!("on: {{push: {{tags: [v*]}}}}\njobs:\n{}", job("a", "cache-mode: none\n", &publishes)),
-                format!("on: {{push: {{tags: [v*]}}}}\ncache-mode: none\njobs:\n{}", job("a", "", &publishes)),
-            ],
-        ),
-    ] {
-        assert_eq!(check(&fault), [rule], "{fault}");
-        assert_eq!(check(&mended), [""; 0], "{mended}");
-    }
-    let container = |image: &str| {
-        let job = format!("on: push\njobs:\n  test:\n    container: {image}\n    steps:\n      - uses: actions/cache@v5\n");
-        fixture.write(".github/workflows/ci.yml", &job);
-        fixture.ids()
-    };
-    assert_eq!(container("alpine:3.22"), ["tar-of-busybox"]);
-    assert_eq!(container("debian:13"), [""; 0]);
-}
-
-#[test]
-fn caches_in_workflows() {
-    let fixture = Fixture::new();
-    let check = |text: &str| {
-        fixture.write(".github/workflows/ci.yml", text);
-        fixture.ids()
-    };
-    let job = |name: &str, lines: &str, steps: &str| {
-        let indent = |text: &str, by: &str| text.lines().map(|line| format!("{by}{line}\n")).collect::<Vec<_>>().concat();
-        format!("  {name}:\n    runs-on: ubuntu-latest\n{}    steps:\n{}", indent(lines, "    "), indent(steps, "      "))
-    };
-    let ours = "- uses: someone/cargo-pyenv-build@v1\n";
-    let rust_cache = "- uses: Swatinem/rust-cache@v2\n";
     let sharing = |target: &str, key: &str| format!("{rust_cache}  with: {{shared-key: {key}}}\n- run: cargo build --target {target}\n");
     let publishes = format!("{rust_cache}- run: cargo publish\n");
     for (fault, rule, near_misses) in [
@@ -533,6 +476,26 @@ fn the_default_branch_is_that_of_the_clone() {
     fixture.write(".github/workflows/ci.yml", ours);
     assert_eq!(fixture.ids(), ["nothing-saves-caches"]);
     fixture.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk"]);
+    assert_eq!(fixture.ids(), [""; 0]);
+}
+
+#[test]
+fn projects_of_one_workspace_that_share_a_key() {
+    let fixture = Fixture::new();
+    let pyproject = fixture.read("pyproject.toml");
+    for name in ["one", "two"] {
+        fixture.write(&format!("{name}/pyproject.toml"), &pyproject);
+        fixture.write(&format!("{name}/Cargo.toml"), &format!("[package]\nname = '{name}'\nversion = '0.1.0'\n"));
+        fixture.write(&format!("{name}/src/lib.rs"), "");
+    }
+    let workflow = "on: push\njobs:\n  a:\n    strategy: {matrix: {project: [one, two]}}\n    runs-on: x\n    steps:\n      - uses: \
+                    someone/cargo-pyenv-build@v1\n        with: {project: '${{ matrix.project }}', shared-key: k}\n";
+    fixture.write(".github/workflows/ci.yml", workflow);
+    // Each has a `.pyenv-build` of its own, and so its own entries.
+    assert_eq!(fixture.ids(), [""; 0]);
+    fixture.write("Cargo.toml", &(fixture.read("Cargo.toml") + "[workspace]\nmembers = ['one', 'two']\n"));
+    assert_eq!(fixture.ids(), ["shared-key-of-different-jobs"]);
+    fixture.write(".github/workflows/ci.yml", &workflow.replace("shared-key: k", "shared-key: '${{ matrix.project }}'"));
     assert_eq!(fixture.ids(), [""; 0]);
 }
 

@@ -156,6 +156,23 @@ fn joined(value: &Value) -> String {
     scalar(value).unwrap_or_else(|| serde_yaml_ng::to_string(value).unwrap_or_default().trim().to_owned())
 }
 
+/// Text in which the values of a leg stand for `${{ matrix.name }}`.
+pub(super) fn filled(text: &str, leg: &Leg) -> String {
+    let mut done = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${{")
+        && let Some((inside, behind)) = after.split_once("}}")
+    {
+        done.push_str(before);
+        match inside.trim().strip_prefix("matrix.").and_then(|name| leg.get(name)) {
+            Some(value) => done.push_str(value),
+            None => done.extend(["${{", inside, "}}"]),
+        }
+        rest = behind;
+    }
+    done + rest
+}
+
 impl Step {
     pub(in crate::doctor) fn is(&self, action: &str) -> bool {
         self.uses.as_deref().is_some_and(|uses| uses.eq_ignore_ascii_case(action))
@@ -257,6 +274,19 @@ mod tests {
         assert_eq!(legs("{b: [{os: l, t: x}]}"), ["b.os=l b.t=x"]);
         for unknown in ["'${{ fromJSON(x) }}'", "{py: '${{ fromJSON(x) }}'}", "{include: '${{ x }}'}"] {
             assert_eq!(legs(unknown), [""; 0], "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_leg_is_filled_in() {
+        let leg = Leg::from([("a".to_owned(), "1".to_owned()), ("b.c".to_owned(), "2".to_owned())]);
+        for (text, expected) in [
+            ("x-${{ matrix.a }}-${{matrix.b.c}}", "x-1-2"),
+            ("${{ matrix.none }}-${{ runner.os }}", "${{ matrix.none }}-${{ runner.os }}"),
+            ("${{ matrix.a", "${{ matrix.a"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(filled(text, &leg), expected);
         }
     }
 }
