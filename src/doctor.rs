@@ -12,6 +12,7 @@
 //! | [`workflows::caches`] | which runs save caches |
 //! | [`workflows::publishing`] | which jobs must not restore them |
 //! | [`workflows::shared_keys`] | which jobs must not share a key |
+//! | [`store`] | whether the store is worth its time |
 //! | [`checkout`] | git, and what is not in it |
 //! | [`machine`] | clocks, paths, tar |
 //!
@@ -29,6 +30,7 @@ pub mod indexes;
 pub mod look;
 pub mod machine;
 pub mod pythons;
+pub mod store;
 pub mod workflows;
 
 use std::path::{Path, PathBuf};
@@ -124,6 +126,7 @@ pub const RULES: &[&Rule] = &[
     &workflows::caches::MERGE_QUEUE_SAVES,
     &workflows::publishing::CACHE_MODE_MISSING,
     &workflows::shared_keys::SHARED_KEY,
+    &store::NOT_WORTH_IT,
     &machine::TAR,
     &machine::TARGET_FROM_FUTURE,
     &machine::SOURCE_FROM_FUTURE,

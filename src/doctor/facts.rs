@@ -31,6 +31,8 @@ pub struct Facts {
     pub default_branch: Option<String>,
     /// Projects that workflows give to our action, by its input `project`.
     pub projects: BTreeMap<String, PlacedProject>,
+    /// What the store was good for in this job of a CI service.
+    pub store: Option<StoreUse>,
     /// The `tar` on PATH.
     pub tar: Option<Tar>,
     pub is_windows: bool,
@@ -55,6 +57,7 @@ impl Default for Facts {
             workflows: Vec::new(),
             default_branch: None,
             projects: BTreeMap::new(),
+            store: None,
             tar: None,
             is_windows: false,
         }
@@ -223,6 +226,19 @@ pub struct PlacedProject {
     pub root: PathBuf,
     /// `[build-system] requires`
     pub requires: Vec<String>,
+}
+
+/// What the store weighs, and what it saved.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StoreUse {
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// Of these, rustc's incremental state.
+    pub incremental_bytes: u64,
+    /// Calls of rustc whose outputs were taken from it.
+    pub served: u64,
+    /// What rustc took for these when they were compiled.
+    pub seconds_saved: f64,
 }
 
 /// A workflow of GitHub Actions.

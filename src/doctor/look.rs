@@ -10,8 +10,8 @@ use cargo_metadata::{CrateType, DependencyKind, Metadata, TargetKind};
 use filetime::FileTime;
 
 use super::facts::{
-    BuildDirectory, Configured, Facts, LastBuild, LockFile, OurDirectory, Package, PlacedProject, Run, Script, Tar, Watched, Workflow,
-    Workspace,
+    BuildDirectory, Configured, Facts, LastBuild, LockFile, OurDirectory, Package, PlacedProject, Run, Script, StoreUse, Tar, Watched,
+    Workflow, Workspace,
 };
 use super::{machine, pythons, workflows};
 use crate::cargo_records::{Inputs, Kind, Records, Unit};
@@ -31,6 +31,7 @@ pub struct Given<'a> {
     /// `cp312`, of the interpreter that a build would take.
     pub interpreter: Option<String>,
     pub last: Option<LastBuild>,
+    pub store: Option<StoreUse>,
     pub installer_is_chosen: bool,
     /// Which ABI a Python has; `None` if it cannot be run.
     pub abi_of: &'a dyn Fn(&Path) -> Option<String>,
@@ -56,6 +57,7 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
     facts.workflows = workflows_of(&checkout);
     facts.projects = projects_of(&facts.workflows, &checkout);
     facts.default_branch = git.as_ref().and_then(Git::default_branch);
+    facts.store.clone_from(&given.store);
     facts.tar = which::which("tar").ok().map(|path| Tar { is_busybox: is_busybox(&path), path });
     facts.indexes = indexes::of(project, given.installer_is_chosen);
 

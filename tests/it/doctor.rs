@@ -500,6 +500,44 @@ fn projects_of_one_workspace_that_share_a_key() {
 }
 
 #[test]
+fn a_store_that_is_not_worth_its_time() {
+    let fixture = Fixture::new();
+    let report = |served: u64, seconds: f64| {
+        let report = json!({
+            "schema": 1, "command": "build", "ok": true, "seconds": 0.1,
+            "store": {"served": served, "recorded": 0, "bytes": 1, "seconds": 0.1},
+            "crates": {"compiled": [], "fresh": 0, "reused": [{"name": "p", "version": "0.1.0", "seconds_saved": seconds}]},
+        });
+        fixture.write(".pyenv-build/reports/last.json", &report.to_string());
+    };
+    fixture.write(".pyenv-build/.gitignore", "*\n");
+    fixture.write(".pyenv-build/store/v1/blobs/1a/1a", "");
+    let blob = std::fs::File::options().write(true).open(fixture.path.join(".pyenv-build/store/v1/blobs/1a/1a")).unwrap();
+    blob.set_len(400 << 20).unwrap();
+    let in_ci = || fixture.doctor(&["--message-format=json"]).env("CI", "true").run();
+    report(1, 5.0);
+    let run = in_ci();
+    assert_eq!(ids(&run), ["cache-not-worth-it"]);
+    assert!(run.stdout.contains("weighs 400 MiB, about 20 s to restore and save, and it saved 5.0 s in this job"), "{}", run.stdout);
+    assert_eq!(fixture.ids(), [""; 0], "here it stays where it is");
+    report(1, 25.0);
+    assert_eq!(ids(&in_ci()), [""; 0]);
+    report(0, 0.0);
+    assert_eq!(ids(&in_ci()), [""; 0], "nothing was reused");
+    // Later steps reused more than the report knows.
+    report(1, 5.0);
+    let served = json!({
+        "package": "p", "version": "0.1.0", "directory": "/p", "is_local": true, "kind": "test", "is_check": false,
+        "what": {"what": "served", "seconds_saved": 30.0, "bytes": 1}, "seconds": 0.1,
+    });
+    fixture.write(".pyenv-build/reports/calls.jsonl", &format!("{served}\n"));
+    assert_eq!(ids(&in_ci()), [""; 0]);
+    fixture.remove(".pyenv-build/reports/calls.jsonl");
+    blob.set_len(100 << 20).unwrap();
+    assert_eq!(ids(&in_ci()), [""; 0], "it is small");
+}
+
+#[test]
 fn a_tar_that_is_busybox() {
     let fixture = Fixture::new();
     let tar = fixture.test.bin().join("tar");
