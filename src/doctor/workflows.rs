@@ -143,7 +143,9 @@ fn rust_cache_unaware(facts: &Facts) -> Vec<Finding> {
         if !job.steps[..at].iter().any(Step::runs_ours) {
             missing.push("no step `cargo pyenv-build provision` before it");
         }
-        let has_key = ["prefix-key", "shared-key", "key"].iter().any(|name| step.with.get(*name).is_some_and(|value| names_python(value)));
+        // With a `shared-key`, rust-cache does not look at `key`.
+        let key = if step.input("shared-key").is_some() { "shared-key" } else { "key" };
+        let has_key = ["prefix-key", key].iter().any(|name| step.input(name).is_some_and(names_python));
         if !has_key {
             missing.push("no `prefix-key` that names the Python");
         }
@@ -226,6 +228,18 @@ mod tests {
         {
             assert_eq!(ids(&whole.replace(line, "")), ["rust-cache-without-python"], "without {line}");
         }
+    }
+
+    #[test]
+    fn a_key_that_rust_cache_does_not_look_at() {
+        let with = |keys: &str| {
+            ids(&format!(
+                "- run: cargo pyenv-build provision\n- uses: Swatinem/rust-cache@v2\n  with: {{{keys}, cache-directories: \
+                 .pyenv-build/envs}}\n- run: cargo pyenv-build\n"
+            ))
+        };
+        assert_eq!((with("key: cp313"), with("shared-key: x-cp313")), (vec![], vec![]));
+        assert_eq!(with("key: cp313, shared-key: x"), ["rust-cache-without-python"]);
     }
 
     #[test]
