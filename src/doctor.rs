@@ -8,14 +8,19 @@
 //! | [`build_scripts`] | when cargo runs build scripts again |
 //! | [`pythons`] | which Python PyO3 is built for |
 //! | [`indexes`] | where uv and pip take packages from |
-//! | [`workflows`] | what GitHub's workflows do to caches |
+//! | [`workflows`] | how the jobs of GitHub's workflows build |
+//! | [`workflows::caches`] | which runs save caches |
+//! | [`workflows::publishing`] | which jobs must not restore them |
+//! | [`workflows::shared_keys`] | which jobs must not share a key |
+//! | [`store`] | whether the store is worth its time |
 //! | [`checkout`] | git, and what is not in it |
 //! | [`machine`] | clocks, paths, tar |
 //!
 //! **No false alarms.** A rule speaks only of what it has seen. cargo's records tell what *was*: where a script was edited since, its
 //! source counts, and of several units of one build script only the latest is asked.
 //!
-//! `error`: builds can be stale, or fail. `warning`: crates are compiled that need not be. `note`: worth knowing; fails nothing.
+//! `error`: builds can be stale, or fail. `warning`: crates are compiled that need not be, or what is published may come from a cache.
+//! `note`: worth knowing; fails nothing.
 
 pub mod build_scripts;
 pub mod checkout;
@@ -25,6 +30,7 @@ pub mod indexes;
 pub mod look;
 pub mod machine;
 pub mod pythons;
+pub mod store;
 pub mod workflows;
 
 use std::path::{Path, PathBuf};
@@ -116,6 +122,11 @@ pub const RULES: &[&Rule] = &[
     &workflows::RUST_CACHE_UNAWARE,
     &workflows::RUST_CACHE_DELETES,
     &workflows::BUILDS_BESIDE,
+    &workflows::caches::NOTHING_SAVES,
+    &workflows::caches::MERGE_QUEUE_SAVES,
+    &workflows::publishing::CACHE_MODE_MISSING,
+    &workflows::shared_keys::SHARED_KEY,
+    &store::NOT_WORTH_IT,
     &machine::TAR,
     &machine::TARGET_FROM_FUTURE,
     &machine::SOURCE_FROM_FUTURE,

@@ -12,6 +12,9 @@ use crate::interpreter::{self, Source, Wanted};
 use crate::project::Project;
 use crate::report::Report;
 use crate::ui::Ui;
+use crate::units::log::{self, What};
+use crate::units::store::Store;
+use crate::units::upkeep;
 use crate::{env_vars, exit_code};
 
 /// Finds what keeps builds from being warm or makes them stale, and says the mend. Changes nothing without --fix.
@@ -112,6 +115,7 @@ fn examined(project: &Project, ours: &Path, args: &DoctorArgs) -> anyhow::Result
         ours: ours.to_path_buf(),
         interpreter: chosen.as_ref().ok().map(|interpreter| interpreter.identity.abi()),
         last: last_build(ours),
+        store: store_use(ours),
         installer_is_chosen: env_vars::get(env_vars::INSTALLER).as_deref().is_some_and(is_chosen)
             || project.settings.installer.as_deref().is_some_and(is_chosen),
         abi_of: &abi_of,
@@ -130,6 +134,30 @@ fn last_build(ours: &Path) -> Option<doctor::facts::LastBuild> {
     let tag = report.interpreter.as_ref()?.abi_tag.clone();
     let abi = tag.split('-').next().unwrap_or(&tag).to_owned();
     Some(doctor::facts::LastBuild { abi, pyo3_python: report.pins.get("PYO3_PYTHON")?.clone() })
+}
+
+/// What the store was good for in this job. Elsewhere it costs nothing to have it: it stays where it is.
+fn store_use(ours: &Path) -> Option<doctor::facts::StoreUse> {
+    if !env_vars::is_ci() {
+        return None;
+    }
+    let report = Report::read(&ours.join("reports/last.json")).unwrap_or_else(|| Report::new("build"));
+    let store = Store::at(ours.join("store"));
+    let size = upkeep::size(&store);
+    // The report is of one command, if of any, and later steps may have reused more.
+    let events = log::read(&log::beside(&store));
+    let logged = events.iter().filter_map(|event| match event.what {
+        What::Served { seconds_saved, .. } => Some(seconds_saved),
+        _ => None,
+    });
+    let reported = report.crates.reused.iter().map(|one| one.seconds_saved);
+    Some(doctor::facts::StoreUse {
+        path: store.root().to_path_buf(),
+        bytes: size.bytes,
+        incremental_bytes: size.incremental_bytes,
+        served: report.store.served.max(logged.clone().count() as u64),
+        seconds_saved: reported.sum::<f64>().max(logged.sum()),
+    })
 }
 
 fn findings(facts: &Facts, args: &DoctorArgs) -> Vec<Finding> {

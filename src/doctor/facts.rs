@@ -1,5 +1,6 @@
 //! What rules judge: plain data.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use filetime::FileTime;
@@ -26,6 +27,12 @@ pub struct Facts {
     pub temporary: Vec<PathBuf>,
     pub indexes: Indexes,
     pub workflows: Vec<Workflow>,
+    /// The repository's default branch, if git knows it.
+    pub default_branch: Option<String>,
+    /// Projects that workflows give to our action, by its input `project`.
+    pub projects: BTreeMap<String, PlacedProject>,
+    /// What the store was good for in this job of a CI service.
+    pub store: Option<StoreUse>,
     /// The `tar` on PATH.
     pub tar: Option<Tar>,
     pub is_windows: bool,
@@ -48,6 +55,9 @@ impl Default for Facts {
             temporary: Vec::new(),
             indexes: Indexes::default(),
             workflows: Vec::new(),
+            default_branch: None,
+            projects: BTreeMap::new(),
+            store: None,
             tar: None,
             is_windows: false,
         }
@@ -209,18 +219,67 @@ pub struct Index {
     pub is_variable: bool,
 }
 
+/// A project of the checkout, as far as the keys of its caches depend on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlacedProject {
+    /// Where its `.pyenv-build` goes.
+    pub root: PathBuf,
+    /// `[build-system] requires`
+    pub requires: Vec<String>,
+}
+
+/// What the store weighs, and what it saved.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StoreUse {
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// Of these, rustc's incremental state.
+    pub incremental_bytes: u64,
+    /// Calls of rustc whose outputs were taken from it.
+    pub served: u64,
+    /// What rustc took for these when they were compiled.
+    pub seconds_saved: f64,
+}
+
 /// A workflow of GitHub Actions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Workflow {
     pub path: PathBuf,
+    pub triggers: Vec<Trigger>,
     pub jobs: Vec<Job>,
 }
+
+/// An event that starts a workflow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trigger {
+    pub event: String,
+    /// Patterns for branches, as in `branches`; `branches-ignore` is written as `**` and negations.
+    pub branches: Option<Vec<String>>,
+    /// The same for tags.
+    pub tags: Option<Vec<String>>,
+}
+
+/// The variables of one leg of a matrix; those of objects have dots in their names.
+pub type Leg = BTreeMap<String, String>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Job {
     pub name: String,
+    pub runs_on: String,
     /// The image of its container.
     pub container: Option<String>,
+    /// `if`
+    pub condition: Option<String>,
+    /// The workflow's variables and its own.
+    pub env: BTreeMap<String, String>,
+    /// Its own `cache-mode`, or else the workflow's.
+    pub cache_mode: Option<String>,
+    /// Its permissions, or else the workflow's, have `id-token: write`.
+    pub can_prove_identity: bool,
+    /// The workflow that it calls instead of having steps.
+    pub calls: Option<String>,
+    /// The legs of its matrix: one without variables if it has no matrix, none if they are not known before it runs.
+    pub legs: Vec<Leg>,
     pub steps: Vec<Step>,
 }
 
@@ -228,8 +287,13 @@ pub struct Job {
 pub struct Step {
     /// `owner/name`, with a path below it if there is one, and without `@` and what follows.
     pub uses: Option<String>,
-    pub with: std::collections::BTreeMap<String, String>,
+    /// What follows the `@`.
+    pub version: Option<String>,
+    pub with: BTreeMap<String, String>,
     pub run: Option<String>,
+    /// `if`
+    pub condition: Option<String>,
+    pub env: BTreeMap<String, String>,
 }
 
 /// The `tar` on PATH.

@@ -10,7 +10,8 @@ use cargo_metadata::{CrateType, DependencyKind, Metadata, TargetKind};
 use filetime::FileTime;
 
 use super::facts::{
-    BuildDirectory, Configured, Facts, LastBuild, LockFile, OurDirectory, Package, Run, Script, Tar, Watched, Workflow, Workspace,
+    BuildDirectory, Configured, Facts, LastBuild, LockFile, OurDirectory, Package, PlacedProject, Run, Script, StoreUse, Tar, Watched,
+    Workflow, Workspace,
 };
 use super::{machine, pythons, workflows};
 use crate::cargo_records::{Inputs, Kind, Records, Unit};
@@ -30,6 +31,7 @@ pub struct Given<'a> {
     /// `cp312`, of the interpreter that a build would take.
     pub interpreter: Option<String>,
     pub last: Option<LastBuild>,
+    pub store: Option<StoreUse>,
     pub installer_is_chosen: bool,
     /// Which ABI a Python has; `None` if it cannot be run.
     pub abi_of: &'a dyn Fn(&Path) -> Option<String>,
@@ -53,6 +55,9 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
     facts.temporary = temporary_directories();
     facts.variables = env_vars::with_prefixes(&["PYO3_", "PYTHON_SYS_EXECUTABLE"]).into_iter().map(|(name, _)| name).collect();
     facts.workflows = workflows_of(&checkout);
+    facts.projects = projects_of(&facts.workflows, &checkout);
+    facts.default_branch = git.as_ref().and_then(Git::default_branch);
+    facts.store.clone_from(&given.store);
     facts.tar = which::which("tar").ok().map(|path| Tar { is_busybox: is_busybox(&path), path });
     facts.indexes = indexes::of(project, given.installer_is_chosen);
 
@@ -127,6 +132,13 @@ impl Git {
         Some(Self { root: same.map_or(root.clone(), Path::to_path_buf) })
     }
 
+    /// The default branch of the repository that this is a clone of, as `git clone` has noted it.
+    fn default_branch(&self) -> Option<String> {
+        let head = "refs/remotes/origin/HEAD";
+        let answer = Cmd::new("git").args(["symbolic-ref", "--quiet", head]).cwd(&self.root).quick_answer()?;
+        String::from_utf8(answer).ok()?.trim_end().strip_prefix("refs/remotes/origin/").map(str::to_owned)
+    }
+
     /// Whether git ignores what is in a directory, if that is in the checkout.
     fn ignores(&self, directory: &Path) -> Option<bool> {
         let inside = directory.strip_prefix(&self.root).ok().filter(|rest| !rest.as_os_str().is_empty())?;
@@ -178,6 +190,16 @@ fn workflows_of(checkout: &Path) -> Vec<Workflow> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml"));
     paths.sort();
     paths.iter().filter_map(|path| workflows::parse(path, &fs_err::read_to_string(path).ok()?)).collect()
+}
+
+/// The projects that workflows give to our action, one by one or by the legs of a matrix.
+fn projects_of(workflows: &[Workflow], checkout: &Path) -> BTreeMap<String, PlacedProject> {
+    let names: BTreeSet<String> = workflows.iter().flat_map(workflows::projects).collect();
+    let placed = |name: String| {
+        let project = Project::load_any(&checkout.join(&name)).ok()?;
+        Some((name, PlacedProject { root: project.workspace.root, requires: project.build_system.requires }))
+    };
+    names.into_iter().filter_map(placed).collect()
 }
 
 fn packages(metadata: &Metadata, is_git: bool, now: FileTime) -> Vec<Package> {

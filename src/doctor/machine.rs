@@ -162,8 +162,9 @@ mod tests {
         let cache = Step { uses: Some("actions/cache".into()), ..Step::default() };
         let apk = Step { run: Some("apk add --no-cache bash tar".into()), ..Step::default() };
         let count = |image: &str, steps: Vec<Step>| {
-            let job = Job { name: "j".into(), container: Some(image.into()), steps };
-            tar(&Facts { workflows: vec![Workflow { path: "w.yml".into(), jobs: vec![job] }], ..Facts::default() }).len()
+            let job = Job { name: "j".into(), container: Some(image.into()), steps, ..Job::default() };
+            let workflow = Workflow { path: "w.yml".into(), jobs: vec![job], ..Workflow::default() };
+            tar(&Facts { workflows: vec![workflow], ..Facts::default() }).len()
         };
         assert_eq!(count("alpine:3.22", vec![cache.clone()]), 1);
         assert_eq!(count("python:3.13-alpine", vec![cache.clone(), apk.clone()]), 1, "too late");

@@ -5,10 +5,18 @@
 //! profile, such as `target/maturin`.
 //! Source: <https://github.com/Swatinem/rust-cache/blob/6323deb102c322ba6fcbdcafc7e3dddab59af2b6/src/cleanup.ts>
 
+pub mod caches;
+mod file;
+mod made;
+mod occasions;
+pub mod publishing;
+pub mod shared_keys;
+
 use std::path::Path;
 
-use serde_yaml_ng::Value;
+pub use file::parse;
 
+use self::file::is_ours;
 use super::facts::{Job, Step, Workflow};
 use super::{Facts, Finding, Rule, Severity};
 
@@ -58,70 +66,11 @@ pub(super) fn jobs(facts: &Facts) -> impl Iterator<Item = (&Workflow, &Job)> {
     facts.workflows.iter().flat_map(|workflow| workflow.jobs.iter().map(move |job| (workflow, job)))
 }
 
-/// Reads a workflow; what is no workflow has no jobs.
-pub fn parse(path: &Path, text: &str) -> Option<Workflow> {
-    let value: Value = serde_yaml_ng::from_str(text).ok()?;
-    let text_of = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    let step = |value: &Value| Step {
-        uses: value.get("uses").and_then(Value::as_str).map(|uses| uses.split('@').next().unwrap_or(uses).to_owned()),
-        with: value
-            .get("with")
-            .and_then(Value::as_mapping)
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| Some((key.as_str()?.to_owned(), text_of(value)?)))
-            .collect(),
-        run: value.get("run").and_then(Value::as_str).map(str::to_owned),
-    };
-    let job = |(name, value): (&Value, &Value)| {
-        let container = value.get("container");
-        Some(Job {
-            name: name.as_str()?.to_owned(),
-            container: container.and_then(|one| one.as_str().or_else(|| one.get("image")?.as_str())).map(str::to_owned),
-            steps: value.get("steps").and_then(Value::as_sequence).into_iter().flatten().map(step).collect(),
-        })
-    };
-    let jobs = value.get("jobs").and_then(Value::as_mapping).into_iter().flatten().filter_map(job).collect();
-    Some(Workflow { path: path.to_path_buf(), jobs })
-}
-
-impl Step {
-    fn is(&self, action: &str) -> bool {
-        self.uses.as_deref().is_some_and(|uses| uses.eq_ignore_ascii_case(action))
-    }
-
-    fn is_rust_cache(&self) -> bool {
-        self.is("Swatinem/rust-cache")
-    }
-
-    fn is_our_action(&self) -> bool {
-        self.uses.as_deref().is_some_and(|uses| uses.ends_with("/cargo-pyenv-build"))
-    }
-
-    /// The lines of its script that run something, those that go on joined.
-    fn commands(&self) -> Vec<String> {
-        let script = self.run.as_deref().unwrap_or_default().replace("\\\n", " ");
-        let parts = script.lines().map(str::trim).filter(|line| !line.starts_with('#')).flat_map(|line| line.split("&&"));
-        parts.flat_map(|part| part.split(';')).map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
-    }
-
-    fn runs_ours(&self) -> bool {
-        self.commands().iter().any(|command| is_ours(command))
-    }
-}
-
-/// Whether a command runs us; one that only handles a file of our name does not.
-fn is_ours(command: &str) -> bool {
-    let words = || command.split_whitespace();
-    let mut rest = words().skip_while(|word| word.contains('=') && !word.starts_with('-'));
-    let program = rest.next().unwrap_or_default().trim_matches(['"', '\'']);
-    Path::new(program).file_stem().is_some_and(|name| name == "cargo-pyenv-build")
-        || words().zip(words().skip(1)).any(|pair| pair == ("cargo", "pyenv-build"))
+/// The projects that a workflow gives to our action.
+pub(super) fn projects(workflow: &Workflow) -> Vec<String> {
+    let steps = workflow.jobs.iter().flat_map(|job| job.steps.iter().filter(|step| step.is_our_action()).map(move |step| (job, step)));
+    let named = steps.map(|(job, step)| (job, step.input("project").unwrap_or(".")));
+    named.flat_map(|(job, project)| job.legs.iter().map(move |leg| shared_keys::directory(&file::filled(project, leg)))).collect()
 }
 
 /// Whether a step restores caches by `tar`.
@@ -194,7 +143,9 @@ fn rust_cache_unaware(facts: &Facts) -> Vec<Finding> {
         if !job.steps[..at].iter().any(Step::runs_ours) {
             missing.push("no step `cargo pyenv-build provision` before it");
         }
-        let has_key = ["prefix-key", "shared-key", "key"].iter().any(|name| step.with.get(*name).is_some_and(|value| names_python(value)));
+        // With a `shared-key`, rust-cache does not look at `key`.
+        let key = if step.input("shared-key").is_some() { "shared-key" } else { "key" };
+        let has_key = ["prefix-key", key].iter().any(|name| step.input(name).is_some_and(names_python));
         if !has_key {
             missing.push("no `prefix-key` that names the Python");
         }
@@ -280,6 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_rust_cache_does_not_look_at() {
+        let with = |keys: &str| {
+            ids(&format!(
+                "- run: cargo pyenv-build provision\n- uses: Swatinem/rust-cache@v2\n  with: {{{keys}, cache-directories: \
+                 .pyenv-build/envs}}\n- run: cargo pyenv-build\n"
+            ))
+        };
+        assert_eq!((with("key: cp313"), with("shared-key: x-cp313")), (vec![], vec![]));
+        assert_eq!(with("key: cp313, shared-key: x"), ["rust-cache-without-python"]);
+    }
+
+    #[test]
     fn rust_cache_alone_where_a_package_is_built() {
         assert_eq!(
             ids("- uses: Swatinem/rust-cache@v2\n- run: |\n    pip install -U pip\n    pip install -e .[test]\n"),
@@ -325,13 +288,5 @@ mod tests {
         for no in ["cp target/cargo-pyenv-build out", "cargo build --bin cargo-pyenv-build", "cd cargo-pyenv-build", "cargo test"] {
             assert!(!is_ours(no), "{no}");
         }
-    }
-
-    #[test]
-    fn what_is_no_workflow_is_passed_over() {
-        assert_eq!(parse(Path::new("x"), "a: [b").map(|workflow| workflow.jobs), None);
-        assert_eq!(parse(Path::new("x"), "just text").unwrap().jobs, []);
-        let image = parse(Path::new("x"), "jobs: {a: {container: {image: 'alpine:3'}}}").unwrap();
-        assert_eq!(image.jobs[0].container.as_deref(), Some("alpine:3"));
     }
 }

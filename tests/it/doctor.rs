@@ -409,6 +409,135 @@ fn workflows() {
 }
 
 #[test]
+fn caches_in_workflows() {
+    let fixture = Fixture::new();
+    let check = |text: &str| {
+        fixture.write(".github/workflows/ci.yml", text);
+        fixture.ids()
+    };
+    let job = |name: &str, lines: &str, steps: &str| {
+        let indent = |text: &str, by: &str| text.lines().map(|line| format!("{by}{line}\n")).collect::<Vec<_>>().concat();
+        format!("  {name}:\n    runs-on: ubuntu-latest\n{}    steps:\n{}", indent(lines, "    "), indent(steps, "      "))
+    };
+    let ours = "- uses: someone/cargo-pyenv-build@v1\n";
+    let rust_cache = "- uses: Swatinem/rust-cache@v2\n";
+    let sharing = |target: &str, key: &str| format!("{rust_cache}  with: {{shared-key: {key}}}\n- run: cargo build --target {target}\n");
+    let publishes = format!("{rust_cache}- run: cargo publish\n");
+    for (fault, rule, near_misses) in [
+        (
+            format!("on: pull_request\njobs:\n{}", job("a", "", ours)),
+            "nothing-saves-caches",
+            vec![
+                format!("on: [pull_request, push]\njobs:\n{}", job("a", "", ours)),
+                format!("on: {{pull_request: , push: {{branches: [main]}}}}\njobs:\n{}", job("a", "", ours)),
+                format!("on: {{pull_request: , schedule: [{{cron: x}}]}}\njobs:\n{}", job("a", "", ours)),
+                format!("on: pull_request\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
+            ],
+        ),
+        (
+            format!("on: [push, merge_group]\njobs:\n{}", job("a", "", rust_cache)),
+            "merge-queue-saves",
+            vec![
+                format!("on: [push, merge_group]\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
+                format!(
+                    "on: [push, merge_group]\njobs:\n{}",
+                    job("a", "", &format!("{rust_cache}  with:\n    save-if: ${{{{ github.event_name != 'merge_group' }}}}\n"))
+                ),
+            ],
+        ),
+        (
+            format!("on: {{push: {{tags: [v*]}}}}\njobs:\n{}", job("a", "", &publishes)),
+            "cache-mode-missing",
+            vec![
+                format!("on: {{push: {{tags: [v*]}}}}\njobs:\n{}", job("a", "cache-mode: none\n", &publishes)),
+                format!("on: {{push: {{tags: [v*]}}}}\ncache-mode: none\njobs:\n{}", job("a", "", &publishes)),
+            ],
+        ),
+        (
+            format!("on: push\njobs:\n{}{}", job("a", "", &sharing("x", "k")), job("b", "", &sharing("y", "k"))),
+            "shared-key-of-different-jobs",
+            vec![
+                format!("on: push\njobs:\n{}{}", job("a", "", &sharing("x", "k")), job("b", "", &sharing("y", "l"))),
+                format!("on: push\njobs:\n{}{}", job("a", "", &sharing("x", "k")), job("b", "", &sharing("x", "k"))),
+            ],
+        ),
+    ] {
+        assert_eq!(check(&fault), [rule], "{fault}");
+        for near_miss in near_misses {
+            assert_eq!(check(&near_miss), [""; 0], "{near_miss}");
+        }
+    }
+}
+
+#[test]
+fn the_default_branch_is_that_of_the_clone() {
+    let fixture = Fixture::new();
+    let ours = "on: {pull_request: , push: {branches: [trunk]}}\njobs: {a: {steps: [{uses: someone/cargo-pyenv-build@v1}]}}\n";
+    fixture.write(".github/workflows/ci.yml", ours);
+    assert_eq!(fixture.ids(), ["nothing-saves-caches"]);
+    fixture.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk"]);
+    assert_eq!(fixture.ids(), [""; 0]);
+}
+
+#[test]
+fn projects_of_one_workspace_that_share_a_key() {
+    let fixture = Fixture::new();
+    let pyproject = fixture.read("pyproject.toml");
+    for name in ["one", "two"] {
+        fixture.write(&format!("{name}/pyproject.toml"), &pyproject);
+        fixture.write(&format!("{name}/Cargo.toml"), &format!("[package]\nname = '{name}'\nversion = '0.1.0'\n"));
+        fixture.write(&format!("{name}/src/lib.rs"), "");
+    }
+    let workflow = "on: push\njobs:\n  a:\n    strategy: {matrix: {project: [one, two]}}\n    runs-on: x\n    steps:\n      - uses: \
+                    someone/cargo-pyenv-build@v1\n        with: {project: '${{ matrix.project }}', shared-key: k}\n";
+    fixture.write(".github/workflows/ci.yml", workflow);
+    // Each has a `.pyenv-build` of its own, and so its own entries.
+    assert_eq!(fixture.ids(), [""; 0]);
+    fixture.write("Cargo.toml", &(fixture.read("Cargo.toml") + "[workspace]\nmembers = ['one', 'two']\n"));
+    assert_eq!(fixture.ids(), ["shared-key-of-different-jobs"]);
+    fixture.write(".github/workflows/ci.yml", &workflow.replace("shared-key: k", "shared-key: '${{ matrix.project }}'"));
+    assert_eq!(fixture.ids(), [""; 0]);
+}
+
+#[test]
+fn a_store_that_is_not_worth_its_time() {
+    let fixture = Fixture::new();
+    let report = |served: u64, seconds: f64| {
+        let report = json!({
+            "schema": 1, "command": "build", "ok": true, "seconds": 0.1,
+            "store": {"served": served, "recorded": 0, "bytes": 1, "seconds": 0.1},
+            "crates": {"compiled": [], "fresh": 0, "reused": [{"name": "p", "version": "0.1.0", "seconds_saved": seconds}]},
+        });
+        fixture.write(".pyenv-build/reports/last.json", &report.to_string());
+    };
+    fixture.write(".pyenv-build/.gitignore", "*\n");
+    fixture.write(".pyenv-build/store/v1/blobs/1a/1a", "");
+    let blob = std::fs::File::options().write(true).open(fixture.path.join(".pyenv-build/store/v1/blobs/1a/1a")).unwrap();
+    blob.set_len(400 << 20).unwrap();
+    let in_ci = || fixture.doctor(&["--message-format=json"]).env("CI", "true").run();
+    report(1, 5.0);
+    let run = in_ci();
+    assert_eq!(ids(&run), ["cache-not-worth-it"]);
+    assert!(run.stdout.contains("weighs 400 MiB, about 20 s to restore and save, and it saved 5.0 s in this job"), "{}", run.stdout);
+    assert_eq!(fixture.ids(), [""; 0], "here it stays where it is");
+    report(1, 25.0);
+    assert_eq!(ids(&in_ci()), [""; 0]);
+    report(0, 0.0);
+    assert_eq!(ids(&in_ci()), [""; 0], "nothing was reused");
+    // Later steps reused more than the report knows.
+    report(1, 5.0);
+    let served = json!({
+        "package": "p", "version": "0.1.0", "directory": "/p", "is_local": true, "kind": "test", "is_check": false,
+        "what": {"what": "served", "seconds_saved": 30.0, "bytes": 1}, "seconds": 0.1,
+    });
+    fixture.write(".pyenv-build/reports/calls.jsonl", &format!("{served}\n"));
+    assert_eq!(ids(&in_ci()), [""; 0]);
+    fixture.remove(".pyenv-build/reports/calls.jsonl");
+    blob.set_len(100 << 20).unwrap();
+    assert_eq!(ids(&in_ci()), [""; 0], "it is small");
+}
+
+#[test]
 fn a_tar_that_is_busybox() {
     let fixture = Fixture::new();
     let tar = fixture.test.bin().join("tar");
