@@ -7,8 +7,8 @@ import sys
 
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Where the action will be is not known yet; linters want a commit.
-PLACEHOLDER = "OWNER/cargo-pyenv-build@COMMIT"
-INSTEAD = "owner/cargo-pyenv-build@" + 40 * "0"
+PLACEHOLDER = re.compile(r"OWNER/cargo-pyenv-build(/summary)?@COMMIT")
+INSTEAD = r"owner/cargo-pyenv-build\1@" + 40 * "0"
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
     for page in [pathlib.Path("README.md"), *sorted(pathlib.Path("docs").rglob("*.md"))]:
         blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
         for number, text in enumerate((text for text in blocks if re.search(r"^jobs:", text, re.MULTILINE)), 1):
-            (directory / ("%s-%d.yml" % (page.stem, number))).write_text(text.replace(PLACEHOLDER, INSTEAD), encoding="utf-8")
+            (directory / ("%s-%d.yml" % (page.stem, number))).write_text(PLACEHOLDER.sub(INSTEAD, text), encoding="utf-8")
             written += 1
     print("%d workflows" % written)
     return 0 if written else 1

@@ -26,8 +26,10 @@ fn workflows() -> Vec<(String, Value)> {
 
 /// All steps: of the action, of the workflows, of the workflows in README and the documentation.
 fn steps() -> Vec<(String, Value)> {
-    let mut found: Vec<(String, Value)> =
-        list(&read("action.yml")["runs"]["steps"]).into_iter().map(|step| ("action.yml".to_owned(), step)).collect();
+    let mut found: Vec<(String, Value)> = ["action.yml", "summary/action.yml"]
+        .into_iter()
+        .flat_map(|name| list(&read(name)["runs"]["steps"]).into_iter().map(move |step| (name.to_owned(), step)))
+        .collect();
     for (name, workflow) in workflows().into_iter().chain(documented()) {
         for job in workflow["jobs"].as_object().unwrap().values() {
             found.extend(list(&job["steps"]).into_iter().map(|step| (name.clone(), step)));
@@ -61,7 +63,9 @@ fn no_script_has_an_expression_in_it_and_every_action_is_pinned() {
         if let Some(uses) = step["uses"].as_str() {
             let commit = uses.split_once('@').map_or("", |(_, commit)| commit);
             let is_pinned = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let is_ours = uses == "./" || (documented_pages.contains(file) && uses == "OWNER/cargo-pyenv-build@COMMIT");
+            let is_ours = uses == "./"
+                || (documented_pages.contains(file)
+                    && ["OWNER/cargo-pyenv-build@COMMIT", "OWNER/cargo-pyenv-build/summary@COMMIT"].contains(&uses));
             assert!(is_pinned || is_ours, "{file}: {uses}");
         }
     }
