@@ -186,7 +186,7 @@ fn nothing_saves(facts: &Facts) -> Vec<Finding> {
             [branch] => format!("the default branch (`{branch}`)"),
             _ => "`main` or `master` (git does not know which branch is the default)".to_owned(),
         };
-        let runs_there = of_kind.iter().any(|one| on_default(one.occasions, one.job));
+        let runs_there = of_kind.iter().any(|one| one.occasions.iter().any(|on| on.is_trusted() && on.may_run(one.job, Some(one.step))));
         let (because, mend) = if runs_there {
             let how = match kind {
                 Kind::Ours => "leave `save-cache` unset in a job that runs there",
@@ -197,7 +197,7 @@ fn nothing_saves(facts: &Facts) -> Vec<Finding> {
         } else {
             let branch = default_branches(facts)[0];
             let mend = format!("run a workflow with the same jobs on pushes to it as well: `on: push: branches: [{branch}]`");
-            (format!("no workflow with {} runs on {place}", kind.name()), mend)
+            (format!("no workflow with {} runs on a push to {place}, on a schedule or by hand", kind.name()), mend)
         };
         let message = format!("nothing saves the caches that job `{}` restores with {}: {because}", first.job.name, kind.name());
         Some(NOTHING_SAVES.finding(first.workflow.path.clone(), message, mend))
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn caches_that_nothing_saves() {
         let found = |on: &str, steps: &str| messages(nothing_saves(&facts(&[&workflow(on, steps)])));
-        let of_main = "no workflow with our action runs on the default branch (`main`)";
+        let of_main = "no workflow with our action runs on a push to the default branch (`main`), on a schedule or by hand";
         let expected = format!("nothing saves the caches that job `test` restores with our action: {of_main}");
         assert_eq!(found("pull_request", OURS), [expected]);
         for on in [
@@ -271,6 +271,8 @@ mod tests {
             "[pull_request, merge_group]",
             "[pull_request, release]",
             "{push: {branches: [develop]}}",
+            // Strangers start these on the default branch, and what they make is never saved.
+            "[pull_request, issue_comment, workflow_run]",
         ] {
             assert_eq!(found(on, OURS).len(), 1, "{on}");
         }
@@ -364,7 +366,7 @@ mod tests {
         };
         assert_eq!((found("main"), found("master")), (Vec::new(), Vec::new()));
         let [message] = &found("trunk")[..] else { panic!() };
-        assert!(message.ends_with("runs on `main` or `master` (git does not know which branch is the default)"), "{message}");
+        assert!(message.contains("a push to `main` or `master` (git does not know which branch is the default), on a"), "{message}");
     }
 
     #[test]

@@ -137,6 +137,12 @@ impl Occasion {
         self.event.is_some() && self.git_ref.strip_prefix("refs/heads/") == Some(&self.default_branch)
     }
 
+    /// Whether it is on the default branch, by somebody who may write to it.
+    pub(super) fn is_trusted(&self) -> bool {
+        let is_event = |event: &str| matches!(event, "push" | "schedule" | "workflow_dispatch" | "repository_dispatch");
+        self.is_default_branch() && self.event.as_deref().is_some_and(is_event)
+    }
+
     /// Whether other runs can restore what is saved: not those of a tag, or of an entry of the merge queue.
     pub(super) fn is_shared(&self) -> bool {
         !self.git_ref.starts_with("refs/tags/") && self.event.as_deref() != Some("merge_group")
