@@ -13,6 +13,7 @@ pub mod cargo_config;
 mod package_files;
 mod remembered;
 mod settings;
+mod uv;
 mod workspace;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub use cargo::{CargoDependency, CargoPackage, CargoWorkspace, DependencyKind};
 pub use package_files::files_of_package;
 use pep508_rs::pep440_rs::VersionSpecifiers;
 pub use settings::Settings;
+pub use uv::UvFile;
 pub use workspace::Workspace;
 
 use crate::fs;
@@ -38,7 +40,9 @@ pub struct Project {
     pub build_system: BuildSystem,
     pub settings: Settings,
     pub requires_python: Option<VersionSpecifiers>,
-    /// `[tool.uv] build-constraint-dependencies`, which `uv build` honours too.
+    /// uv's settings for the project.
+    pub uv_file: Option<UvFile>,
+    /// `build-constraint-dependencies` of uv's settings.
     pub build_constraints: Vec<String>,
     pub workspace: Workspace,
     pyproject: toml::Table,
@@ -148,12 +152,11 @@ impl Project {
             ),
             None => None,
         };
-        let build_constraints = lookup(&pyproject, &["tool", "uv", "build-constraint-dependencies"])
-            .and_then(toml::Value::as_array)
-            .map(|items| items.iter().filter_map(toml::Value::as_str).map(str::to_owned).collect())
-            .unwrap_or_default();
+        let uv_workspace = uv::workspace_root(&directory, &pyproject);
+        let uv_file = UvFile::of_project(&directory, uv_workspace.as_deref());
+        let build_constraints = uv_file.as_ref().map(UvFile::build_constraints).transpose()?.unwrap_or_default();
         let workspace = Workspace::find(&directory, &pyproject);
-        Ok(Self { directory, build_system, settings, requires_python, build_constraints, workspace, pyproject })
+        Ok(Self { directory, build_system, settings, requires_python, uv_file, build_constraints, workspace, pyproject })
     }
 
     pub fn pyproject_path(&self) -> PathBuf {

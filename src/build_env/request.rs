@@ -14,33 +14,14 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::fingerprint::Distribution;
 use super::indexes::Indexes;
+use super::settings::Settings;
 use crate::interpreter::{Identity, Interpreter};
 use crate::project::Requirement;
-use crate::{digest, env_vars, fs};
+use crate::{digest, fs};
 
 const SCHEMA: u32 = 1;
 /// A memo from further in the future than this was written under another clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
-
-/// Variables of the installers, beyond the index settings, that change what a resolution comes to.
-const RESOLUTION_VARIABLES: &[&str] = &[
-    "PIP_NO_BINARY",
-    "PIP_ONLY_BINARY",
-    "PIP_PREFER_BINARY",
-    "PIP_PRE",
-    "PIP_CONFIG_FILE",
-    "PIP_UPLOADED_PRIOR_TO",
-    "UV_NO_BINARY",
-    "UV_NO_BINARY_PACKAGE",
-    "UV_NO_BUILD",
-    "UV_NO_BUILD_PACKAGE",
-    "UV_PRERELEASE",
-    "UV_RESOLUTION",
-    "UV_EXCLUDE_NEWER",
-    "UV_INDEX_STRATEGY",
-    "UV_CONFIG_FILE",
-    "UV_NO_CONFIG",
-];
 
 /// Everything that decides which distributions an environment gets. Its digest is over its JSON, fields in this order.
 #[derive(Debug, Clone, Serialize)]
@@ -52,7 +33,8 @@ pub struct Request {
     /// Digests of constraints files, and inline constraints.
     constraints: Vec<String>,
     indexes: Indexes,
-    environment: BTreeMap<String, String>,
+    /// What of the installer's own configuration counts.
+    settings: serde_json::Value,
     /// Content of requirements that are local directories or files.
     local: BTreeMap<String, String>,
     require_hashes: bool,
@@ -69,6 +51,7 @@ pub struct RequestContext<'a> {
     pub inline_constraints: &'a [String],
     /// As flags and environment say.
     pub indexes: &'a Indexes,
+    pub settings: &'a Settings,
     pub require_hashes: bool,
     /// The content of the lock file.
     pub locked: Option<&'a [u8]>,
@@ -96,14 +79,13 @@ impl Request {
         for file in context.constraints {
             constraints.push(constraints_digest(file)?);
         }
-        let environment = RESOLUTION_VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), env_vars::get(name)?))).collect();
         Ok(Self {
             schema: SCHEMA,
             identity: context.interpreter.identity.clone(),
             requirements: strings,
             constraints,
             indexes: context.indexes.masked(),
-            environment,
+            settings: context.settings.part_of_request(),
             local,
             require_hashes: context.require_hashes,
             locked: context.locked.map(digest::bytes),

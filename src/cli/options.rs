@@ -9,6 +9,7 @@ use clap::{Args, ValueHint};
 use super::failure::UsageError;
 use crate::build_env::indexes::Indexes;
 use crate::build_env::installer::Choice;
+use crate::build_env::settings::uv;
 use crate::build_env::{self, Provisioner};
 use crate::hooks::ConfigSettings;
 use crate::interpreter::{self, Interpreter, Source, Wanted};
@@ -121,6 +122,7 @@ impl<'a> Context<'a> {
             ui: self.ui,
             options: &self.options,
             directory: &self.project.directory,
+            uv_file: self.project.uv_file.as_ref(),
             inline_constraints: &self.project.build_constraints,
             declared: &self.project.build_system.requires,
         }
@@ -208,7 +210,7 @@ fn options(project: &Project, args: &EnvironmentArgs) -> anyhow::Result<build_en
             no_index: args.no_index,
         },
         require_hashes: args.require_hashes || hashes_by_environment,
-        offline: args.offline,
+        offline: args.offline || uv::is_set("UV_OFFLINE"),
         upgrade: args.upgrade,
         max_age: args.max_age.or(if env_vars::is_ci() { None } else { Some(MAX_AGE) }),
         locked: args.locked,

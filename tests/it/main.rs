@@ -38,5 +38,6 @@ mod provisioning;
 mod report;
 mod secrets;
 mod server;
+mod settings;
 mod shared;
 mod transcripts;
