@@ -40,7 +40,7 @@ pub(crate) use venv::bin_in;
 
 use crate::interpreter::Interpreter;
 use crate::layout::{CANNOT_WRITE, Layout};
-use crate::project::{Requirement, UvFile, parse_requirement};
+use crate::project::{self, Lowered, Requirement, Sources, UvFile, local_path, parse_requirement};
 use crate::ui::{self, Ui};
 use crate::{fs, interrupt, process};
 
@@ -94,6 +94,8 @@ pub enum Error {
     Installed { path: PathBuf, source: std::io::Error },
     #[error("failed to write `{}`", path.display())]
     Write { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Project(#[from] project::Error),
     #[error("{0}")]
     LockTimedOut(String),
     #[error("interrupted by {0}")]
@@ -119,6 +121,7 @@ impl Error {
                 CANNOT_WRITE.to_owned()
             }
             Self::NoInstaller { hint, .. } => hint.clone(),
+            Self::Project(error) => return error.hint(),
             Self::Resolve { offline: true, .. } => "run once without `--offline`, then the outcome is remembered".to_owned(),
             Self::Resolve { source, .. } => resolve_hint(&source.to_string()),
             Self::HashMissing { .. } => {
@@ -175,6 +178,8 @@ pub struct Provisioner<'a> {
     pub uv_file: Option<&'a UvFile>,
     /// `build-constraint-dependencies` of uv's settings.
     pub inline_constraints: &'a [String],
+    /// Where the project says that requirements come from.
+    pub sources: &'a Sources,
     /// `[build-system] requires` as it is written.
     pub declared: &'a [String],
 }
@@ -227,18 +232,19 @@ impl Provisioner<'_> {
     pub fn resolve(&self, requirements: &[Requirement]) -> Result<(Memo, PathBuf), Error> {
         let lock_file = self.lock_file()?;
         let taken = self.taken()?;
-        let request = self.request(requirements, lock_file.as_deref(), &taken)?;
+        let lowered = self.sources.lower(requirements)?;
+        let request = self.request(&lowered, lock_file.as_deref(), &taken)?;
         let path = request.memo_path(&self.layout.requests());
         let old = Memo::read(&path);
         if let Some(memo) = &old {
             let max_age = if self.options.offline { None } else { self.options.max_age };
-            if !self.options.upgrade && memo.is_recent(max_age) {
+            if !self.options.upgrade && memo.is_recent(max_age) && memo.is_current(&request) {
                 return Ok((memo.clone(), path));
             }
         }
         let distributions = match &lock_file {
             Some(text) => self.resolve_locked(text, requirements, &taken)?,
-            None => self.resolve_open(&request, &taken)?,
+            None => self.resolve_open(&lowered, &taken)?,
         };
         let fingerprint = EnvFingerprint::new(&self.interpreter.identity, &distributions);
         let mut memo = Memo::new(&request, fingerprint.hex().to_owned(), distributions);
@@ -248,13 +254,14 @@ impl Provisioner<'_> {
         Ok((memo, path))
     }
 
-    fn request(&self, requirements: &[Requirement], lock_file: Option<&str>, taken: &Taken) -> Result<Request, Error> {
+    fn request(&self, requirements: &[Lowered], lock_file: Option<&str>, taken: &Taken) -> Result<Request, Error> {
         let context = RequestContext {
             interpreter: self.interpreter,
             constraints: &taken.constraints,
             inline_constraints: self.inline_constraints,
             indexes: &taken.indexes,
             settings: &taken.settings,
+            uv_file: self.uv_file,
             require_hashes: self.options.require_hashes,
             locked: lock_file.map(str::as_bytes),
         };
@@ -263,7 +270,7 @@ impl Provisioner<'_> {
 
     /// Where the memo of these requirements is, or would be; its name is a digest of all that is asked for.
     pub fn memo_path(&self, requirements: &[Requirement]) -> Result<PathBuf, Error> {
-        let request = self.request(requirements, self.lock_file()?.as_deref(), &self.taken()?)?;
+        let request = self.request(&self.sources.lower(requirements)?, self.lock_file()?.as_deref(), &self.taken()?)?;
         Ok(request.memo_path(&self.layout.requests()))
     }
 
@@ -301,14 +308,16 @@ impl Provisioner<'_> {
         })
     }
 
-    fn resolution<'b>(&'b self, requirements: &'b [String], constraints: &'b [String]) -> Resolution<'b> {
+    fn resolution<'b>(&'b self, requirements: &'b [String], constraints: &'b [String], local: &'b [String]) -> Resolution<'b> {
         Resolution {
             interpreter: self.interpreter,
             requirements,
             constraints,
+            local,
             offline: self.options.offline,
             refresh: self.options.upgrade,
             no_deps: false,
+            direct: false,
         }
     }
 
@@ -324,15 +333,108 @@ impl Provisioner<'_> {
         Ok(files)
     }
 
-    fn resolve_open(&self, request: &Request, taken: &Taken) -> Result<Vec<Distribution>, Error> {
-        if request.requirements.is_empty() {
+    /// What requirements come to, each from where the project says that it comes from.
+    fn choose(
+        &self,
+        installer: &Installer,
+        workshop: &Workshop<'_>,
+        requirements: &[Lowered],
+        constraints: &[String],
+        no_deps: bool,
+    ) -> Result<Vec<Distribution>, Error> {
+        let applies = |lowered: &&Lowered| lowered.requirement.evaluate_markers(&self.interpreter.markers, &[]);
+        let own: Vec<Lowered> = self.sources.own(requirements).into_iter().filter(|lowered| applies(&lowered)).collect();
+        if matches!(installer, Installer::Pip(_)) {
+            Sources::fit_for_pip(requirements)?;
+        }
+        let local = local_names(requirements.iter().chain(&own));
+        let mut strings = Vec::new();
+        for lowered in requirements.iter().filter(applies) {
+            strings.push(self.of_its_index(installer, workshop, lowered, constraints)?);
+        }
+        strings.sort();
+        strings.dedup();
+        // What requirements require is the project's own, too, if it is of that name.
+        let (indexed, mut fixed): (Vec<&Lowered>, Vec<&Lowered>) = own.iter().partition(|lowered| lowered.index.is_some());
+        fixed.retain(|own| !requirements.iter().any(|lowered| lowered.requirement.name == own.requirement.name));
+        let mut lines: Vec<String> = fixed.iter().map(|lowered| lowered.requirement.to_string()).collect();
+        loop {
+            let mut constraints = constraints.to_vec();
+            if !lines.is_empty() {
+                constraints.push(workshop.write("sources.txt", &(lines.join("\n") + "\n"))?.to_string_lossy().into_owned());
+            }
+            let resolution = Resolution { no_deps, ..self.resolution(&strings, &constraints, &local) };
+            let distributions = installer.resolve(&resolution, workshop)?;
+            let from_elsewhere = indexed.iter().filter(|lowered| {
+                let is_it = |distribution: &&Distribution| distribution.name == lowered.requirement.name.as_ref();
+                let found = distributions.iter().find(is_it);
+                found.is_some_and(|found| matches!(found.artifact, fingerprint::Artifact::Index { .. }))
+            });
+            let mut more = Vec::new();
+            for lowered in from_elsewhere {
+                more.push(self.of_its_index(installer, workshop, lowered, &constraints)?);
+            }
+            if more.is_empty() {
+                return Ok(distributions);
+            }
+            lines.extend(more);
+        }
+    }
+
+    /// A requirement that must come from one index, as the URL of what that has; others as they are.
+    fn of_its_index(
+        &self,
+        installer: &Installer,
+        workshop: &Workshop<'_>,
+        lowered: &Lowered,
+        constraints: &[String],
+    ) -> Result<String, Error> {
+        let Some(index) = &lowered.index else { return Ok(lowered.requirement.to_string()) };
+        let indexes = settings::indexes_of(index, self.uv_file)?;
+        let settings = workshop.settings.without_indexes();
+        let its_own = Workshop { indexes: &indexes, settings: &settings, ..*workshop };
+        let requirements = [lowered.requirement.to_string()];
+        let resolution = Resolution { no_deps: true, direct: true, ..self.resolution(&requirements, constraints, &[]) };
+        let found = installer.resolve(&resolution, &its_own)?;
+        let Some(fingerprint::Artifact::Archive { url, .. }) = found.first().map(|distribution| &distribution.artifact) else {
+            return Err(Error::Protocol { what: format!("`{}` was not found where it must come from", lowered.requirement) });
+        };
+        let url = installer::with_credentials(url, lowered.requirement.name.as_ref(), &self.origins());
+        let extras: Vec<&str> = lowered.requirement.extras.iter().map(AsRef::as_ref).collect();
+        let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+        Ok(format!("{}{extras} @ {url}", lowered.requirement.name))
+    }
+
+    /// Requirements with the URLs that they come from, which may have credentials.
+    fn origins(&self) -> Vec<String> {
+        let mut origins = self.declared.to_vec();
+        for lowered in self.sources.own(&[]) {
+            match &lowered.index {
+                None => origins.push(lowered.requirement.to_string()),
+                // One that is not defined may not be needed.
+                Some(index) => {
+                    let indexes = settings::indexes_of(index, self.uv_file).unwrap_or_default();
+                    origins.extend(
+                        indexes
+                            .default
+                            .or(indexes.find_links.into_iter().next())
+                            .map(|url| format!("{} @ {url}", lowered.requirement.name)),
+                    );
+                }
+            }
+        }
+        origins
+    }
+
+    fn resolve_open(&self, requirements: &[Lowered], taken: &Taken) -> Result<Vec<Distribution>, Error> {
+        if !requirements.iter().any(|lowered| lowered.requirement.evaluate_markers(&self.interpreter.markers, &[])) {
             // No need to set an installer up.
             return Ok(Vec::new());
         }
         self.with_installer(taken, |installer, workshop| {
             let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
             let constraints = self.all_constraints(taken, workshop.directory)?;
-            let distributions = installer.resolve(&self.resolution(&request.requirements, &constraints), workshop)?;
+            let distributions = self.choose(installer, workshop, requirements, &constraints, false)?;
             if self.options.require_hashes {
                 check_hashes(&distributions, &allowed_hashes(&constraints)?, "a constraints file")?;
             }
@@ -373,13 +475,15 @@ impl Provisioner<'_> {
         let from_index = |package: &&pylock::Package| package.vcs.is_none() && package.directory.is_none() && package.archive.is_none();
         let (indexed, direct): (Vec<_>, Vec<_>) = packages.into_iter().partition(from_index);
         let mut distributions =
-            direct.into_iter().map(|package| installer::from_package(package, directory)).collect::<Result<Vec<_>, _>>()?;
+            direct.into_iter().map(|package| installer::from_package(package, directory, false)).collect::<Result<Vec<_>, _>>()?;
         // Which of the locked files suits this interpreter is the installer's to say.
         let pins: Vec<String> =
             indexed.iter().map(|package| format!("{}=={}", package.name, package.version.as_deref().unwrap_or_default())).collect();
+        let pins: Vec<Requirement> = pins.iter().map(|pin| parse_requirement(pin)).collect::<Result<_, _>>().map_err(unusable)?;
+        let pins = self.sources.lower(&pins)?;
         let chosen = self.with_installer(taken, |installer, workshop| {
             let _spinner = self.ui.spinner(format!("reading {} ({})", pylock::FILE_NAME, installer.name()));
-            installer.resolve(&Resolution { no_deps: true, ..self.resolution(&pins, &[]) }, workshop)
+            self.choose(installer, workshop, &pins, &[], true)
         })?;
         let allowed =
             indexed.iter().map(|package| (package.name.clone(), package.sha256().into_iter().map(str::to_owned).collect())).collect();
@@ -392,17 +496,19 @@ impl Provisioner<'_> {
     /// Writes `pylock.build.toml` for these requirements and returns its path and how many packages it has.
     pub fn lock(&self, requirements: &[Requirement], requires_python: Option<&str>) -> Result<(PathBuf, usize), Error> {
         let taken = self.taken()?;
-        let strings: Vec<String> = requirements.iter().map(ToString::to_string).collect();
+        let lowered = self.sources.lower(requirements)?;
+        let strings: Vec<String> = lowered.iter().map(|lowered| lowered.requirement.to_string()).collect();
+        let local = local_names(&lowered);
+        // Which file of an index suits another interpreter, only that index could say.
+        let is_for_all = lowered.iter().all(|lowered| lowered.index.is_none());
         let (major, minor) = self.interpreter.identity.major_minor();
         let minimum = requires_python.map_or_else(|| format!("{major}.{minor}"), str::to_owned);
         let text = self.with_installer(&taken, |installer, workshop| {
             let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
             let constraints = self.all_constraints(&taken, workshop.directory)?;
-            let resolution = self.resolution(&strings, &constraints);
-            match installer.lock_universal(&resolution, workshop, self.directory, &minimum) {
-                Some(text) => text,
-                None => Ok(self.lock_here(installer.resolve(&resolution, workshop)?).to_toml()),
-            }
+            let resolution = self.resolution(&strings, &constraints, &local);
+            let universal = is_for_all.then(|| installer.lock_universal(&resolution, workshop, self.directory, &minimum)).flatten();
+            universal.unwrap_or_else(|| Ok(self.lock_here(self.choose(installer, workshop, &lowered, &constraints, false)?).to_toml()))
         })?;
         let text = process::without_credentials(&text);
         let path = self.lock_path();
@@ -482,10 +588,11 @@ impl Provisioner<'_> {
             let name = Installer::dialect(self.options.installer).name();
             slot.make(self.interpreter, &fingerprint, &[], name, |_| Ok(()))?
         } else {
+            let origins = self.origins();
             self.with_installer(&self.taken()?, |installer, workshop| {
                 let _spinner = self.ui.spinner(format!("installing {count} build requirements ({})", installer.name()));
                 slot.make(self.interpreter, &fingerprint, &memo.distributions, installer.name(), |python| {
-                    let (distributions, declared, offline) = (&memo.distributions, self.declared, self.options.offline);
+                    let (distributions, declared, offline) = (&memo.distributions, &origins, self.options.offline);
                     installer.install(&Installation { distributions, declared, python, offline }, workshop)
                 })
             })?
@@ -506,6 +613,12 @@ impl Provisioner<'_> {
         );
         Ok(made)
     }
+}
+
+/// The names of requirements that are local directories or files.
+fn local_names<'a>(requirements: impl IntoIterator<Item = &'a Lowered>) -> Vec<String> {
+    let local = requirements.into_iter().filter(|lowered| local_path(&lowered.requirement).is_some());
+    local.map(|lowered| lowered.requirement.name.to_string()).collect()
 }
 
 /// Whether an installed version is what a requirement asks for, extras aside.

@@ -13,6 +13,7 @@ pub mod cargo_config;
 mod package_files;
 mod remembered;
 mod settings;
+mod sources;
 mod uv;
 mod workspace;
 
@@ -24,6 +25,7 @@ pub use cargo::{CargoDependency, CargoPackage, CargoWorkspace, DependencyKind};
 pub use package_files::files_of_package;
 use pep508_rs::pep440_rs::VersionSpecifiers;
 pub use settings::Settings;
+pub use sources::{Lowered, NamedIndex, Sources, local_path};
 pub use uv::UvFile;
 pub use workspace::Workspace;
 
@@ -44,6 +46,8 @@ pub struct Project {
     pub uv_file: Option<UvFile>,
     /// `build-constraint-dependencies` of uv's settings.
     pub build_constraints: Vec<String>,
+    /// Where it says that requirements come from.
+    pub sources: Sources,
     pub workspace: Workspace,
     pyproject: toml::Table,
 }
@@ -155,8 +159,9 @@ impl Project {
         let uv_workspace = uv::workspace_root(&directory, &pyproject);
         let uv_file = UvFile::of_project(&directory, uv_workspace.as_deref());
         let build_constraints = uv_file.as_ref().map(UvFile::build_constraints).transpose()?.unwrap_or_default();
+        let sources = Sources::new(&directory, &pyproject, uv_workspace.as_deref(), uv_file.as_ref());
         let workspace = Workspace::find(&directory, &pyproject);
-        Ok(Self { directory, build_system, settings, requires_python, uv_file, build_constraints, workspace, pyproject })
+        Ok(Self { directory, build_system, settings, requires_python, uv_file, build_constraints, sources, workspace, pyproject })
     }
 
     pub fn pyproject_path(&self) -> PathBuf {
@@ -173,6 +178,12 @@ impl Project {
         lookup(&self.pyproject, &["project", "name"])
             .and_then(toml::Value::as_str)
             .map_or_else(|| self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned(), str::to_owned)
+    }
+
+    /// `[build-system] requires`, and what uv's settings add to it.
+    pub fn build_requires(&self) -> Result<Vec<String>, Error> {
+        let extra = self.sources.extra_build_dependencies(&self.name())?;
+        Ok(self.build_system.requires.iter().cloned().chain(extra).collect())
     }
 
     /// Digest of the files that decide the dynamic requirements, as far as anyone can know: what is in them may change

@@ -42,11 +42,15 @@ pub struct Resolution<'a> {
     pub requirements: &'a [String],
     /// Files or URLs.
     pub constraints: &'a [String],
+    /// Names that local directories or files stand for: what was built of them before does not count.
+    pub local: &'a [String],
     pub offline: bool,
     /// Ask the index again, whatever is cached.
     pub refresh: bool,
     /// Resolve the requirements only, not what they depend on: a lock file names everything.
     pub no_deps: bool,
+    /// What an index has is an archive with a URL, to be asked for by that.
+    pub direct: bool,
 }
 
 /// Where an installer works for environments of ours, and what it sees of its configuration.
@@ -63,7 +67,7 @@ impl Workshop<'_> {
         self.settings.isolate(command, self.directory, self.indexes)
     }
 
-    fn write(&self, name: &str, content: &str) -> Result<PathBuf, Error> {
+    pub(super) fn write(&self, name: &str, content: &str) -> Result<PathBuf, Error> {
         let path = self.directory.join(name);
         fs_err::write(&path, content).map_err(|source| Error::Write { path: path.clone(), source })?;
         Ok(path)
@@ -196,7 +200,7 @@ fn sha256(distribution: &Distribution) -> Option<&str> {
 }
 
 /// A URL with the credentials that the project's requirement of this name has for the same host.
-fn with_credentials(url: &str, name: &str, declared: &[String]) -> String {
+pub(super) fn with_credentials(url: &str, name: &str, declared: &[String]) -> String {
     let found = || {
         let mut full = url::Url::parse(url).ok()?;
         let requirement = declared.iter().filter_map(|text| parse_requirement(text).ok()).find(|one| one.name.as_ref() == name)?;
@@ -254,14 +258,15 @@ fn directory_artifact(path: PathBuf) -> Result<Artifact, Error> {
 }
 
 /// The distribution that a package of a `pylock.toml` file stands for. Of several wheels the first is the best.
-pub(super) fn from_package(package: &pylock::Package, lock_directory: &Path) -> Result<Distribution, Error> {
+pub(super) fn from_package(package: &pylock::Package, lock_directory: &Path, direct: bool) -> Result<Distribution, Error> {
     let broken = |reason: &str| Error::Protocol { what: format!("`{}` in the resolution {reason}", package.name) };
+    let file = || package.wheels.first().or(package.sdist.as_ref());
     let artifact = if let Some(vcs) = &package.vcs {
         let url = vcs.url.clone().or_else(|| vcs.path.clone()).ok_or_else(|| broken("has no URL"))?;
         Artifact::Vcs { url: without_credentials(&url), commit: vcs.commit_id.clone(), subdirectory: vcs.subdirectory.clone() }
     } else if let Some(directory) = &package.directory {
         directory_artifact(pylock::resolve_path(&directory.path, lock_directory).into())?
-    } else if let Some(archive) = &package.archive {
+    } else if let Some(archive) = package.archive.as_ref().or_else(|| file().filter(|_| direct)) {
         let local = || archive.path.as_deref().map(|path| PathBuf::from(pylock::resolve_path(path, lock_directory)));
         let url = match (&archive.url, local()) {
             (Some(url), _) => without_credentials(url),
@@ -279,7 +284,7 @@ pub(super) fn from_package(package: &pylock::Package, lock_directory: &Path) -> 
         };
         Artifact::Archive { url, sha256 }
     } else {
-        let file = package.wheels.first().or(package.sdist.as_ref()).ok_or_else(|| broken("has no file for this interpreter"))?;
+        let file = file().ok_or_else(|| broken("has no file for this interpreter"))?;
         Artifact::Index { filename: file.file_name(), sha256: file.hashes.get("sha256").cloned() }
     };
     Ok(Distribution { name: package.name.clone(), version: package.version.clone(), artifact })

@@ -8,15 +8,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pep508_rs::VersionOrUrl;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::fingerprint::Distribution;
+use super::fingerprint::{Artifact, Distribution};
 use super::indexes::Indexes;
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use crate::interpreter::{Identity, Interpreter};
-use crate::project::Requirement;
+use crate::project::{Lowered, Requirement, UvFile, local_path};
 use crate::{digest, fs};
 
 const SCHEMA: u32 = 1;
@@ -35,6 +34,8 @@ pub struct Request {
     indexes: Indexes,
     /// What of the installer's own configuration counts.
     settings: serde_json::Value,
+    /// Requirements that must come from one index, and that.
+    indexed: Vec<(String, Indexes)>,
     /// Content of requirements that are local directories or files.
     local: BTreeMap<String, String>,
     require_hashes: bool,
@@ -52,15 +53,23 @@ pub struct RequestContext<'a> {
     /// As flags and environment say.
     pub indexes: &'a Indexes,
     pub settings: &'a Settings,
+    pub uv_file: Option<&'a UvFile>,
     pub require_hashes: bool,
     /// The content of the lock file.
     pub locked: Option<&'a [u8]>,
 }
 
 impl Request {
-    pub fn new(context: &RequestContext<'_>, requirements: &[Requirement]) -> Result<Self, Error> {
-        let applicable: Vec<&Requirement> =
-            requirements.iter().filter(|requirement| requirement.evaluate_markers(&context.interpreter.markers, &[])).collect();
+    pub fn new(context: &RequestContext<'_>, requirements: &[Lowered]) -> Result<Self, Error> {
+        let applies = |lowered: &&Lowered| lowered.requirement.evaluate_markers(&context.interpreter.markers, &[]);
+        let (plain, of_index): (Vec<_>, Vec<_>) = requirements.iter().filter(applies).partition(|lowered| lowered.index.is_none());
+        let applicable: Vec<&Requirement> = plain.iter().map(|lowered| &lowered.requirement).collect();
+        let mut indexed = Vec::new();
+        for lowered in of_index {
+            if let Some(index) = &lowered.index {
+                indexed.push((lowered.requirement.to_string(), settings::indexes_of(index, context.uv_file)?.masked()));
+            }
+        }
         let mut strings: Vec<String> = applicable.iter().map(ToString::to_string).collect();
         strings.sort();
         strings.dedup();
@@ -86,6 +95,7 @@ impl Request {
             constraints,
             indexes: context.indexes.masked(),
             settings: context.settings.part_of_request(),
+            indexed,
             local,
             require_hashes: context.require_hashes,
             locked: context.locked.map(digest::bytes),
@@ -95,14 +105,6 @@ impl Request {
     /// Where its memo is.
     pub fn memo_path(&self, requests: &Path) -> PathBuf {
         requests.join(format!("{}.json", &digest::json(self)[..32]))
-    }
-}
-
-/// The local path of a requirement such as `x @ file:///path`.
-pub fn local_path(requirement: &Requirement) -> Option<PathBuf> {
-    match requirement.version_or_url.as_ref()? {
-        VersionOrUrl::Url(url) if url.to_url().scheme() == "file" => url.to_url().to_file_path().ok(),
-        _ => None,
     }
 }
 
@@ -179,6 +181,16 @@ impl Memo {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let then = Duration::from_secs(self.resolved_at);
         then <= now + CLOCK_TOLERANCE && max_age.is_none_or(|max_age| now.saturating_sub(then) <= max_age)
+    }
+
+    /// Whether the local directories that it has are what they were, those aside that `request` has looked at.
+    pub fn is_current(&self, request: &Request) -> bool {
+        let directories = self.distributions.iter().filter_map(|distribution| match &distribution.artifact {
+            Artifact::Directory { path, content } => Some((path, content)),
+            _ => None,
+        });
+        let others = directories.filter(|(path, _)| !request.local.contains_key(*path));
+        others.into_iter().all(|(path, content)| content_of(Path::new(path)).is_ok_and(|now| now == *content))
     }
 
     pub fn write(&self, path: &Path) -> Result<(), Error> {

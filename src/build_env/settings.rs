@@ -19,7 +19,7 @@ use super::Error;
 use super::indexes::{Dialect, Indexes};
 use crate::env_vars;
 use crate::process::{Cmd, mask_credentials};
-use crate::project::UvFile;
+use crate::project::{NamedIndex, UvFile};
 
 /// What a setting is to build environments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +108,21 @@ impl Settings {
         indexes
     }
 
+    /// The same without any index.
+    #[must_use]
+    pub fn without_indexes(&self) -> Self {
+        match self {
+            Self::Uv(table) => {
+                let mut table = table.clone();
+                for name in ["index", "index-url", "extra-index-url", "find-links", "no-index"] {
+                    table.remove(name);
+                }
+                Self::Uv(table)
+            }
+            Self::Pip(settings) => Self::Pip(settings.clone()),
+        }
+    }
+
     /// Constraints files that pip's configuration names, separated by spaces.
     pub fn constraints(&self) -> Vec<String> {
         let Self::Pip(settings) = self else { return Vec::new() };
@@ -149,6 +164,24 @@ impl Settings {
             }
         }
     }
+}
+
+/// The index that a source names, and no other.
+pub fn indexes_of(index: &NamedIndex, project: Option<&UvFile>) -> Result<Indexes, Error> {
+    let unknown = || Error::Project(index.unknown());
+    let definition = index.definition.clone().or_else(|| uv::index_named(&index.name, project)).ok_or_else(unknown)?;
+    let text = |key: &str| definition.get(key).and_then(toml::Value::as_str);
+    let url = text("url").ok_or_else(unknown)?;
+    if text("format") == Some("flat") {
+        return Ok(Indexes { find_links: vec![url.to_owned()], no_index: true, ..Indexes::default() });
+    }
+    let with_credentials = || {
+        let mut full = url::Url::parse(url).ok().filter(|url| url.username().is_empty() && url.password().is_none())?;
+        let (user, password) = uv::credentials(&index.name)?;
+        full.set_username(&user).and_then(|()| full.set_password(password.as_deref())).ok()?;
+        Some(full.to_string())
+    };
+    Ok(Indexes { default: Some(with_credentials().unwrap_or_else(|| url.to_owned())), ..Indexes::default() })
 }
 
 fn with_absolute_paths(command: Cmd) -> Cmd {

@@ -125,6 +125,7 @@ impl<'a> Context<'a> {
             uv_file: self.project.uv_file.as_ref(),
             inline_constraints: &self.project.build_constraints,
             declared: &self.project.build_system.requires,
+            sources: &self.project.sources,
         }
     }
 }

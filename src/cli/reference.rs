@@ -30,6 +30,8 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ("", &["PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"], "As `--index`."),
     ("", &["PIP_FIND_LINKS", "UV_FIND_LINKS"], "As `--find-links`."),
     ("", &["PIP_NO_INDEX", "UV_NO_INDEX"], "As `--no-index`."),
+    ("", &["UV_OFFLINE"], "As `--offline`."),
+    ("", &["UV_NO_SOURCES", "UV_NO_SOURCES_PACKAGE"], "Whether `[tool.uv.sources]` counts."),
     (
         "",
         &["PIP_CONFIG_FILE", "UV_CONFIG_FILE", "UV_NO_CONFIG", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "APPDATA", "PROGRAMDATA"],

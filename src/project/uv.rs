@@ -57,7 +57,7 @@ impl UvFile {
     }
 }
 
-fn read_pyproject(path: &Path) -> Option<Table> {
+pub(super) fn read_pyproject(path: &Path) -> Option<Table> {
     parse_toml(path, &fs_err::read(path).ok()?).ok()
 }
 
@@ -74,6 +74,24 @@ pub(super) fn workspace_root(directory: &Path, pyproject: &Table) -> Option<Path
     let relative = directory.strip_prefix(&root).expect("an ancestor is a prefix");
     let is_listed = |key: &str| patterns(&workspace, key).is_match(relative);
     (is_listed("members") && !is_listed("exclude")).then_some(root)
+}
+
+/// The directories of a workspace's members, its root among them.
+pub(super) fn members(root: &Path) -> Vec<PathBuf> {
+    let pyproject = read_pyproject(&root.join("pyproject.toml")).unwrap_or_default();
+    let workspace = lookup(&pyproject, &["tool", "uv", "workspace"]).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    let (members, exclude) = (patterns(&workspace, "members"), patterns(&workspace, "exclude"));
+    let is_searched = |entry: &walkdir::DirEntry| {
+        let name = entry.file_name().to_string_lossy();
+        entry.depth() == 0 || entry.file_type().is_dir() && !name.starts_with('.') && !matches!(&*name, "target" | "node_modules")
+    };
+    let directories =
+        walkdir::WalkDir::new(root).max_depth(8).sort_by_file_name().into_iter().filter_entry(is_searched).filter_map(Result::ok);
+    let directories = directories.map(walkdir::DirEntry::into_path).filter(|directory| {
+        let relative = directory.strip_prefix(root).unwrap_or(directory);
+        directory == root || members.is_match(relative) && !exclude.is_match(relative)
+    });
+    directories.filter(|directory| directory.join("pyproject.toml").is_file()).collect()
 }
 
 fn patterns(workspace: &Table, key: &str) -> GlobSet {

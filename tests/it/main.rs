@@ -40,4 +40,5 @@ mod secrets;
 mod server;
 mod settings;
 mod shared;
+mod sources;
 mod transcripts;

@@ -63,19 +63,17 @@ fn value_for_uv(setting: &Setting) -> Option<&'static str> {
         "fork-strategy" => "'fewest'",
         "constraint-dependencies" | "build-constraint-dependencies" => "['dep<2']",
         "override-dependencies" => "['dep==1.0']",
-        "exclude-dependencies" => "['dep']",
+        "exclude-dependencies" | "no-binary-package" => "['dep']",
         "environments" | "required-environments" => "[\"python_version < '3'\"]",
         "pip" => {
             "{ prerelease = 'allow', resolution = 'lowest', no-deps = true, target = 'elsewhere', require-hashes = true, generate-hashes = true, emit-index-url = true, universal = true, system = true, output-file = 'out.txt' }"
         }
-        "upgrade" | "reinstall" | "compile-bytecode" | "no-build" => "true",
+        "upgrade" | "reinstall" | "compile-bytecode" | "no-build" | "no-binary" => "true",
         "managed" | "package" => "false",
         "torch-backend" => "'cpu'",
         "link-mode" => "'symlink'",
         "config-settings" => "{ editable_mode = 'x' }",
         "python-preference" => "'only-managed'",
-        "no-binary" => "true",
-        "no-binary-package" => "['dep']",
         "index-strategy" => "'unsafe-best-match'",
         "exclude-newer" => "'2020-01-01'",
         _ => return None,
@@ -213,7 +211,7 @@ fn indexes_come_from_the_files_where_they_are() {
         match installer {
             Installer::Uv => write(&config.join("uv/uv.toml"), &format!("no-index = true\nfind-links = ['{}']", wheels.path.display())),
             Installer::Pip => {
-                write(&config.join("pip/pip.conf"), &format!("[global]\nno-index = 1\nfind-links =\n  {}", wheels.path.display()))
+                write(&config.join("pip/pip.conf"), &format!("[global]\nno-index = 1\nfind-links =\n  {}", wheels.path.display()));
             }
         }
         let project = project(&test, "p");

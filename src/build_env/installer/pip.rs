@@ -144,7 +144,7 @@ impl Pip {
         if report.version != "1" {
             return Err(Error::Protocol { what: format!("pip's report has version {}, and only 1 is known", report.version) });
         }
-        report.install.into_iter().map(Installed::distribution).collect()
+        report.install.into_iter().map(|installed| installed.distribution(resolution.direct)).collect()
     }
 
     /// First what the wheel requires, for which pip takes an installed distribution of the same version for the wheel; then the
@@ -278,7 +278,7 @@ struct VcsInfo {
 }
 
 impl Installed {
-    fn distribution(self) -> Result<Distribution, Error> {
+    fn distribution(self, direct: bool) -> Result<Distribution, Error> {
         let info = self.download_info;
         let local = || url::Url::parse(&info.url).ok()?.to_file_path().ok();
         let sha256 = info.archive_info.as_ref().and_then(|archive| archive.hashes.get("sha256").cloned());
@@ -286,7 +286,7 @@ impl Installed {
             Artifact::Vcs { url: process::without_credentials(&info.url), commit: vcs.commit_id, subdirectory: info.subdirectory }
         } else if info.dir_info.is_some() {
             directory_artifact(local().unwrap_or_default())?
-        } else if self.is_direct {
+        } else if self.is_direct || direct {
             let Some(sha256) = sha256.or_else(|| digest::file(&local()?).ok()) else {
                 return Err(Error::Protocol { what: format!("pip's report has no hash for `{}`", self.metadata.name) });
             };
@@ -328,7 +328,7 @@ mod tests {
                "metadata": {"name": "a.b_c", "version": "2"}}]}"#,
         )
         .unwrap();
-        let found: Vec<Distribution> = report.install.into_iter().map(|item| item.distribution().unwrap()).collect();
+        let found: Vec<Distribution> = report.install.into_iter().map(|item| item.distribution(false).unwrap()).collect();
         assert_eq!(
             found,
             [

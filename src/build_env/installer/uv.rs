@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{Dialect, Distribution, Installation, Resolution, WheelInstallation, Workshop, from_package, public_and_secret};
+use crate::build_env::Error;
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::pylock::Pylock;
-use crate::build_env::{Error, request};
 use crate::process::{self, Cmd};
-use crate::project::parse_requirement;
 
 /// Variables that would send packages of the user's elsewhere.
 const MISLEADING: &[&str] = &[
@@ -85,9 +84,8 @@ impl Uv {
             }
         }
         // uv would take what it has built of a local directory before, unless `pyproject.toml` has changed.
-        let local = resolution.requirements.iter().filter_map(|text| parse_requirement(text).ok());
-        for requirement in local.filter(|requirement| request::local_path(requirement).is_some()) {
-            command = command.args(["--refresh-package", requirement.name.as_ref()]);
+        for name in resolution.local {
+            command = command.args(["--refresh-package", name]);
         }
         // Paths in what it prints are relative to where it runs.
         let command = workshop.ready(command.args(extra))?.cwd(directory);
@@ -110,7 +108,7 @@ impl Uv {
         let text = self.compile(resolution, workshop, workshop.directory, &[])?;
         let lock =
             Pylock::parse(&text).map_err(|message| Error::Protocol { what: format!("what uv resolved cannot be read: {message}") })?;
-        lock.packages.iter().map(|package| from_package(package, workshop.directory)).collect()
+        lock.packages.iter().map(|package| from_package(package, workshop.directory, resolution.direct)).collect()
     }
 
     pub(super) fn lock_universal(

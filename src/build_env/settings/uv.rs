@@ -61,6 +61,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("UV_GCS_ENDPOINT_URL", Reaches, ""),
     setting("UV_AZURE_ENDPOINT_URL", Reaches, ""),
     setting("build-constraint-dependencies", Ours, "As `--constraint`."),
+    setting("sources", Ours, "Of `pyproject.toml`. What cannot be honoured is an error."),
+    setting("no-sources", Ours, "Without `sources`."),
+    setting("no-sources-package", Ours, "Without those of a package."),
+    setting("extra-build-dependencies", Ours, "Those for the project itself."),
     setting("resolution", Ignored, FOR_THE_PROJECT),
     setting("prerelease", Ignored, FOR_THE_PROJECT),
     setting("prerelease-package", Ignored, FOR_THE_PROJECT),
@@ -175,6 +179,34 @@ pub fn files(project: Option<&UvFile>) -> Vec<Result<UvFile, (PathBuf, String)>>
     let is_there = |directory: &PathBuf| directory.join("uv/uv.toml").is_file();
     let others = user.filter(is_there).into_iter().chain(system.into_iter().find(is_there));
     project.cloned().map(Ok).into_iter().chain(others.map(|directory| UvFile::read(&directory.join("uv/uv.toml")))).collect()
+}
+
+/// An index that variables or files define under a name; relative paths made absolute.
+pub fn index_named(name: &str, project: Option<&UvFile>) -> Option<Table> {
+    let is_it = |index: &&Value| index.get("name").and_then(Value::as_str) == Some(name);
+    let variables = ["UV_INDEX", "UV_DEFAULT_INDEX"].into_iter().filter_map(env_vars::get);
+    let in_variables = variables.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).find_map(|index| {
+        let (_, url) = index.split_once('=').filter(|(known, _)| *known == name)?;
+        Some(Table::from_iter([("url".to_owned(), Value::from(url))]))
+    });
+    let in_files = || {
+        files(project).into_iter().flatten().find_map(|file| {
+            let base = file.path.parent().unwrap_or(Path::new("")).to_path_buf();
+            let index = file.table.get("index")?.as_array()?.iter().find(is_it)?.clone();
+            absolute("index", index, &base).as_table().cloned()
+        })
+    };
+    in_variables.or_else(in_files)
+}
+
+/// Name and password of an index, in the variables that uv has for them.
+pub(super) fn credentials(index: &str) -> Option<(String, Option<String>)> {
+    let name: String = index.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let of = |what: &str| env_vars::get(&format!("UV_INDEX_{name}_{what}"));
+    match (of("USERNAME"), of("PASSWORD")) {
+        (None, None) => None,
+        (user, password) => Some((user.unwrap_or_default(), password)),
+    }
 }
 
 /// As uv reads switches in variables.
