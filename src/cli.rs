@@ -24,6 +24,7 @@ mod reference;
 mod run;
 mod step_summary;
 mod store;
+mod toolchain;
 mod warmth;
 mod why;
 
@@ -146,6 +147,9 @@ pub fn main(args: Vec<OsString>) -> u8 {
         ui.warning(format_args!("Ctrl-C cannot be listened for: {error}"));
     }
     if let Some(code) = action::without_exports(matches!(cli.command, Command::Action(_)), &ui) {
+        return code;
+    }
+    if let Some(code) = toolchain::again_with_that_of_the_project(&cli.command, &ui) {
         return code;
     }
     let root = global.root.as_deref();

@@ -106,7 +106,7 @@ fn develop(args: &DevelopArgs, root: Option<&Path>, ui: &Ui, reports: &mut build
 }
 
 /// A directory and the extras behind it. A directory whose own name has brackets is that directory.
-fn with_extras(argument: &Path) -> anyhow::Result<(PathBuf, Vec<String>)> {
+pub(super) fn with_extras(argument: &Path) -> anyhow::Result<(PathBuf, Vec<String>)> {
     let whole = || Ok((argument.to_path_buf(), Vec::new()));
     if argument.exists() {
         return whole();

@@ -63,8 +63,8 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "",
-        &["RUSTUP_HOME", "RUSTUP_TOOLCHAIN"],
-        "As rustup has them: with another toolchain cargo is asked again what it has said of a project.",
+        &["RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTUP_TOOLCHAIN_SOURCE", "RUST_RECURSION_COUNT"],
+        "As rustup has them. If rustup has chosen the toolchain by the directory, a project elsewhere is compiled with that of its own.",
     ),
     (
         "",

@@ -41,4 +41,6 @@ mod server;
 mod settings;
 mod shared;
 mod sources;
+#[cfg(unix)]
+mod toolchain;
 mod transcripts;
