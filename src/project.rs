@@ -132,9 +132,11 @@ impl Project {
         }
     }
 
-    /// Whether a PEP 517 frontend can build it.
+    /// Whether it is a Python project, and not a Cargo workspace whose `pyproject.toml` has settings of tools only.
     pub fn is_python(&self) -> bool {
-        Self::is_at(&self.directory)
+        let is_said = ["project", "build-system"].iter().any(|table| self.pyproject.contains_key(*table));
+        let has = |name: &str| self.directory.join(name).is_file();
+        is_said || has("setup.py") || has("setup.cfg") || Self::is_at(&self.directory) && !has("Cargo.toml")
     }
 
     /// Whether a directory has something that a PEP 517 frontend can build.

@@ -139,6 +139,15 @@ pub(super) fn root_of(project: &Project, flag: Option<&Path>) -> anyhow::Result<
     if root.to_str().is_none() {
         return Err(project::Error::NotUnicode { path: root }.into());
     }
+    // What it has is put first on PATH, where no entry can have one.
+    if std::env::join_paths([&root]).is_err() {
+        let separator = if cfg!(windows) { ';' } else { ':' };
+        return Err(UsageError {
+            message: format!("`{}`, where build environments go, has a `{separator}` in its name", root.display()),
+            hint: Some("PATH cannot hold it: rename the directory, or use `--root` or `[tool.pyenv-build] root`".to_owned()),
+        }
+        .into());
+    }
     fs::absolute(&root).with_context(|| format!("failed to make `{}` absolute", root.display()))
 }
 

@@ -9,10 +9,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Command, develop, directory_or_here, exit_with};
+use super::{Command, again, develop, directory_or_here};
 use crate::process::Cmd;
 use crate::ui::Ui;
-use crate::{env_vars, fs, interrupt};
+use crate::{env_vars, fs};
 
 /// Runs this program again if rustup has chosen another toolchain than that of the command's projects. Returns the exit code.
 pub(super) fn again_with_that_of_the_project(command: &Command, ui: &Ui) -> Option<u8> {
@@ -28,18 +28,15 @@ pub(super) fn again_with_that_of_the_project(command: &Command, ui: &Ui) -> Opti
     let now = set.or_else(|| active(&here))?;
     let other = elsewhere.iter().find_map(|project| active(project).filter(|toolchain| *toolchain != now))?;
     ui.detail(format_args!("compiling with {other}, the toolchain of the project, and not with {now}"));
-    let again = Cmd::new(std::env::current_exe().ok()?).args(std::env::args_os().skip(1));
-    let mut again = ["RUSTUP_TOOLCHAIN", "RUSTUP_TOOLCHAIN_SOURCE", "RUST_RECURSION_COUNT"].into_iter().fold(again, Cmd::env_remove);
+    let set_by_rustup = ["RUSTUP_TOOLCHAIN", "RUSTUP_TOOLCHAIN_SOURCE", "RUST_RECURSION_COUNT"];
+    let mut again = set_by_rustup.into_iter().fold(again::ourselves()?, Cmd::env_remove);
     if env_vars::get_os("CARGO").is_some_and(|cargo| is_of_a_toolchain(Path::new(&cargo))) {
         again = again.env_remove("CARGO");
     }
     if is_run {
         again = again.env("RUSTUP_TOOLCHAIN", other);
     }
-    Some(match again.spawn_foreground() {
-        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or_else(|| interrupt::exit_code_of(status)),
-        Err(error) => exit_with(Some(&error.into()), ui),
-    })
+    Some(again::run(&again, ui))
 }
 
 /// The directories of the projects that a command compiles.
