@@ -120,6 +120,8 @@ impl Error {
             Self::Resolve { source, .. } | Self::Installer { source, .. } | Self::Venv { source } if lacks_room(&source.to_string()) => {
                 CANNOT_WRITE.to_owned()
             }
+            Self::Resolve { source: process::Error::Terminal { .. }, .. }
+            | Self::Installer { source: process::Error::Terminal { .. }, .. } => WANTS_TERMINAL.to_owned(),
             Self::NoInstaller { hint, .. } => hint.clone(),
             Self::Project(error) => return error.hint(),
             Self::Resolve { offline: true, .. } => "run once without `--offline`, then the outcome is remembered".to_owned(),
@@ -139,6 +141,10 @@ impl Error {
         Some(text)
     }
 }
+
+/// The hint where something asks, and nobody can answer.
+pub(crate) const WANTS_TERMINAL: &str =
+    "run it in the foreground of a terminal, or give it what it asks for in another way: an agent, a token, a credential helper";
 
 /// Whether another program says that it could not write.
 fn lacks_room(output: &str) -> bool {

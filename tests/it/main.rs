@@ -42,5 +42,7 @@ mod settings;
 mod shared;
 mod sources;
 #[cfg(unix)]
+mod terminal;
+#[cfg(unix)]
 mod toolchain;
 mod transcripts;
