@@ -25,6 +25,11 @@ pub struct Facts {
     /// Where operating systems and installers put what does not last.
     pub temporary: Vec<PathBuf>,
     pub indexes: Indexes,
+    /// Settings of the installers that one could take for settings of builds.
+    pub ignored_settings: Vec<IgnoredSettings>,
+    /// Virtual environments in the source tree that git does not ignore.
+    pub venvs: Vec<PathBuf>,
+    pub shadowed: Vec<Shadowed>,
     pub workflows: Vec<Workflow>,
     /// The `tar` on PATH.
     pub tar: Option<Tar>,
@@ -47,6 +52,9 @@ impl Default for Facts {
             variables: Vec::new(),
             temporary: Vec::new(),
             indexes: Indexes::default(),
+            ignored_settings: Vec::new(),
+            venvs: Vec::new(),
+            shadowed: Vec::new(),
             workflows: Vec::new(),
             tar: None,
             is_windows: false,
@@ -207,6 +215,23 @@ pub struct Index {
     /// `UV_DEFAULT_INDEX`, or the name of a file.
     pub set_by: String,
     pub is_variable: bool,
+}
+
+/// Settings in a configuration file that are not for build environments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IgnoredSettings {
+    pub file: PathBuf,
+    pub installer: &'static str,
+    pub names: Vec<&'static str>,
+}
+
+/// Two extension modules of one name in one directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shadowed {
+    /// What is imported: `_x.cpython-312-x86_64-linux-gnu.so`.
+    pub old: PathBuf,
+    /// What was built after it, and is not: `_x.abi3.so`.
+    pub fresh: PathBuf,
 }
 
 /// A workflow of GitHub Actions.

@@ -1,7 +1,7 @@
 //! Index settings of uv and pip, from variables and from their configuration files.
 
 use crate::build_env::settings::{pip, uv};
-use crate::doctor::facts::{Index, IndexSettings, Indexes};
+use crate::doctor::facts::{IgnoredSettings, Index, IndexSettings, Indexes};
 use crate::env_vars;
 use crate::process::mask_credentials;
 use crate::project::{Project, UvFile};
@@ -9,6 +9,43 @@ use crate::project::{Project, UvFile};
 /// The index settings of both installers: variables, then files.
 pub(super) fn of(project: &Project, installer_is_chosen: bool) -> Indexes {
     Indexes { uv: uv_indexes(project), pip: pip_indexes(), installer_is_chosen }
+}
+
+/// Settings that one could take for settings of builds, and that are not. Those for other commands of an installer are no such.
+const NOT_FOR_BUILDS: &[(&str, &[&str])] = &[
+    (
+        "uv",
+        &[
+            "resolution",
+            "prerelease",
+            "constraint-dependencies",
+            "override-dependencies",
+            "exclude-dependencies",
+            "no-build-isolation",
+            "no-build-isolation-package",
+            "config-settings",
+            "config-settings-package",
+            "extra-build-variables",
+        ],
+    ),
+    ("pip", &["user", "target", "prefix", "root", "require-hashes", "no-deps", "no-build-isolation", "config-settings"]),
+];
+
+/// Settings of configuration files that are not for build environments.
+pub(super) fn ignored_settings(project: &Project) -> Vec<IgnoredSettings> {
+    let names = |installer: &str| NOT_FOR_BUILDS.iter().find(|(known, _)| *known == installer).map_or(&[][..], |(_, names)| *names);
+    let of_uv = uv::files(project.uv_file.as_ref()).into_iter().flatten().map(|file| {
+        let set = names("uv").iter().copied().filter(|name| file.table.contains_key(*name)).collect();
+        IgnoredSettings { file: file.path, installer: "uv", names: set }
+    });
+    let of_pip = pip::files().into_iter().filter_map(|file| {
+        let sections = pip::sections(&fs_err::read_to_string(&file).ok()?);
+        let is_set =
+            |name: &&str| ["global", "install"].iter().any(|section| sections.get(*section).is_some_and(|all| all.contains_key(*name)));
+        let set = names("pip").iter().copied().filter(is_set).collect();
+        Some(IgnoredSettings { file, installer: "pip", names: set })
+    });
+    of_uv.chain(of_pip).filter(|settings| !settings.names.is_empty()).collect()
 }
 
 fn index(url: &str, set_by: &str, is_variable: bool) -> Index {
