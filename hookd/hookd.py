@@ -753,6 +753,45 @@ def die_with(parent: int, number: int) -> None:
         os._exit(1)
 
 
+#: Of waitid; the module has it since Python 3.9.
+CLD_STOPPED = 5
+
+
+def client_group() -> int:
+    """:return: The process group of whoever has started hookd, which may have the terminal; 0 if that is not known."""
+    try:
+        return os.getpgid(os.getppid())
+    except (AttributeError, OSError):  # Windows has none
+        return 0
+
+
+CLIENT_GROUP = client_group()
+
+
+def pass_terminal(giver: int, taker: int) -> bool:
+    """
+    Hands the terminal from one process group to another.
+
+    :return: Whether it was the giver's.
+    """
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR)
+    except OSError:
+        return False
+    # A group in the background is stopped when it does this, unless it blocks the signal.
+    mask = signals.pthread_sigmask(signals.SIG_BLOCK, [signals.SIGTTOU])
+    try:
+        if os.tcgetpgrp(terminal) != giver:
+            return False
+        os.tcsetpgrp(terminal, taker)
+    except OSError:
+        return False
+    finally:
+        signals.pthread_sigmask(signals.SIG_SETMASK, mask)
+        os.close(terminal)
+    return True
+
+
 def signal_group(group: int, number: int) -> bool:
     """:return: Whether there was a process to signal."""
     try:
@@ -938,6 +977,10 @@ class Keeper:
         self.pid = os.getpid()
         self.overlay: Overlay = {}
         self.hook = 0
+        #: Who has started hookd.
+        self.client = CLIENT_GROUP
+        #: Whether the hook was ended because it cannot have the terminal.
+        self.wants_terminal = False
         #: The hook process that stands by.
         self.spare: Spare | None = None
         self.deadline = 0.0
@@ -1069,6 +1112,7 @@ class Keeper:
             if job["stand_by"] and not ends_within(group, patience):
                 self.prepare_spare(previous, busy=True)
             status, usage = self.wait()
+            pass_terminal(group, self.client)
             while not self.deadline and is_readable(self.jobs):
                 if not self.obey(read_frame(self.jobs)):
                     break
@@ -1079,7 +1123,12 @@ class Keeper:
         finally:
             self.hook = 0
             signals.signal(signals.SIGTERM, previous)
-        send_frame(self.reports, ("ended", status, usage))
+        if self.wants_terminal:
+            self.wants_terminal = False
+            words = "it wants to read from the terminal, which is not in its hands"
+            send_frame(self.reports, ("refused", "HookRuntimeError", words, ""))
+        else:
+            send_frame(self.reports, ("ended", status, usage))
         if job["stand_by"]:
             self.prepare_spare(previous, busy=False)
 
@@ -1170,11 +1219,32 @@ class Keeper:
             self.deadline = frame[1]
         return frame is not None
 
+    def attend(self) -> None:
+        """
+        Sees the hook process end.
+
+        ssh, gpg and others ask at the terminal, and the kernel stops a hook in the background for that: it gets the terminal if
+        that is the client's, and is ended if it is not.
+        """
+        while True:
+            state = os.waitid(os.P_PID, self.hook, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
+            if state is None or state.si_code != CLD_STOPPED:
+                return
+            os.waitid(os.P_PID, self.hook, os.WSTOPPED | os.WNOHANG)
+            if state.si_status in (signals.SIGTTIN, signals.SIGTTOU):
+                if not (pass_terminal(self.client, self.hook) or pass_terminal(self.hook, self.hook)):
+                    self.wants_terminal = True
+                    signal_group(self.hook, signals.SIGKILL)
+                    continue
+            elif state.si_status != signals.SIGTSTP or not pass_terminal(self.hook, self.hook):
+                continue  # somebody has stopped it by hand
+            signal_group(self.hook, signals.SIGCONT)
+
     def wait(self) -> tuple[int, Usage | None]:
         """Waits for the hook process; SIGTERM to its group goes out while it still holds the group's id."""
         try:
             if hasattr(os, "waitid"):
-                os.waitid(os.P_PID, self.hook, os.WEXITED | os.WNOWAIT)
+                self.attend()
                 signal_group(self.hook, signals.SIGTERM)
                 _, status, usage = os.wait4(self.hook, 0)
             else:

@@ -21,6 +21,7 @@ pub mod installer;
 pub mod installs;
 pub mod pylock;
 pub mod request;
+pub mod settings;
 pub(crate) mod store;
 mod venv;
 
@@ -31,14 +32,15 @@ use std::time::{Duration, Instant};
 pub use direct_url::declare_editable;
 use fingerprint::{Distribution, EnvFingerprint};
 use indexes::Indexes;
-use installer::{Choice, Installation, Installer, Resolution};
+use installer::{Choice, Installation, Installer, Resolution, WheelInstallation, Workshop};
 use request::{Memo, Request, RequestContext};
+use settings::Settings;
 use store::Slot;
 pub(crate) use venv::bin_in;
 
 use crate::interpreter::Interpreter;
 use crate::layout::{CANNOT_WRITE, Layout};
-use crate::project::{Requirement, parse_requirement};
+use crate::project::{self, Lowered, Requirement, Sources, UvFile, local_path, parse_requirement};
 use crate::ui::{self, Ui};
 use crate::{fs, interrupt, process};
 
@@ -70,6 +72,8 @@ pub enum Error {
     Constraints { path: PathBuf, source: std::io::Error },
     #[error("failed to read `{}`, which the requirement `{requirement}` names", path.display())]
     LocalRequirement { requirement: String, path: PathBuf, source: std::io::Error },
+    #[error("`{}`, a configuration file of uv, cannot be read: {reason}", path.display())]
+    Settings { path: PathBuf, reason: String },
     #[error("no installer can be used: {reason}")]
     NoInstaller { reason: String, hint: String },
     #[error("the build requirements cannot be resolved")]
@@ -90,6 +94,8 @@ pub enum Error {
     Installed { path: PathBuf, source: std::io::Error },
     #[error("failed to write `{}`", path.display())]
     Write { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Project(#[from] project::Error),
     #[error("{0}")]
     LockTimedOut(String),
     #[error("interrupted by {0}")]
@@ -114,7 +120,10 @@ impl Error {
             Self::Resolve { source, .. } | Self::Installer { source, .. } | Self::Venv { source } if lacks_room(&source.to_string()) => {
                 CANNOT_WRITE.to_owned()
             }
+            Self::Resolve { source: process::Error::Terminal { .. }, .. }
+            | Self::Installer { source: process::Error::Terminal { .. }, .. } => WANTS_TERMINAL.to_owned(),
             Self::NoInstaller { hint, .. } => hint.clone(),
+            Self::Project(error) => return error.hint(),
             Self::Resolve { offline: true, .. } => "run once without `--offline`, then the outcome is remembered".to_owned(),
             Self::Resolve { source, .. } => resolve_hint(&source.to_string()),
             Self::HashMissing { .. } => {
@@ -132,6 +141,10 @@ impl Error {
         Some(text)
     }
 }
+
+/// The hint where something asks, and nobody can answer.
+pub(crate) const WANTS_TERMINAL: &str =
+    "run it in the foreground of a terminal, or give it what it asks for in another way: an agent, a token, a credential helper";
 
 /// Whether another program says that it could not write.
 fn lacks_room(output: &str) -> bool {
@@ -165,10 +178,14 @@ pub struct Provisioner<'a> {
     pub interpreter: &'a Interpreter,
     pub ui: &'a Ui,
     pub options: &'a Options,
-    /// The source tree, for relative paths and the installers' configuration files.
+    /// The source tree.
     pub directory: &'a Path,
-    /// `[tool.uv] build-constraint-dependencies`.
+    /// uv's settings for the project.
+    pub uv_file: Option<&'a UvFile>,
+    /// `build-constraint-dependencies` of uv's settings.
     pub inline_constraints: &'a [String],
+    /// Where the project says that requirements come from.
+    pub sources: &'a Sources,
     /// `[build-system] requires` as it is written.
     pub declared: &'a [String],
 }
@@ -199,6 +216,15 @@ pub struct Provisioned {
     pub memo_path: PathBuf,
 }
 
+/// What counts of flags, variables and the installer's own configuration.
+#[derive(Debug)]
+struct Taken {
+    indexes: Indexes,
+    settings: Settings,
+    /// Files or URLs.
+    constraints: Vec<String>,
+}
+
 impl Provisioner<'_> {
     /// Finds or makes the environment for `requirements`.
     pub fn provision(&self, requirements: &[Requirement]) -> Result<Provisioned, Error> {
@@ -211,19 +237,20 @@ impl Provisioner<'_> {
     /// Finds out which distributions the requirements come to, from the memo or by resolving. Installs nothing.
     pub fn resolve(&self, requirements: &[Requirement]) -> Result<(Memo, PathBuf), Error> {
         let lock_file = self.lock_file()?;
-        let indexes = self.indexes();
-        let request = self.request(requirements, lock_file.as_deref(), &indexes)?;
+        let taken = self.taken()?;
+        let lowered = self.sources.lower(requirements)?;
+        let request = self.request(&lowered, lock_file.as_deref(), &taken)?;
         let path = request.memo_path(&self.layout.requests());
         let old = Memo::read(&path);
         if let Some(memo) = &old {
             let max_age = if self.options.offline { None } else { self.options.max_age };
-            if !self.options.upgrade && memo.is_recent(max_age) {
+            if !self.options.upgrade && memo.is_recent(max_age) && memo.is_current(&request) {
                 return Ok((memo.clone(), path));
             }
         }
         let distributions = match &lock_file {
-            Some(text) => self.resolve_locked(text, requirements, &indexes)?,
-            None => self.resolve_open(&request, &indexes)?,
+            Some(text) => self.resolve_locked(text, requirements, &taken)?,
+            None => self.resolve_open(&lowered, &taken)?,
         };
         let fingerprint = EnvFingerprint::new(&self.interpreter.identity, &distributions);
         let mut memo = Memo::new(&request, fingerprint.hex().to_owned(), distributions);
@@ -233,12 +260,14 @@ impl Provisioner<'_> {
         Ok((memo, path))
     }
 
-    fn request(&self, requirements: &[Requirement], lock_file: Option<&str>, indexes: &Indexes) -> Result<Request, Error> {
+    fn request(&self, requirements: &[Lowered], lock_file: Option<&str>, taken: &Taken) -> Result<Request, Error> {
         let context = RequestContext {
             interpreter: self.interpreter,
-            constraints: &self.options.constraints,
+            constraints: &taken.constraints,
             inline_constraints: self.inline_constraints,
-            indexes,
+            indexes: &taken.indexes,
+            settings: &taken.settings,
+            uv_file: self.uv_file,
             require_hashes: self.options.require_hashes,
             locked: lock_file.map(str::as_bytes),
         };
@@ -247,7 +276,7 @@ impl Provisioner<'_> {
 
     /// Where the memo of these requirements is, or would be; its name is a digest of all that is asked for.
     pub fn memo_path(&self, requirements: &[Requirement]) -> Result<PathBuf, Error> {
-        let request = self.request(requirements, self.lock_file()?.as_deref(), &self.indexes())?;
+        let request = self.request(&self.sources.lower(requirements)?, self.lock_file()?.as_deref(), &self.taken()?)?;
         Ok(request.memo_path(&self.layout.requests()))
     }
 
@@ -256,26 +285,51 @@ impl Provisioner<'_> {
         self.options.indexes.clone().or_environment(Installer::dialect(self.options.installer))
     }
 
-    fn installer(&self, indexes: &Indexes) -> Result<Installer, Error> {
-        Installer::prepare(self.options.installer, self.interpreter, self.layout, indexes, self.ui)
+    fn taken(&self) -> Result<Taken, Error> {
+        let settings = Settings::read(Installer::dialect(self.options.installer), self.uv_file)?;
+        let indexes = settings.complete(self.indexes());
+        let of_files = settings.constraints().into_iter().map(|file| match std::path::absolute(&file) {
+            Ok(path) if !file.contains("://") => path.to_string_lossy().into_owned(),
+            _ => file,
+        });
+        let constraints = self.options.constraints.iter().cloned().chain(of_files).collect();
+        Ok(Taken { indexes, settings, constraints })
     }
 
-    fn resolution<'b>(&'b self, requirements: &'b [String], constraints: &'b [String], indexes: &'b Indexes) -> Resolution<'b> {
+    /// Gets the installer ready, and calls `work` with it and the place where it works.
+    fn with_installer<T>(&self, taken: &Taken, work: impl FnOnce(&Installer, &Workshop<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let cannot_write = |source| Error::Write { path: self.layout.root().to_path_buf(), source };
+        let scratch = self.layout.temporary("provision-").map_err(cannot_write)?;
+        let directory = fs::canonicalize(scratch.path()).map_err(cannot_write)?;
+        let workshop = Workshop { indexes: &taken.indexes, settings: &taken.settings, directory: &directory };
+        let installer = Installer::prepare(self.options.installer, self.interpreter, self.layout, &workshop, self.ui)?;
+        work(&installer, &workshop)
+    }
+
+    /// Installs a wheel into an environment of the user's, as the user's configuration says. Returns the installer's name.
+    pub fn install_wheel(&self, install: &WheelInstallation<'_>) -> Result<&'static str, Error> {
+        self.with_installer(&self.taken()?, |installer, _| {
+            let _spinner = self.ui.spinner(format!("installing {} ({})", install.name, installer.name()));
+            installer.install_wheel(install).map(|()| installer.name())
+        })
+    }
+
+    fn resolution<'b>(&'b self, requirements: &'b [String], constraints: &'b [String], local: &'b [String]) -> Resolution<'b> {
         Resolution {
             interpreter: self.interpreter,
             requirements,
             constraints,
-            indexes,
-            directory: self.directory,
+            local,
             offline: self.options.offline,
             refresh: self.options.upgrade,
             no_deps: false,
+            direct: false,
         }
     }
 
     /// The constraints files, with the inline ones as a further file in `scratch`.
-    fn all_constraints(&self, scratch: &Path) -> Result<Vec<String>, Error> {
-        let mut files = self.options.constraints.clone();
+    fn all_constraints(&self, taken: &Taken, scratch: &Path) -> Result<Vec<String>, Error> {
+        let mut files = taken.constraints.clone();
         if !self.inline_constraints.is_empty() {
             let file = scratch.join("constraints.txt");
             fs_err::write(&file, self.inline_constraints.join("\n") + "\n")
@@ -285,24 +339,113 @@ impl Provisioner<'_> {
         Ok(files)
     }
 
-    fn scratch(&self) -> Result<tempfile::TempDir, Error> {
-        self.layout.temporary("provision-").map_err(|source| Error::Write { path: self.layout.root().to_path_buf(), source })
+    /// What requirements come to, each from where the project says that it comes from.
+    fn choose(
+        &self,
+        installer: &Installer,
+        workshop: &Workshop<'_>,
+        requirements: &[Lowered],
+        constraints: &[String],
+        no_deps: bool,
+    ) -> Result<Vec<Distribution>, Error> {
+        let applies = |lowered: &&Lowered| lowered.requirement.evaluate_markers(&self.interpreter.markers, &[]);
+        let own: Vec<Lowered> = self.sources.own(requirements).into_iter().filter(|lowered| applies(&lowered)).collect();
+        if matches!(installer, Installer::Pip(_)) {
+            Sources::fit_for_pip(requirements)?;
+        }
+        let local = local_names(requirements.iter().chain(&own));
+        let mut strings = Vec::new();
+        for lowered in requirements.iter().filter(applies) {
+            strings.push(self.of_its_index(installer, workshop, lowered, constraints)?);
+        }
+        strings.sort();
+        strings.dedup();
+        // What requirements require is the project's own, too, if it is of that name.
+        let (indexed, mut fixed): (Vec<&Lowered>, Vec<&Lowered>) = own.iter().partition(|lowered| lowered.index.is_some());
+        fixed.retain(|own| !requirements.iter().any(|lowered| lowered.requirement.name == own.requirement.name));
+        let mut lines: Vec<String> = fixed.iter().map(|lowered| lowered.requirement.to_string()).collect();
+        loop {
+            let mut constraints = constraints.to_vec();
+            if !lines.is_empty() {
+                constraints.push(workshop.write("sources.txt", &(lines.join("\n") + "\n"))?.to_string_lossy().into_owned());
+            }
+            let resolution = Resolution { no_deps, ..self.resolution(&strings, &constraints, &local) };
+            let distributions = installer.resolve(&resolution, workshop)?;
+            let from_elsewhere = indexed.iter().filter(|lowered| {
+                let is_it = |distribution: &&Distribution| distribution.name == lowered.requirement.name.as_ref();
+                let found = distributions.iter().find(is_it);
+                found.is_some_and(|found| matches!(found.artifact, fingerprint::Artifact::Index { .. }))
+            });
+            let mut more = Vec::new();
+            for lowered in from_elsewhere {
+                more.push(self.of_its_index(installer, workshop, lowered, &constraints)?);
+            }
+            if more.is_empty() {
+                return Ok(distributions);
+            }
+            lines.extend(more);
+        }
     }
 
-    fn resolve_open(&self, request: &Request, indexes: &Indexes) -> Result<Vec<Distribution>, Error> {
-        if request.requirements.is_empty() {
+    /// A requirement that must come from one index, as the URL of what that has; others as they are.
+    fn of_its_index(
+        &self,
+        installer: &Installer,
+        workshop: &Workshop<'_>,
+        lowered: &Lowered,
+        constraints: &[String],
+    ) -> Result<String, Error> {
+        let Some(index) = &lowered.index else { return Ok(lowered.requirement.to_string()) };
+        let indexes = settings::indexes_of(index, self.uv_file)?;
+        let settings = workshop.settings.without_indexes();
+        let its_own = Workshop { indexes: &indexes, settings: &settings, ..*workshop };
+        let requirements = [lowered.requirement.to_string()];
+        let resolution = Resolution { no_deps: true, direct: true, ..self.resolution(&requirements, constraints, &[]) };
+        let found = installer.resolve(&resolution, &its_own)?;
+        let Some(fingerprint::Artifact::Archive { url, .. }) = found.first().map(|distribution| &distribution.artifact) else {
+            return Err(Error::Protocol { what: format!("`{}` was not found where it must come from", lowered.requirement) });
+        };
+        let url = installer::with_credentials(url, lowered.requirement.name.as_ref(), &self.origins());
+        let extras: Vec<&str> = lowered.requirement.extras.iter().map(AsRef::as_ref).collect();
+        let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+        Ok(format!("{}{extras} @ {url}", lowered.requirement.name))
+    }
+
+    /// Requirements with the URLs that they come from, which may have credentials.
+    fn origins(&self) -> Vec<String> {
+        let mut origins = self.declared.to_vec();
+        for lowered in self.sources.own(&[]) {
+            match &lowered.index {
+                None => origins.push(lowered.requirement.to_string()),
+                // One that is not defined may not be needed.
+                Some(index) => {
+                    let indexes = settings::indexes_of(index, self.uv_file).unwrap_or_default();
+                    origins.extend(
+                        indexes
+                            .default
+                            .or(indexes.find_links.into_iter().next())
+                            .map(|url| format!("{} @ {url}", lowered.requirement.name)),
+                    );
+                }
+            }
+        }
+        origins
+    }
+
+    fn resolve_open(&self, requirements: &[Lowered], taken: &Taken) -> Result<Vec<Distribution>, Error> {
+        if !requirements.iter().any(|lowered| lowered.requirement.evaluate_markers(&self.interpreter.markers, &[])) {
             // No need to set an installer up.
             return Ok(Vec::new());
         }
-        let installer = self.installer(indexes)?;
-        let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
-        let scratch = self.scratch()?;
-        let constraints = self.all_constraints(scratch.path())?;
-        let distributions = installer.resolve(&self.resolution(&request.requirements, &constraints, indexes), self.layout)?;
-        if self.options.require_hashes {
-            check_hashes(&distributions, &allowed_hashes(&constraints)?, "a constraints file")?;
-        }
-        Ok(distributions)
+        self.with_installer(taken, |installer, workshop| {
+            let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
+            let constraints = self.all_constraints(taken, workshop.directory)?;
+            let distributions = self.choose(installer, workshop, requirements, &constraints, false)?;
+            if self.options.require_hashes {
+                check_hashes(&distributions, &allowed_hashes(&constraints)?, "a constraints file")?;
+            }
+            Ok(distributions)
+        })
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -321,7 +464,7 @@ impl Provisioner<'_> {
     }
 
     /// What a lock file comes to for this interpreter, once it is known to satisfy the requirements.
-    fn resolve_locked(&self, text: &str, requirements: &[Requirement], indexes: &Indexes) -> Result<Vec<Distribution>, Error> {
+    fn resolve_locked(&self, text: &str, requirements: &[Requirement], taken: &Taken) -> Result<Vec<Distribution>, Error> {
         let path = self.lock_path();
         let unusable = |reason: String| Error::Lock { path: path.clone(), reason };
         let lock = pylock::Pylock::parse(text).map_err(unusable)?;
@@ -338,14 +481,16 @@ impl Provisioner<'_> {
         let from_index = |package: &&pylock::Package| package.vcs.is_none() && package.directory.is_none() && package.archive.is_none();
         let (indexed, direct): (Vec<_>, Vec<_>) = packages.into_iter().partition(from_index);
         let mut distributions =
-            direct.into_iter().map(|package| installer::from_package(package, directory)).collect::<Result<Vec<_>, _>>()?;
+            direct.into_iter().map(|package| installer::from_package(package, directory, false)).collect::<Result<Vec<_>, _>>()?;
         // Which of the locked files suits this interpreter is the installer's to say.
         let pins: Vec<String> =
             indexed.iter().map(|package| format!("{}=={}", package.name, package.version.as_deref().unwrap_or_default())).collect();
-        let installer = self.installer(indexes)?;
-        let _spinner = self.ui.spinner(format!("reading {} ({})", pylock::FILE_NAME, installer.name()));
-        let resolution = Resolution { no_deps: true, ..self.resolution(&pins, &[], indexes) };
-        let chosen = installer.resolve(&resolution, self.layout)?;
+        let pins: Vec<Requirement> = pins.iter().map(|pin| parse_requirement(pin)).collect::<Result<_, _>>().map_err(unusable)?;
+        let pins = self.sources.lower(&pins)?;
+        let chosen = self.with_installer(taken, |installer, workshop| {
+            let _spinner = self.ui.spinner(format!("reading {} ({})", pylock::FILE_NAME, installer.name()));
+            self.choose(installer, workshop, &pins, &[], true)
+        })?;
         let allowed =
             indexed.iter().map(|package| (package.name.clone(), package.sha256().into_iter().map(str::to_owned).collect())).collect();
         check_hashes(&chosen, &allowed, &format!("`{}`", pylock::FILE_NAME))?;
@@ -356,32 +501,33 @@ impl Provisioner<'_> {
 
     /// Writes `pylock.build.toml` for these requirements and returns its path and how many packages it has.
     pub fn lock(&self, requirements: &[Requirement], requires_python: Option<&str>) -> Result<(PathBuf, usize), Error> {
-        let indexes = self.indexes();
-        let installer = self.installer(&indexes)?;
-        let scratch = self.scratch()?;
-        let constraints = self.all_constraints(scratch.path())?;
-        let strings: Vec<String> = requirements.iter().map(ToString::to_string).collect();
-        let resolution = self.resolution(&strings, &constraints, &indexes);
+        let taken = self.taken()?;
+        let lowered = self.sources.lower(requirements)?;
+        let strings: Vec<String> = lowered.iter().map(|lowered| lowered.requirement.to_string()).collect();
+        let local = local_names(&lowered);
+        // Which file of an index suits another interpreter, only that index could say.
+        let is_for_all = lowered.iter().all(|lowered| lowered.index.is_none());
         let (major, minor) = self.interpreter.identity.major_minor();
         let minimum = requires_python.map_or_else(|| format!("{major}.{minor}"), str::to_owned);
-        let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
-        let text = match installer.lock_universal(&resolution, self.layout, &minimum) {
-            Some(text) => text?,
-            None => self.lock_here(&installer, &resolution)?.to_toml(),
-        };
+        let text = self.with_installer(&taken, |installer, workshop| {
+            let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
+            let constraints = self.all_constraints(&taken, workshop.directory)?;
+            let resolution = self.resolution(&strings, &constraints, &local);
+            let universal = is_for_all.then(|| installer.lock_universal(&resolution, workshop, self.directory, &minimum)).flatten();
+            universal.unwrap_or_else(|| Ok(self.lock_here(self.choose(installer, workshop, &lowered, &constraints, false)?).to_toml()))
+        })?;
         let text = process::without_credentials(&text);
         let path = self.lock_path();
-        let lock = pylock::Pylock::parse(&text).map_err(|message| Error::Protocol {
-            what: format!("the lock file that {} made cannot be read: {message}", installer.name()),
-        })?;
+        let lock = pylock::Pylock::parse(&text)
+            .map_err(|message| Error::Protocol { what: format!("the lock file that was made cannot be read: {message}") })?;
         fs::write_if_changed(&path, text.as_bytes()).map_err(|source| Error::Write { path: path.clone(), source })?;
         Ok((path, lock.packages.len()))
     }
 
     /// A lock file for this interpreter only, which it says.
-    fn lock_here(&self, installer: &Installer, resolution: &Resolution<'_>) -> Result<pylock::Pylock, Error> {
+    fn lock_here(&self, distributions: Vec<Distribution>) -> pylock::Pylock {
         use fingerprint::Artifact;
-        let packages = installer.resolve(resolution, self.layout)?.into_iter().map(|distribution| {
+        let packages = distributions.into_iter().map(|distribution| {
             let mut package = pylock::Package { name: distribution.name, version: distribution.version, ..pylock::Package::default() };
             let hashes = |sha256: Option<String>| sha256.map(|sha256| ("sha256".to_owned(), sha256)).into_iter().collect();
             match distribution.artifact {
@@ -412,13 +558,13 @@ impl Provisioner<'_> {
             markers.sys_platform(),
             markers.platform_machine(),
         );
-        Ok(pylock::Pylock {
+        pylock::Pylock {
             lock_version: "1.0".to_owned(),
             environments: vec![environment],
             requires_python: None,
             created_by: "cargo-pyenv-build".to_owned(),
             packages: packages.collect(),
-        })
+        }
     }
 
     /// The environment that a memo stands for, made if it is not there.
@@ -448,19 +594,12 @@ impl Provisioner<'_> {
             let name = Installer::dialect(self.options.installer).name();
             slot.make(self.interpreter, &fingerprint, &[], name, |_| Ok(()))?
         } else {
-            let indexes = self.indexes();
-            let installer = self.installer(&indexes)?;
-            let _spinner = self.ui.spinner(format!("installing {count} build requirements ({})", installer.name()));
-            let scratch = self.scratch()?;
-            slot.make(self.interpreter, &fingerprint, &memo.distributions, installer.name(), |python| {
-                installer.install(&Installation {
-                    distributions: &memo.distributions,
-                    declared: self.declared,
-                    python,
-                    indexes: &indexes,
-                    directory: self.directory,
-                    scratch: scratch.path(),
-                    offline: self.options.offline,
+            let origins = self.origins();
+            self.with_installer(&self.taken()?, |installer, workshop| {
+                let _spinner = self.ui.spinner(format!("installing {count} build requirements ({})", installer.name()));
+                slot.make(self.interpreter, &fingerprint, &memo.distributions, installer.name(), |python| {
+                    let (distributions, declared, offline) = (&memo.distributions, &origins, self.options.offline);
+                    installer.install(&Installation { distributions, declared, python, offline }, workshop)
                 })
             })?
         };
@@ -480,6 +619,12 @@ impl Provisioner<'_> {
         );
         Ok(made)
     }
+}
+
+/// The names of requirements that are local directories or files.
+fn local_names<'a>(requirements: impl IntoIterator<Item = &'a Lowered>) -> Vec<String> {
+    let local = requirements.into_iter().filter(|lowered| local_path(&lowered.requirement).is_some());
+    local.map(|lowered| lowered.requirement.name.to_string()).collect()
 }
 
 /// Whether an installed version is what a requirement asks for, extras aside.

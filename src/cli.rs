@@ -3,6 +3,7 @@
 //! One file per subcommand, with its arguments and its `run`. Nothing imports `cli`.
 
 mod action;
+mod again;
 mod budget;
 mod build;
 #[cfg(feature = "github")]
@@ -24,6 +25,7 @@ mod reference;
 mod run;
 mod step_summary;
 mod store;
+mod toolchain;
 mod warmth;
 mod why;
 
@@ -146,6 +148,12 @@ pub fn main(args: Vec<OsString>) -> u8 {
         ui.warning(format_args!("Ctrl-C cannot be listened for: {error}"));
     }
     if let Some(code) = action::without_exports(matches!(cli.command, Command::Action(_)), &ui) {
+        return code;
+    }
+    if let Some(code) = again::with_a_temporary_directory(&ui) {
+        return code;
+    }
+    if let Some(code) = toolchain::again_with_that_of_the_project(&cli.command, &ui) {
         return code;
     }
     let root = global.root.as_deref();

@@ -118,6 +118,7 @@ pub const RULES: &[&Rule] = &[
     &pythons::CONFIGURED_OTHER,
     &indexes::AT_ODDS,
     &indexes::FOR_ONE,
+    &indexes::NOT_FOR_BUILDS,
     &workflows::RUST_CACHE_TWICE,
     &workflows::RUST_CACHE_UNAWARE,
     &workflows::RUST_CACHE_DELETES,
@@ -136,6 +137,8 @@ pub const RULES: &[&Rule] = &[
     &checkout::TARGET_NOT_IGNORED,
     &checkout::TARGET_OUTSIDE,
     &checkout::LOCK_FILE,
+    &checkout::VENV_NOT_IGNORED,
+    &checkout::SHADOWED,
 ];
 
 /// The rule of an id.

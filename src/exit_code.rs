@@ -10,3 +10,7 @@ pub const USAGE: u8 = 2;
 pub const REBUILD_DENIED: u8 = 3;
 /// The build environment could not be provisioned.
 pub const PROVISIONING_FAILED: u8 = 4;
+/// Of `run`: the command cannot be started, as a shell says it.
+pub const CANNOT_RUN: u8 = 126;
+/// Of `run`: there is no such command, as a shell says it.
+pub const NO_SUCH_COMMAND: u8 = 127;

@@ -25,9 +25,9 @@ use serde::Serialize;
 use crate::interpreter::Identity;
 use crate::interrupt::{self, Signal};
 use crate::layout::{CANNOT_WRITE, Layout};
-use crate::process;
 use crate::project::{Backend, Project};
 use crate::ui::Ui;
+use crate::{process, terminal};
 
 /// The last lines of output that an error carries.
 const TAIL: usize = 20;
@@ -301,7 +301,15 @@ impl<'a> Session<'a> {
         for (name, value) in values {
             self.send(name, value);
         }
-        let mut state = Waiting { hook: action, log: Path::new(""), start: Instant::now(), timeout: None, cancelled: None, child: None };
+        let mut state = Waiting {
+            hook: action,
+            log: Path::new(""),
+            start: Instant::now(),
+            timeout: None,
+            cancelled: None,
+            child: None,
+            had_terminal: false,
+        };
         let mut failed = None;
         let ended = self.wait_for_answer(&mut state, &mut |event| {
             if let (Event::Data(bytes), None) = (event, &failed) {
@@ -349,7 +357,7 @@ impl<'a> Session<'a> {
             tail.push_back(crate::ui::shortened(line, LONGEST_TAIL_LINE));
             sink(line);
         };
-        let mut state = Waiting { hook, log: &log, start, timeout: call.timeout, cancelled: None, child: None };
+        let mut state = Waiting { hook, log: &log, start, timeout: call.timeout, cancelled: None, child: None, had_terminal: false };
         let mut written = if self.is_remote { fs_err::File::create(&log).ok() } else { None };
         let ended = self.wait_for_answer(&mut state, &mut |event| match event {
             Event::Tick => while follower.poll(&log, &mut sink) {},
@@ -371,6 +379,10 @@ impl<'a> Session<'a> {
                 // It printed nothing worth keeping.
                 let _ = fs_err::remove_file(&log);
                 Ok(Answer::Unsupported)
+            }
+            // While the hook had the terminal, Ctrl-C went to it.
+            Ended::Error { traceback: Some(traceback), .. } if state.had_terminal && is_keyboard_interrupt(&traceback) => {
+                Err(Error::Interrupted(Signal::KEYBOARD))
             }
             Ended::Error { kind, message, traceback } => Err(Error::Hook {
                 hook,
@@ -477,7 +489,13 @@ impl<'a> Session<'a> {
                     Message::Fatal { kind, text } => self.ui.debug(format_args!("hookd is about to exit: {kind}: {text}")),
                     _ => {}
                 },
-                Received::Nothing => on(Event::Tick),
+                Received::Nothing => {
+                    if state.child.is_some_and(terminal::is_lent) {
+                        state.had_terminal = true;
+                        crate::ui::step_aside();
+                    }
+                    on(Event::Tick);
+                }
                 Received::Closed => {
                     if let Some(group) = state.child {
                         process::signal_group_id(group, process::Kill::Kill);
@@ -546,6 +564,8 @@ enum Because {
 }
 
 struct Waiting<'a> {
+    /// Whether the hook has had the terminal, where Ctrl-C goes to it.
+    had_terminal: bool,
     hook: &'static str,
     log: &'a Path,
     start: Instant,
@@ -573,4 +593,7 @@ impl Waiting<'_> {
             None => Ok(ended),
         }
     }
+}
+fn is_keyboard_interrupt(traceback: &str) -> bool {
+    traceback.trim_end().lines().last().is_some_and(|line| line.starts_with("KeyboardInterrupt"))
 }

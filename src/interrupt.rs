@@ -42,6 +42,9 @@ pub fn pending() -> Option<Signal> {
 pub struct Signal(u8);
 
 impl Signal {
+    /// Ctrl-C, when somebody else has seen it.
+    pub const KEYBOARD: Self = Self(2);
+
     pub fn number(self) -> u8 {
         self.0
     }

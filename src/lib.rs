@@ -58,6 +58,8 @@ pub mod interrupt;
 #[cfg(feature = "cli")]
 pub mod process;
 #[cfg(feature = "cli")]
+pub mod terminal;
+#[cfg(feature = "cli")]
 pub mod ui;
 
 #[cfg(test)]

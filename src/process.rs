@@ -13,7 +13,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::interrupt;
+use crate::{interrupt, terminal};
 
 /// How long a child may take to end after SIGTERM before it is killed.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -47,6 +47,8 @@ pub enum Error {
     Wait { command: String, source: io::Error },
     #[error("interrupted by {signal} while `{command}` ran")]
     Interrupted { command: String, signal: interrupt::Signal },
+    #[error("`{command}` wants to read from the terminal, and cannot")]
+    Terminal { command: String },
     #[error("`{command}` did not finish within {}", humantime::format_duration(*timeout))]
     TimedOut { command: String, timeout: Duration },
 }
@@ -131,7 +133,7 @@ impl Cmd {
         wire(&mut command);
         isolate(&mut command);
         let child = command.spawn().map_err(|source| Error::Start { command: self.display(), source })?;
-        Ok(Group { child, command: self.display() })
+        Ok(Group { child, command: self.display(), had_terminal: false })
     }
 
     /// Runs it to its end with our own streams and in our own process group, as a shell would. Signals that only we get are
@@ -204,6 +206,7 @@ impl Cmd {
             }
             // A child that was killed may leave others, which hold the pipes that we read to the end.
             signal_group(&group.child, Kill::Kill);
+            terminal::take_back_from(i32::try_from(group.child.id()).unwrap_or_default());
             let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<u8>>| thread.join().expect("the reader does not panic");
             let (stdout, stderr) = (join(stdout), join(stderr));
             Ok(Output { status: status?, stdout, stderr })
@@ -262,6 +265,8 @@ pub fn supervise(_args: &[OsString]) -> Option<u8> {
 pub struct Group {
     pub child: Child,
     command: String,
+    /// Whether it has had the terminal, where Ctrl-C went to it.
+    had_terminal: bool,
 }
 
 impl Group {
@@ -270,12 +275,23 @@ impl Group {
         let start = Instant::now();
         loop {
             match self.child.try_wait() {
+                Ok(Some(status)) if self.had_terminal && interrupt::exit_code_of(status) == interrupt::Signal::KEYBOARD.exit_code() => {
+                    return Err(Error::Interrupted { command: self.command.clone(), signal: interrupt::Signal::KEYBOARD });
+                }
                 Ok(Some(status)) => return Ok(status),
                 Ok(None) => {}
                 Err(source) => return Err(Error::Wait { command: self.command.clone(), source }),
             }
             if let Some(signal) = interrupt::pending() {
                 return Err(Error::Interrupted { command: self.command.clone(), signal });
+            }
+            if terminal::is_wanted_by(&self.child) {
+                self.had_terminal = terminal::lend_to(&self.child);
+                if !self.had_terminal {
+                    // Stopped, it would obey nothing else.
+                    signal_group(&self.child, Kill::Kill);
+                    return Err(Error::Terminal { command: self.command.clone() });
+                }
             }
             if let Some(timeout) = timeout.filter(|timeout| start.elapsed() > *timeout) {
                 return Err(Error::TimedOut { command: self.command.clone(), timeout });

@@ -13,6 +13,8 @@ pub mod cargo_config;
 mod package_files;
 mod remembered;
 mod settings;
+mod sources;
+mod uv;
 mod workspace;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +25,8 @@ pub use cargo::{CargoDependency, CargoPackage, CargoWorkspace, DependencyKind};
 pub use package_files::files_of_package;
 use pep508_rs::pep440_rs::VersionSpecifiers;
 pub use settings::Settings;
+pub use sources::{Lowered, NamedIndex, Sources, local_path};
+pub use uv::UvFile;
 pub use workspace::Workspace;
 
 use crate::fs;
@@ -38,8 +42,12 @@ pub struct Project {
     pub build_system: BuildSystem,
     pub settings: Settings,
     pub requires_python: Option<VersionSpecifiers>,
-    /// `[tool.uv] build-constraint-dependencies`, which `uv build` honours too.
+    /// uv's settings for the project.
+    pub uv_file: Option<UvFile>,
+    /// `build-constraint-dependencies` of uv's settings.
     pub build_constraints: Vec<String>,
+    /// Where it says that requirements come from.
+    pub sources: Sources,
     pub workspace: Workspace,
     pyproject: toml::Table,
 }
@@ -124,9 +132,11 @@ impl Project {
         }
     }
 
-    /// Whether a PEP 517 frontend can build it.
+    /// Whether it is a Python project, and not a Cargo workspace whose `pyproject.toml` has settings of tools only.
     pub fn is_python(&self) -> bool {
-        Self::is_at(&self.directory)
+        let is_said = ["project", "build-system"].iter().any(|table| self.pyproject.contains_key(*table));
+        let has = |name: &str| self.directory.join(name).is_file();
+        is_said || has("setup.py") || has("setup.cfg") || Self::is_at(&self.directory) && !has("Cargo.toml")
     }
 
     /// Whether a directory has something that a PEP 517 frontend can build.
@@ -148,12 +158,12 @@ impl Project {
             ),
             None => None,
         };
-        let build_constraints = lookup(&pyproject, &["tool", "uv", "build-constraint-dependencies"])
-            .and_then(toml::Value::as_array)
-            .map(|items| items.iter().filter_map(toml::Value::as_str).map(str::to_owned).collect())
-            .unwrap_or_default();
+        let uv_workspace = uv::workspace_root(&directory, &pyproject);
+        let uv_file = UvFile::of_project(&directory, uv_workspace.as_deref());
+        let build_constraints = uv_file.as_ref().map(UvFile::build_constraints).transpose()?.unwrap_or_default();
+        let sources = Sources::new(&directory, &pyproject, uv_workspace.as_deref(), uv_file.as_ref());
         let workspace = Workspace::find(&directory, &pyproject);
-        Ok(Self { directory, build_system, settings, requires_python, build_constraints, workspace, pyproject })
+        Ok(Self { directory, build_system, settings, requires_python, uv_file, build_constraints, sources, workspace, pyproject })
     }
 
     pub fn pyproject_path(&self) -> PathBuf {
@@ -170,6 +180,12 @@ impl Project {
         lookup(&self.pyproject, &["project", "name"])
             .and_then(toml::Value::as_str)
             .map_or_else(|| self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned(), str::to_owned)
+    }
+
+    /// `[build-system] requires`, and what uv's settings add to it.
+    pub fn build_requires(&self) -> Result<Vec<String>, Error> {
+        let extra = self.sources.extra_build_dependencies(&self.name())?;
+        Ok(self.build_system.requires.iter().cloned().chain(extra).collect())
     }
 
     /// Digest of the files that decide the dynamic requirements, as far as anyone can know: what is in them may change

@@ -148,9 +148,21 @@ impl Ui {
             let style = ProgressStyle::with_template("  {spinner:.cyan} {wide_msg} {elapsed:.dim}").expect("a valid template");
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style).with_message(message);
             bar.enable_steady_tick(Duration::from_millis(100));
+            *SHOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(bar.clone());
             *self.bar() = Some(bar);
         }
         Spinner { ui: self }
+    }
+}
+
+/// The spinner that is shown, for who knows of no [`Ui`].
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Leaves the terminal's last line to who asks something there: the spinner is shown no more.
+pub fn step_aside() {
+    if let Some(bar) = SHOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+        bar.disable_steady_tick();
+        bar.set_draw_target(ProgressDrawTarget::hidden());
     }
 }
 

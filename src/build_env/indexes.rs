@@ -75,6 +75,13 @@ impl Indexes {
         }
     }
 
+    /// Whether [`Self::apply`] sets or removes a variable.
+    pub fn sets(name: &str) -> bool {
+        ["INDEX_URL", "EXTRA_INDEX_URL", "DEFAULT_INDEX", "INDEX", "FIND_LINKS", "NO_INDEX"]
+            .iter()
+            .any(|variable| name.strip_prefix("UV_").or_else(|| name.strip_prefix("PIP_")) == Some(variable))
+    }
+
     /// Sets the variables of one installer and removes those of the same meaning.
     #[must_use]
     pub fn apply(&self, command: Cmd, dialect: Dialect) -> Cmd {
@@ -84,10 +91,11 @@ impl Indexes {
             Dialect::Pip => ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"],
         };
         let links: Vec<String> = self.find_links.iter().map(|link| link_url(link)).collect();
+        let extra: Vec<String> = self.extra.iter().map(|index| index_url(index)).collect();
         let links = links.join(if dialect == Dialect::Uv { "," } else { " " });
         let values = [
-            self.default.clone().unwrap_or_default(),
-            self.extra.join(" "),
+            self.default.as_deref().map(index_url).unwrap_or_default(),
+            extra.join(" "),
             links,
             if self.no_index { "1".to_owned() } else { String::new() },
         ];
@@ -99,9 +107,18 @@ impl Indexes {
     }
 }
 
+/// An index, which may have a name: `name=https://...`.
+fn index_url(index: &str) -> String {
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    match index.split_once('=').filter(|(name, _)| is_name(name)) {
+        Some((name, url)) => format!("{name}={}", link_url(url)),
+        None => link_url(index),
+    }
+}
+
 /// A local directory as a URL: installers run elsewhere, and cut their variables at white space or commas.
 fn link_url(link: &str) -> String {
-    if link.contains("://") {
+    if link.contains("://") || link.starts_with('~') {
         return link.to_owned();
     }
     let absolute = std::path::absolute(link).unwrap_or_else(|_| link.into());
@@ -148,6 +165,9 @@ mod tests {
     fn links_survive_being_joined() {
         assert_eq!(link_url("/a b/c,d"), "file:///a%20b/c%2Cd");
         assert_eq!(link_url("https://h/x"), "https://h/x");
+        assert_eq!(link_url("file:///x"), "file:///x");
+        assert_eq!(index_url("mine=/a b"), "mine=file:///a%20b");
+        assert_eq!(index_url("https://h/x?a=b"), "https://h/x?a=b");
     }
 
     #[test]

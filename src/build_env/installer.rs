@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::fingerprint::{Artifact, Distribution};
 use super::indexes::{Dialect, Indexes};
+use super::settings::Settings;
 use super::{Error, pylock};
 use crate::interpreter::Interpreter;
 use crate::layout::Layout;
@@ -41,14 +42,36 @@ pub struct Resolution<'a> {
     pub requirements: &'a [String],
     /// Files or URLs.
     pub constraints: &'a [String],
-    pub indexes: &'a Indexes,
-    /// Where relative paths are looked up, and configuration files of the installer.
-    pub directory: &'a Path,
+    /// Names that local directories or files stand for: what was built of them before does not count.
+    pub local: &'a [String],
     pub offline: bool,
     /// Ask the index again, whatever is cached.
     pub refresh: bool,
     /// Resolve the requirements only, not what they depend on: a lock file names everything.
     pub no_deps: bool,
+    /// What an index has is an archive with a URL, to be asked for by that.
+    pub direct: bool,
+}
+
+/// Where an installer works for environments of ours, and what it sees of its configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Workshop<'a> {
+    pub indexes: &'a Indexes,
+    pub settings: &'a Settings,
+    /// An empty directory of ours, links resolved: what the project or the user has where they work is none of the installer's.
+    pub directory: &'a Path,
+}
+
+impl Workshop<'_> {
+    fn ready(&self, command: Cmd) -> Result<Cmd, Error> {
+        self.settings.isolate(command, self.directory, self.indexes)
+    }
+
+    pub(super) fn write(&self, name: &str, content: &str) -> Result<PathBuf, Error> {
+        let path = self.directory.join(name);
+        fs_err::write(&path, content).map_err(|source| Error::Write { path: path.clone(), source })?;
+        Ok(path)
+    }
 }
 
 impl Installer {
@@ -62,13 +85,13 @@ impl Installer {
     }
 
     /// Gets the chosen one ready. pip may have to be set up first, which takes seconds, once.
-    pub fn prepare(choice: Choice, interpreter: &Interpreter, layout: &Layout, indexes: &Indexes, ui: &Ui) -> Result<Self, Error> {
+    pub fn prepare(choice: Choice, interpreter: &Interpreter, layout: &Layout, workshop: &Workshop<'_>, ui: &Ui) -> Result<Self, Error> {
         match (choice, uv::find()) {
             (Choice::Uv | Choice::Auto, Some(program)) => Ok(Self::Uv(uv::Uv::new(program))),
             (Choice::Uv, None) => {
                 Err(Error::NoInstaller { reason: "uv is not on PATH".to_owned(), hint: "install uv, or use `--installer pip`".to_owned() })
             }
-            (Choice::Pip | Choice::Auto, _) => pip::Pip::prepare(interpreter, layout, indexes, ui).map(Self::Pip),
+            (Choice::Pip | Choice::Auto, _) => pip::Pip::prepare(interpreter, layout, workshop, ui).map(Self::Pip),
         }
     }
 
@@ -80,19 +103,25 @@ impl Installer {
     }
 
     /// What the requirements come to, sorted by name. Nothing is installed.
-    pub fn resolve(&self, resolution: &Resolution<'_>, layout: &Layout) -> Result<Vec<Distribution>, Error> {
+    pub fn resolve(&self, resolution: &Resolution<'_>, workshop: &Workshop<'_>) -> Result<Vec<Distribution>, Error> {
         let mut distributions = match self {
-            Self::Uv(uv) => uv.resolve(resolution, layout)?,
-            Self::Pip(pip) => pip.resolve(resolution, layout)?,
+            Self::Uv(uv) => uv.resolve(resolution, workshop)?,
+            Self::Pip(pip) => pip.resolve(resolution, workshop)?,
         };
         distributions.sort();
         Ok(distributions)
     }
 
-    /// Resolves for every interpreter that the project supports, as a lock file, if this installer can.
-    pub fn lock_universal(&self, resolution: &Resolution<'_>, layout: &Layout, minimum_python: &str) -> Option<Result<String, Error>> {
+    /// Resolves for every interpreter that the project supports, as a lock file for the project in `directory`, if this installer can.
+    pub fn lock_universal(
+        &self,
+        resolution: &Resolution<'_>,
+        workshop: &Workshop<'_>,
+        directory: &Path,
+        minimum_python: &str,
+    ) -> Option<Result<String, Error>> {
         match self {
-            Self::Uv(uv) => Some(uv.lock_universal(resolution, layout, minimum_python)),
+            Self::Uv(uv) => Some(uv.lock_universal(resolution, workshop, directory, minimum_python)),
             Self::Pip(_) => None,
         }
     }
@@ -107,7 +136,7 @@ impl Installer {
     }
 
     /// Installs exactly these distributions.
-    pub fn install(&self, install: &Installation<'_>) -> Result<(), Error> {
+    pub fn install(&self, install: &Installation<'_>, workshop: &Workshop<'_>) -> Result<(), Error> {
         // Hashes are all or nothing in both installers: what has none goes in a second call.
         let (hashed, rest): (Vec<_>, Vec<_>) = install.distributions.iter().partition(|distribution| sha256(distribution).is_some());
         for (part, require_hashes) in [(hashed, true), (rest, false)] {
@@ -115,13 +144,12 @@ impl Installer {
                 continue;
             }
             let lines: String = part.iter().map(|distribution| requirement_line(distribution, install.declared) + "\n").collect();
-            let file = install.scratch.join("requirements.txt");
-            fs_err::write(&file, lines).map_err(|source| Error::Write { path: file.clone(), source })?;
+            let file = workshop.write("requirements.txt", &lines)?;
             let command = match self {
-                Self::Uv(uv) => uv.install(install, &file, require_hashes),
+                Self::Uv(uv) => uv.install(install, workshop, &file, require_hashes),
                 Self::Pip(pip) => pip.install(install, &file, require_hashes),
             };
-            run(&command, "install the build requirements")?;
+            run(&workshop.ready(command)?, "install the build requirements")?;
         }
         Ok(())
     }
@@ -160,10 +188,6 @@ pub struct Installation<'a> {
     pub declared: &'a [String],
     /// The environment's python.
     pub python: &'a Path,
-    pub indexes: &'a Indexes,
-    pub directory: &'a Path,
-    /// A directory of ours for the requirements file.
-    pub scratch: &'a Path,
     pub offline: bool,
 }
 
@@ -176,7 +200,7 @@ fn sha256(distribution: &Distribution) -> Option<&str> {
 }
 
 /// A URL with the credentials that the project's requirement of this name has for the same host.
-fn with_credentials(url: &str, name: &str, declared: &[String]) -> String {
+pub(super) fn with_credentials(url: &str, name: &str, declared: &[String]) -> String {
     let found = || {
         let mut full = url::Url::parse(url).ok()?;
         let requirement = declared.iter().filter_map(|text| parse_requirement(text).ok()).find(|one| one.name.as_ref() == name)?;
@@ -234,14 +258,15 @@ fn directory_artifact(path: PathBuf) -> Result<Artifact, Error> {
 }
 
 /// The distribution that a package of a `pylock.toml` file stands for. Of several wheels the first is the best.
-pub(super) fn from_package(package: &pylock::Package, lock_directory: &Path) -> Result<Distribution, Error> {
+pub(super) fn from_package(package: &pylock::Package, lock_directory: &Path, direct: bool) -> Result<Distribution, Error> {
     let broken = |reason: &str| Error::Protocol { what: format!("`{}` in the resolution {reason}", package.name) };
+    let file = || package.wheels.first().or(package.sdist.as_ref());
     let artifact = if let Some(vcs) = &package.vcs {
         let url = vcs.url.clone().or_else(|| vcs.path.clone()).ok_or_else(|| broken("has no URL"))?;
         Artifact::Vcs { url: without_credentials(&url), commit: vcs.commit_id.clone(), subdirectory: vcs.subdirectory.clone() }
     } else if let Some(directory) = &package.directory {
         directory_artifact(pylock::resolve_path(&directory.path, lock_directory).into())?
-    } else if let Some(archive) = &package.archive {
+    } else if let Some(archive) = package.archive.as_ref().or_else(|| file().filter(|_| direct)) {
         let local = || archive.path.as_deref().map(|path| PathBuf::from(pylock::resolve_path(path, lock_directory)));
         let url = match (&archive.url, local()) {
             (Some(url), _) => without_credentials(url),
@@ -259,7 +284,7 @@ pub(super) fn from_package(package: &pylock::Package, lock_directory: &Path) -> 
         };
         Artifact::Archive { url, sha256 }
     } else {
-        let file = package.wheels.first().or(package.sdist.as_ref()).ok_or_else(|| broken("has no file for this interpreter"))?;
+        let file = file().ok_or_else(|| broken("has no file for this interpreter"))?;
         Artifact::Index { filename: file.file_name(), sha256: file.hashes.get("sha256").cloned() }
     };
     Ok(Distribution { name: package.name.clone(), version: package.version.clone(), artifact })

@@ -8,39 +8,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pep508_rs::VersionOrUrl;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::fingerprint::Distribution;
+use super::fingerprint::{Artifact, Distribution};
 use super::indexes::Indexes;
+use super::settings::{self, Settings};
 use crate::interpreter::{Identity, Interpreter};
-use crate::project::Requirement;
-use crate::{digest, env_vars, fs};
+use crate::project::{Lowered, Requirement, UvFile, local_path};
+use crate::{digest, fs};
 
 const SCHEMA: u32 = 1;
 /// A memo from further in the future than this was written under another clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
-
-/// Variables of the installers, beyond the index settings, that change what a resolution comes to.
-const RESOLUTION_VARIABLES: &[&str] = &[
-    "PIP_NO_BINARY",
-    "PIP_ONLY_BINARY",
-    "PIP_PREFER_BINARY",
-    "PIP_PRE",
-    "PIP_CONFIG_FILE",
-    "PIP_UPLOADED_PRIOR_TO",
-    "UV_NO_BINARY",
-    "UV_NO_BINARY_PACKAGE",
-    "UV_NO_BUILD",
-    "UV_NO_BUILD_PACKAGE",
-    "UV_PRERELEASE",
-    "UV_RESOLUTION",
-    "UV_EXCLUDE_NEWER",
-    "UV_INDEX_STRATEGY",
-    "UV_CONFIG_FILE",
-    "UV_NO_CONFIG",
-];
 
 /// Everything that decides which distributions an environment gets. Its digest is over its JSON, fields in this order.
 #[derive(Debug, Clone, Serialize)]
@@ -52,7 +32,10 @@ pub struct Request {
     /// Digests of constraints files, and inline constraints.
     constraints: Vec<String>,
     indexes: Indexes,
-    environment: BTreeMap<String, String>,
+    /// What of the installer's own configuration counts.
+    settings: serde_json::Value,
+    /// Requirements that must come from one index, and that.
+    indexed: Vec<(String, Indexes)>,
     /// Content of requirements that are local directories or files.
     local: BTreeMap<String, String>,
     require_hashes: bool,
@@ -69,15 +52,24 @@ pub struct RequestContext<'a> {
     pub inline_constraints: &'a [String],
     /// As flags and environment say.
     pub indexes: &'a Indexes,
+    pub settings: &'a Settings,
+    pub uv_file: Option<&'a UvFile>,
     pub require_hashes: bool,
     /// The content of the lock file.
     pub locked: Option<&'a [u8]>,
 }
 
 impl Request {
-    pub fn new(context: &RequestContext<'_>, requirements: &[Requirement]) -> Result<Self, Error> {
-        let applicable: Vec<&Requirement> =
-            requirements.iter().filter(|requirement| requirement.evaluate_markers(&context.interpreter.markers, &[])).collect();
+    pub fn new(context: &RequestContext<'_>, requirements: &[Lowered]) -> Result<Self, Error> {
+        let applies = |lowered: &&Lowered| lowered.requirement.evaluate_markers(&context.interpreter.markers, &[]);
+        let (plain, of_index): (Vec<_>, Vec<_>) = requirements.iter().filter(applies).partition(|lowered| lowered.index.is_none());
+        let applicable: Vec<&Requirement> = plain.iter().map(|lowered| &lowered.requirement).collect();
+        let mut indexed = Vec::new();
+        for lowered in of_index {
+            if let Some(index) = &lowered.index {
+                indexed.push((lowered.requirement.to_string(), settings::indexes_of(index, context.uv_file)?.masked()));
+            }
+        }
         let mut strings: Vec<String> = applicable.iter().map(ToString::to_string).collect();
         strings.sort();
         strings.dedup();
@@ -96,14 +88,14 @@ impl Request {
         for file in context.constraints {
             constraints.push(constraints_digest(file)?);
         }
-        let environment = RESOLUTION_VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), env_vars::get(name)?))).collect();
         Ok(Self {
             schema: SCHEMA,
             identity: context.interpreter.identity.clone(),
             requirements: strings,
             constraints,
             indexes: context.indexes.masked(),
-            environment,
+            settings: context.settings.part_of_request(),
+            indexed,
             local,
             require_hashes: context.require_hashes,
             locked: context.locked.map(digest::bytes),
@@ -113,14 +105,6 @@ impl Request {
     /// Where its memo is.
     pub fn memo_path(&self, requests: &Path) -> PathBuf {
         requests.join(format!("{}.json", &digest::json(self)[..32]))
-    }
-}
-
-/// The local path of a requirement such as `x @ file:///path`.
-pub fn local_path(requirement: &Requirement) -> Option<PathBuf> {
-    match requirement.version_or_url.as_ref()? {
-        VersionOrUrl::Url(url) if url.to_url().scheme() == "file" => url.to_url().to_file_path().ok(),
-        _ => None,
     }
 }
 
@@ -197,6 +181,16 @@ impl Memo {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let then = Duration::from_secs(self.resolved_at);
         then <= now + CLOCK_TOLERANCE && max_age.is_none_or(|max_age| now.saturating_sub(then) <= max_age)
+    }
+
+    /// Whether the local directories that it has are what they were, those aside that `request` has looked at.
+    pub fn is_current(&self, request: &Request) -> bool {
+        let directories = self.distributions.iter().filter_map(|distribution| match &distribution.artifact {
+            Artifact::Directory { path, content } => Some((path, content)),
+            _ => None,
+        });
+        let others = directories.filter(|(path, _)| !request.local.contains_key(*path));
+        others.into_iter().all(|(path, content)| content_of(Path::new(path)).is_ok_and(|now| now == *content))
     }
 
     pub fn write(&self, path: &Path) -> Result<(), Error> {

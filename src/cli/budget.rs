@@ -4,8 +4,9 @@ use globset::Glob;
 
 use super::failure::UsageError;
 use super::warmth::{WarmthArgs, When};
-use crate::project::Settings;
+use crate::project::{CargoWorkspace, Settings};
 use crate::report::{Crates, render};
+use crate::ui::Ui;
 
 /// Crates that must not be compiled.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +54,15 @@ impl Budget {
             }
         };
         Ok(Self { specs: texts.iter().map(spec).collect::<Result<_, _>>()?, when })
+    }
+
+    /// Warns of patterns that no package of the workspace can match: a misspelt one would never trip.
+    pub(super) fn look_at(&self, workspace: &CargoWorkspace, ui: &Ui) {
+        for glob in self.specs.iter().filter_map(|spec| if let Spec::Name(glob) = spec { Some(glob) } else { None }) {
+            if !workspace.packages.iter().any(|package| glob.is_match(&package.name)) {
+                ui.warning(format_args!("`--deny-rebuild {}` forbids nothing: no package has such a name", glob.glob()));
+            }
+        }
     }
 
     /// Whether what was compiled may have been.

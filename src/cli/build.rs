@@ -385,6 +385,9 @@ impl<'a> Build<'a, '_, '_> {
         let env = self.provision_and(context, target, sessions, &mut || {
             warmth = Warmth::begin(&context.project, &context.layout, wishes, target_dir.as_deref(), context.ui);
         })?;
+        if let Some(warmth) = &warmth {
+            Budget::new(&self.args.warmth, &context.project.settings)?.look_at(warmth.workspace(), context.ui);
+        }
         let (_scratch, wheel_directory) = scratch(&context.layout)?;
         let hook = if self.args.editable {
             Hook::BuildEditable { wheel_directory, metadata_directory: None }

@@ -14,7 +14,7 @@ use super::failure::UsageError;
 use super::options::{self, Context, EnvironmentArgs};
 use super::warmth::WarmthArgs;
 use super::{MessageFormat, directory_or_here, step_summary};
-use crate::build_env::installer::{Installer, WheelInstallation};
+use crate::build_env::installer::WheelInstallation;
 use crate::build_env::{self, installs};
 use crate::interpreter::{self, Interpreter, Request, Source, Wanted};
 use crate::layout::Layout;
@@ -106,7 +106,7 @@ fn develop(args: &DevelopArgs, root: Option<&Path>, ui: &Ui, reports: &mut build
 }
 
 /// A directory and the extras behind it. A directory whose own name has brackets is that directory.
-fn with_extras(argument: &Path) -> anyhow::Result<(PathBuf, Vec<String>)> {
+pub(super) fn with_extras(argument: &Path) -> anyhow::Result<(PathBuf, Vec<String>)> {
     let whole = || Ok((argument.to_path_buf(), Vec::new()));
     if argument.exists() {
         return whole();
@@ -200,20 +200,16 @@ impl Target {
         let turn = context.layout.project_lock(&self.directory);
         let _turn = build_env::lock(&turn, context.options.lock_timeout, context.ui, "installs into the same environment")?;
         let begun = installs::begin(&context.layout, env, &self.directory, &metadata.name, &context.project.directory, &dist_info)?;
-        let (indexes, choice) = (context.provisioner().indexes(), context.options.installer);
-        let installed = Installer::prepare(choice, &context.interpreter, &context.layout, &indexes, context.ui).and_then(|installer| {
-            let _spinner = context.ui.spinner(format!("installing {} ({})", metadata.name, installer.name()));
-            installer.install_wheel(&WheelInstallation {
-                python,
-                wheel,
-                name: &metadata.name,
-                extras,
-                with_dependencies: !no_deps && metadata.requires,
-                indexes: &indexes,
-                directory: &context.project.directory,
-                offline: context.options.offline,
-            })?;
-            Ok(installer.name())
+        let provisioner = context.provisioner();
+        let installed = provisioner.install_wheel(&WheelInstallation {
+            python,
+            wheel,
+            name: &metadata.name,
+            extras,
+            with_dependencies: !no_deps && metadata.requires,
+            indexes: &provisioner.indexes(),
+            directory: &context.project.directory,
+            offline: context.options.offline,
         });
         let installer = match installed {
             Ok(installer) => installer,

@@ -155,7 +155,7 @@ pub(super) fn write_roll(context: &Context<'_>, env: &BuildEnv) -> Result<(), bu
 
 /// `[build-system] requires`, parsed.
 pub(super) fn declared(context: &Context<'_>) -> anyhow::Result<Vec<Requirement>> {
-    let requires = &context.project.build_system.requires;
+    let requires = context.project.build_requires()?;
     requires.iter().map(|text| parse_requirement(text).map_err(|reason| anyhow::anyhow!("`{text}`: {reason}"))).collect()
 }
 

@@ -119,6 +119,8 @@ impl Facts {
         let kind = match error {
             Error::Interrupted(signal) => return Self::new("Interrupted", None, signal.exit_code()),
             Error::Constraints { .. } => return Self::new("InvalidConstraints", error.hint(), exit_code::USAGE),
+            Error::Settings { .. } => return Self::new("InvalidConfiguration", error.hint(), exit_code::USAGE),
+            Error::Project(error) => return Self::new("InvalidProject", error.hint(), exit_code::USAGE),
             Error::LocalRequirement { .. } => "RequirementNotFound",
             Error::NoInstaller { .. } => "NoInstaller",
             Error::Resolve { .. } => "ResolutionFailed",

@@ -9,6 +9,7 @@ use clap::{Args, ValueHint};
 use super::failure::UsageError;
 use crate::build_env::indexes::Indexes;
 use crate::build_env::installer::Choice;
+use crate::build_env::settings::uv;
 use crate::build_env::{self, Provisioner};
 use crate::hooks::ConfigSettings;
 use crate::interpreter::{self, Interpreter, Source, Wanted};
@@ -121,8 +122,10 @@ impl<'a> Context<'a> {
             ui: self.ui,
             options: &self.options,
             directory: &self.project.directory,
+            uv_file: self.project.uv_file.as_ref(),
             inline_constraints: &self.project.build_constraints,
             declared: &self.project.build_system.requires,
+            sources: &self.project.sources,
         }
     }
 }
@@ -135,6 +138,15 @@ pub(super) fn root_of(project: &Project, flag: Option<&Path>) -> anyhow::Result<
     };
     if root.to_str().is_none() {
         return Err(project::Error::NotUnicode { path: root }.into());
+    }
+    // What it has is put first on PATH, where no entry can have one.
+    if std::env::join_paths([&root]).is_err() {
+        let separator = if cfg!(windows) { ';' } else { ':' };
+        return Err(UsageError {
+            message: format!("`{}`, where build environments go, has a `{separator}` in its name", root.display()),
+            hint: Some("PATH cannot hold it: rename the directory, or use `--root` or `[tool.pyenv-build] root`".to_owned()),
+        }
+        .into());
     }
     fs::absolute(&root).with_context(|| format!("failed to make `{}` absolute", root.display()))
 }
@@ -208,7 +220,7 @@ fn options(project: &Project, args: &EnvironmentArgs) -> anyhow::Result<build_en
             no_index: args.no_index,
         },
         require_hashes: args.require_hashes || hashes_by_environment,
-        offline: args.offline,
+        offline: args.offline || uv::is_set("UV_OFFLINE"),
         upgrade: args.upgrade,
         max_age: args.max_age.or(if env_vars::is_ci() { None } else { Some(MAX_AGE) }),
         locked: args.locked,

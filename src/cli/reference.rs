@@ -12,6 +12,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
 use super::Cli;
+use crate::build_env::settings::{Role, pip, uv};
 use crate::project::Settings;
 use crate::report::Report;
 
@@ -29,10 +30,12 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ("", &["PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"], "As `--index`."),
     ("", &["PIP_FIND_LINKS", "UV_FIND_LINKS"], "As `--find-links`."),
     ("", &["PIP_NO_INDEX", "UV_NO_INDEX"], "As `--no-index`."),
+    ("", &["UV_OFFLINE"], "As `--offline`."),
+    ("", &["UV_NO_SOURCES", "UV_NO_SOURCES_PACKAGE"], "Whether `[tool.uv.sources]` counts."),
     (
         "",
-        &["PIP_CONFIG_FILE", "UV_CONFIG_FILE", "UV_NO_CONFIG", "XDG_CONFIG_HOME", "APPDATA"],
-        "pip's and uv's, where `doctor` looks for their settings.",
+        &["PIP_CONFIG_FILE", "UV_CONFIG_FILE", "UV_NO_CONFIG", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "APPDATA", "PROGRAMDATA"],
+        "Where pip's and uv's own settings are looked for.",
     ),
     ("Interpreter", &["VIRTUAL_ENV"], "The interpreter of the active environment comes before those on `PATH`."),
     ("", &["VIRTUAL_ENV", "CONDA_PREFIX"], "The environment that `develop` installs into."),
@@ -60,8 +63,8 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "",
-        &["RUSTUP_HOME", "RUSTUP_TOOLCHAIN"],
-        "As rustup has them: with another toolchain cargo is asked again what it has said of a project.",
+        &["RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTUP_TOOLCHAIN_SOURCE", "RUST_RECURSION_COUNT"],
+        "As rustup has them. If rustup has chosen the toolchain by the directory, a project elsewhere is compiled with that of its own.",
     ),
     (
         "",
@@ -287,8 +290,7 @@ fn variables_page(root: &Command) -> String {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         let _ = writeln!(text, "| {group} | {} | {} |", names.join(", "), cell(about));
     }
-    text += "\nThe variables by which pip and uv choose among releases (`PIP_PRE`, `UV_RESOLUTION` and the like) are passed on, and what was \
-             resolved under other values of them is not used.\n";
+    text += "\nWhich variables of uv and pip count is in [settings of uv and pip](installers.md).\n";
     text += "\n## What hooks, and the commands of `run`, get\n\n\
              | variable | |\n| --- | --- |\n\
              | `PATH` | with the build environment's programs first |\n\
@@ -297,6 +299,32 @@ fn variables_page(root: &Command) -> String {
              | `PYTHONHOME`, `__PYVENV_LAUNCHER__` | unset |\n\
              | `PYTHONPATH` | unset for hooks |\n\
              | what `cargo pyenv-build env` prints | see [variables that agree](../concepts/rebuilds.md#variables-that-agree) |\n";
+    text
+}
+
+fn installers_page() -> String {
+    let mut text = format!("# Settings of uv and pip\n\n{GENERATED}\n");
+    text += "Build environments are made from the settings that `uv build` and `pip wheel` make theirs from: where packages come from, how \
+             that is reached, and which files of it may be used. A setting for a project's own dependencies, or for where packages go, does \
+             not count, wherever it stands, and one that is not listed here does not count either. The installer runs outside of the \
+             project, with a configuration that has nothing else in it.\n\n\
+             What counts is taken from where the installer looks for it, and is part of what is asked for: after an edit the build \
+             requirements are resolved again. Each setting has a variable, `UV_NO_BINARY` or `PIP_NO_BINARY`, of which the same holds. \
+             Index variables of either installer count for both.\n";
+    for (title, prefix, settings) in [("uv: `[tool.uv]`, `uv.toml`", "UV_", uv::SETTINGS), ("pip: `pip.conf`", "PIP_", pip::SETTINGS)] {
+        let _ = writeln!(text, "\n## {title}\n\n| setting | variable | counts | |\n| --- | --- | --- | --- |");
+        for setting in settings {
+            let (counts, about) = match setting.role {
+                Role::Chooses => ("yes", "Decides which packages there are to choose from."),
+                Role::Reaches => ("yes", "Says how they are reached."),
+                Role::Ours => ("yes, with either installer", ""),
+                Role::Ignored => ("no", ""),
+            };
+            let about = if setting.note.is_empty() { about } else { setting.note };
+            let name = if setting.name.starts_with(prefix) { String::new() } else { format!("`{}`", setting.name) };
+            let _ = writeln!(text, "| {name} | `{}` | {counts} | {} |", setting.variable(prefix), cell(about));
+        }
+    }
     text
 }
 
@@ -428,6 +456,7 @@ fn pages() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("cli.md", cli_page(&root)),
         ("settings.md", settings_page(&root)),
+        ("installers.md", installers_page()),
         ("environment.md", variables_page(&root)),
         ("exit-codes.md", exit_codes_page()),
         ("report.md", report_page(&schema)),

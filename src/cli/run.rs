@@ -10,12 +10,12 @@ use super::budget::Budget;
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
 use super::warmth::{Warmth, WarmthArgs, Wishes};
-use super::{directory_or_here, env, options, step_summary};
-use crate::interrupt;
-use crate::process::Cmd;
+use super::{directory_or_here, env, failure, options, step_summary};
+use crate::process::{self, Cmd};
 use crate::project::Project;
 use crate::report::{EnvReport, InterpreterReport, Report, round};
 use crate::ui::Ui;
+use crate::{exit_code, interrupt};
 
 /// Runs a command so that cargo agrees with the wheel build and stays as warm: `run -- cargo test`.
 #[derive(Debug, Clone, Args)]
@@ -64,6 +64,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     }
     let target_dir = target_dir_of(&args.command);
     if let Some(warmth) = &mut warmth {
+        budget.look_at(warmth.workspace(), ui);
         warmth.also_in(target_dir);
         if let Some(manifest) = option_of(&args.command, "--manifest-path").and_then(|path| std::path::absolute(path).ok()) {
             warmth.also_of(&manifest, ui);
@@ -84,7 +85,15 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     if let Some(warmth) = &warmth {
         (report.crates, report.store) = warmth.end(ui);
     }
-    let status = status?;
+    let status = match status {
+        Ok(status) => status,
+        Err(error @ process::Error::Start { .. }) => {
+            let is_missing = matches!(&error, process::Error::Start { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+            failure::show(&error.into(), ui);
+            return Ok(if is_missing { exit_code::NO_SUCH_COMMAND } else { exit_code::CANNOT_RUN });
+        }
+        Err(error) => return Err(error.into()),
+    };
     let code = match status.code() {
         Some(code) => u8::try_from(code).unwrap_or(1),
         None => interrupt::exit_code_of(status),

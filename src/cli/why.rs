@@ -7,7 +7,9 @@ use clap::{Args, ValueHint};
 
 use super::failure::UsageError;
 use super::{MessageFormat, directory_or_here, options};
+use crate::interpreter;
 use crate::layout::Layout;
+use crate::project::Project;
 use crate::report::{Crates, Report, render, reuse};
 use crate::ui::Ui;
 use crate::units::log::{self, Event};
@@ -19,10 +21,14 @@ pub(super) struct WhyArgs {
     /// The project
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
+    /// Only if the last build was for this interpreter: a path, a name, or a version such as 3.12
+    #[arg(short, long, value_name = "PYTHON")]
+    pub python: Option<String>,
 }
 
 pub(super) fn run(args: &WhyArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
-    let layout = options::open_layout(directory_or_here(args.directory.as_deref()), root)?;
+    let project = Project::load_any(directory_or_here(args.directory.as_deref()))?;
+    let layout = options::layout_of(&project, root)?;
     let path = layout.last_report();
     let Some(mut report) = Report::read(&path) else {
         return Err(UsageError {
@@ -31,6 +37,16 @@ pub(super) fn run(args: &WhyArgs, root: Option<&Path>, format: MessageFormat, ui
         }
         .into());
     };
+    if let (Some(python), Some(built)) = (&args.python, &report.interpreter) {
+        let wanted = interpreter::discover(&options::wanted(&project, Some(python)), &layout.interpreters())?.identity;
+        if wanted.abi_tag() != built.abi_tag {
+            return Err(UsageError {
+                message: format!("the last build was for {}, and not for {}", built.abi_tag, wanted.abi_tag()),
+                hint: Some(format!("only the last report is kept: build once more, with `-p {python}`")),
+            }
+            .into());
+        }
+    }
     report.since = since(&path, &layout, report.project.as_deref().unwrap_or(Path::new("")));
     match format {
         MessageFormat::Human => ui.result(render::why(&report)),

@@ -1,6 +1,6 @@
 //! Git, and what is not in it.
 
-use super::facts::{LockFile, Package, Workspace};
+use super::facts::{LockFile, Package, Shadowed, Workspace};
 use super::{Facts, Finding, Fix, Rule, Severity, shown};
 
 pub const OURS_NOT_IGNORED: Rule = Rule {
@@ -42,6 +42,44 @@ pub const LOCK_FILE: Rule = Rule {
     mend: "commit it",
     check: lock_file,
 };
+
+pub const VENV_NOT_IGNORED: Rule = Rule {
+    id: "virtual-environment-not-ignored",
+    severity: Severity::Warning,
+    summary: "git does not ignore a virtual environment in the source tree",
+    why: "what is untracked gets into source distributions, an interpreter and all, and counts for build scripts without `rerun-if`",
+    mend: "add it to `.gitignore`",
+    check: venv_not_ignored,
+};
+
+pub const SHADOWED: Rule = Rule {
+    id: "extension-shadowed",
+    severity: Severity::Error,
+    summary: "an older extension module in the source tree hides one that was built later",
+    why: "Python takes `_x.cpython-312-*.so` before `_x.abi3.so`: what is imported, and tested, is the old one",
+    mend: "remove the older file",
+    check: shadowed,
+};
+
+fn shadowed(facts: &Facts) -> Vec<Finding> {
+    let find = |modules: &Shadowed| {
+        let (old, fresh) = (shown(&modules.old, facts), shown(&modules.fresh, facts));
+        let message = format!("Python imports `{old}`, and not `{fresh}`, which was built later");
+        SHADOWED.finding(modules.old.clone(), message, format!("remove `{old}`"))
+    };
+    facts.shadowed.iter().map(find).collect()
+}
+
+fn venv_not_ignored(facts: &Facts) -> Vec<Finding> {
+    let find = |venv: &std::path::PathBuf| {
+        let name = shown(venv, facts);
+        let pattern = format!("/{}/", name.replace(std::path::MAIN_SEPARATOR, "/"));
+        let message = format!("git does not ignore the virtual environment `{name}`");
+        let fixes = vec![Fix::Ignore { file: facts.checkout.join(".gitignore"), pattern: pattern.clone() }];
+        VENV_NOT_IGNORED.finding(venv.clone(), message, format!("add `{pattern}` to `.gitignore`")).with(fixes)
+    };
+    facts.venvs.iter().map(find).collect()
+}
 
 fn ours_not_ignored(facts: &Facts) -> Vec<Finding> {
     if !facts.ours.exists || facts.ours.ignored != Some(false) {

@@ -26,6 +26,11 @@ pub struct Facts {
     /// Where operating systems and installers put what does not last.
     pub temporary: Vec<PathBuf>,
     pub indexes: Indexes,
+    /// Settings of the installers that one could take for settings of builds.
+    pub ignored_settings: Vec<IgnoredSettings>,
+    /// Virtual environments in the source tree that git does not ignore.
+    pub venvs: Vec<PathBuf>,
+    pub shadowed: Vec<Shadowed>,
     pub workflows: Vec<Workflow>,
     /// The repository's default branch, if git knows it.
     pub default_branch: Option<String>,
@@ -54,6 +59,9 @@ impl Default for Facts {
             variables: Vec::new(),
             temporary: Vec::new(),
             indexes: Indexes::default(),
+            ignored_settings: Vec::new(),
+            venvs: Vec::new(),
+            shadowed: Vec::new(),
             workflows: Vec::new(),
             default_branch: None,
             projects: BTreeMap::new(),
@@ -239,6 +247,23 @@ pub struct StoreUse {
     pub served: u64,
     /// What rustc took for these when they were compiled.
     pub seconds_saved: f64,
+}
+
+/// Settings in a configuration file that are not for build environments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IgnoredSettings {
+    pub file: PathBuf,
+    pub installer: &'static str,
+    pub names: Vec<&'static str>,
+}
+
+/// Two extension modules of one name in one directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shadowed {
+    /// What is imported: `_x.cpython-312-x86_64-linux-gnu.so`.
+    pub old: PathBuf,
+    /// What was built after it, and is not: `_x.abi3.so`.
+    pub fresh: PathBuf,
 }
 
 /// A workflow of GitHub Actions.

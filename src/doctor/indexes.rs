@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::facts::{Index, IndexSettings};
-use super::{Facts, Finding, Rule, Severity};
+use super::facts::{IgnoredSettings, Index, IndexSettings};
+use super::{Facts, Finding, Rule, Severity, shown};
 
 pub const AT_ODDS: Rule = Rule {
     id: "installers-at-odds",
@@ -23,6 +23,31 @@ pub const FOR_ONE: Rule = Rule {
     mend: "set the other installer's variable as well",
     check: for_one,
 };
+
+pub const NOT_FOR_BUILDS: Rule = Rule {
+    id: "settings-not-for-builds",
+    severity: Severity::Note,
+    summary: "settings of uv or pip are not for build environments",
+    why: "as in `uv build` and `pip wheel`, they are for a project's own dependencies or for where those go; who expects a build requirement to be \
+          constrained by them gets another",
+    mend: "for build requirements, set `build-constraint-dependencies` or `[tool.pyenv-build] constraints`",
+    check: not_for_builds,
+};
+
+fn not_for_builds(facts: &Facts) -> Vec<Finding> {
+    let find = |settings: &IgnoredSettings| {
+        let names: Vec<String> = settings.names.iter().map(|name| format!("`{name}`")).collect();
+        let verb = if names.len() == 1 { "does" } else { "do" };
+        let message = format!(
+            "{} of {} in `{}` {verb} not count for build environments",
+            names.join(", "),
+            settings.installer,
+            shown(&settings.file, facts)
+        );
+        NOT_FOR_BUILDS.finding(settings.file.clone(), message, NOT_FOR_BUILDS.mend.to_owned())
+    };
+    facts.ignored_settings.iter().map(find).collect()
+}
 
 const PYPI: &str = "https://pypi.org/simple";
 

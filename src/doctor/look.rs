@@ -2,6 +2,7 @@
 //! `Cargo.lock` otherwise.
 
 mod indexes;
+mod source_tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -60,6 +61,9 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
     facts.store.clone_from(&given.store);
     facts.tar = which::which("tar").ok().map(|path| Tar { is_busybox: is_busybox(&path), path });
     facts.indexes = indexes::of(project, given.installer_is_chosen);
+    facts.ignored_settings = indexes::ignored_settings(project);
+    facts.venvs = venvs(&project.directory, git.as_ref());
+    facts.shadowed = source_tree::shadowed(&project.directory, given.interpreter.as_deref());
 
     let mut roots = HashSet::new();
     for manifest in &project.workspace.manifests {
@@ -161,6 +165,15 @@ impl Git {
 fn tracked(directory: &Path) -> Vec<PathBuf> {
     let listed = Cmd::new("git").args(["ls-files", "-z", "."]).cwd(directory).quick_answer().unwrap_or_default();
     listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned().into()).collect()
+}
+
+/// Virtual environments in a source tree, at the top, that git does not ignore.
+fn venvs(directory: &Path, git: Option<&Git>) -> Vec<PathBuf> {
+    let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let mut found: Vec<PathBuf> =
+        entries.filter(|path| path.join("pyvenv.cfg").is_file() && git.is_some_and(|git| git.ignores(path) == Some(false))).collect();
+    found.sort();
+    found
 }
 
 fn our_directory(path: &Path, git: Option<&Git>) -> OurDirectory {

@@ -66,9 +66,56 @@ fn run_passes_arguments_output_and_the_exit_code_through() {
     assert!(done.stderr.ends_with("err\n"));
     assert_eq!(run(&["sh", "-c", "exit 0"]).success().stderr, "", "`--` is not needed, and there is nothing to say");
     run(&["--", "sh", "-c", "kill -KILL $$"]).exits(137);
-    let failed = run(&["--", "no-such-program"]).exits(1);
+    let failed = run(&["--", "no-such-program"]).exits(127);
     assert!(failed.error().contains("failed to start `no-such-program`"), "{}", failed.error());
+    std::fs::write(project.path.join("no-program"), "").unwrap();
+    run(&["--", "./no-program"]).exits(126);
     run(&[]).exits(2);
+}
+
+#[test]
+fn run_in_a_cargo_workspace_with_settings_of_python_tools_asks_no_backend() {
+    let test = Test::pristine();
+    let root = test.path.join("w");
+    std::fs::create_dir_all(root.join("src")).unwrap();
+    std::fs::write(root.join("Cargo.toml"), "[package]\nname = 'w'\nversion = '0.1.0'\nedition = '2021'\n").unwrap();
+    std::fs::write(root.join("src/lib.rs"), "").unwrap();
+    std::fs::write(root.join("pyproject.toml"), "[tool.ruff]\nline-length = 100\n").unwrap();
+    let run = test.program(&["run", "--offline", "--", "python", "-c", "import os; print(os.environ.get('VIRTUAL_ENV'))"]);
+    assert_eq!(run.cwd(&root).run().success().stdout, "None\n");
+    let denied = test.program(&["run", "--deny-rebuild", "w", "--deny-rebuild", "pyo3-fii*", "--", "true"]).cwd(&root);
+    let cargo = std::path::PathBuf::from(std::env::var_os("CARGO").unwrap());
+    let warned = denied.env("PATH", test.search_path(&[cargo.parent().unwrap()])).env("CARGO", &cargo).run().success().stderr.clone();
+    assert!(warned.contains("`--deny-rebuild pyo3-fii*` forbids nothing") && !warned.contains("`--deny-rebuild w`"), "{warned}");
+}
+
+#[test]
+fn why_knows_for_which_interpreter_the_last_build_was() {
+    let test = Test::new();
+    let project = test.project("p");
+    test.program(&["build"]).in_(&project).run().success();
+    let version = &python().major_minor;
+    for args in [&["why", "-p", version][..], &["-p", version, "why"]] {
+        test.program(args).in_(&project).run().success();
+    }
+    let report = project.root().join("reports/last.json");
+    let mut last = project.last_report();
+    last["interpreter"]["abi_tag"] = "cp27-beos".into();
+    std::fs::write(report, last.to_string()).unwrap();
+    let run = test.program(&["why", "-p", version]).in_(&project).run().exits(2);
+    assert!(run.error().starts_with("the last build was for cp27-beos, and not for "), "{}", run.error());
+    test.program(&["why"]).in_(&project).run().success();
+}
+
+#[test]
+#[cfg(unix)]
+fn a_directory_for_temporary_files_that_is_gone_does_no_harm_and_is_named() {
+    let test = Test::new();
+    let project = test.project("p");
+    let run = test.program(&["build"]).env("TMPDIR", "/no/such/scratch").in_(&project).run().success();
+    assert!(run.stderr.contains("TMPDIR is `/no/such/scratch`, which is not a directory"), "{}", run.stderr);
+    let shown = test.program(&["run", "--", "sh", "-c", "echo $TMPDIR; exit 5"]).env("TMPDIR", "/no/such/scratch").in_(&project).run();
+    assert_eq!(shown.exits(5).stdout, "\n");
 }
 
 #[test]

@@ -437,6 +437,13 @@ impl Program {
         self
     }
 
+    /// The same as the last arguments of another program.
+    #[cfg(unix)]
+    pub(crate) fn behind(&self, program: &Path, args: &[&str]) -> Self {
+        let args = args.iter().map(OsString::from).chain([self.name.clone()]).chain(self.args.iter().cloned()).collect();
+        Self { name: program.into(), args, ..self.clone() }
+    }
+
     /// Runs in a project.
     pub(crate) fn in_(self, project: &Project) -> Self {
         self.cwd(&project.path)

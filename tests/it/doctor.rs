@@ -347,6 +347,44 @@ fn a_configured_python_that_is_another() {
 }
 
 #[test]
+fn an_extension_module_that_hides_a_later_one() {
+    let fixture = Fixture::new();
+    let old = format!("python/p/_p{}", python().ext_suffix);
+    fixture.write(".gitignore", "/target/\n*.so\n");
+    fixture.write(&old, "");
+    let long_ago = SystemTime::now() - Duration::from_secs(1000);
+    filetime::set_file_mtime(fixture.path.join(&old), long_ago.into()).unwrap();
+    assert_eq!(fixture.ids(), [""; 0]);
+    fixture.write("python/p/_p.abi3.so", "");
+    assert_eq!(fixture.ids(), ["extension-shadowed"]);
+    fixture.remove(&old);
+    assert_eq!(fixture.ids(), [""; 0]);
+}
+
+#[test]
+fn a_virtual_environment_that_gets_into_source_distributions() {
+    let fixture = Fixture::new();
+    fixture.write(".venv/pyvenv.cfg", "home = /usr/bin\n");
+    assert_eq!(fixture.ids(), ["virtual-environment-not-ignored"]);
+    fixture.write(".venv/.gitignore", "*\n");
+    assert_eq!(fixture.ids(), [""; 0], "as venv does since Python 3.13");
+    fixture.remove(".venv/.gitignore");
+    fixture.doctor(&["--fix"]).run().success();
+    assert_eq!(fixture.ids(), [""; 0]);
+    assert!(fixture.read(".gitignore").contains("/.venv/"));
+}
+
+#[test]
+fn settings_that_are_not_for_builds_are_named() {
+    let fixture = Fixture::new();
+    let pyproject = fixture.read("pyproject.toml");
+    fixture.write("pyproject.toml", &format!("{pyproject}[tool.uv]\nconstraint-dependencies = ['a<2']\nmanaged = true\n"));
+    let run = fixture.doctor(&["--message-format=json"]).env_remove("UV_NO_CONFIG").run().success();
+    assert_eq!(ids(&run), ["settings-not-for-builds"]);
+    assert!(run.stdout.contains("`constraint-dependencies` of uv in `pyproject.toml` does not count"), "{}", run.stdout);
+}
+
+#[test]
 fn installers_that_ask_different_indexes() {
     let fixture = Fixture::new();
     let pyproject = fixture.read("pyproject.toml");

@@ -40,5 +40,11 @@ mod provisioning;
 mod report;
 mod secrets;
 mod server;
+mod settings;
 mod shared;
+mod sources;
+#[cfg(unix)]
+mod terminal;
+#[cfg(unix)]
+mod toolchain;
 mod transcripts;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Dialect, Distribution, Indexes, Installation, Resolution, WheelInstallation, directory_artifact, public_and_secret, run};
+use super::{Dialect, Distribution, Installation, Resolution, WheelInstallation, Workshop, directory_artifact, public_and_secret, run};
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::{self, Error, venv};
 use crate::digest;
@@ -20,7 +20,7 @@ const OLDEST: (u32, u32) = (23, 0);
 /// The oldest pip that understands all requirements that uv does: before, `x @ git+file:///path` was none.
 const WANTED: (u32, u32) = (24, 1);
 
-/// Variables that would send packages elsewhere, or other packages there.
+/// Variables that would send packages of the user's elsewhere, or other packages there.
 const MISLEADING: &[&str] = &[
     "PIP_REQUIREMENT",
     // A wheel that was built a moment ago has no hash that anyone could know.
@@ -39,9 +39,6 @@ const MISLEADING: &[&str] = &[
     "PYTHONPATH",
     "PYTHONHOME",
 ];
-/// Variables that would change what was resolved, or how it is installed.
-const HARMFUL: &[&str] = &["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "PIP_NO_DEPS", "PIP_UPGRADE", "PIP_COMPILE", "PIP_NO_COMPILE"];
-
 /// A pip that can be run.
 #[derive(Debug)]
 pub struct Pip {
@@ -50,29 +47,30 @@ pub struct Pip {
 }
 
 impl Pip {
-    pub(super) fn prepare(interpreter: &Interpreter, layout: &Layout, indexes: &Indexes, ui: &Ui) -> Result<Self, Error> {
+    pub(super) fn prepare(interpreter: &Interpreter, layout: &Layout, workshop: &Workshop<'_>, ui: &Ui) -> Result<Self, Error> {
         let name = format!("pip-{}-{}", interpreter.identity.abi(), &digest::json(&interpreter.identity)[..12]);
         let directory = layout.tools().join(&name);
         let python = venv::python_in(&directory);
         let marker = layout.tools().join(format!("{name}.json"));
-        if marker.is_file() && python.is_file() {
+        if marker.is_file() && is_whole(&directory) {
             return Ok(Self { python });
         }
         let _lock = build_env::lock(&layout.tools().join(format!("{name}.lock")), None, ui, "sets up pip")?;
-        if marker.is_file() && python.is_file() {
+        if marker.is_file() && is_whole(&directory) {
             return Ok(Self { python });
         }
         let _spinner = ui.spinner("setting up pip");
         fs::remove_dir_all(&directory).map_err(|source| Error::Write { path: directory.clone(), source })?;
-        let made = Cmd::new(&interpreter.base_executable).args(["-I", "-m", "venv"]).arg(&directory).output();
-        match made {
+        // Not in the project: Pythons before 3.10 install pip where a `setup.cfg` in the current directory says.
+        let made = workshop.ready(Cmd::new(&interpreter.base_executable).args(["-I", "-m", "venv"]).arg(&directory))?;
+        match made.output() {
             Ok(_) => {}
             Err(process::Error::Interrupted { signal, .. }) => return Err(Error::Interrupted(signal)),
             Err(error) => {
                 // Debian's python without python3-venv: perhaps it has a pip of its own.
                 let own = Self { python: interpreter.base_executable.clone() };
                 fs::remove_dir_all(&directory).map_err(|source| Error::Write { path: directory.clone(), source })?;
-                return match own.version() {
+                return match own.version(workshop)? {
                     Some(version) if version >= OLDEST => Ok(own),
                     _ => Err(Error::NoInstaller {
                         reason: format!("there is no uv on PATH, and pip cannot be set up for `{}`: {error}", interpreter.path.display()),
@@ -82,11 +80,11 @@ impl Pip {
             }
         }
         let pip = Self { python };
-        let version = pip.version();
+        let version = pip.version(workshop)?;
         if version.is_none_or(|version| version < WANTED) {
             ui.detail("the interpreter's own pip is old: updating the copy that we use");
-            let command = pip.command(None, "install", layout.root()).args(["--upgrade", "pip>=24.1"]);
-            match run(&indexes.apply(command, Dialect::Pip), "update pip") {
+            let command = pip.command(None, "install").args(["--upgrade", "pip>=24.1"]);
+            match run(&workshop.ready(command)?, "update pip") {
                 Ok(_) => {}
                 Err(Error::Interrupted(signal)) => return Err(Error::Interrupted(signal)),
                 // Without network the old one will do, for most requirements.
@@ -99,49 +97,40 @@ impl Pip {
     }
 
     /// `(major, minor)` of this pip, if it runs.
-    fn version(&self) -> Option<(u32, u32)> {
-        let output = Cmd::new(&self.python).args(["-I", "-m", "pip", "--version"]).output().ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut numbers = text.split_whitespace().nth(1)?.split('.').map(|part| part.parse().ok());
-        Some((numbers.next()??, numbers.next()??))
+    fn version(&self, workshop: &Workshop<'_>) -> Result<Option<(u32, u32)>, Error> {
+        let command = workshop.ready(Cmd::new(&self.python).args(["-I", "-m", "pip", "--version"]))?;
+        Ok(command.output().ok().and_then(|output| version_in(&String::from_utf8_lossy(&output.stdout))))
     }
 
-    /// A pip command for the interpreter that has it, or for another environment of ours.
-    fn command(&self, python: Option<&Path>, verb: &str, directory: &Path) -> Cmd {
-        HARMFUL.iter().fold(self.plain_command(python, verb, directory), Cmd::env_remove)
-    }
-
-    /// A pip command that does as its user has set.
-    fn plain_command(&self, python: Option<&Path>, verb: &str, directory: &Path) -> Cmd {
-        let command = Cmd::new(&self.python).args(["-I", "-m", "pip"]).cwd(directory);
-        let command = MISLEADING.iter().fold(command, Cmd::env_remove);
+    /// A pip command for the interpreter that has it, or for another environment.
+    fn command(&self, python: Option<&Path>, verb: &str) -> Cmd {
+        let command = Cmd::new(&self.python).args(["-I", "-m", "pip"]);
         // `--python` goes before the verb.
         let command = python.into_iter().fold(command, |command, python| command.arg("--python").arg(python));
         command.args([verb, "--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off", "--quiet"])
     }
 
-    pub(super) fn resolve(&self, resolution: &Resolution<'_>, layout: &Layout) -> Result<Vec<Distribution>, Error> {
-        let scratch = layout.temporary("resolve-").map_err(|source| Error::Write { path: layout.root().to_path_buf(), source })?;
-        let (input, report) = (scratch.path().join("requirements.in"), scratch.path().join("report.json"));
-        fs_err::write(&input, resolution.requirements.join("\n") + "\n").map_err(|source| Error::Write { path: input.clone(), source })?;
+    pub(super) fn resolve(&self, resolution: &Resolution<'_>, workshop: &Workshop<'_>) -> Result<Vec<Distribution>, Error> {
+        let input = workshop.write("requirements.in", &(resolution.requirements.join("\n") + "\n"))?;
+        let report = workshop.directory.join("report.json");
         let mut command = self
-            .command(None, "install", resolution.directory)
+            .command(None, "install")
             .args(["--dry-run", "--ignore-installed", "--report"])
             .arg(&report)
             .arg("--requirement")
             .arg(&input);
         let (public, secret) = public_and_secret(resolution.constraints);
-        if !secret.is_empty() {
-            command = command.env("PIP_CONSTRAINT", secret);
-        }
         for (index, constraints) in public.into_iter().enumerate() {
-            let copy = scratch.path().join(format!("constraints-{index}.txt"));
+            let copy = workshop.directory.join(format!("constraints-{index}.txt"));
             command = command.arg("--constraint").arg(without_hashes(constraints, copy)?);
         }
         if resolution.no_deps {
             command = command.arg("--no-deps");
         }
-        let mut command = resolution.indexes.apply(command, Dialect::Pip);
+        let mut command = workshop.ready(command)?;
+        if !secret.is_empty() {
+            command = command.env("PIP_CONSTRAINT", secret);
+        }
         if resolution.offline {
             command = command.env("PIP_NO_INDEX", "1");
         }
@@ -155,13 +144,16 @@ impl Pip {
         if report.version != "1" {
             return Err(Error::Protocol { what: format!("pip's report has version {}, and only 1 is known", report.version) });
         }
-        report.install.into_iter().map(Installed::distribution).collect()
+        report.install.into_iter().map(|installed| installed.distribution(resolution.direct)).collect()
     }
 
     /// First what the wheel requires, for which pip takes an installed distribution of the same version for the wheel; then the
     /// wheel, whatever is installed.
     pub(super) fn install_wheel(&self, install: &WheelInstallation<'_>) -> Vec<Cmd> {
-        let command = || self.plain_command(Some(install.python), "install", install.directory).arg("--no-warn-script-location");
+        let command = || {
+            let command = self.command(Some(install.python), "install").cwd(install.directory).arg("--no-warn-script-location");
+            MISLEADING.iter().fold(command, Cmd::env_remove)
+        };
         let mut commands = vec![command().args(["--no-deps", "--force-reinstall"]).arg(install.wheel)];
         if install.with_dependencies {
             commands.insert(0, command().arg(install.requirement()));
@@ -175,18 +167,45 @@ impl Pip {
 
     pub(super) fn install(&self, install: &Installation<'_>, requirements: &Path, require_hashes: bool) -> Cmd {
         let mut command = self
-            .command(Some(install.python), "install", install.directory)
+            .command(Some(install.python), "install")
             .args(["--no-deps", "--no-compile", "--no-warn-script-location", "--requirement"])
             .arg(requirements);
         if require_hashes {
             command = command.arg("--require-hashes");
         }
-        let mut command = install.indexes.apply(command, Dialect::Pip);
-        if install.offline {
-            command = command.env("PIP_NO_INDEX", "1");
-        }
-        command
+        if install.offline { command.arg("--no-index") } else { command }
     }
+}
+
+/// `(major, minor)` in `pip 24.1 from ...`.
+fn version_in(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split_whitespace().nth(1)?.split('.').map(|part| part.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+/// Whether an environment has a pip of which every file is there, in the size that it was installed in.
+fn is_whole(environment: &Path) -> bool {
+    let records = || {
+        let library = environment.join(if cfg!(windows) { "Lib" } else { "lib" });
+        let versions = if cfg!(windows) { vec![library] } else { list(&library) };
+        let sites = versions.into_iter().map(|version| version.join("site-packages"));
+        sites.flat_map(|site| list(&site)).filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pip-")))
+    };
+    let is_there = |info: &PathBuf| {
+        let site = info.parent().unwrap_or(info);
+        let text = fs_err::read_to_string(info.join("RECORD")).unwrap_or_default();
+        // `path,digest,size`; byte code has no size, and may be gone.
+        let mut sized = text.lines().filter_map(|line| {
+            let (rest, size) = line.rsplit_once(',')?;
+            Some((rest.rsplit_once(',')?.0.trim_matches('"'), size.parse::<u64>().ok()?))
+        });
+        !text.is_empty() && sized.all(|(path, size)| fs_err::metadata(site.join(path)).is_ok_and(|file| file.len() == size))
+    };
+    venv::python_in(environment).is_file() && records().next().is_some() && records().all(|info| is_there(&info))
+}
+
+fn list(directory: &Path) -> Vec<PathBuf> {
+    fs_err::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
 /// A constraints file that pip can use: a hash in one switches pip to a mode in which every requirement must be pinned and
@@ -259,7 +278,7 @@ struct VcsInfo {
 }
 
 impl Installed {
-    fn distribution(self) -> Result<Distribution, Error> {
+    fn distribution(self, direct: bool) -> Result<Distribution, Error> {
         let info = self.download_info;
         let local = || url::Url::parse(&info.url).ok()?.to_file_path().ok();
         let sha256 = info.archive_info.as_ref().and_then(|archive| archive.hashes.get("sha256").cloned());
@@ -267,7 +286,7 @@ impl Installed {
             Artifact::Vcs { url: process::without_credentials(&info.url), commit: vcs.commit_id, subdirectory: info.subdirectory }
         } else if info.dir_info.is_some() {
             directory_artifact(local().unwrap_or_default())?
-        } else if self.is_direct {
+        } else if self.is_direct || direct {
             let Some(sha256) = sha256.or_else(|| digest::file(&local()?).ok()) else {
                 return Err(Error::Protocol { what: format!("pip's report has no hash for `{}`", self.metadata.name) });
             };
@@ -309,7 +328,7 @@ mod tests {
                "metadata": {"name": "a.b_c", "version": "2"}}]}"#,
         )
         .unwrap();
-        let found: Vec<Distribution> = report.install.into_iter().map(|item| item.distribution().unwrap()).collect();
+        let found: Vec<Distribution> = report.install.into_iter().map(|item| item.distribution(false).unwrap()).collect();
         assert_eq!(
             found,
             [

@@ -2,15 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Dialect, Distribution, Installation, Resolution, WheelInstallation, from_package, public_and_secret};
+use super::{Dialect, Distribution, Installation, Resolution, WheelInstallation, Workshop, from_package, public_and_secret};
+use crate::build_env::Error;
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::pylock::Pylock;
-use crate::build_env::{Error, request};
-use crate::layout::Layout;
 use crate::process::{self, Cmd};
-use crate::project::parse_requirement;
 
-/// Variables that would send packages elsewhere.
+/// Variables that would send packages of the user's elsewhere.
 const MISLEADING: &[&str] = &[
     "UV_SYSTEM_PYTHON",
     "UV_BREAK_SYSTEM_PACKAGES",
@@ -23,10 +21,6 @@ const MISLEADING: &[&str] = &[
     "VIRTUAL_ENV",
     "CONDA_PREFIX",
 ];
-/// Variables that would change what was resolved, or how it is installed.
-const HARMFUL: &[&str] =
-    &["UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT", "UV_COMPILE_BYTECODE", "UV_LINK_MODE", "UV_CUSTOM_COMPILE_COMMAND"];
-
 /// A uv on PATH.
 #[derive(Debug)]
 pub struct Uv {
@@ -42,20 +36,14 @@ impl Uv {
         Self { program }
     }
 
-    /// A uv command for environments of ours.
-    fn command(&self, verb: &str, directory: &Path) -> Cmd {
-        HARMFUL.iter().fold(self.plain_command(verb, directory), Cmd::env_remove)
-    }
-
-    /// A uv command that does as its user has set.
-    fn plain_command(&self, verb: &str, directory: &Path) -> Cmd {
-        let command = Cmd::new(&self.program).args(["pip", verb, "--quiet", "--color", "never"]).cwd(directory);
-        MISLEADING.iter().fold(command, Cmd::env_remove)
+    fn command(&self, verb: &str) -> Cmd {
+        Cmd::new(&self.program).args(["pip", verb, "--quiet", "--color", "never"])
     }
 
     pub(super) fn install_wheel(&self, install: &WheelInstallation<'_>) -> Cmd {
-        let mut command = self
-            .plain_command("install", install.directory)
+        let mut command = MISLEADING
+            .iter()
+            .fold(self.command("install").cwd(install.directory), Cmd::env_remove)
             .arg("--python")
             .arg(install.python)
             .args(["--reinstall-package", install.name]);
@@ -70,13 +58,10 @@ impl Uv {
     }
 
     /// Runs `pip compile`; `extra` are further arguments. Returns the lock file's text.
-    fn compile(&self, resolution: &Resolution<'_>, layout: &Layout, extra: &[&str]) -> Result<String, Error> {
-        let write_error = |source| Error::Write { path: layout.root().to_path_buf(), source };
-        let scratch = layout.temporary("resolve-").map_err(write_error)?;
-        let input = scratch.path().join("requirements.in");
-        fs_err::write(&input, resolution.requirements.join("\n") + "\n").map_err(write_error)?;
+    fn compile(&self, resolution: &Resolution<'_>, workshop: &Workshop<'_>, directory: &Path, extra: &[&str]) -> Result<String, Error> {
+        let input = workshop.write("requirements.in", &(resolution.requirements.join("\n") + "\n"))?;
         let mut command = self
-            .command("compile", resolution.directory)
+            .command("compile")
             .arg(&input)
             .args(["--format", "pylock.toml", "--no-header", "--no-annotate", "--python"])
             .arg(&resolution.interpreter.base_executable);
@@ -92,18 +77,18 @@ impl Uv {
             (resolution.refresh, "--refresh"),
             (resolution.no_deps, "--no-deps"),
             // There is no variable for it.
-            (resolution.indexes.no_index, "--no-index"),
+            (workshop.indexes.no_index, "--no-index"),
         ] {
             if wanted {
                 command = command.arg(flag);
             }
         }
         // uv would take what it has built of a local directory before, unless `pyproject.toml` has changed.
-        let local = resolution.requirements.iter().filter_map(|text| parse_requirement(text).ok());
-        for requirement in local.filter(|requirement| request::local_path(requirement).is_some()) {
-            command = command.args(["--refresh-package", requirement.name.as_ref()]);
+        for name in resolution.local {
+            command = command.args(["--refresh-package", name]);
         }
-        let command = resolution.indexes.apply(command.args(extra), Dialect::Uv);
+        // Paths in what it prints are relative to where it runs.
+        let command = workshop.ready(command.args(extra))?.cwd(directory);
         let output = command.output().map_err(|source| match source {
             process::Error::Interrupted { signal, .. } => Error::Interrupted(signal),
             process::Error::Status { output, .. }
@@ -119,26 +104,32 @@ impl Uv {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    pub(super) fn resolve(&self, resolution: &Resolution<'_>, layout: &Layout) -> Result<Vec<Distribution>, Error> {
-        let text = self.compile(resolution, layout, &[])?;
+    pub(super) fn resolve(&self, resolution: &Resolution<'_>, workshop: &Workshop<'_>) -> Result<Vec<Distribution>, Error> {
+        let text = self.compile(resolution, workshop, workshop.directory, &[])?;
         let lock =
             Pylock::parse(&text).map_err(|message| Error::Protocol { what: format!("what uv resolved cannot be read: {message}") })?;
-        lock.packages.iter().map(|package| from_package(package, resolution.directory)).collect()
+        lock.packages.iter().map(|package| from_package(package, workshop.directory, resolution.direct)).collect()
     }
 
-    pub(super) fn lock_universal(&self, resolution: &Resolution<'_>, layout: &Layout, minimum_python: &str) -> Result<String, Error> {
-        self.compile(resolution, layout, &["--universal", "--python-version", minimum_python])
+    pub(super) fn lock_universal(
+        &self,
+        resolution: &Resolution<'_>,
+        workshop: &Workshop<'_>,
+        directory: &Path,
+        minimum_python: &str,
+    ) -> Result<String, Error> {
+        self.compile(resolution, workshop, directory, &["--universal", "--python-version", minimum_python])
     }
 
-    pub(super) fn install(&self, install: &Installation<'_>, requirements: &Path, require_hashes: bool) -> Cmd {
+    pub(super) fn install(&self, install: &Installation<'_>, workshop: &Workshop<'_>, requirements: &Path, require_hashes: bool) -> Cmd {
         let mut command = self
-            .command("install", install.directory)
+            .command("install")
             .args(["--no-deps", "--link-mode", "copy", "--no-compile-bytecode", "--python"])
             .arg(install.python)
             .arg("--requirements")
             .arg(requirements);
         for (wanted, flag) in
-            [(require_hashes, "--require-hashes"), (install.offline, "--offline"), (install.indexes.no_index, "--no-index")]
+            [(require_hashes, "--require-hashes"), (install.offline, "--offline"), (workshop.indexes.no_index, "--no-index")]
         {
             if wanted {
                 command = command.arg(flag);
@@ -148,6 +139,6 @@ impl Uv {
         for distribution in directories {
             command = command.args(["--refresh-package", &distribution.name]);
         }
-        install.indexes.apply(command, Dialect::Uv)
+        command
     }
 }

@@ -1,0 +1,194 @@
+//! Which of pip's settings count for build environments, and where they are.
+//!
+//! Source: <https://pip.pypa.io/en/stable/topics/configuration/>, <https://pip.pypa.io/en/stable/cli/pip_install/>
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::Role::{Chooses, Ignored, Ours, Reaches};
+use super::{Setting, setting};
+use crate::env_vars;
+
+const FOR_WHERE: &str = "It is for where packages go, and we decide that.";
+const FOR_HOW: &str = "It is for how packages are installed, and we decide that.";
+const FOR_THE_PROJECT: &str = "It is for the project's own dependencies.";
+const FOR_OUTPUT: &str = "It is for what pip prints, which we read.";
+
+/// Settings of `pip.conf`, in `[install]` or `[global]`.
+pub const SETTINGS: &[Setting] = &[
+    setting("index-url", Chooses, ""),
+    setting("extra-index-url", Chooses, ""),
+    setting("find-links", Chooses, ""),
+    setting("no-index", Chooses, ""),
+    setting("no-binary", Chooses, ""),
+    setting("only-binary", Chooses, ""),
+    setting("prefer-binary", Chooses, ""),
+    setting("pre", Chooses, ""),
+    setting("all-releases", Chooses, ""),
+    setting("only-final", Chooses, ""),
+    setting("uploaded-prior-to", Chooses, ""),
+    setting("trusted-host", Reaches, ""),
+    setting("cert", Reaches, ""),
+    setting("client-cert", Reaches, ""),
+    setting("proxy", Reaches, ""),
+    setting("keyring-provider", Reaches, ""),
+    setting("cache-dir", Reaches, ""),
+    setting("no-cache-dir", Reaches, ""),
+    setting("retries", Reaches, ""),
+    setting("resume-retries", Reaches, ""),
+    setting("timeout", Reaches, ""),
+    setting("default-timeout", Reaches, ""),
+    setting("use-feature", Reaches, ""),
+    setting("constraint", Ours, "As `--constraint`."),
+    setting("build-constraint", Ours, "As `--constraint`."),
+    setting("user", Ignored, FOR_WHERE),
+    setting("target", Ignored, FOR_WHERE),
+    setting("prefix", Ignored, FOR_WHERE),
+    setting("root", Ignored, FOR_WHERE),
+    setting("src", Ignored, FOR_WHERE),
+    setting("python", Ignored, FOR_WHERE),
+    setting("break-system-packages", Ignored, FOR_WHERE),
+    setting("require-virtualenv", Ignored, FOR_WHERE),
+    setting("dry-run", Ignored, FOR_HOW),
+    setting("report", Ignored, FOR_HOW),
+    setting("ignore-installed", Ignored, FOR_HOW),
+    setting("force-reinstall", Ignored, FOR_HOW),
+    setting("no-deps", Ignored, FOR_HOW),
+    setting("upgrade", Ignored, FOR_HOW),
+    setting("upgrade-strategy", Ignored, FOR_HOW),
+    setting("compile", Ignored, FOR_HOW),
+    setting("no-compile", Ignored, FOR_HOW),
+    setting("no-clean", Ignored, FOR_HOW),
+    setting("no-warn-conflicts", Ignored, FOR_HOW),
+    setting("no-warn-script-location", Ignored, FOR_HOW),
+    setting("override-externally-managed", Ignored, FOR_HOW),
+    setting("root-user-action", Ignored, FOR_HOW),
+    setting("use-deprecated", Ignored, FOR_HOW),
+    setting("no-build-isolation", Ignored, FOR_HOW),
+    setting("check-build-dependencies", Ignored, FOR_HOW),
+    setting("use-pep517", Ignored, FOR_HOW),
+    setting("require-hashes", Ignored, "In a file, it is for requirements of your own; the variable is as `--require-hashes`."),
+    setting("requirement", Ignored, FOR_THE_PROJECT),
+    setting("requirements-from-script", Ignored, FOR_THE_PROJECT),
+    setting("group", Ignored, FOR_THE_PROJECT),
+    setting("editable", Ignored, FOR_THE_PROJECT),
+    setting("ignore-requires-python", Ignored, FOR_THE_PROJECT),
+    setting("platform", Ignored, FOR_THE_PROJECT),
+    setting("python-version", Ignored, FOR_THE_PROJECT),
+    setting("implementation", Ignored, FOR_THE_PROJECT),
+    setting("abi", Ignored, FOR_THE_PROJECT),
+    setting("config-settings", Ignored, "Settings of the backend are given by `--config-setting`."),
+    setting("global-option", Ignored, "Settings of the backend are given by `--config-setting`."),
+    setting("log", Ignored, FOR_OUTPUT),
+    setting("verbose", Ignored, FOR_OUTPUT),
+    setting("quiet", Ignored, FOR_OUTPUT),
+    setting("debug", Ignored, FOR_OUTPUT),
+    setting("no-color", Ignored, FOR_OUTPUT),
+    setting("progress-bar", Ignored, FOR_OUTPUT),
+    setting("no-input", Ignored, FOR_OUTPUT),
+    setting("exists-action", Ignored, FOR_OUTPUT),
+    setting("disable-pip-version-check", Ignored, FOR_OUTPUT),
+];
+
+/// Variables of settings that name constraints files.
+pub(super) const CONSTRAINTS: &[&str] = &["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"];
+
+/// What `PIP_CONFIG_FILE` is so that pip reads no file at all.
+pub const NO_FILE: &str = if cfg!(windows) { "nul" } else { "/dev/null" };
+
+/// Whether a variable stays in the environment of pip.
+pub(super) fn keeps(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| matches!(setting.role, Chooses | Reaches) && setting.variable("PIP_") == name)
+}
+
+/// As pip reads switches.
+pub(super) fn is_true(value: &str) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on" | "y" | "t")
+}
+
+/// What counts in pip's files, by the names of variables.
+pub(super) fn read() -> Vec<(String, String)> {
+    let texts: Vec<String> = files().iter().filter_map(|file| fs_err::read_to_string(file).ok()).collect();
+    let of = |setting: &Setting| {
+        let value = value_of(&texts, setting.name)?;
+        Some((setting.variable("PIP_"), value))
+    };
+    SETTINGS.iter().filter(|setting| setting.role != Ignored).filter_map(of).collect()
+}
+
+/// The value of a setting: `[install]` wins over `[global]`, and in each the first file that has it.
+fn value_of(texts: &[String], name: &str) -> Option<String> {
+    let in_section = |section: &str| texts.iter().find_map(|text| sections(text).remove(section)?.remove(name));
+    in_section("install").or_else(|| in_section("global")).filter(|value| !value.is_empty())
+}
+
+/// pip's configuration files, the one that wins first.
+pub fn files() -> Vec<PathBuf> {
+    let told = env_vars::get_os("PIP_CONFIG_FILE").map(PathBuf::from);
+    if told.as_deref() == Some(Path::new(NO_FILE)) {
+        return Vec::new();
+    }
+    let home = env_vars::home();
+    let mut files: Vec<PathBuf> = told.into_iter().collect();
+    if cfg!(windows) {
+        files.extend(env_vars::get_os("APPDATA").map(|directory| Path::new(&directory).join("pip/pip.ini")));
+        files.extend(home.map(|home| home.join("pip/pip.ini")));
+        files.extend(env_vars::get_os("PROGRAMDATA").map(|directory| Path::new(&directory).join("pip/pip.ini")));
+        return files;
+    }
+    let config = env_vars::get_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home.clone()?.join(".config")));
+    let application =
+        home.clone().map(|home| home.join("Library/Application Support/pip")).filter(|path| cfg!(target_os = "macos") && path.is_dir());
+    files.extend(application.or_else(|| Some(config?.join("pip"))).map(|directory| directory.join("pip.conf")));
+    files.extend(home.map(|home| home.join(".pip/pip.conf")));
+    files.push("/etc/pip.conf".into());
+    let system = env_vars::get_os("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
+    files.extend(std::env::split_paths(&system).map(|directory| directory.join("pip/pip.conf")));
+    files
+}
+
+/// What an INI file of pip's says, by section and setting; words on lines that are indented belong to the setting before.
+pub fn sections(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let (mut section, mut setting) = (String::new(), None);
+    for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
+        let of_section = all.entry(section.clone()).or_default();
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.trim_end().strip_suffix(']')) {
+            (section, setting) = (name.trim().to_owned(), None);
+        } else if line.starts_with(char::is_whitespace) {
+            let value = setting.as_ref().and_then(|name| of_section.get_mut(name));
+            if let Some(value) = value.filter(|_| !line.trim().is_empty()) {
+                let separator = if value.is_empty() { "" } else { " " };
+                *value = format!("{value}{separator}{}", line.trim());
+            }
+        } else if let Some((name, value)) = line.split_once(['=', ':']) {
+            let name = name.trim().trim_start_matches("--").to_ascii_lowercase().replace('_', "-");
+            of_section.insert(name.clone(), value.trim().to_owned());
+            setting = Some(name);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_by_section() {
+        let text = "# index-url = no\n[global]\nindex-url = https://a/simple\nextra_index_url =\n    https://b/simple\n    https://c/simple\n\
+                    [list]\nindex-url: https://d/simple\n";
+        let of = |texts: &[&str], name: &str| value_of(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), name);
+        assert_eq!(of(&[text], "index-url").as_deref(), Some("https://a/simple"));
+        assert_eq!(of(&[text], "extra-index-url").as_deref(), Some("https://b/simple https://c/simple"));
+        assert_eq!(of(&["[global]\ncert = a b.pem", "[install]\ncert=x\n[global]\nindex-url=y"], "cert").as_deref(), Some("x"));
+        assert_eq!(of(&["[global]\nuser = 1", "[global]\nuser=2"], "user").as_deref(), Some("1"));
+        assert_eq!(of(&["", "x", "=", "[", " y\n[global"], "index-url"), None);
+    }
+
+    #[test]
+    fn variables_of_what_counts_stay_and_others_do_not() {
+        assert!(["PIP_CERT", "PIP_TRUSTED_HOST", "PIP_ONLY_BINARY", "PIP_NO_CACHE_DIR"].iter().all(|name| keeps(name)));
+        assert!(!["PIP_USER", "PIP_TARGET", "PIP_CONSTRAINT", "PIP_NO_DEPS", "PIP_SOMETHING_NEW"].iter().any(|name| keeps(name)));
+    }
+}

@@ -1,0 +1,356 @@
+//! `[tool.uv.sources]` and `extra-build-dependencies`: where the project says that a build requirement comes from.
+//!
+//! `uv build` honours both. pip knows neither, so [`Sources::lower`] turns them into requirements that every installer understands:
+//! `name @ file:///...` for a path or a member of the workspace, `name @ git+https://...`, `name @ https://...`. Only a source that names an
+//! index has no such form: it stays beside the requirement, and whoever resolves asks that index for it, and no other.
+//!
+//! A name with a source is the project's own: somebody else's package of that name on a public index must never be taken for it. So a
+//! source that cannot be honoured is an error.
+//!
+//! Source: <https://docs.astral.sh/uv/concepts/projects/dependencies/#dependency-sources>
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use pep508_rs::{MarkerTree, PackageName, VersionOrUrl};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::{Error, Requirement, UvFile, lookup, parse_requirement, uv};
+use crate::env_vars;
+
+/// A requirement, and the index that it must come from if the project names one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lowered {
+    pub requirement: Requirement,
+    pub index: Option<NamedIndex>,
+}
+
+/// An index that a source names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedIndex {
+    pub name: String,
+    /// As it is defined beside the source, if it is; relative paths made absolute.
+    pub definition: Option<Table>,
+    /// Where the source stands, for messages.
+    place: Place,
+}
+
+/// A line of a `pyproject.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    file: PathBuf,
+    /// `tool.uv.sources.name`
+    key: String,
+    line: Option<usize>,
+    text: String,
+}
+
+impl Place {
+    fn error(&self, reason: &str, hint: &str) -> Error {
+        let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let message = format!("{line}`{}`, for a build requirement, {reason}: `{}`", self.key, self.text);
+        Error::Invalid { path: self.file.clone(), message, hint: Some(hint.to_owned()) }
+    }
+}
+
+impl NamedIndex {
+    /// No configuration that counts has it.
+    pub fn unknown(&self) -> Error {
+        let hint = format!("add a `[[tool.uv.index]]` with `name = \"{}\"` and its `url`", self.name);
+        self.place.error("names an index that is not defined", &hint)
+    }
+}
+
+/// What stands behind a name in `[tool.uv.sources]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Source {
+    git: Option<String>,
+    url: Option<String>,
+    path: Option<String>,
+    #[serde(default)]
+    workspace: bool,
+    index: Option<String>,
+    subdirectory: Option<String>,
+    rev: Option<String>,
+    tag: Option<String>,
+    branch: Option<String>,
+    #[serde(default)]
+    lfs: bool,
+    // What is in an environment of ours does not change: nothing is installed as editable.
+    #[serde(rename = "editable")]
+    _editable: Option<bool>,
+    package: Option<bool>,
+    marker: Option<String>,
+    extra: Option<String>,
+    group: Option<String>,
+}
+
+/// The sources of one project.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// `pyproject.toml`s that have sources: the project's, that of its workspace.
+    files: Vec<(PathBuf, Table)>,
+    /// The root of the uv workspace.
+    workspace: Option<PathBuf>,
+    settings: Table,
+}
+
+impl Sources {
+    pub(super) fn new(directory: &Path, pyproject: &Table, workspace: Option<&Path>, uv_file: Option<&UvFile>) -> Self {
+        let of_workspace = workspace.filter(|root| *root != directory).map(|root| root.join("pyproject.toml"));
+        let of_workspace = of_workspace.and_then(|path| Some((uv::read_pyproject(&path)?, path)));
+        let files = std::iter::once((directory.join("pyproject.toml"), pyproject.clone()))
+            .chain(of_workspace.map(|(table, path)| (path, table)))
+            .collect();
+        let settings = uv_file.map(|file| file.table.clone()).unwrap_or_default();
+        Self { files, workspace: workspace.map(Path::to_path_buf), settings }
+    }
+
+    /// Of the project in a directory that another one names.
+    fn of(directory: &Path) -> Option<(Self, Table)> {
+        let pyproject = uv::read_pyproject(&directory.join("pyproject.toml"))?;
+        let workspace = uv::workspace_root(directory, &pyproject);
+        let uv_file = UvFile::of_project(directory, workspace.as_deref());
+        Some((Self::new(directory, &pyproject, workspace.as_deref(), uv_file.as_ref()), pyproject))
+    }
+
+    /// `extra-build-dependencies` of a project.
+    pub(super) fn extra_build_dependencies(&self, project: &str) -> Result<Vec<String>, Error> {
+        let name = |name: &str| name.parse::<PackageName>().ok();
+        let tables = std::iter::once(self.settings.get("extra-build-dependencies"))
+            .chain(self.files.first().map(|(_, table)| lookup(table, &["tool", "uv", "extra-build-dependencies"])));
+        let Some(table) = tables.flatten().find_map(Value::as_table) else { return Ok(Vec::new()) };
+        let Some((key, items)) = table.iter().find(|(key, _)| name(key).is_some_and(|key| Some(key) == name(project))) else {
+            return Ok(Vec::new());
+        };
+        let place = self.place(0, &["tool", "uv", "extra-build-dependencies"], key, items);
+        let text = |item: &Value| {
+            let of_table = || item.get("requirement").and_then(Value::as_str);
+            let text =
+                item.as_str().or_else(of_table).ok_or_else(|| place.error("has an item that is not a requirement", "write a string"))?;
+            if item.get("match-runtime").and_then(Value::as_bool) == Some(true) {
+                let hint = "write the version that the project is used with: a build environment knows no other environment";
+                return Err(place.error("cannot be honoured: there is no version to match", hint));
+            }
+            let valid = parse_requirement(text).map(|_| text.to_owned());
+            valid.map_err(|reason| {
+                place.error(&format!("has `{text}`, which is not a requirement ({reason})"), "see PEP 508 for the syntax")
+            })
+        };
+        items.as_array().ok_or_else(|| place.error("is not a list", "write a list of requirements"))?.iter().map(text).collect()
+    }
+
+    fn place(&self, file: usize, table: &[&str], key: &str, value: &Value) -> Place {
+        let file = self.files[file].0.clone();
+        let text = format!("{key} = {}", one_line(value));
+        Place { line: line_of(&file, table, key), file, key: format!("{}.{key}", table.join(".")), text }
+    }
+
+    /// What requirements are where their sources are honoured. One requirement may become several, with markers that exclude each other.
+    pub fn lower(&self, requirements: &[Requirement]) -> Result<Vec<Lowered>, Error> {
+        let lowered: Result<Vec<_>, _> = requirements.iter().map(|requirement| self.lower_one(requirement)).collect();
+        Ok(lowered?.concat())
+    }
+
+    fn lower_one(&self, requirement: &Requirement) -> Result<Vec<Lowered>, Error> {
+        let plain = Lowered { requirement: requirement.clone(), index: None };
+        let has_url = matches!(requirement.version_or_url, Some(VersionOrUrl::Url(_)));
+        let Some((file, key, value)) = self.find(&requirement.name).filter(|_| !has_url && !self.is_off(&requirement.name)) else {
+            return Ok(vec![plain]);
+        };
+        let place = self.place(file, &["tool", "uv", "sources"], key, value);
+        let (mut all, mut rest) = (Vec::new(), MarkerTree::TRUE);
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for item in items {
+            let source: Source = item.clone().try_into().map_err(|error: toml::de::Error| {
+                let reason = format!("is not a source: {}", error.message());
+                place.error(
+                    &reason,
+                    "a source is `{ path = ... }`, `{ workspace = true }`, `{ git = ... }`, `{ url = ... }` or `{ index = ... }`",
+                )
+            })?;
+            // These are for dependencies of the project.
+            if source.extra.is_some() || source.group.is_some() {
+                continue;
+            }
+            let marker = match source.marker.as_deref().map(str::parse::<MarkerTree>) {
+                None => MarkerTree::TRUE,
+                Some(Ok(marker)) => marker,
+                Some(Err(_)) => return Err(place.error("has a marker that is not one", "see PEP 508 for the syntax")),
+            };
+            let mut lowered = self.from(&source, requirement, &place)?;
+            lowered.requirement.marker = requirement.marker.clone();
+            lowered.requirement.marker.and(marker.clone());
+            rest.and(marker.negate());
+            all.push(lowered);
+        }
+        let mut plain = plain;
+        plain.requirement.marker.and(rest);
+        all.push(plain);
+        all.retain(|lowered| !lowered.requirement.marker.is_false());
+        Ok(all)
+    }
+
+    /// The sources of a name: those of the project, else of the workspace.
+    fn find(&self, name: &PackageName) -> Option<(usize, &str, &Value)> {
+        self.files.iter().enumerate().find_map(|(file, (_, table))| {
+            let sources = lookup(table, &["tool", "uv", "sources"])?.as_table()?;
+            let (key, value) = sources.iter().find(|(key, _)| key.parse::<PackageName>().is_ok_and(|key| key == *name))?;
+            Some((file, key.as_str(), value))
+        })
+    }
+
+    /// Whether uv is told to take no notice of sources.
+    fn is_off(&self, name: &PackageName) -> bool {
+        let is = |text: &str| text.parse::<PackageName>().is_ok_and(|one| one == *name);
+        let packages = self.settings.get("no-sources-package").and_then(Value::as_array);
+        let off = env_vars::get("UV_NO_SOURCES")
+            .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off"));
+        off || self.settings.get("no-sources").and_then(Value::as_bool) == Some(true)
+            || packages.into_iter().flatten().filter_map(Value::as_str).any(is)
+            || env_vars::get("UV_NO_SOURCES_PACKAGE").is_some_and(|names| names.split_whitespace().any(is))
+    }
+
+    fn from(&self, source: &Source, requirement: &Requirement, place: &Place) -> Result<Lowered, Error> {
+        let base = place.file.parent().unwrap_or(Path::new(""));
+        let subdirectory = source.subdirectory.as_deref().map(|path| format!("#subdirectory={path}")).unwrap_or_default();
+        if source.lfs {
+            return Err(place.error("cannot be honoured: `lfs`", "set GIT_LFS_SKIP_SMUDGE=0 and leave `lfs` out, or name a wheel"));
+        }
+        if source.package == Some(false) {
+            return Err(place.error("cannot be honoured: `package = false`", "name what it depends on instead"));
+        }
+        let url = match (&source.git, &source.url, &source.path, source.workspace, &source.index) {
+            (Some(git), None, None, false, None) => {
+                let reference = match (&source.rev, &source.tag, &source.branch) {
+                    (None, None, None) => String::new(),
+                    (Some(one), None, None) | (None, Some(one), None) | (None, None, Some(one)) => format!("@{one}"),
+                    _ => return Err(place.error("has more than one of `rev`, `tag` and `branch`", "keep one of them")),
+                };
+                format!("git+{}{reference}{subdirectory}", git.trim_start_matches("git+"))
+            }
+            (None, Some(url), None, false, None) => format!("{url}{subdirectory}"),
+            (None, None, Some(path), false, None) => {
+                let path = crate::fs::absolute(&base.join(path)).unwrap_or_else(|_| base.join(path));
+                if !path.exists() {
+                    return Err(place.error("names a path that does not exist", "is a submodule, or a step before this one, missing?"));
+                }
+                file_url(&path)
+            }
+            (None, None, None, true, None) => {
+                let member = self
+                    .member(&requirement.name)
+                    .ok_or_else(|| place.error("names a package that is not in the workspace", "see `members` in `[tool.uv.workspace]`"))?;
+                file_url(&member)
+            }
+            (None, None, None, false, Some(index)) => {
+                let index = NamedIndex { name: index.clone(), definition: self.index(index), place: place.clone() };
+                return Ok(Lowered { requirement: requirement.clone(), index: Some(index) });
+            }
+            _ => return Err(place.error("is not one of a path, the workspace, git, a URL and an index", "keep one of them")),
+        };
+        let extras: Vec<&str> = requirement.extras.iter().map(AsRef::as_ref).collect();
+        let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+        let text = format!("{}{extras} @ {url}", requirement.name);
+        let requirement = parse_requirement(&text)
+            .map_err(|reason| place.error(&format!("is not a requirement that installers understand ({reason})"), "write a whole URL"))?;
+        Ok(Lowered { requirement, index: None })
+    }
+
+    /// `[[tool.uv.index]]` of that name, in the project or its workspace.
+    fn index(&self, name: &str) -> Option<Table> {
+        self.files.iter().find_map(|(file, table)| {
+            let indexes = lookup(table, &["tool", "uv", "index"])?.as_array()?.iter().filter_map(Value::as_table);
+            let mut index = indexes.into_iter().find(|index| index.get("name").and_then(Value::as_str) == Some(name))?.clone();
+            if let Some(Value::String(url)) = index.get_mut("url")
+                && !url.contains("://")
+            {
+                *url = file_url(&crate::fs::absolute(&file.with_file_name(&*url)).ok()?);
+            }
+            Some(index)
+        })
+    }
+
+    /// Where a member of the workspace is.
+    fn member(&self, name: &PackageName) -> Option<PathBuf> {
+        let root = self.workspace.as_ref()?;
+        uv::members(root).into_iter().find(|directory| {
+            let pyproject = uv::read_pyproject(&directory.join("pyproject.toml")).unwrap_or_default();
+            let own = lookup(&pyproject, &["project", "name"]).and_then(Value::as_str);
+            own.is_some_and(|own| own.parse::<PackageName>().is_ok_and(|own| own == *name))
+        })
+    }
+
+    /// Every name that the project, or one in a directory that `lowered` leads to, says is its own, with its source: for requirements of
+    /// requirements. A source that nobody may need, and that cannot be had, is left out.
+    pub fn own(&self, lowered: &[Lowered]) -> Vec<Lowered> {
+        let mut found: BTreeMap<String, Lowered> = BTreeMap::new();
+        let names = self.files.iter().filter_map(|(_, table)| lookup(table, &["tool", "uv", "sources"])?.as_table());
+        let bare: Vec<Requirement> = names.flat_map(|sources| sources.keys()).filter_map(|name| parse_requirement(name).ok()).collect();
+        let mut queue: Vec<Lowered> = lowered.to_vec();
+        queue.extend(bare.iter().filter_map(|requirement| self.lower_one(requirement).ok()).flatten());
+        while let Some(next) = queue.pop() {
+            let is_direct = matches!(next.requirement.version_or_url, Some(VersionOrUrl::Url(_)));
+            if (!is_direct && next.index.is_none()) || found.insert(next.requirement.to_string(), next.clone()).is_some() {
+                continue;
+            }
+            let Some(directory) = local_path(&next.requirement) else { continue };
+            let Some((sources, pyproject)) = Self::of(&directory) else { continue };
+            let dependencies = lookup(&pyproject, &["project", "dependencies"]).and_then(Value::as_array).into_iter().flatten();
+            let dependencies = dependencies.filter_map(|text| parse_requirement(text.as_str()?).ok());
+            queue.extend(dependencies.filter_map(|requirement| sources.lower_one(&requirement).ok()).flatten());
+        }
+        found.into_values().map(without_extras).collect()
+    }
+
+    /// Fails if a directory that `lowered` names needs a source to be built: pip, which builds it, would ask its index.
+    pub fn fit_for_pip(lowered: &[Lowered]) -> Result<(), Error> {
+        for directory in lowered.iter().filter_map(|lowered| local_path(&lowered.requirement)) {
+            let Some((sources, pyproject)) = Self::of(&directory) else { continue };
+            let requires = lookup(&pyproject, &["build-system", "requires"]).and_then(Value::as_array).into_iter().flatten();
+            for requirement in requires.filter_map(|text| parse_requirement(text.as_str()?).ok()) {
+                let Some((file, key, value)) = sources.find(&requirement.name).filter(|_| !sources.is_off(&requirement.name)) else {
+                    continue;
+                };
+                let place = sources.place(file, &["tool", "uv", "sources"], key, value);
+                return Err(place.error("cannot be honoured by pip, which builds a requirement of the project", "use `--installer uv`"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The local path of a requirement such as `x @ file:///path`.
+pub fn local_path(requirement: &Requirement) -> Option<PathBuf> {
+    match requirement.version_or_url.as_ref()? {
+        VersionOrUrl::Url(url) if url.to_url().scheme() == "file" => url.to_url().to_file_path().ok(),
+        _ => None,
+    }
+}
+
+/// Constraints have none.
+fn without_extras(mut lowered: Lowered) -> Lowered {
+    lowered.requirement.extras.clear();
+    lowered
+}
+
+fn file_url(path: &Path) -> String {
+    url::Url::from_file_path(path).map_or_else(|()| path.to_string_lossy().into_owned(), |url| url.to_string())
+}
+
+fn one_line(value: &Value) -> String {
+    value.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The line of a key in a table of a TOML file, from one.
+fn line_of(file: &Path, table: &[&str], key: &str) -> Option<usize> {
+    let text = fs_err::read_to_string(file).ok()?;
+    let document = toml::de::DeTable::parse(&text).ok()?;
+    let (first, rest) = table.split_first()?;
+    let start = document.get_ref().get(*first)?.get_ref();
+    let table = rest.iter().try_fold(start, |value, key| Some(value.get(*key)?.get_ref()))?;
+    let (found, _) = table.as_table()?.iter().find(|(name, _)| name.get_ref() == key)?;
+    Some(text[..found.span().start].matches('\n').count() + 1)
+}

@@ -1,0 +1,153 @@
+//! What uv's tables say of a project: which workspace it is in, and which file has its settings.
+//!
+//! Source: <https://docs.astral.sh/uv/concepts/projects/workspaces/>, <https://docs.astral.sh/uv/concepts/configuration-files/>
+
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use toml::Table;
+
+use super::{Error, lookup, parse_toml};
+
+/// Settings of uv: a `uv.toml`, or `[tool.uv]` of a `pyproject.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UvFile {
+    pub path: PathBuf,
+    pub table: Table,
+}
+
+impl UvFile {
+    /// Reads a `uv.toml`. What is wrong with it is said in one line.
+    pub fn read(path: &Path) -> Result<Self, (PathBuf, String)> {
+        let failed = |reason: String| (path.to_path_buf(), reason.lines().next().unwrap_or_default().to_owned());
+        let text = fs_err::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let table = text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
+        Ok(Self { path: path.to_path_buf(), table })
+    }
+
+    /// The settings in a directory: those of `pyproject.toml` do not count beside a `uv.toml`.
+    fn in_directory(directory: &Path) -> Option<Self> {
+        let path = directory.join("uv.toml");
+        if path.is_file() {
+            return Self::read(&path).ok();
+        }
+        let path = directory.join("pyproject.toml");
+        let table = lookup(&read_pyproject(&path)?, &["tool", "uv"])?.as_table()?.clone();
+        Some(Self { path, table })
+    }
+
+    /// The file that has the settings of the project in `directory`, which is in the workspace of `root`.
+    pub(super) fn of_project(directory: &Path, root: Option<&Path>) -> Option<Self> {
+        root.unwrap_or(directory).ancestors().find_map(Self::in_directory)
+    }
+
+    /// `build-constraint-dependencies`: for build requirements, whatever installs them.
+    pub(super) fn build_constraints(&self) -> Result<Vec<String>, Error> {
+        let invalid = |what: String| Error::Invalid {
+            path: self.path.clone(),
+            message: format!("`build-constraint-dependencies`, a setting of uv, {what}"),
+            hint: Some("write it as `build-constraint-dependencies = [\"setuptools<80\"]`".to_owned()),
+        };
+        let Some(value) = self.table.get("build-constraint-dependencies") else { return Ok(Vec::new()) };
+        let items = value.as_array().ok_or_else(|| invalid("is not a list".to_owned()))?;
+        let text = |item: &toml::Value| {
+            item.as_str().map(str::to_owned).ok_or_else(|| invalid(format!("has `{}`, which is not a string", item.to_string().trim())))
+        };
+        items.iter().map(text).collect()
+    }
+}
+
+pub(super) fn read_pyproject(path: &Path) -> Option<Table> {
+    parse_toml(path, &fs_err::read(path).ok()?).ok()
+}
+
+/// The root of the uv workspace that a project is in, its own directory included.
+pub(super) fn workspace_root(directory: &Path, pyproject: &Table) -> Option<PathBuf> {
+    if lookup(pyproject, &["tool", "uv", "workspace"]).is_some() {
+        return Some(directory.to_path_buf());
+    }
+    // The nearest one has the word, whether it is for us or not.
+    let (root, workspace) = directory.ancestors().skip(1).find_map(|above| {
+        let pyproject = read_pyproject(&above.join("pyproject.toml"))?;
+        Some((above.to_path_buf(), lookup(&pyproject, &["tool", "uv", "workspace"])?.as_table()?.clone()))
+    })?;
+    let relative = directory.strip_prefix(&root).expect("an ancestor is a prefix");
+    let is_listed = |key: &str| patterns(&workspace, key).is_match(relative);
+    (is_listed("members") && !is_listed("exclude")).then_some(root)
+}
+
+/// The directories of a workspace's members, its root among them.
+pub(super) fn members(root: &Path) -> Vec<PathBuf> {
+    let pyproject = read_pyproject(&root.join("pyproject.toml")).unwrap_or_default();
+    let workspace = lookup(&pyproject, &["tool", "uv", "workspace"]).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    let (members, exclude) = (patterns(&workspace, "members"), patterns(&workspace, "exclude"));
+    let is_searched = |entry: &walkdir::DirEntry| {
+        let name = entry.file_name().to_string_lossy();
+        entry.depth() == 0 || entry.file_type().is_dir() && !name.starts_with('.') && !matches!(&*name, "target" | "node_modules")
+    };
+    let directories =
+        walkdir::WalkDir::new(root).max_depth(8).sort_by_file_name().into_iter().filter_entry(is_searched).filter_map(Result::ok);
+    let directories = directories.map(walkdir::DirEntry::into_path).filter(|directory| {
+        let relative = directory.strip_prefix(root).unwrap_or(directory);
+        directory == root || members.is_match(relative) && !exclude.is_match(relative)
+    });
+    directories.filter(|directory| directory.join("pyproject.toml").is_file()).collect()
+}
+
+fn patterns(workspace: &Table, key: &str) -> GlobSet {
+    let mut set = GlobSetBuilder::new();
+    for pattern in workspace.get(key).and_then(toml::Value::as_array).into_iter().flatten().filter_map(toml::Value::as_str) {
+        let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
+        if let Ok(glob) = GlobBuilder::new(pattern).literal_separator(true).build() {
+            set.add(glob);
+        }
+    }
+    set.build().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(files: &[(&str, &str)], directory: &str) -> (Option<PathBuf>, Option<PathBuf>) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, text).unwrap();
+        }
+        let directory = dir.path().join(directory);
+        let pyproject = read_pyproject(&directory.join("pyproject.toml")).unwrap_or_default();
+        let root = workspace_root(&directory, &pyproject);
+        let file = UvFile::of_project(&directory, root.as_deref());
+        let relative = |path: &Path| path.strip_prefix(dir.path()).unwrap().to_path_buf();
+        (root.as_deref().map(relative), file.map(|file| relative(&file.path)))
+    }
+
+    #[test]
+    fn settings_are_those_of_the_workspace_or_of_the_nearest_file() {
+        let root = ("w/pyproject.toml", "[tool.uv.workspace]\nmembers = ['packages/*', 'one/']\nexclude = ['packages/out']");
+        let own = "[tool.uv]\nno-index = true";
+        assert_eq!(
+            find(&[root, ("w/packages/in/pyproject.toml", own)], "w/packages/in"),
+            (Some("w".into()), Some("w/pyproject.toml".into()))
+        );
+        assert_eq!(find(&[root, ("w/one/pyproject.toml", "")], "w/one").0, Some("w".into()));
+        let out = [root, ("w/packages/out/pyproject.toml", own)];
+        assert_eq!(find(&out, "w/packages/out"), (None, Some("w/packages/out/pyproject.toml".into())));
+        assert_eq!(find(&[root, ("w/packages/a/b/pyproject.toml", "")], "w/packages/a/b").0, None);
+        assert_eq!(find(&[root, ("w/uv.toml", "no-index = true")], "w"), (Some("w".into()), Some("w/uv.toml".into())));
+        assert_eq!(find(&[("a/uv.toml", ""), ("a/b/pyproject.toml", "[project]")], "a/b"), (None, Some("a/uv.toml".into())));
+        assert_eq!(find(&[("a/pyproject.toml", "[project]")], "a"), (None, None));
+    }
+
+    #[test]
+    fn a_constraint_that_cannot_be_used_is_an_error() {
+        let of = |text: &str| UvFile { path: "/p/uv.toml".into(), table: text.parse().unwrap() }.build_constraints();
+        assert_eq!(of("build-constraint-dependencies = ['a<2']").unwrap(), ["a<2"]);
+        assert_eq!(of("").unwrap(), [""; 0]);
+        let message = of("build-constraint-dependencies = [1]").unwrap_err().to_string();
+        assert_eq!(message, "`/p/uv.toml`: `build-constraint-dependencies`, a setting of uv, has `1`, which is not a string");
+        of("build-constraint-dependencies = 'a<2'").unwrap_err();
+    }
+}
