@@ -352,7 +352,7 @@ fn an_extension_module_that_hides_a_later_one() {
     let old = format!("python/p/_p{}", python().ext_suffix);
     fixture.write(".gitignore", "/target/\n*.so\n");
     fixture.write(&old, "");
-    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(1000);
+    let long_ago = SystemTime::now() - Duration::from_secs(1000);
     filetime::set_file_mtime(fixture.path.join(&old), long_ago.into()).unwrap();
     assert_eq!(fixture.ids(), [""; 0]);
     fixture.write("python/p/_p.abi3.so", "");
