@@ -443,8 +443,13 @@ impl<'a> Build<'a, '_, '_> {
         let scratch = tempfile::Builder::new().prefix(".unpack-").tempdir_in(&base).context("failed to make a temporary directory")?;
         sdist::unpack(archive, &target, scratch.path())?;
         self.place(archive, ArtifactKind::Sdist)?;
+        let mut project = Project::load(&target)?;
+        // Paths in uv's settings are those of the source tree, as `uv build` has it.
+        project.sources.clone_from(&outer.project.sources);
+        project.uv_file.clone_from(&outer.project.uv_file);
+        project.build_constraints.clone_from(&outer.project.build_constraints);
         let context = Context {
-            project: Project::load(&target)?,
+            project,
             layout: outer.layout.clone(),
             interpreter: outer.interpreter.clone(),
             options: outer.options.clone(),

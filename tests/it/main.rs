@@ -16,6 +16,8 @@ mod backends;
 mod bad_input;
 mod build;
 mod build_script;
+#[cfg(unix)]
+mod by_products;
 #[cfg(feature = "github")]
 mod cache;
 mod command_line;

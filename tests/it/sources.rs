@@ -226,6 +226,17 @@ fn a_source_is_part_of_the_fingerprint_by_content() {
 }
 
 #[test]
+fn a_wheel_from_the_source_distribution_has_the_sources_of_the_source_tree() {
+    let test = Test::new();
+    let wheels = test.wheels();
+    local(&test, "dep", "dep", "7");
+    let project = test.project("p").requires(&["dep"]).pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
+    let build = test.program(&["--from-sdist"]).args(wheels.flags()).installer(Installer::quick(), &test).in_(&project);
+    assert_eq!(build.run().success().lines().len(), 2);
+    assert_eq!(project.envs().len(), 1);
+}
+
+#[test]
 fn extra_build_dependencies_are_build_requirements() {
     for installer in Installer::all() {
         let test = Test::new();
