@@ -184,7 +184,7 @@ pub(super) fn build_one<'a>(
         || ("Finished", names.collect::<Vec<_>>().join(" and ")),
         |install| ("Installed", format!("{} {} in {}", install.distribution, install.version, install.target.display())),
     );
-    context.ui.status(verb, format_args!("{what} in {} ({})", ui::seconds(start.elapsed()), render::crates_line(&report.crates)));
+    context.ui.status(verb, format_args!("{what} in {} {}", ui::seconds(start.elapsed()), render::in_brackets(&report.crates)));
     (report, outcome)
 }
 

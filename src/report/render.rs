@@ -6,11 +6,19 @@ use super::{CompiledCrate, Crates, Reason, Report};
 
 /// `3 crates compiled: pyo3-ffi, pyo3, rpds-py, 2 reused`, at most a handful by name.
 pub fn crates_line(crates: &Crates) -> String {
-    let reused = match crates.reused.len() {
+    compiled_line(crates) + &reused_words(crates)
+}
+
+/// `(3 crates compiled: pyo3-ffi, pyo3, rpds-py), 2 reused`
+pub fn in_brackets(crates: &Crates) -> String {
+    format!("({}){}", compiled_line(crates), reused_words(crates))
+}
+
+fn reused_words(crates: &Crates) -> String {
+    match crates.reused.len() {
         0 => String::new(),
         count => format!(", {count} reused"),
-    };
-    format!("{}{reused}", compiled_line(crates))
+    }
 }
 
 /// `3 crates compiled, 14 reused, 41.2 s saved`

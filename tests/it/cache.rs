@@ -247,13 +247,13 @@ fn recorded() -> Vec<Entry> {
     }
     // 151-160: ten sets of build requirements.
     for request in 0..10 {
-        add(main, &format!("pyenv-build-env-1/cp312-linux-x86_64/build-1a2b3c4d/{request:012x}"));
+        add(main, &format!("pyenv-build-env-1/cp312-linux-x86_64/build-1a2b3c4d/{request:012x}/00000000000f"));
     }
     // 161-320: forty pull requests, four entries each; two of a store, the second of another commit.
     for number in 1..=40 {
         let git_ref = format!("refs/pull/{number}/merge");
         add(&git_ref, &format!("v0-rust-pyenv-build-cp312-linux-x86_64-build-1a2b3c4d-Linux-x64-5ca1ab1e-{number:08x}"));
-        add(&git_ref, "pyenv-build-env-1/cp312-linux-x86_64/build-1a2b3c4d/00000000000a");
+        add(&git_ref, "pyenv-build-env-1/cp312-linux-x86_64/build-1a2b3c4d/00000000000a/00000000000f");
         for commit in 0..2 {
             add(&git_ref, &format!("pyenv-build-store-1/cp312-linux-x86_64/build-1a2b3c4d/ba9876543210/000000000008/{commit:012x}"));
         }
@@ -273,7 +273,7 @@ fn recorded() -> Vec<Entry> {
     for number in 1..=5 {
         let git_ref = format!("refs/heads/release/{number}");
         add(&git_ref, "v0-rust-pyenv-build-cp312-linux-x86_64-build-1a2b3c4d-Linux-x64-5ca1ab1e-00000001");
-        add(&git_ref, "pyenv-build-env-1/cp312-linux-x86_64/build-1a2b3c4d/00000000000a");
+        add(&git_ref, "pyenv-build-env-1/cp312-linux-x86_64/build-1a2b3c4d/00000000000a/00000000000f");
         add(&git_ref, "pyenv-build-store-1/cp312-linux-x86_64/build-1a2b3c4d/ba9876543210/000000000008/000000000001");
     }
     // 476-485: rust-cache's, with a prefix of the users' own.

@@ -26,6 +26,11 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo pyenv-build --launcher 'docker exec -i builder'", "needs Docker; tests/it/launcher.rs has other launchers"),
     ("RUSTC_WRAPPER=sccache cargo pyenv-build", "needs sccache; tests/real/sccache.rs has it"),
     ("cargo pyenv-build develop '.[test]'", "needs an active environment; tests/it/develop.rs makes some"),
+    ("cargo bench --bench reuse -- --json benches/results/reuse.json", "takes minutes, on a machine with nothing else to do"),
+    (
+        "cargo bench --bench job -- --kache \"$(command -v kache)\" --trust cryptography-cffi --json benches/results/job.json",
+        "takes a quarter of an hour, on a machine with nothing else to do",
+    ),
     ("cargo bench --bench warm -- --json benches/results/warm.json", "takes minutes, on a machine with nothing else to do"),
     ("cargo bench --bench checkout -- --json benches/results/checkout.json", "the same"),
     ("python3 benches/render.py", "has a test of its own"),
