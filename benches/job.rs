@@ -233,7 +233,6 @@ fn measure(project: &Project, sides: &[Side], runs: usize, results: &mut Results
         let git =
             |args: &[&str]| run(Command::new("git").args(["-c", "user.name=x", "-c", "user.email=x@x"]).args(args).current_dir(&origin));
         std::fs::write(origin.join(".gitignore"), "target/\n.pyenv-build/\ndist/\nbuild/\n*.egg-info/\n").unwrap();
-        git(&["rm", "-rq", "--cached", "--ignore-unmatch", "."]);
         git(&["add", "-A"]);
         git(&["commit", "-q", "-m", "x"]);
         place.check_out();

@@ -76,6 +76,9 @@ impl Event {
         if fs_err::metadata(&path).is_ok_and(|metadata| metadata.len() > LIMIT_BYTES) {
             let _ = fs_err::remove_file(&path);
         }
+        if let Some(directory) = path.parent() {
+            let _ = fs_err::create_dir_all(directory);
+        }
         self.append(&path);
     }
 
@@ -83,9 +86,7 @@ impl Event {
     fn append(&self, path: &Path) {
         let mut line = serde_json::to_vec(self).expect("our own plain data always serialises");
         line.push(b'\n');
-        let open = || fs_err::OpenOptions::new().create(true).append(true).open(path);
-        let opened = open().or_else(|_error| fs_err::create_dir_all(path.parent().unwrap_or(path)).and_then(|()| open()));
-        if let Ok(mut file) = opened {
+        if let Ok(mut file) = fs_err::OpenOptions::new().create(true).append(true).open(path) {
             let _ = file.write_all(&line);
         }
     }
