@@ -1123,14 +1123,18 @@ class Keeper:
         finally:
             self.hook = 0
             signals.signal(signals.SIGTERM, previous)
-        if self.wants_terminal:
-            self.wants_terminal = False
-            words = "it wants to read from the terminal, which is not in its hands"
-            send_frame(self.reports, ("refused", "HookRuntimeError", words, ""))
-        else:
-            send_frame(self.reports, ("ended", status, usage))
+        self.conclude(status, usage)
         if job["stand_by"]:
             self.prepare_spare(previous, busy=False)
+
+    def conclude(self, status: int, usage: Usage | None) -> None:
+        """Says how the hook process ended."""
+        if not self.wants_terminal:
+            send_frame(self.reports, ("ended", status, usage))
+            return
+        self.wants_terminal = False
+        words = "it wants to read from the terminal, which is not in its hands"
+        send_frame(self.reports, ("refused", "HookRuntimeError", words, ""))
 
     def fork(self, on_sigterm: Any, ready: tuple[int, int] | None = None) -> tuple[int, int]:
         """
@@ -1223,8 +1227,8 @@ class Keeper:
         """
         Sees the hook process end.
 
-        ssh, gpg and others ask at the terminal, and the kernel stops a hook in the background for that: it gets the terminal if
-        that is the client's, and is ended if it is not.
+        ssh, gpg and others ask at the terminal, and the kernel stops a hook in the background for that: it gets the
+        terminal if that is the client's, and is ended if it is not.
         """
         while True:
             state = os.waitid(os.P_PID, self.hook, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
