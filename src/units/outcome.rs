@@ -247,7 +247,7 @@ pub fn after(
         linked(call, inputs, start, &said.ok_or(Unrecorded::SilentLinker)?, &mut after, digests)?;
     }
     let may_bundle = may_bundle_native_libraries(call);
-    if may_bundle && (call.libraries.iter().any(|name| name.contains('/')) || names_verbatim_library(&info, root)) {
+    if may_bundle && (call.libraries.iter().any(|name| name.contains('/')) || names_library_by_path(&info, root)) {
         return Err(Unrecorded::NamedLibrary);
     }
     for search in &call.search {
@@ -287,10 +287,15 @@ fn is_cargos(directory: &Path, call: &Call) -> bool {
         || call.out_dir.ancestors().find(is_target).is_some_and(|target| directory.starts_with(target))
 }
 
-/// `#[link(name = "/a/libfoo.a", modifiers = "+verbatim")]`
-fn names_verbatim_library(info: &DepInfo, root: &Path) -> bool {
-    let names = |path: &PathBuf| fs_err::read_to_string(root.join(path)).is_ok_and(|text| text.contains("verbatim"));
-    info.files.iter().any(names)
+/// Whether a source may name a library by its path.
+fn names_library_by_path(info: &DepInfo, root: &Path) -> bool {
+    info.files.iter().any(|path| fs_err::read_to_string(root.join(path)).is_ok_and(|text| links_by_path(&text)))
+}
+
+/// `#[link(name = "/a/libfoo.a", modifiers = "+verbatim")]`, or one whose name a macro puts in.
+fn links_by_path(text: &str) -> bool {
+    let attributes = text.split("link(").skip(1).map(|rest| rest.split(']').next().unwrap_or(rest));
+    attributes.into_iter().any(|attribute| attribute.contains("verbatim") && attribute.contains(['/', '\\', '$']))
 }
 
 /// Whether files that were read by name are what they were: those that arguments name, that the user has declared, clippy's.
@@ -461,6 +466,22 @@ pub fn outputs(call: &Call, start: &Start, store: &Store) -> Result<Vec<Output>,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_that_are_named_by_their_paths() {
+        for text in [
+            r#"#[link(name = "../lib/libfoo.a", kind = "static", modifiers = "+verbatim")]"#,
+            r#"#[cfg_attr(unix, link(name = "/a/libfoo.a", modifiers = "+verbatim"))]"#,
+            r#"#[link(name = $name, modifiers = "+whole-archive,+verbatim")]"#,
+        ] {
+            assert!(links_by_path(text), "{text}");
+        }
+        for text in
+            [r#"#[link(name = "libfoo.a", modifiers = "+verbatim")] // a/b"#, "verbatim / symlink(a, b)", r#"#[link(name = "a/b")]"#]
+        {
+            assert!(!links_by_path(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_module_is_in_one_of_two_places() {
