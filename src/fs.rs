@@ -206,13 +206,13 @@ fn holder(file: &mut fs_err::File) -> String {
 }
 
 /// All below a directory, with links followed; a directory that links lead to is entered once, for directories that link to each other
-/// have more paths than anybody can walk. `is_wanted` says which are entered at all.
+/// have more paths than anybody can walk. By names, so that it is the same link each time. `is_wanted` says which are entered at all.
 pub fn walk_with_links<F: FnMut(&walkdir::DirEntry) -> bool>(
     root: &Path,
     mut is_wanted: F,
 ) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> + use<F> {
     let mut entered = std::collections::HashSet::new();
-    let walk = walkdir::WalkDir::new(root).min_depth(1).follow_links(true).into_iter();
+    let walk = walkdir::WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
     walk.filter_entry(move |entry| {
         let mut is_entered_again = || {
             let is_linked_directory = entry.path_is_symlink() && entry.file_type().is_dir();

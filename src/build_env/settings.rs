@@ -34,6 +34,16 @@ pub enum Role {
     Ignored,
 }
 
+impl Role {
+    /// Whether the installer itself is to see it.
+    fn counts(self) -> bool {
+        matches!(self, Self::Chooses | Self::Reaches)
+    }
+}
+
+/// Why settings that say where packages go are ignored.
+const FOR_WHERE: &str = "It is for where packages go, and we decide that.";
+
 /// A setting of an installer.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {

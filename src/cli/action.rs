@@ -41,7 +41,7 @@ use super::build::{self, BuildArgs};
 use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, UsageError};
 use super::options::Context;
-use super::{MessageFormat, env, exit_with, warmth};
+use super::{MessageFormat, env, exit_with, options, warmth};
 use crate::actions::commands::{Annotation, Level};
 use crate::actions::context::{self, Policy};
 use crate::actions::{self, Actions, input};
@@ -50,6 +50,7 @@ use crate::build_env::gc::{Keep, collect};
 use crate::build_env::{BuildEnv, Outcome};
 use crate::cache::{self, Key};
 use crate::process::Cmd;
+use crate::project::Project;
 use crate::report::{ArtifactKind, ErrorReport};
 use crate::ui::{Ui, Verbosity};
 use crate::{env_vars, exit_code, interrupt};
@@ -347,8 +348,8 @@ impl<'a> Step<'a> {
 
     /// What the whole job compiled and reused, for its last step.
     fn summary(&self) -> anyhow::Result<Done> {
-        let context = self.open()?;
-        let verdict = job::verdict(&context.layout, &context.project.workspace.root);
+        let project = Project::load_any(&self.args.directories[0])?;
+        let verdict = job::verdict(&options::layout_of(&project, self.root)?, &project.workspace.root);
         self.ui.status("Job", &verdict.line);
         self.output("verdict", &verdict.line)?;
         self.output("compiled-crates", &verdict.compiled.to_string())?;

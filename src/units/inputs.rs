@@ -13,6 +13,7 @@ use super::plan::{Plan, Plans};
 use super::store::Store;
 use super::toolchain::Toolchain;
 use super::{macros, tree};
+use crate::project::cargo::cargo_home;
 use crate::project::cargo_config;
 use crate::{env_vars, fs};
 
@@ -200,8 +201,7 @@ impl Look<'_> {
         self.state(Path::new("Cargo.toml"));
         self.state(Path::new("Cargo.lock"));
         // What cargo itself is told, when it is asked.
-        let home = env_vars::get_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".cargo")));
-        for directory in self.directory.ancestors().map(|directory| directory.join(".cargo")).chain(home) {
+        for directory in self.directory.ancestors().map(|directory| directory.join(".cargo")).chain([cargo_home()]) {
             for file in ["config.toml", "config"].map(|name| directory.join(name)) {
                 // Another one in each job, and nothing for `cargo metadata`.
                 if !cargo_config::is_of_our_action(&file) {

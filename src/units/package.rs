@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::env_vars;
+use crate::project::cargo::cargo_home;
 
 /// Source: <https://doc.rust-lang.org/cargo/reference/environment-variables.html#environment-variables-cargo-sets-for-crates>
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +32,10 @@ impl Package {
 
     /// Whether its sources are somewhere where a user edits them, and not in cargo's home, where cargo takes them for unchangeable.
     pub fn is_local(&self) -> bool {
-        let Some(home) = cargo_home() else { return false };
+        let Ok(home) = std::path::absolute(cargo_home()) else { return false };
         // The prefix is compared with links resolved: cargo's home may be one.
         let real = |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
         let directory = real(&self.directory);
         !["registry", "git"].iter().any(|part| directory.starts_with(real(&home.join(part))))
     }
-}
-
-fn cargo_home() -> Option<PathBuf> {
-    let home = env_vars::get_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".cargo")))?;
-    std::path::absolute(home).ok()
 }

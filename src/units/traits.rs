@@ -47,9 +47,8 @@ impl Traits {
     /// Of all files below a directory that may be sources.
     pub fn of_directory(directory: &Path) -> Self {
         const ENDINGS: &[&str] = &["S", "asm", "in", "inc", "rs", "s", "txt"];
-        let is_looked_at =
-            |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_type().is_dir() || !fs::is_made_by_tools(entry.path());
-        let entries = walkdir::WalkDir::new(directory).follow_links(true).into_iter().filter_entry(is_looked_at).filter_map(Result::ok);
+        let is_looked_at = |entry: &walkdir::DirEntry| !entry.file_type().is_dir() || !fs::is_made_by_tools(entry.path());
+        let entries = fs::walk_with_links(directory, is_looked_at).filter_map(Result::ok);
         let is_source = |entry: &walkdir::DirEntry| {
             entry.file_type().is_file() && entry.path().extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one))
         };

@@ -18,7 +18,9 @@ const TOO_LARGE: u64 = 256 * 1024 * 1024;
 /// are noted as such and followed. `None`: something in it could not be read, or there is too much.
 pub fn whole(root: &Path, digests: &mut Digests) -> Option<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    let (real_root, mut linked) = (crate::fs::canonicalize(root).ok()?, 0);
+    let real_root = crate::fs::canonicalize(root).ok()?;
+    // Directories that a link leads to elsewhere, and what is in them.
+    let (mut elsewhere, mut linked): (Vec<PathBuf>, u64) = (Vec::new(), 0);
     for entry in crate::fs::walk_with_links(root, |_| true) {
         let entry = match entry {
             Ok(entry) => entry,
@@ -36,9 +38,12 @@ pub fn whole(root: &Path, digests: &mut Digests) -> Option<BTreeMap<String, Stri
         }
         let metadata = entry.metadata().ok()?;
         if metadata.is_dir() {
+            if entry.path_is_symlink() && !crate::fs::canonicalize(entry.path()).is_ok_and(|real| real.starts_with(&real_root)) {
+                elsewhere.push(entry.path().to_path_buf());
+            }
             state.push_str("directory");
         } else if metadata.is_file() {
-            if !entry.path().parent().is_some_and(|parent| crate::fs::canonicalize(parent).is_ok_and(|real| real.starts_with(&real_root))) {
+            if elsewhere.iter().any(|directory| entry.path().starts_with(directory)) {
                 linked += metadata.len();
                 if linked > TOO_LARGE {
                     return None;

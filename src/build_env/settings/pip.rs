@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Role::{Chooses, Ignored, Ours, Reaches};
-use super::{Setting, setting};
+use super::{FOR_WHERE, Setting, setting};
 use crate::env_vars;
 
-const FOR_WHERE: &str = "It is for where packages go, and we decide that.";
 const FOR_HOW: &str = "It is for how packages are installed, and we decide that.";
 const FOR_THE_PROJECT: &str = "It is for the project's own dependencies.";
 const FOR_OUTPUT: &str = "It is for what pip prints, which we read.";
@@ -98,7 +97,7 @@ pub const NO_FILE: &str = if cfg!(windows) { "nul" } else { "/dev/null" };
 
 /// Whether a variable stays in the environment of pip.
 pub(super) fn keeps(name: &str) -> bool {
-    SETTINGS.iter().any(|setting| matches!(setting.role, Chooses | Reaches) && setting.variable("PIP_") == name)
+    SETTINGS.iter().any(|setting| setting.role.counts() && setting.variable("PIP_") == name)
 }
 
 /// As pip reads switches.

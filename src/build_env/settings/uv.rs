@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::Role::{Chooses, Ignored, Ours, Reaches};
-use super::{Role, Setting, setting};
+use super::{FOR_WHERE, Setting, setting};
 use crate::build_env::Error;
 use crate::env_vars;
 use crate::project::UvFile;
 
 const FOR_THE_PROJECT: &str = "It is for the project's own dependencies; `uv build` ignores it as well.";
-const FOR_WHERE: &str = "It is for where packages go, and we decide that.";
 const FOR_PYTHON: &str = "It is for finding interpreters: see `--python`.";
 const FOR_OTHERS: &str = "It is for other commands of uv.";
 
@@ -123,15 +122,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("workspace", Ignored, "It says which projects' settings these are."),
 ];
 
-fn counts(role: Role) -> bool {
-    matches!(role, Chooses | Reaches)
-}
-
 /// Whether a variable stays in the environment of uv.
 pub(super) fn keeps(name: &str) -> bool {
     let is_credential = name.starts_with("UV_INDEX_") && (name.ends_with("_USERNAME") || name.ends_with("_PASSWORD"));
     // We have taken it ourselves.
-    is_credential || name != "UV_OFFLINE" && SETTINGS.iter().any(|setting| counts(setting.role) && setting.variable("UV_") == name)
+    is_credential || name != "UV_OFFLINE" && SETTINGS.iter().any(|setting| setting.role.counts() && setting.variable("UV_") == name)
 }
 
 /// What counts in uv's configuration, the file that wins first: lists are joined, of other settings the first one counts.
@@ -141,7 +136,7 @@ pub(super) fn read(project: Option<&UvFile>) -> Result<Table, Error> {
         let UvFile { path, table } = file.map_err(|(path, reason)| Error::Settings { path, reason })?;
         let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
         for (name, value) in table {
-            if !SETTINGS.iter().any(|setting| setting.name == name && counts(setting.role)) {
+            if !SETTINGS.iter().any(|setting| setting.name == name && setting.role.counts()) {
                 continue;
             }
             let value = absolute(&name, value, &base);

@@ -1,6 +1,6 @@
 //! A job as a whole: when it began, and what all of its steps compiled and reused.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -45,23 +45,22 @@ pub(super) fn verdict(layout: &Layout, root: &Path) -> Verdict {
 }
 
 fn of_events(events: &[Event], root: &Path) -> Verdict {
-    let steps: BTreeSet<Option<&str>> = events.iter().map(|event| event.step.as_deref()).collect();
-    // A crate counts once for each step in which rustc ran for it.
-    let mut all = Crates::default();
-    for step in &steps {
-        let of_step: Vec<Event> = events.iter().filter(|event| event.step.as_deref() == *step).cloned().collect();
-        let (crates, _) = reuse::combine(Crates::default(), &of_step, root);
-        all.compiled.extend(crates.compiled);
-        all.reused.extend(crates.reused);
+    let mut by_step: BTreeMap<Option<&str>, Vec<Event>> = BTreeMap::new();
+    for event in events {
+        by_step.entry(event.step.as_deref()).or_default().push(event.clone());
     }
-    let (compiled, reused) = (all.compiled.len(), all.reused.len());
+    let steps: Vec<(Option<&str>, Crates)> =
+        by_step.into_iter().map(|(step, events)| (step, reuse::combine(Crates::default(), &events, root).0)).collect();
+    // A crate counts once for each step in which rustc ran for it.
+    let compiled: usize = steps.iter().map(|(_, crates)| crates.compiled.len()).sum();
+    let reused: usize = steps.iter().map(|(_, crates)| crates.reused.len()).sum();
     let kind = match (compiled, reused) {
         (0, _) => "warm",
         (_, 0) => "cold",
         _ => "partly warm",
     };
     let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-    let saved: f64 = all.reused.iter().map(|one| one.seconds_saved).sum();
+    let saved: f64 = steps.iter().flat_map(|(_, crates)| &crates.reused).map(|one| one.seconds_saved).sum();
     let line = match events.len() {
         0 => "no step of this job called rustc".to_owned(),
         _ => {
@@ -70,14 +69,12 @@ fn of_events(events: &[Event], root: &Path) -> Verdict {
     };
     let mut text = Summary::default();
     text.push(&format!("**cargo pyenv-build, the whole job: {}**", summary::text(&line)));
-    for step in steps {
-        let of_step: Vec<Event> = events.iter().filter(|event| event.step.as_deref() == step).cloned().collect();
-        let (crates, _) = reuse::combine(Crates::default(), &of_step, root);
-        let title = format!("{}: {}", step.unwrap_or("elsewhere"), render::counted(&crates));
+    for (step, crates) in &steps {
+        let title = format!("{}: {}", step.unwrap_or("elsewhere"), render::counted(crates));
         if crates.compiled.is_empty() {
             text.push(&summary::text(&title));
         } else {
-            text.fold(&title, &step_summary::compiled(&crates));
+            text.fold(&title, &step_summary::compiled(crates));
         }
     }
     Verdict { line, compiled, summary: text }
