@@ -175,6 +175,8 @@ fn a_library_that_a_script_puts_outside_of_the_checkout_is_put_there_again() {
             if !cache.join("libfoo.so").exists() {
                 fs::write(cache.join("f.c"), "int foo(void) { return 7; }").unwrap();
                 assert!(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(cache.join("libfoo.so")).arg(cache.join("f.c")).status().unwrap().success());
+                // What was written within a tick of the clock before rustc began may have been written while it ran: no such call is recorded.
+                std::thread::sleep(std::time::Duration::from_millis(50));
             }
             println!("cargo:rustc-link-search=native={}", cache.display());
             println!("cargo:rustc-link-lib=dylib=foo");
