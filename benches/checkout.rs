@@ -1,9 +1,12 @@
-//! Times a build in a fresh checkout whose caches were restored, as each CI job has it: `cargo bench --bench checkout`.
+//! Times a build in a fresh checkout whose caches were restored, as each CI job has it: `cargo
+//! bench --bench checkout`.
 //!
-//! Each round, for each side, clones the project to the same path and unpacks with `tar` what that side's last build left: for
-//! `build`, `target` and `.pyenv-build`; for `uv build`, isolated, `target`. The floor is cargo alone, with the variables that the
-//! backend sets, when there is nothing to do. Whole processes of the builds, medians; cloning and unpacking are not counted.
-//! `cargo bench --bench checkout -- [--runs N] [--json FILE]`; the sdists of rpds-py and bcrypt are fetched with pip.
+//! Each round, for each side, clones the project to the same path and unpacks with `tar` what that
+//! side's last build left: for `build`, `target` and `.pyenv-build`; for `uv build`, isolated,
+//! `target`. The floor is cargo alone, with the variables that the backend sets, when there is
+//! nothing to do. Whole processes of the builds, medians; cloning and unpacking are not counted.
+//! `cargo bench --bench checkout -- [--runs N] [--json FILE]`; the sdists of rpds-py and bcrypt are
+//! fetched with pip.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark times plain processes")]
 #![expect(clippy::print_stdout, reason = "its result is text")]
@@ -27,7 +30,10 @@ fn main() {
         match arg.as_str() {
             // What `cargo bench` adds.
             "--bench" => {}
-            "--runs" => runs = args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number"),
+            "--runs" => {
+                runs =
+                    args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number");
+            }
             "--json" => json = Some(args.next().expect("--json takes a file")),
             other => panic!("unknown: {other}"),
         }
@@ -55,12 +61,23 @@ impl Place {
     fn new(source: &Path) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let origin = scratch.path().join("origin");
-        let git =
-            |args: &[&str]| run(Command::new("git").args(["-c", "user.name=x", "-c", "user.email=x@x"]).args(args).current_dir(&origin));
+        let git = |args: &[&str]| {
+            run(Command::new("git")
+                .args(["-c", "user.name=x", "-c", "user.email=x@x"])
+                .args(args)
+                .current_dir(&origin));
+        };
         run(Command::new("git").args(["init", "-q"]).arg(&origin));
         // The sdist as it was unpacked; its own checkout has no commit.
-        run(Command::new("cp").arg("-r").args(tracked(source).iter().map(|name| source.join(name))).arg(&origin));
-        std::fs::write(origin.join(".gitignore"), "target/\n.pyenv-build/\ndist/\nbuild/\n*.egg-info/\n").unwrap();
+        run(Command::new("cp")
+            .arg("-r")
+            .args(tracked(source).iter().map(|name| source.join(name)))
+            .arg(&origin));
+        std::fs::write(
+            origin.join(".gitignore"),
+            "target/\n.pyenv-build/\ndist/\nbuild/\n*.egg-info/\n",
+        )
+        .unwrap();
         git(&["add", "-A"]);
         git(&["commit", "-q", "-m", "x"]);
         Self { checkout: scratch.path().join("checkout"), origin, scratch }
@@ -72,7 +89,11 @@ impl Place {
         run(Command::new("git").args(["clone", "-q"]).arg(&self.origin).arg(&self.checkout));
         let archive = self.scratch.path().join(state);
         if archive.exists() {
-            run(Command::new("tar").args(["--posix", "-P", "-xf"]).arg(archive).arg("-C").arg(&self.checkout));
+            run(Command::new("tar")
+                .args(["--posix", "-P", "-xf"])
+                .arg(archive)
+                .arg("-C")
+                .arg(&self.checkout));
         }
     }
 
@@ -80,7 +101,12 @@ impl Place {
     fn keep(&self, state: &str, directories: &[&Path]) {
         let there = directories.iter().filter(|directory| self.checkout.join(directory).exists());
         let archive = self.scratch.path().join(state);
-        run(Command::new("tar").args(["--posix", "-P", "-cf"]).arg(archive).arg("-C").arg(&self.checkout).args(there));
+        run(Command::new("tar")
+            .args(["--posix", "-P", "-cf"])
+            .arg(archive)
+            .arg("-C")
+            .arg(&self.checkout)
+            .args(there));
     }
 }
 
@@ -88,7 +114,8 @@ impl Place {
 fn tracked(source: &Path) -> Vec<String> {
     let output = Command::new("git").args(["ls-files"]).current_dir(source).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let mut names: Vec<String> = text.lines().map(|line| line.split('/').next().unwrap().to_owned()).collect();
+    let mut names: Vec<String> =
+        text.lines().map(|line| line.split('/').next().unwrap().to_owned()).collect();
     names.dedup();
     names
 }
@@ -103,7 +130,10 @@ fn measure(source: &Path, python: &str, tools: &Tools, runs: usize, results: &mu
     let out = place.scratch.path().join("out");
     let uv = || {
         let mut command = Command::new(&tools.uv);
-        command.args(["build", "--wheel", "-q", "--python", python, "-o"]).arg(&out).current_dir(&place.checkout);
+        command
+            .args(["build", "--wheel", "-q", "--python", python, "-o"])
+            .arg(&out)
+            .current_dir(&place.checkout);
         command
     };
     place.check_out("none");
@@ -123,7 +153,10 @@ fn measure(source: &Path, python: &str, tools: &Tools, runs: usize, results: &mu
         place.check_out("ours");
         times[0].push(time(&mut ours()));
         let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release", "--manifest-path"]).arg(&manifest).current_dir(&place.checkout);
+        cargo
+            .args(["build", "--release", "--manifest-path"])
+            .arg(&manifest)
+            .current_dir(&place.checkout);
         for (name, value) in report["pins"].as_object().unwrap() {
             if let Some(value) = value["value"].as_str().or(value.as_str()) {
                 cargo.env(name, value);
@@ -136,15 +169,20 @@ fn measure(source: &Path, python: &str, tools: &Tools, runs: usize, results: &mu
         times[1].push(time(&mut uv()));
         place.keep("uv", &[target]);
     }
-    let title = format!("{}, a fresh checkout with its caches", source.file_name().unwrap().to_string_lossy());
+    let title = format!(
+        "{}, a fresh checkout with its caches",
+        source.file_name().unwrap().to_string_lossy()
+    );
     let names = ["build", "uv build (isolated)", "cargo with nothing to do"];
-    let rows: Vec<(&str, &[f64])> = names.iter().zip(&times).map(|(name, times)| (*name, times.as_slice())).collect();
+    let rows: Vec<(&str, &[f64])> =
+        names.iter().zip(&times).map(|(name, times)| (*name, times.as_slice())).collect();
     results.table(&title, "build", &rows);
     println!("\n{title} ({runs} runs each, in turn; seconds)");
     println!("  {:32} {:>8} {:>8} {:>8}   build / this", "", "min", "median", "max");
     for (name, times_of_it) in names.iter().zip(&times) {
         let (min, median, max) = spread(times_of_it);
-        let pairs: Vec<f64> = times[0].iter().zip(times_of_it).map(|(ours, theirs)| ours / theirs).collect();
+        let pairs: Vec<f64> =
+            times[0].iter().zip(times_of_it).map(|(ours, theirs)| ours / theirs).collect();
         println!("  {name:32} {min:8.3} {median:8.3} {max:8.3}   {:.2}", spread(&pairs).1);
     }
 }
@@ -152,7 +190,9 @@ fn measure(source: &Path, python: &str, tools: &Tools, runs: usize, results: &mu
 /// The shallowest `Cargo.toml`.
 fn manifest_in(directory: &Path) -> PathBuf {
     let entries = walkdir::WalkDir::new(directory).max_depth(4).into_iter().filter_map(Result::ok);
-    let manifests = entries
-        .filter(|entry| entry.file_name() == "Cargo.toml" && !entry.path().components().any(|part| part.as_os_str() == ".pyenv-build"));
+    let manifests = entries.filter(|entry| {
+        entry.file_name() == "Cargo.toml"
+            && !entry.path().components().any(|part| part.as_os_str() == ".pyenv-build")
+    });
     manifests.min_by_key(walkdir::DirEntry::depth).unwrap().into_path()
 }

@@ -1,5 +1,6 @@
-//! Times the second job of a project's CI, step by step: wheel, `cargo clippy` and `cargo test --no-run` under coverage, each in a fresh
-//! checkout at the same path with what the first job left: `cargo bench --bench job -- [--runs N] [--project SPEC] [--kache PROGRAM]
+//! Times the second job of a project's CI, step by step: wheel, `cargo clippy` and `cargo test
+//! --no-run` under coverage, each in a fresh checkout at the same path with what the first job
+//! left: `cargo bench --bench job -- [--runs N] [--project SPEC] [--kache PROGRAM]
 //! [--trust PACKAGE] [--json FILE]`.
 //!
 //! | side | wheel | what the first job leaves |
@@ -8,8 +9,8 @@
 //! | cargo-pyenv-build | `cargo pyenv-build` | the same, and `.pyenv-build` |
 //! | kache | `uv build`, isolated | its store |
 //!
-//! Later steps are plain cargo, with what `cargo pyenv-build env` exports, or kache's variables. Restoring is not timed: the sizes of what is
-//! kept, packed, are printed.
+//! Later steps are plain cargo, with what `cargo pyenv-build env` exports, or kache's variables.
+//! Restoring is not timed: the sizes of what is kept, packed, are printed.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark times plain processes")]
 #![expect(clippy::print_stdout, reason = "its result is text")]
@@ -31,13 +32,17 @@ const PROJECTS: [&str; 3] = ["rpds-py==2026.9.1", "bcrypt==5.0.0", "cryptography
 const STEPS: [&str; 3] = ["wheel", "clippy", "test"];
 
 fn main() {
-    let (mut runs, mut json, mut kache, mut trust, mut projects) = (3, None, None, None, Vec::new());
+    let (mut runs, mut json, mut kache, mut trust, mut projects) =
+        (3, None, None, None, Vec::new());
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             // What `cargo bench` adds.
             "--bench" => {}
-            "--runs" => runs = args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number"),
+            "--runs" => {
+                runs =
+                    args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number");
+            }
             "--json" => json = Some(args.next().expect("--json takes a file")),
             "--kache" => kache = Some(PathBuf::from(args.next().expect("--kache takes a program"))),
             "--trust" => trust = Some(args.next().expect("--trust takes the name of a package")),
@@ -56,9 +61,19 @@ fn main() {
     for spec in &projects {
         let source = fetch(&tools, spec, &work);
         let mut sides = vec![Side::RustCache, Side::Ours { trust: None }];
-        sides.extend(trust.clone().filter(|_| spec.starts_with("cryptography")).map(|trust| Side::Ours { trust: Some(trust) }));
+        sides.extend(
+            trust
+                .clone()
+                .filter(|_| spec.starts_with("cryptography"))
+                .map(|trust| Side::Ours { trust: Some(trust) }),
+        );
         sides.extend(kache.clone().map(Side::Kache));
-        measure(&Project { source, python: python.clone(), uv: tools.uv.clone() }, &sides, runs, &mut results);
+        measure(
+            &Project { source, python: python.clone(), uv: tools.uv.clone() },
+            &sides,
+            runs,
+            &mut results,
+        );
     }
     results.write();
 }
@@ -105,7 +120,12 @@ impl Place<'_> {
 
     /// What is kept of a checkout.
     fn directories(&self) -> Vec<PathBuf> {
-        let target = self.manifest().with_file_name("target").strip_prefix(self.checkout()).unwrap().to_path_buf();
+        let target = self
+            .manifest()
+            .with_file_name("target")
+            .strip_prefix(self.checkout())
+            .unwrap()
+            .to_path_buf();
         match self.side {
             Side::RustCache => vec![target],
             Side::Ours { .. } => vec![target, ".pyenv-build".into()],
@@ -123,15 +143,21 @@ impl Place<'_> {
     fn check_out(&self) {
         let checkout = self.checkout();
         let _ = std::fs::remove_dir_all(&checkout);
-        run(Command::new("git").args(["clone", "-q"]).arg(self.directory.path().join("origin")).arg(&checkout));
-        for directory in self.directories().iter().filter(|directory| self.kept().join(directory).exists()) {
+        run(Command::new("git")
+            .args(["clone", "-q"])
+            .arg(self.directory.path().join("origin"))
+            .arg(&checkout));
+        for directory in
+            self.directories().iter().filter(|directory| self.kept().join(directory).exists())
+        {
             let to = checkout.join(directory);
             std::fs::create_dir_all(to.parent().unwrap()).unwrap();
             run(Command::new("cp").arg("-a").arg(self.kept().join(directory)).arg(to));
         }
     }
 
-    /// Keeps what the job leaves, without the workspace's own crates in `target`. Returns its size in MiB, packed.
+    /// Keeps what the job leaves, without the workspace's own crates in `target`. Returns its size
+    /// in MiB, packed.
     fn keep(&self) -> f64 {
         let kept = self.kept();
         let _ = std::fs::remove_dir_all(&kept);
@@ -145,8 +171,14 @@ impl Place<'_> {
             }
         }
         let what = if matches!(self.side, Side::Kache(_)) { self.kache_store() } else { kept };
-        let packed = Command::new("sh").args(["-c", "tar -C \"$0\" -cf - . | zstd -T0 | wc -c"]).arg(what).output().unwrap();
-        String::from_utf8_lossy(&packed.stdout).trim().parse::<f64>().unwrap_or_default() / 1024.0 / 1024.0
+        let packed = Command::new("sh")
+            .args(["-c", "tar -C \"$0\" -cf - . | zstd -T0 | wc -c"])
+            .arg(what)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&packed.stdout).trim().parse::<f64>().unwrap_or_default()
+            / 1024.0
+            / 1024.0
     }
 
     fn kache_store(&self) -> PathBuf {
@@ -158,38 +190,61 @@ impl Place<'_> {
         let mut variables: Vec<(String, String)> = Vec::new();
         let wheel = if let Side::Ours { trust } = self.side {
             if let Some(trust) = trust {
-                let settings = format!("\n[tool.pyenv-build]\ntrusted-build-scripts = [{trust:?}]\n");
+                let settings =
+                    format!("\n[tool.pyenv-build]\ntrusted-build-scripts = [{trust:?}]\n");
                 let path = self.checkout().join("pyproject.toml");
                 std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + &settings).unwrap();
             }
             let mut ours = Command::new(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
-            time(ours.args(["build", "-q", "-p", &self.project.python]).current_dir(self.checkout()))
+            time(
+                ours.args(["build", "-q", "-p", &self.project.python]).current_dir(self.checkout()),
+            )
         } else {
             if let Side::Kache(program) = self.side {
-                variables.push(("RUSTC_WRAPPER".to_owned(), program.to_string_lossy().into_owned()));
-                variables.push(("KACHE_CACHE_DIR".to_owned(), self.kache_store().to_string_lossy().into_owned()));
+                variables
+                    .push(("RUSTC_WRAPPER".to_owned(), program.to_string_lossy().into_owned()));
+                variables.push((
+                    "KACHE_CACHE_DIR".to_owned(),
+                    self.kache_store().to_string_lossy().into_owned(),
+                ));
             }
             let mut uv = Command::new(&self.project.uv);
-            uv.args(["build", "--wheel", "-q", "--python", &self.project.python, "-o"]).arg(self.directory.path().join("out"));
+            uv.args(["build", "--wheel", "-q", "--python", &self.project.python, "-o"])
+                .arg(self.directory.path().join("out"));
             time(uv.envs(variables.iter().cloned()).current_dir(self.checkout()))
         };
         if matches!(self.side, Side::Ours { .. }) {
             let mut ours = Command::new(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
-            let said =
-                ours.args(["env", "-q", "-p", &self.project.python, "--format", "json"]).current_dir(self.checkout()).output().unwrap();
+            let said = ours
+                .args(["env", "-q", "-p", &self.project.python, "--format", "json"])
+                .current_dir(self.checkout())
+                .output()
+                .unwrap();
             let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
-            variables.extend(said.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())));
+            variables.extend(
+                said.as_object()
+                    .unwrap()
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())),
+            );
         }
         let cargo = |words: &[&str]| {
             let mut cargo = Command::new("cargo");
-            cargo.args(words).arg("--manifest-path").arg(self.manifest()).current_dir(self.checkout());
+            cargo
+                .args(words)
+                .arg("--manifest-path")
+                .arg(self.manifest())
+                .current_dir(self.checkout());
             cargo.envs(variables.iter().cloned());
             cargo
         };
         let clippy = time(&mut cargo(&["clippy", "--all"]));
         let is_cryptography = self.project.source.to_string_lossy().contains("cryptography");
-        let words: &[&str] =
-            if is_cryptography { &["test", "--no-run", "--all", "--no-default-features"] } else { &["test", "--no-run", "--all"] };
+        let words: &[&str] = if is_cryptography {
+            &["test", "--no-run", "--all", "--no-default-features"]
+        } else {
+            &["test", "--no-run", "--all"]
+        };
         let test = time(cargo(words).env("RUSTFLAGS", "-Cinstrument-coverage"));
         [wheel, clippy, test]
     }
@@ -197,11 +252,22 @@ impl Place<'_> {
 
 /// The names of the packages in a checkout.
 fn packages(checkout: &Path) -> BTreeSet<String> {
-    let output = Command::new("git").args(["ls-files", "*Cargo.toml"]).current_dir(checkout).output().unwrap();
+    let output = Command::new("git")
+        .args(["ls-files", "*Cargo.toml"])
+        .current_dir(checkout)
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let name = |path: &str| {
         let text = std::fs::read_to_string(checkout.join(path)).ok()?;
-        Some(text.parse::<toml::Table>().ok()?.get("package")?.get("name")?.as_str()?.replace('-', "_"))
+        Some(
+            text.parse::<toml::Table>()
+                .ok()?
+                .get("package")?
+                .get("name")?
+                .as_str()?
+                .replace('-', "_"),
+        )
     };
     text.lines().filter_map(name).collect()
 }
@@ -209,14 +275,21 @@ fn packages(checkout: &Path) -> BTreeSet<String> {
 /// As rust-cache does it before it saves.
 fn remove_own(target: &Path, packages: &BTreeSet<String>) {
     for profile in ["debug", "release"].map(|name| target.join(name)) {
-        for folder in [".fingerprint", "build", "deps", "incremental"].map(|name| profile.join(name)) {
+        for folder in
+            [".fingerprint", "build", "deps", "incremental"].map(|name| profile.join(name))
+        {
             for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
                 let name = entry.file_name().to_string_lossy().replace('-', "_");
                 let stem = name.rsplit_once('_').map_or(name.as_str(), |(stem, _hash)| stem);
-                let stem = stem.strip_prefix("lib").unwrap_or(stem).split('.').next().unwrap_or_default();
+                let stem =
+                    stem.strip_prefix("lib").unwrap_or(stem).split('.').next().unwrap_or_default();
                 if packages.contains(stem) {
                     let path = entry.path();
-                    let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+                    let _ = if path.is_dir() {
+                        std::fs::remove_dir_all(path)
+                    } else {
+                        std::fs::remove_file(path)
+                    };
                 }
             }
         }
@@ -225,14 +298,25 @@ fn remove_own(target: &Path, packages: &BTreeSet<String>) {
 
 fn measure(project: &Project, sides: &[Side], runs: usize, results: &mut Results) {
     let name = project.source.file_name().unwrap().to_string_lossy().into_owned();
-    let places: Vec<Place<'_>> = sides.iter().map(|side| Place { project, side, directory: tempfile::tempdir().unwrap() }).collect();
+    let places: Vec<Place<'_>> = sides
+        .iter()
+        .map(|side| Place { project, side, directory: tempfile::tempdir().unwrap() })
+        .collect();
     let mut sizes = Vec::new();
     for place in &places {
         let origin = place.directory.path().join("origin");
         run(Command::new("cp").arg("-r").arg(&project.source).arg(&origin));
-        let git =
-            |args: &[&str]| run(Command::new("git").args(["-c", "user.name=x", "-c", "user.email=x@x"]).args(args).current_dir(&origin));
-        std::fs::write(origin.join(".gitignore"), "target/\n.pyenv-build/\ndist/\nbuild/\n*.egg-info/\n").unwrap();
+        let git = |args: &[&str]| {
+            run(Command::new("git")
+                .args(["-c", "user.name=x", "-c", "user.email=x@x"])
+                .args(args)
+                .current_dir(&origin));
+        };
+        std::fs::write(
+            origin.join(".gitignore"),
+            "target/\n.pyenv-build/\ndist/\nbuild/\n*.egg-info/\n",
+        )
+        .unwrap();
         git(&["add", "-A"]);
         git(&["commit", "-q", "-m", "x"]);
         place.check_out();
@@ -247,14 +331,22 @@ fn measure(project: &Project, sides: &[Side], runs: usize, results: &mut Results
         }
     }
     let names: Vec<String> = sides.iter().map(Side::name).collect();
-    let of = |side: usize, pick: &dyn Fn(&[f64; 3]) -> f64| times[side].iter().map(pick).collect::<Vec<f64>>();
-    let mut tables: Vec<(String, Vec<Vec<f64>>)> =
-        vec![(format!("{name}, the second job"), (0..sides.len()).map(|side| of(side, &|steps| steps.iter().sum())).collect())];
+    let of = |side: usize, pick: &dyn Fn(&[f64; 3]) -> f64| {
+        times[side].iter().map(pick).collect::<Vec<f64>>()
+    };
+    let mut tables: Vec<(String, Vec<Vec<f64>>)> = vec![(
+        format!("{name}, the second job"),
+        (0..sides.len()).map(|side| of(side, &|steps| steps.iter().sum())).collect(),
+    )];
     for (at, step) in STEPS.iter().enumerate() {
-        tables.push((format!("{name}, the second job: {step}"), (0..sides.len()).map(|side| of(side, &|steps| steps[at])).collect()));
+        tables.push((
+            format!("{name}, the second job: {step}"),
+            (0..sides.len()).map(|side| of(side, &|steps| steps[at])).collect(),
+        ));
     }
     for (title, rows) in &tables {
-        let rows: Vec<(&str, &[f64])> = names.iter().map(String::as_str).zip(rows.iter().map(Vec::as_slice)).collect();
+        let rows: Vec<(&str, &[f64])> =
+            names.iter().map(String::as_str).zip(rows.iter().map(Vec::as_slice)).collect();
         results.table(title, "cargo-pyenv-build", &rows);
         println!("\n{title} ({runs} runs each, in turn; seconds)");
         for (row, times) in &rows {

@@ -1,7 +1,9 @@
-//! Times the wrapper itself on a workspace of many local crates: `cargo bench --bench reuse -- [--crates N] [--runs N] [--json FILE]`.
+//! Times the wrapper itself on a workspace of many local crates: `cargo bench --bench reuse --
+//! [--crates N] [--runs N] [--json FILE]`.
 //!
-//! Each round, in turn: plain cargo compiles all of it, then cargo under our wrapper compiles and records it, then a fresh checkout
-//! has all of it served. What a unit costs is taken from the wrapper's own report. No network, no Python.
+//! Each round, in turn: plain cargo compiles all of it, then cargo under our wrapper compiles and
+//! records it, then a fresh checkout has all of it served. What a unit costs is taken from the
+//! wrapper's own report. No network, no Python.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark times plain processes")]
 #![expect(clippy::print_stdout, reason = "its result is text")]
@@ -26,8 +28,16 @@ fn main() {
         match arg.as_str() {
             // What `cargo bench` adds.
             "--bench" => {}
-            "--runs" => runs = args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number"),
-            "--crates" => crates = args.next().and_then(|text| text.parse().ok()).expect("--crates takes a number"),
+            "--runs" => {
+                runs =
+                    args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number");
+            }
+            "--crates" => {
+                crates = args
+                    .next()
+                    .and_then(|text| text.parse().ok())
+                    .expect("--crates takes a number");
+            }
             "--json" => json = Some(args.next().expect("--json takes a file")),
             other => panic!("unknown: {other}"),
         }
@@ -45,7 +55,9 @@ fn main() {
     };
     let ours = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
-        command.args(["run", "-q", "--", "cargo", "build", "-q", "--offline"]).current_dir(&checkout);
+        command
+            .args(["run", "-q", "--", "cargo", "build", "-q", "--offline"])
+            .current_dir(&checkout);
         command
     };
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); 3];
@@ -53,7 +65,9 @@ fn main() {
     let (mut store, mut target) = (0.0, 0.0);
     for _ in 0..runs {
         fresh();
-        times[0].push(time(Command::new("cargo").args(["build", "-q", "--offline"]).current_dir(&checkout)));
+        times[0].push(time(
+            Command::new("cargo").args(["build", "-q", "--offline"]).current_dir(&checkout),
+        ));
         fresh();
         times[1].push(time(&mut ours()));
         store = size(&checkout.join(".pyenv-build/store"));
@@ -63,24 +77,34 @@ fn main() {
         fresh();
         std::fs::rename(&kept, checkout.join(".pyenv-build")).unwrap();
         times[2].push(time(&mut ours()));
-        let report: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(checkout.join(".pyenv-build/reports/last.json")).unwrap()).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(
+            &std::fs::read(checkout.join(".pyenv-build/reports/last.json")).unwrap(),
+        )
+        .unwrap();
         assert_eq!(report["crates"]["compiled"].as_array().unwrap().len(), 0, "{report}");
-        served = report["store"]["seconds"].as_f64().unwrap() / report["store"]["served"].as_f64().unwrap();
+        served = report["store"]["seconds"].as_f64().unwrap()
+            / report["store"]["served"].as_f64().unwrap();
     }
     let title = format!("{crates} local crates");
     let names = ["plain cargo compiles", "recorded under the wrapper", "all served"];
     let mut results = Results::new("reuse", json);
-    let rows: Vec<(&str, &[f64])> = names.iter().zip(&times).map(|(name, times)| (*name, times.as_slice())).collect();
+    let rows: Vec<(&str, &[f64])> =
+        names.iter().zip(&times).map(|(name, times)| (*name, times.as_slice())).collect();
     results.table(&title, "plain cargo compiles", &rows);
     println!("\n{title} ({runs} runs each, in turn; seconds)");
     println!("  {:32} {:>8} {:>8} {:>8}   this / plain cargo", "", "min", "median", "max");
     for (name, times_of_it) in names.iter().zip(&times) {
         let (min, median, max) = spread(times_of_it);
-        let pairs: Vec<f64> = times_of_it.iter().zip(&times[0]).map(|(this, plain)| this / plain).collect();
+        let pairs: Vec<f64> =
+            times_of_it.iter().zip(&times[0]).map(|(this, plain)| this / plain).collect();
         println!("  {name:32} {min:8.3} {median:8.3} {max:8.3}   {:.3}", spread(&pairs).1);
     }
-    println!("  served: {:.1} ms a unit; store {:.1} MB beside {:.1} MB of `target`", served * 1e3, store, target);
+    println!(
+        "  served: {:.1} ms a unit; store {:.1} MB beside {:.1} MB of `target`",
+        served * 1e3,
+        store,
+        target
+    );
     results.write();
 }
 
@@ -91,10 +115,15 @@ fn write(origin: &Path, crates: usize) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    put("Cargo.toml".to_owned(), "[workspace]\nmembers = ['crates/*']\nresolver = '2'\n".to_owned());
+    put(
+        "Cargo.toml".to_owned(),
+        "[workspace]\nmembers = ['crates/*']\nresolver = '2'\n".to_owned(),
+    );
     put(".gitignore".to_owned(), "target\n.pyenv-build\n".to_owned());
     for one in 0..crates {
-        let mut manifest = format!("[package]\nname = 'c{one}'\nversion = '0.1.0'\nedition = '2021'\n[dependencies]\n");
+        let mut manifest = format!(
+            "[package]\nname = 'c{one}'\nversion = '0.1.0'\nedition = '2021'\n[dependencies]\n"
+        );
         let mut source = String::from("//! One of many.\n");
         for before in [one / 2, one.saturating_sub(1)] {
             if before < one && !manifest.contains(&format!("'../c{before}'")) {
@@ -103,7 +132,10 @@ fn write(origin: &Path, crates: usize) {
             }
         }
         for at in 0..40 {
-            let _ = writeln!(source, "#[derive(Debug, Clone, PartialEq)]\npub struct S{at} {{ pub a: Vec<String>, pub b: Option<u64> }}");
+            let _ = writeln!(
+                source,
+                "#[derive(Debug, Clone, PartialEq)]\npub struct S{at} {{ pub a: Vec<String>, pub b: Option<u64> }}"
+            );
         }
         let _ = writeln!(source, "pub fn f{one}() -> usize {{ {one} }}");
         put(format!("crates/c{one}/Cargo.toml"), manifest);
@@ -114,8 +146,13 @@ fn write(origin: &Path, crates: usize) {
 
 /// In megabytes.
 fn size(directory: &Path) -> f64 {
-    let files = walkdir::WalkDir::new(directory).into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
+    let files = walkdir::WalkDir::new(directory)
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file());
     #[expect(clippy::cast_precision_loss, reason = "bytes do not matter")]
-    let bytes = files.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum::<u64>() as f64;
+    let bytes =
+        files.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum::<u64>()
+            as f64;
     bytes / 1e6
 }

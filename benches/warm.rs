@@ -1,9 +1,11 @@
-//! Times builds with nothing to do, ours and others', in turn, in one run: `cargo bench --bench warm`.
+//! Times builds with nothing to do, ours and others', in turn, in one run: `cargo bench --bench
+//! warm`.
 //!
-//! For each project: `provision`; then a warm `build` beside `uv build --no-build-isolation` and `python -m build
-//! --no-isolation` in the very same environment. Whole processes, medians, and ratios pair by pair, so that a machine whose
-//! speed drifts does not matter. `cargo bench --bench warm -- [--runs N] [--json FILE] [DIR...]`; without directories, the sdists of
-//! rpds-py and bcrypt are fetched with pip.
+//! For each project: `provision`; then a warm `build` beside `uv build --no-build-isolation` and
+//! `python -m build --no-isolation` in the very same environment. Whole processes, medians, and
+//! ratios pair by pair, so that a machine whose speed drifts does not matter. `cargo bench --bench
+//! warm -- [--runs N] [--json FILE] [DIR...]`; without directories, the sdists of rpds-py and
+//! bcrypt are fetched with pip.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark times plain processes")]
 #![expect(clippy::print_stdout, reason = "its result is text")]
@@ -28,7 +30,10 @@ fn main() {
         match arg.as_str() {
             // What `cargo bench` adds.
             "--bench" => {}
-            "--runs" => runs = args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number"),
+            "--runs" => {
+                runs =
+                    args.next().and_then(|text| text.parse().ok()).expect("--runs takes a number");
+            }
             "--json" => json = Some(args.next().expect("--json takes a file")),
             _ => directories.push(std::path::absolute(arg).unwrap()),
         }
@@ -59,7 +64,11 @@ fn measure(project: &Path, python: &str, tools: &Tools, runs: usize, results: &m
     run(&mut command(&["build"]));
     let output = command(&["--message-format", "json", "build"]).output().unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["crates"]["compiled"], serde_json::json!([]), "the second build must have nothing to do");
+    assert_eq!(
+        report["crates"]["compiled"],
+        serde_json::json!([]),
+        "the second build must have nothing to do"
+    );
     let environment = report["env"]["path"].as_str().unwrap().to_owned();
     let environment_python = report["env"]["python"].as_str().unwrap().to_owned();
 
@@ -87,7 +96,15 @@ fn measure(project: &Path, python: &str, tools: &Tools, runs: usize, results: &m
     let uv = || {
         others(
             Command::new(&tools.uv)
-                .args(["build", "--wheel", "--no-build-isolation", "-q", "--python", &environment_python, "-o"])
+                .args([
+                    "build",
+                    "--wheel",
+                    "--no-build-isolation",
+                    "-q",
+                    "--python",
+                    &environment_python,
+                    "-o",
+                ])
                 .arg(scratch.path()),
         )
     };
@@ -116,7 +133,8 @@ fn measure(project: &Path, python: &str, tools: &Tools, runs: usize, results: &m
         }
     }
     let name = project.file_name().unwrap().to_string_lossy();
-    let rows: Vec<(&str, &[f64])> = sides.iter().zip(&times).map(|((name, _), times)| (*name, times.as_slice())).collect();
+    let rows: Vec<(&str, &[f64])> =
+        sides.iter().zip(&times).map(|((name, _), times)| (*name, times.as_slice())).collect();
     results.table(&format!("{name}, nothing to do"), "build", &rows);
     println!("\n{name} ({runs} runs each, in turn; seconds)");
     println!("  {:32} {:>8} {:>8} {:>8}   ours / theirs", "", "min", "median", "max");
@@ -125,7 +143,8 @@ fn measure(project: &Path, python: &str, tools: &Tools, runs: usize, results: &m
         let ratio = if index < 2 {
             String::new()
         } else {
-            let pairs: Vec<f64> = times[1].iter().zip(&times[index]).map(|(ours, theirs)| ours / theirs).collect();
+            let pairs: Vec<f64> =
+                times[1].iter().zip(&times[index]).map(|(ours, theirs)| ours / theirs).collect();
             format!("{:.2}", spread(&pairs).1)
         };
         println!("  {name:32} {min:8.4} {median:8.4} {max:8.4}   {ratio}");

@@ -1,10 +1,13 @@
-//! GitHub Actions, from the inside of a step: what it was asked ([`input`], [`context`]) and how it answers (outputs, variables,
-//! annotations, the summary). Outside of Actions none of it happens: [`Actions::detect`] says no.
+//! GitHub Actions, from the inside of a step: what it was asked ([`input`], [`context`]) and how it
+//! answers (outputs, variables, annotations, the summary). Outside of Actions none of it happens:
+//! [`Actions::detect`] says no.
 //!
-//! What a step says is a protocol on two channels. Lines on stdout or stderr that begin with `::` are commands ([`commands`]);
-//! files named by `GITHUB_OUTPUT` and its kin take names and values ([`files`]). Both are lines, and values come from others:
-//! branch names, inputs, file names, crate names. So values are escaped in commands, and in files they stand between
-//! delimiters that nobody can guess. While somebody else's output passes through us, commands are off ([`Actions::quiet`]).
+//! What a step says is a protocol on two channels. Lines on stdout or stderr that begin with `::`
+//! are commands ([`commands`]); files named by `GITHUB_OUTPUT` and its kin take names and values
+//! ([`files`]). Both are lines, and values come from others: branch names, inputs, file names,
+//! crate names. So values are escaped in commands, and in files they stand between delimiters that
+//! nobody can guess. While somebody else's output passes through us, commands are off
+//! ([`Actions::quiet`]).
 //!
 //! Source: <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>
 
@@ -30,7 +33,8 @@ impl<'a> Actions<'a> {
         (env_vars::get("GITHUB_ACTIONS").as_deref() == Some("true")).then_some(Self { ui })
     }
 
-    /// Makes the runner replace `secret` by `***` from here on. To be called before anything else is said.
+    /// Makes the runner replace `secret` by `***` from here on. To be called before anything else
+    /// is said.
     pub fn mask(&self, secret: &str) {
         // A mask of one or two letters would make the whole log unreadable, and is no secret.
         for line in secret.lines().map(str::trim).filter(|line| line.len() > 2) {
@@ -48,7 +52,8 @@ impl<'a> Actions<'a> {
         Ended { ui: self.ui, line: commands::command("endgroup", &[], "") }
     }
 
-    /// Until the returned value is dropped, nothing in the output is a command: what a build prints is for people.
+    /// Until the returned value is dropped, nothing in the output is a command: what a build prints
+    /// is for people.
     pub fn quiet(&self) -> Ended<'_> {
         let token = random_token();
         self.ui.passthrough(&commands::command("stop-commands", &[], &token));
@@ -86,18 +91,19 @@ impl Drop for Ended<'_> {
 
 /// An input of the action. Empty is as good as not given, as the runner has it.
 ///
-/// The runner sets `INPUT_OUT-DIR` for actions in JavaScript. A composite has to hand its inputs on itself, and shells know
-/// no variable with a hyphen: `INPUT_OUT_DIR` does as well.
+/// The runner sets `INPUT_OUT-DIR` for actions in JavaScript. A composite has to hand its inputs on
+/// itself, and shells know no variable with a hyphen: `INPUT_OUT_DIR` does as well.
 pub fn input(name: &str) -> Option<String> {
     let name = name.to_ascii_uppercase();
-    let value = env_vars::get(&format!("INPUT_{name}")).or_else(|| env_vars::get(&format!("INPUT_{}", name.replace('-', "_"))))?;
+    let value = env_vars::get(&format!("INPUT_{name}"))
+        .or_else(|| env_vars::get(&format!("INPUT_{}", name.replace('-', "_"))))?;
     Some(value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 /// 128 bits that nobody can guess, in hexadecimal digits.
 ///
-/// The standard library seeds each thread's `RandomState` from the operating system; two keyed hashes of it are what a
-/// delimiter needs, without a dependency.
+/// The standard library seeds each thread's `RandomState` from the operating system; two keyed
+/// hashes of it are what a delimiter needs, without a dependency.
 pub fn random_token() -> String {
     let half = || {
         let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
@@ -113,8 +119,13 @@ mod tests {
 
     #[test]
     fn tokens_are_long_and_never_the_same() {
-        let tokens: std::collections::BTreeSet<String> = (0..1000).map(|_| random_token()).collect();
+        let tokens: std::collections::BTreeSet<String> =
+            (0..1000).map(|_| random_token()).collect();
         assert_eq!(tokens.len(), 1000);
-        assert!(tokens.iter().all(|token| token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit())));
+        assert!(
+            tokens.iter().all(
+                |token| token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit())
+            )
+        );
     }
 }

@@ -1,17 +1,23 @@
-//! Build environments: virtual environments that hold the build requirements and nothing else, at a path that says so.
+//! Build environments: virtual environments that hold the build requirements and nothing else, at a
+//! path that says so.
 //!
 //! [`Provisioner::provision`] goes from requirements to an environment:
 //!
-//! 1. The *request* ([`request`]) is everything that can change the outcome. Its memo, if recent, gives the distributions.
-//! 2. Else the installer ([`installer`]: uv or pip, same outcome) *resolves*: names, versions and artifact hashes, nothing installed.
-//! 3. The *fingerprint* ([`fingerprint`]) of interpreter and distributions names the environment: `envs/cp312-1a2b3c4d5e6f`.
-//! 4. If it is not there, it is made ([`store`]) under a lock of its own, from exactly those artifacts, marker last.
+//! 1. The *request* ([`request`]) is everything that can change the outcome. Its memo, if recent,
+//!    gives the distributions.
+//! 2. Else the installer ([`installer`]: uv or pip, same outcome) *resolves*: names, versions and
+//!    artifact hashes, nothing installed.
+//! 3. The *fingerprint* ([`fingerprint`]) of interpreter and distributions names the environment:
+//!    `envs/cp312-1a2b3c4d5e6f`.
+//! 4. If it is not there, it is made ([`store`]) under a lock of its own, from exactly those
+//!    artifacts, marker last.
 //!
-//! An environment never changes once its marker is there. Another content is another path, so cargo, CMake, Ninja and
-//! Meson rebuild exactly what depends on it; the same content is the same path with the same dates in it, so they
-//! rebuild nothing.
+//! An environment never changes once its marker is there. Another content is another path, so
+//! cargo, CMake, Ninja and Meson rebuild exactly what depends on it; the same content is the same
+//! path with the same dates in it, so they rebuild nothing.
 //!
-//! Not here: what the backend asks for at run time (the caller adds it to the requirements), and running hooks.
+//! Not here: what the backend asks for at run time (the caller adds it to the requirements), and
+//! running hooks.
 
 mod direct_url;
 pub mod fingerprint;
@@ -86,7 +92,9 @@ pub enum Error {
     Protocol { what: String },
     #[error("no hash is given for `{name}`, and `--require-hashes` demands one")]
     HashMissing { name: String },
-    #[error("the hash of `{name}` is sha256:{actual}, which is none of those that {expected_by} allows")]
+    #[error(
+        "the hash of `{name}` is sha256:{actual}, which is none of those that {expected_by} allows"
+    )]
     HashMismatch { name: String, actual: String, expected_by: String },
     #[error("`{}` cannot be used: {reason}", path.display())]
     Lock { path: PathBuf, reason: String },
@@ -143,18 +151,27 @@ impl Error {
 }
 
 /// The hint where something asks, and nobody can answer.
-pub(crate) const WANTS_TERMINAL: &str =
-    "run it in the foreground of a terminal, or give it what it asks for in another way: an agent, a token, a credential helper";
+pub(crate) const WANTS_TERMINAL: &str = "run it in the foreground of a terminal, or give it what it asks for in another way: an agent, a token, a credential helper";
 
 /// Whether another program says that it could not write.
 fn lacks_room(output: &str) -> bool {
-    ["No space left on device", "Read-only file system", "Disk quota exceeded", "File too large"].iter().any(|words| output.contains(words))
+    ["No space left on device", "Read-only file system", "Disk quota exceeded", "File too large"]
+        .iter()
+        .any(|words| output.contains(words))
 }
 
 fn resolve_hint(output: &str) -> String {
     let lower = output.to_ascii_lowercase();
-    let network =
-        ["dns error", "connection", "failed to fetch", "name resolution", "timed out", "network", "proxy", "error sending request"];
+    let network = [
+        "dns error",
+        "connection",
+        "failed to fetch",
+        "name resolution",
+        "timed out",
+        "network",
+        "proxy",
+        "error sending request",
+    ];
     if network.iter().any(|word| lower.contains(word)) {
         return "the index cannot be reached; an environment that was made before can be used with `--offline`".to_owned();
     }
@@ -162,7 +179,12 @@ fn resolve_hint(output: &str) -> String {
 }
 
 /// Takes a lock, saying after a second whom we wait for: the holder, "which {does}".
-pub fn lock(path: &Path, timeout: Option<Duration>, ui: &Ui, does: &str) -> Result<fs::Lock, Error> {
+pub fn lock(
+    path: &Path,
+    timeout: Option<Duration>,
+    ui: &Ui,
+    does: &str,
+) -> Result<fs::Lock, Error> {
     let wait = fs::LockWait {
         timeout,
         waiting: &|holder| ui.status("Waiting", format_args!("for {holder}, which {does}")),
@@ -234,7 +256,8 @@ impl Provisioner<'_> {
         Ok(Provisioned { env, memo, memo_path })
     }
 
-    /// Finds out which distributions the requirements come to, from the memo or by resolving. Installs nothing.
+    /// Finds out which distributions the requirements come to, from the memo or by resolving.
+    /// Installs nothing.
     pub fn resolve(&self, requirements: &[Requirement]) -> Result<(Memo, PathBuf), Error> {
         let lock_file = self.lock_file()?;
         let taken = self.taken()?;
@@ -260,7 +283,12 @@ impl Provisioner<'_> {
         Ok((memo, path))
     }
 
-    fn request(&self, requirements: &[Lowered], lock_file: Option<&str>, taken: &Taken) -> Result<Request, Error> {
+    fn request(
+        &self,
+        requirements: &[Lowered],
+        lock_file: Option<&str>,
+        taken: &Taken,
+    ) -> Result<Request, Error> {
         let context = RequestContext {
             interpreter: self.interpreter,
             constraints: &taken.constraints,
@@ -274,9 +302,14 @@ impl Provisioner<'_> {
         Request::new(&context, requirements)
     }
 
-    /// Where the memo of these requirements is, or would be; its name is a digest of all that is asked for.
+    /// Where the memo of these requirements is, or would be; its name is a digest of all that is
+    /// asked for.
     pub fn memo_path(&self, requirements: &[Requirement]) -> Result<PathBuf, Error> {
-        let request = self.request(&self.sources.lower(requirements)?, self.lock_file()?.as_deref(), &self.taken()?)?;
+        let request = self.request(
+            &self.sources.lower(requirements)?,
+            self.lock_file()?.as_deref(),
+            &self.taken()?,
+        )?;
         Ok(request.memo_path(&self.layout.requests()))
     }
 
@@ -288,33 +321,52 @@ impl Provisioner<'_> {
     fn taken(&self) -> Result<Taken, Error> {
         let settings = Settings::read(Installer::dialect(self.options.installer), self.uv_file)?;
         let indexes = settings.complete(self.indexes());
-        let of_files = settings.constraints().into_iter().map(|file| match std::path::absolute(&file) {
-            Ok(path) if !file.contains("://") => path.to_string_lossy().into_owned(),
-            _ => file,
-        });
+        let of_files =
+            settings.constraints().into_iter().map(|file| match std::path::absolute(&file) {
+                Ok(path) if !file.contains("://") => path.to_string_lossy().into_owned(),
+                _ => file,
+            });
         let constraints = self.options.constraints.iter().cloned().chain(of_files).collect();
         Ok(Taken { indexes, settings, constraints })
     }
 
     /// Gets the installer ready, and calls `work` with it and the place where it works.
-    fn with_installer<T>(&self, taken: &Taken, work: impl FnOnce(&Installer, &Workshop<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    fn with_installer<T>(
+        &self,
+        taken: &Taken,
+        work: impl FnOnce(&Installer, &Workshop<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let cannot_write = |source| Error::Write { path: self.layout.root().to_path_buf(), source };
         let scratch = self.layout.temporary("provision-").map_err(cannot_write)?;
         let directory = fs::canonicalize(scratch.path()).map_err(cannot_write)?;
-        let workshop = Workshop { indexes: &taken.indexes, settings: &taken.settings, directory: &directory };
-        let installer = Installer::prepare(self.options.installer, self.interpreter, self.layout, &workshop, self.ui)?;
+        let workshop =
+            Workshop { indexes: &taken.indexes, settings: &taken.settings, directory: &directory };
+        let installer = Installer::prepare(
+            self.options.installer,
+            self.interpreter,
+            self.layout,
+            &workshop,
+            self.ui,
+        )?;
         work(&installer, &workshop)
     }
 
-    /// Installs a wheel into an environment of the user's, as the user's configuration says. Returns the installer's name.
+    /// Installs a wheel into an environment of the user's, as the user's configuration says.
+    /// Returns the installer's name.
     pub fn install_wheel(&self, install: &WheelInstallation<'_>) -> Result<&'static str, Error> {
         self.with_installer(&self.taken()?, |installer, _| {
-            let _spinner = self.ui.spinner(format!("installing {} ({})", install.name, installer.name()));
+            let _spinner =
+                self.ui.spinner(format!("installing {} ({})", install.name, installer.name()));
             installer.install_wheel(install).map(|()| installer.name())
         })
     }
 
-    fn resolution<'b>(&'b self, requirements: &'b [String], constraints: &'b [String], local: &'b [String]) -> Resolution<'b> {
+    fn resolution<'b>(
+        &'b self,
+        requirements: &'b [String],
+        constraints: &'b [String],
+        local: &'b [String],
+    ) -> Resolution<'b> {
         Resolution {
             interpreter: self.interpreter,
             requirements,
@@ -348,8 +400,15 @@ impl Provisioner<'_> {
         constraints: &[String],
         no_deps: bool,
     ) -> Result<Vec<Distribution>, Error> {
-        let applies = |lowered: &&Lowered| lowered.requirement.evaluate_markers(&self.interpreter.markers, &[]);
-        let own: Vec<Lowered> = self.sources.own(requirements).into_iter().filter(|lowered| applies(&lowered)).collect();
+        let applies = |lowered: &&Lowered| {
+            lowered.requirement.evaluate_markers(&self.interpreter.markers, &[])
+        };
+        let own: Vec<Lowered> = self
+            .sources
+            .own(requirements)
+            .into_iter()
+            .filter(|lowered| applies(&lowered))
+            .collect();
         if matches!(installer, Installer::Pip(_)) {
             Sources::fit_for_pip(requirements)?;
         }
@@ -361,20 +420,34 @@ impl Provisioner<'_> {
         strings.sort();
         strings.dedup();
         // What requirements require is the project's own, too, if it is of that name.
-        let (indexed, mut fixed): (Vec<&Lowered>, Vec<&Lowered>) = own.iter().partition(|lowered| lowered.index.is_some());
-        fixed.retain(|own| !requirements.iter().any(|lowered| lowered.requirement.name == own.requirement.name));
-        let mut lines: Vec<String> = fixed.iter().map(|lowered| lowered.requirement.to_string()).collect();
+        let (indexed, mut fixed): (Vec<&Lowered>, Vec<&Lowered>) =
+            own.iter().partition(|lowered| lowered.index.is_some());
+        fixed.retain(|own| {
+            !requirements.iter().any(|lowered| lowered.requirement.name == own.requirement.name)
+        });
+        let mut lines: Vec<String> =
+            fixed.iter().map(|lowered| lowered.requirement.to_string()).collect();
         loop {
             let mut constraints = constraints.to_vec();
             if !lines.is_empty() {
-                constraints.push(workshop.write("sources.txt", &(lines.join("\n") + "\n"))?.to_string_lossy().into_owned());
+                constraints.push(
+                    workshop
+                        .write("sources.txt", &(lines.join("\n") + "\n"))?
+                        .to_string_lossy()
+                        .into_owned(),
+                );
             }
-            let resolution = Resolution { no_deps, ..self.resolution(&strings, &constraints, &local) };
+            let resolution =
+                Resolution { no_deps, ..self.resolution(&strings, &constraints, &local) };
             let distributions = installer.resolve(&resolution, workshop)?;
             let from_elsewhere = indexed.iter().filter(|lowered| {
-                let is_it = |distribution: &&Distribution| distribution.name == lowered.requirement.name.as_ref();
+                let is_it = |distribution: &&Distribution| {
+                    distribution.name == lowered.requirement.name.as_ref()
+                };
                 let found = distributions.iter().find(is_it);
-                found.is_some_and(|found| matches!(found.artifact, fingerprint::Artifact::Index { .. }))
+                found.is_some_and(|found| {
+                    matches!(found.artifact, fingerprint::Artifact::Index { .. })
+                })
             });
             let mut more = Vec::new();
             for lowered in from_elsewhere {
@@ -387,7 +460,8 @@ impl Provisioner<'_> {
         }
     }
 
-    /// A requirement that must come from one index, as the URL of what that has; others as they are.
+    /// A requirement that must come from one index, as the URL of what that has; others as they
+    /// are.
     fn of_its_index(
         &self,
         installer: &Installer,
@@ -400,14 +474,24 @@ impl Provisioner<'_> {
         let settings = workshop.settings.without_indexes();
         let its_own = Workshop { indexes: &indexes, settings: &settings, ..*workshop };
         let requirements = [lowered.requirement.to_string()];
-        let resolution = Resolution { no_deps: true, direct: true, ..self.resolution(&requirements, constraints, &[]) };
-        let found = installer.resolve(&resolution, &its_own)?;
-        let Some(fingerprint::Artifact::Archive { url, .. }) = found.first().map(|distribution| &distribution.artifact) else {
-            return Err(Error::Protocol { what: format!("`{}` was not found where it must come from", lowered.requirement) });
+        let resolution = Resolution {
+            no_deps: true,
+            direct: true,
+            ..self.resolution(&requirements, constraints, &[])
         };
-        let url = installer::with_credentials(url, lowered.requirement.name.as_ref(), &self.origins());
+        let found = installer.resolve(&resolution, &its_own)?;
+        let Some(fingerprint::Artifact::Archive { url, .. }) =
+            found.first().map(|distribution| &distribution.artifact)
+        else {
+            return Err(Error::Protocol {
+                what: format!("`{}` was not found where it must come from", lowered.requirement),
+            });
+        };
+        let url =
+            installer::with_credentials(url, lowered.requirement.name.as_ref(), &self.origins());
         let extras: Vec<&str> = lowered.requirement.extras.iter().map(AsRef::as_ref).collect();
-        let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+        let extras =
+            if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
         Ok(format!("{}{extras} @ {url}", lowered.requirement.name))
     }
 
@@ -432,15 +516,24 @@ impl Provisioner<'_> {
         origins
     }
 
-    fn resolve_open(&self, requirements: &[Lowered], taken: &Taken) -> Result<Vec<Distribution>, Error> {
-        if !requirements.iter().any(|lowered| lowered.requirement.evaluate_markers(&self.interpreter.markers, &[])) {
+    fn resolve_open(
+        &self,
+        requirements: &[Lowered],
+        taken: &Taken,
+    ) -> Result<Vec<Distribution>, Error> {
+        if !requirements
+            .iter()
+            .any(|lowered| lowered.requirement.evaluate_markers(&self.interpreter.markers, &[]))
+        {
             // No need to set an installer up.
             return Ok(Vec::new());
         }
         self.with_installer(taken, |installer, workshop| {
-            let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
+            let _spinner =
+                self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
             let constraints = self.all_constraints(taken, workshop.directory)?;
-            let distributions = self.choose(installer, workshop, requirements, &constraints, false)?;
+            let distributions =
+                self.choose(installer, workshop, requirements, &constraints, false)?;
             if self.options.require_hashes {
                 check_hashes(&distributions, &allowed_hashes(&constraints)?, "a constraints file")?;
             }
@@ -458,69 +551,119 @@ impl Provisioner<'_> {
         }
         let path = self.lock_path();
         fs_err::read_to_string(&path).map(Some).map_err(|error| {
-            let reason = if error.kind() == std::io::ErrorKind::NotFound { "it does not exist".to_owned() } else { error.to_string() };
+            let reason = if error.kind() == std::io::ErrorKind::NotFound {
+                "it does not exist".to_owned()
+            } else {
+                error.to_string()
+            };
             Error::Lock { path, reason }
         })
     }
 
-    /// What a lock file comes to for this interpreter, once it is known to satisfy the requirements.
-    fn resolve_locked(&self, text: &str, requirements: &[Requirement], taken: &Taken) -> Result<Vec<Distribution>, Error> {
+    /// What a lock file comes to for this interpreter, once it is known to satisfy the
+    /// requirements.
+    fn resolve_locked(
+        &self,
+        text: &str,
+        requirements: &[Requirement],
+        taken: &Taken,
+    ) -> Result<Vec<Distribution>, Error> {
         let path = self.lock_path();
         let unusable = |reason: String| Error::Lock { path: path.clone(), reason };
         let lock = pylock::Pylock::parse(text).map_err(unusable)?;
         let packages = lock.for_interpreter(&self.interpreter.markers).map_err(unusable)?;
-        for requirement in requirements.iter().filter(|requirement| requirement.evaluate_markers(&self.interpreter.markers, &[])) {
+        for requirement in requirements
+            .iter()
+            .filter(|requirement| requirement.evaluate_markers(&self.interpreter.markers, &[]))
+        {
             let package = packages.iter().find(|package| package.name == requirement.name.as_ref());
-            let Some(package) = package else { return Err(unusable(format!("it has no `{requirement}`"))) };
+            let Some(package) = package else {
+                return Err(unusable(format!("it has no `{requirement}`")));
+            };
             if !satisfies(requirement, package.version.as_deref()) {
                 let version = package.version.as_deref().unwrap_or("of unknown version");
-                return Err(unusable(format!("`{} {version}` in it does not satisfy `{requirement}`", package.name)));
+                return Err(unusable(format!(
+                    "`{} {version}` in it does not satisfy `{requirement}`",
+                    package.name
+                )));
             }
         }
         let directory = self.directory;
-        let from_index = |package: &&pylock::Package| package.vcs.is_none() && package.directory.is_none() && package.archive.is_none();
+        let from_index = |package: &&pylock::Package| {
+            package.vcs.is_none() && package.directory.is_none() && package.archive.is_none()
+        };
         let (indexed, direct): (Vec<_>, Vec<_>) = packages.into_iter().partition(from_index);
-        let mut distributions =
-            direct.into_iter().map(|package| installer::from_package(package, directory, false)).collect::<Result<Vec<_>, _>>()?;
+        let mut distributions = direct
+            .into_iter()
+            .map(|package| installer::from_package(package, directory, false))
+            .collect::<Result<Vec<_>, _>>()?;
         // Which of the locked files suits this interpreter is the installer's to say.
-        let pins: Vec<String> =
-            indexed.iter().map(|package| format!("{}=={}", package.name, package.version.as_deref().unwrap_or_default())).collect();
-        let pins: Vec<Requirement> = pins.iter().map(|pin| parse_requirement(pin)).collect::<Result<_, _>>().map_err(unusable)?;
+        let pins: Vec<String> = indexed
+            .iter()
+            .map(|package| {
+                format!("{}=={}", package.name, package.version.as_deref().unwrap_or_default())
+            })
+            .collect();
+        let pins: Vec<Requirement> = pins
+            .iter()
+            .map(|pin| parse_requirement(pin))
+            .collect::<Result<_, _>>()
+            .map_err(unusable)?;
         let pins = self.sources.lower(&pins)?;
         let chosen = self.with_installer(taken, |installer, workshop| {
-            let _spinner = self.ui.spinner(format!("reading {} ({})", pylock::FILE_NAME, installer.name()));
+            let _spinner =
+                self.ui.spinner(format!("reading {} ({})", pylock::FILE_NAME, installer.name()));
             self.choose(installer, workshop, &pins, &[], true)
         })?;
-        let allowed =
-            indexed.iter().map(|package| (package.name.clone(), package.sha256().into_iter().map(str::to_owned).collect())).collect();
+        let allowed = indexed
+            .iter()
+            .map(|package| {
+                (package.name.clone(), package.sha256().into_iter().map(str::to_owned).collect())
+            })
+            .collect();
         check_hashes(&chosen, &allowed, &format!("`{}`", pylock::FILE_NAME))?;
         distributions.extend(chosen);
         distributions.sort();
         Ok(distributions)
     }
 
-    /// Writes `pylock.build.toml` for these requirements and returns its path and how many packages it has.
-    pub fn lock(&self, requirements: &[Requirement], requires_python: Option<&str>) -> Result<(PathBuf, usize), Error> {
+    /// Writes `pylock.build.toml` for these requirements and returns its path and how many packages
+    /// it has.
+    pub fn lock(
+        &self,
+        requirements: &[Requirement],
+        requires_python: Option<&str>,
+    ) -> Result<(PathBuf, usize), Error> {
         let taken = self.taken()?;
         let lowered = self.sources.lower(requirements)?;
-        let strings: Vec<String> = lowered.iter().map(|lowered| lowered.requirement.to_string()).collect();
+        let strings: Vec<String> =
+            lowered.iter().map(|lowered| lowered.requirement.to_string()).collect();
         let local = local_names(&lowered);
         // Which file of an index suits another interpreter, only that index could say.
         let is_for_all = lowered.iter().all(|lowered| lowered.index.is_none());
         let (major, minor) = self.interpreter.identity.major_minor();
         let minimum = requires_python.map_or_else(|| format!("{major}.{minor}"), str::to_owned);
         let text = self.with_installer(&taken, |installer, workshop| {
-            let _spinner = self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
+            let _spinner =
+                self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
             let constraints = self.all_constraints(&taken, workshop.directory)?;
             let resolution = self.resolution(&strings, &constraints, &local);
-            let universal = is_for_all.then(|| installer.lock_universal(&resolution, workshop, self.directory, &minimum)).flatten();
-            universal.unwrap_or_else(|| Ok(self.lock_here(self.choose(installer, workshop, &lowered, &constraints, false)?).to_toml()))
+            let universal = is_for_all
+                .then(|| installer.lock_universal(&resolution, workshop, self.directory, &minimum))
+                .flatten();
+            universal.unwrap_or_else(|| {
+                Ok(self
+                    .lock_here(self.choose(installer, workshop, &lowered, &constraints, false)?)
+                    .to_toml())
+            })
         })?;
         let text = process::without_credentials(&text);
         let path = self.lock_path();
-        let lock = pylock::Pylock::parse(&text)
-            .map_err(|message| Error::Protocol { what: format!("the lock file that was made cannot be read: {message}") })?;
-        fs::write_if_changed(&path, text.as_bytes()).map_err(|source| Error::Write { path: path.clone(), source })?;
+        let lock = pylock::Pylock::parse(&text).map_err(|message| Error::Protocol {
+            what: format!("the lock file that was made cannot be read: {message}"),
+        })?;
+        fs::write_if_changed(&path, text.as_bytes())
+            .map_err(|source| Error::Write { path: path.clone(), source })?;
         Ok((path, lock.packages.len()))
     }
 
@@ -528,12 +671,24 @@ impl Provisioner<'_> {
     fn lock_here(&self, distributions: Vec<Distribution>) -> pylock::Pylock {
         use fingerprint::Artifact;
         let packages = distributions.into_iter().map(|distribution| {
-            let mut package = pylock::Package { name: distribution.name, version: distribution.version, ..pylock::Package::default() };
-            let hashes = |sha256: Option<String>| sha256.map(|sha256| ("sha256".to_owned(), sha256)).into_iter().collect();
+            let mut package = pylock::Package {
+                name: distribution.name,
+                version: distribution.version,
+                ..pylock::Package::default()
+            };
+            let hashes = |sha256: Option<String>| {
+                sha256.map(|sha256| ("sha256".to_owned(), sha256)).into_iter().collect()
+            };
             match distribution.artifact {
                 Artifact::Index { filename, sha256 } => {
-                    let is_wheel = Path::new(&filename).extension().is_some_and(|extension| extension == "whl");
-                    let file = pylock::File { name: Some(filename), hashes: hashes(sha256), ..pylock::File::default() };
+                    let is_wheel = Path::new(&filename)
+                        .extension()
+                        .is_some_and(|extension| extension == "whl");
+                    let file = pylock::File {
+                        name: Some(filename),
+                        hashes: hashes(sha256),
+                        ..pylock::File::default()
+                    };
                     if is_wheel {
                         package.wheels.push(file);
                     } else {
@@ -541,12 +696,24 @@ impl Provisioner<'_> {
                     }
                 }
                 Artifact::Archive { url, sha256 } => {
-                    package.archive = Some(pylock::File { url: Some(url), hashes: hashes(Some(sha256)), ..pylock::File::default() });
+                    package.archive = Some(pylock::File {
+                        url: Some(url),
+                        hashes: hashes(Some(sha256)),
+                        ..pylock::File::default()
+                    });
                 }
                 Artifact::Vcs { url, commit, subdirectory } => {
-                    package.vcs = Some(pylock::Vcs { kind: "git".to_owned(), url: Some(url), path: None, commit_id: commit, subdirectory });
+                    package.vcs = Some(pylock::Vcs {
+                        kind: "git".to_owned(),
+                        url: Some(url),
+                        path: None,
+                        commit_id: commit,
+                        subdirectory,
+                    });
                 }
-                Artifact::Directory { path, .. } => package.directory = Some(pylock::Directory { path, subdirectory: None }),
+                Artifact::Directory { path, .. } => {
+                    package.directory = Some(pylock::Directory { path, subdirectory: None });
+                }
             }
             package
         });
@@ -596,11 +763,24 @@ impl Provisioner<'_> {
         } else {
             let origins = self.origins();
             self.with_installer(&self.taken()?, |installer, workshop| {
-                let _spinner = self.ui.spinner(format!("installing {count} build requirements ({})", installer.name()));
-                slot.make(self.interpreter, &fingerprint, &memo.distributions, installer.name(), |python| {
-                    let (distributions, declared, offline) = (&memo.distributions, &origins, self.options.offline);
-                    installer.install(&Installation { distributions, declared, python, offline }, workshop)
-                })
+                let _spinner = self.ui.spinner(format!(
+                    "installing {count} build requirements ({})",
+                    installer.name()
+                ));
+                slot.make(
+                    self.interpreter,
+                    &fingerprint,
+                    &memo.distributions,
+                    installer.name(),
+                    |python| {
+                        let (distributions, declared, offline) =
+                            (&memo.distributions, &origins, self.options.offline);
+                        installer.install(
+                            &Installation { distributions, declared, python, offline },
+                            workshop,
+                        )
+                    },
+                )
             })?
         };
         let made = env(marker, Outcome::Created);
@@ -623,7 +803,8 @@ impl Provisioner<'_> {
 
 /// The names of requirements that are local directories or files.
 fn local_names<'a>(requirements: impl IntoIterator<Item = &'a Lowered>) -> Vec<String> {
-    let local = requirements.into_iter().filter(|lowered| local_path(&lowered.requirement).is_some());
+    let local =
+        requirements.into_iter().filter(|lowered| local_path(&lowered.requirement).is_some());
     local.map(|lowered| lowered.requirement.name.to_string()).collect()
 }
 
@@ -631,42 +812,62 @@ fn local_names<'a>(requirements: impl IntoIterator<Item = &'a Lowered>) -> Vec<S
 pub fn satisfies(requirement: &Requirement, version: Option<&str>) -> bool {
     match (&requirement.version_or_url, version.and_then(|version| version.parse().ok())) {
         (None, _) => true,
-        (Some(pep508_rs::VersionOrUrl::VersionSpecifier(specifiers)), Some(version)) => specifiers.contains(&version),
+        (Some(pep508_rs::VersionOrUrl::VersionSpecifier(specifiers)), Some(version)) => {
+            specifiers.contains(&version)
+        }
         // A URL must be resolved to know; an unparsable version satisfies nothing.
         (Some(_), _) => false,
     }
 }
 
-/// `name -> allowed sha256` of constraints files (`name==version --hash=sha256:...`, continued over lines by backslashes).
+/// `name -> allowed sha256` of constraints files (`name==version --hash=sha256:...`, continued over
+/// lines by backslashes).
 fn allowed_hashes(constraints: &[String]) -> Result<BTreeMap<String, Vec<String>>, Error> {
     let mut allowed: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in constraints.iter().filter(|file| !file.contains("://")) {
-        let text = fs_err::read_to_string(file).map_err(|source| Error::Constraints { path: file.into(), source })?;
+        let text = fs_err::read_to_string(file)
+            .map_err(|source| Error::Constraints { path: file.into(), source })?;
         for line in text.replace("\\\r\n", " ").replace("\\\n", " ").lines() {
             let line = line.split(" #").next().unwrap_or_default();
-            let (requirement, options) = line.split_once("--hash").map_or((line, ""), |(head, _)| (head, &line[head.len()..]));
+            let (requirement, options) = line
+                .split_once("--hash")
+                .map_or((line, ""), |(head, _)| (head, &line[head.len()..]));
             let Ok(requirement) = parse_requirement(requirement.trim()) else { continue };
-            let hashes = options.split("--hash").filter_map(|option| option.trim_start_matches(['=', ' ']).trim().strip_prefix("sha256:"));
-            allowed.entry(requirement.name.to_string()).or_default().extend(hashes.map(|hash| hash.trim().to_ascii_lowercase()));
+            let hashes = options.split("--hash").filter_map(|option| {
+                option.trim_start_matches(['=', ' ']).trim().strip_prefix("sha256:")
+            });
+            allowed
+                .entry(requirement.name.to_string())
+                .or_default()
+                .extend(hashes.map(|hash| hash.trim().to_ascii_lowercase()));
         }
     }
     Ok(allowed)
 }
 
 /// Fails unless every distribution's hash is among those allowed for its name.
-fn check_hashes(distributions: &[Distribution], allowed: &BTreeMap<String, Vec<String>>, by: &str) -> Result<(), Error> {
+fn check_hashes(
+    distributions: &[Distribution],
+    allowed: &BTreeMap<String, Vec<String>>,
+    by: &str,
+) -> Result<(), Error> {
     for distribution in distributions {
         let name = || distribution.name.clone();
-        let Some(hashes) = allowed.get(&distribution.name).filter(|hashes| !hashes.is_empty()) else {
+        let Some(hashes) = allowed.get(&distribution.name).filter(|hashes| !hashes.is_empty())
+        else {
             return Err(Error::HashMissing { name: name() });
         };
-        let (fingerprint::Artifact::Index { sha256: Some(actual), .. } | fingerprint::Artifact::Archive { sha256: actual, .. }) =
-            &distribution.artifact
+        let (fingerprint::Artifact::Index { sha256: Some(actual), .. }
+        | fingerprint::Artifact::Archive { sha256: actual, .. }) = &distribution.artifact
         else {
             return Err(Error::HashMissing { name: name() });
         };
         if !hashes.contains(actual) {
-            return Err(Error::HashMismatch { name: name(), actual: actual.clone(), expected_by: by.to_owned() });
+            return Err(Error::HashMismatch {
+                name: name(),
+                actual: actual.clone(),
+                expected_by: by.to_owned(),
+            });
         }
     }
     Ok(())
@@ -691,6 +892,10 @@ mod tests {
     fn satisfaction_is_of_versions() {
         let check = |requirement: &str, version| satisfies(&requirement.parse().unwrap(), version);
         assert!(check("a>=1", Some("1.2")) && check("a", Some("1")) && check("a", None));
-        assert!(!check("a>=2", Some("1.2")) && !check("a>=1", None) && !check("a @ https://h/a.whl", Some("1")));
+        assert!(
+            !check("a>=2", Some("1.2"))
+                && !check("a>=1", None)
+                && !check("a @ https://h/a.whl", Some("1"))
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! For build scripts that need Python: the interpreter that the package is built for, and what the build environment has.
+//! For build scripts that need Python: the interpreter that the package is built for, and what the
+//! build environment has.
 //!
-//! A `build.rs` that generates code with cffi, asks numpy for its headers or Python for its paths must run the python of the
-//! build environment, and must run again when that has something else in it. This module finds the python, tells cargo on what
-//! the script depends now, runs code with it, and says what is missing if that fails.
+//! A `build.rs` that generates code with cffi, asks numpy for its headers or Python for its paths
+//! must run the python of the build environment, and must run again when that has something else in
+//! it. This module finds the python, tells cargo on what the script depends now, runs code with it,
+//! and says what is missing if that fails.
 //!
 //! ```toml
 //! [build-dependencies]
@@ -24,33 +26,40 @@
 //!
 //! # Which python
 //!
-//! The one that PyO3's build scripts take: `PYO3_PYTHON`, else `PYTHON_SYS_EXECUTABLE`, else the one in `VIRTUAL_ENV`, else `python3`
-//! or `python` on `PATH`. maturin, setuptools-rust and cargo-pyenv-build set the first two for the cargo that they run;
-//! `cargo pyenv-build run` and `env` set them for yours. An empty variable counts as unset.
+//! The one that PyO3's build scripts take: `PYO3_PYTHON`, else `PYTHON_SYS_EXECUTABLE`, else the
+//! one in `VIRTUAL_ENV`, else `python3` or `python` on `PATH`. maturin, setuptools-rust and
+//! cargo-pyenv-build set the first two for the cargo that they run; `cargo pyenv-build run` and
+//! `env` set them for yours. An empty variable counts as unset.
 //!
 //! # When the script runs again
 //!
-//! [`Python::find`] prints `cargo::rerun-if-env-changed` for the variables that decided, and for no others: a cargo that has the same
-//! `PYO3_PYTHON` finds the crate fresh, whatever environment is active.
+//! [`Python::find`] prints `cargo::rerun-if-env-changed` for the variables that decided, and for no
+//! others: a cargo that has the same `PYO3_PYTHON` finds the crate fresh, whatever environment is
+//! active.
 //!
-//! The path of a **build environment of cargo-pyenv-build** says what is in it, and what is in it never changes. So the variable is all
-//! that there is to watch, and:
+//! The path of a **build environment of cargo-pyenv-build** says what is in it, and what is in it
+//! never changes. So the variable is all that there is to watch, and:
 //!
 //! - the same requirements, or the environment removed and made again: the script does not run;
-//! - another version of anything in the environment, or another interpreter: it is another path, and the script runs. That holds for
-//!   a requirement that the script does not use as well: nobody can know what it has looked at, and its output may have the path
-//!   in it;
-//! - back to the requirements of before: it runs again, unless cargo-pyenv-build has given each environment a build directory of its
-//!   own, as it does when environments alternate (cargo 1.91 or newer): then that is as it was left, and fresh.
+//! - another version of anything in the environment, or another interpreter: it is another path,
+//!   and the script runs. That holds for a requirement that the script does not use as well: nobody
+//!   can know what it has looked at, and its output may have the path in it;
+//! - back to the requirements of before: it runs again, unless cargo-pyenv-build has given each
+//!   environment a build directory of its own, as it does when environments alternate (cargo 1.91
+//!   or newer): then that is as it was left, and fresh.
 //!
-//! **Any other python** can get other packages at the same path. Then the interpreter and the metadata of all installed
-//! distributions are watched as well (`cargo::rerun-if-changed`): installing another version, or removing one, runs the script again.
-//! Not seen are modules that are edited in place, and a distribution that is added.
+//! **Any other python** can get other packages at the same path. Then the interpreter and the
+//! metadata of all installed distributions are watched as well (`cargo::rerun-if-changed`):
+//! installing another version, or removing one, runs the script again. Not seen are modules that
+//! are edited in place, and a distribution that is added.
 //!
-//! With these lines cargo no longer looks at the other files of the package by itself: print a `cargo::rerun-if-changed` for each that
-//! the script reads.
+//! With these lines cargo no longer looks at the other files of the package by itself: print a
+//! `cargo::rerun-if-changed` for each that the script reads.
 
-#![expect(clippy::disallowed_methods, reason = "the doors are the program's: build scripts get the standard library only")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the doors are the program's: build scripts get the standard library only"
+)]
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
@@ -87,8 +96,8 @@ pub struct Python {
 }
 
 impl Python {
-    /// Finds the python to build for, and prints for cargo when this build script must run again: see the
-    /// [module's documentation](self).
+    /// Finds the python to build for, and prints for cargo when this build script must run again:
+    /// see the [module's documentation](self).
     ///
     /// ```no_run
     /// # use pyenv_build::build_script::{Error, Python};
@@ -101,10 +110,16 @@ impl Python {
     /// ```
     pub fn find() -> Result<Self, Error> {
         let mut lines = Vec::new();
-        let found = find(&|name| std::env::var_os(name).filter(|value| !value.is_empty()), &mut lines);
+        let found =
+            find(&|name| std::env::var_os(name).filter(|value| !value.is_empty()), &mut lines);
         let found = found.and_then(|python| {
             if !python.is_ours {
-                lines.extend(python.watched()?.iter().map(|path| format!("cargo::rerun-if-changed={}", path.display())));
+                lines.extend(
+                    python
+                        .watched()?
+                        .iter()
+                        .map(|path| format!("cargo::rerun-if-changed={}", path.display())),
+                );
             }
             Ok(python)
         });
@@ -121,10 +136,12 @@ impl Python {
         &self.executable
     }
 
-    /// Runs Python code with `arguments` as `sys.argv[1:]`, and returns what it prints, without line ends at the end.
+    /// Runs Python code with `arguments` as `sys.argv[1:]`, and returns what it prints, without
+    /// line ends at the end.
     ///
-    /// It runs as `python -I -B -X utf8 -c CODE`: no variables but those named in the module's documentation decide what it does, it can
-    /// import what the environment has and nothing from the current directory, it writes no byte code, and it speaks UTF-8.
+    /// It runs as `python -I -B -X utf8 -c CODE`: no variables but those named in the module's
+    /// documentation decide what it does, it can import what the environment has and nothing
+    /// from the current directory, it writes no byte code, and it speaks UTF-8.
     ///
     /// ```no_run
     /// # use pyenv_build::build_script::{Error, Python};
@@ -133,17 +150,27 @@ impl Python {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn run<A: AsRef<OsStr>>(&self, code: &str, arguments: impl IntoIterator<Item = A>) -> Result<String, Error> {
+    pub fn run<A: AsRef<OsStr>>(
+        &self,
+        code: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<String, Error> {
         let mut command = Command::new(&self.executable);
         command.args(["-I", "-B", "-X", "utf8", "-c", code]).args(arguments);
         // macOS hands the launcher's path down in this variable, and a child python believes it.
         command.env_remove("__PYVENV_LAUNCHER__");
-        let output = command.output().map_err(|source| Error::Start { python: self.clone(), source })?;
+        let output =
+            command.output().map_err(|source| Error::Start { python: self.clone(), source })?;
         if !output.status.success() {
             let stderr = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-            return Err(Error::Failed { python: self.clone(), status: output.status.to_string(), stderr });
+            return Err(Error::Failed {
+                python: self.clone(),
+                status: output.status.to_string(),
+                stderr,
+            });
         }
-        let mut text = String::from_utf8(output.stdout).map_err(|_not_text| Error::NotText { python: self.clone() })?;
+        let mut text = String::from_utf8(output.stdout)
+            .map_err(|_not_text| Error::NotText { python: self.clone() })?;
         text.truncate(text.trim_end_matches(['\r', '\n']).len());
         Ok(text)
     }
@@ -158,7 +185,8 @@ impl Python {
     }
 }
 
-/// Runs Python code with the python to build for, and returns what it prints, without line ends at the end.
+/// Runs Python code with the python to build for, and returns what it prints, without line ends at
+/// the end.
 ///
 /// [`Python::find`] and [`Python::run`] in one.
 ///
@@ -174,7 +202,10 @@ pub fn run_python(code: &str) -> Result<String, Error> {
 }
 
 /// Finds the python; `lines` gets what cargo must know of how.
-fn find(variable: &dyn Fn(&str) -> Option<OsString>, lines: &mut Vec<String>) -> Result<Python, Error> {
+fn find(
+    variable: &dyn Fn(&str) -> Option<OsString>,
+    lines: &mut Vec<String>,
+) -> Result<Python, Error> {
     let mut ask = |name: &str| {
         lines.push(format!("cargo::rerun-if-env-changed={name}"));
         variable(name)
@@ -184,20 +215,34 @@ fn find(variable: &dyn Fn(&str) -> Option<OsString>, lines: &mut Vec<String>) ->
         let path = PathBuf::from(&value);
         // A name is looked up, as the system does for PyO3.
         let is_name = path.components().count() == 1 && !path.is_absolute();
-        let executable = if is_name { on_path(&[&value], ask("PATH").as_deref()) } else { Some(path).filter(|path| path.is_file()) };
+        let executable = if is_name {
+            on_path(&[&value], ask("PATH").as_deref())
+        } else {
+            Some(path).filter(|path| path.is_file())
+        };
         let found_by = format!("{name}={}", value.to_string_lossy());
-        return executable.map(|executable| Python::at(executable, name.to_owned())).ok_or(Error::NotFound { looked_at: found_by });
+        return executable
+            .map(|executable| Python::at(executable, name.to_owned()))
+            .ok_or(Error::NotFound { looked_at: found_by });
     }
     if let Some(value) = ask(ENVIRONMENT) {
         let directory = PathBuf::from(&value);
-        let names = if cfg!(windows) { ["Scripts\\python.exe", "python.exe"] } else { ["bin/python", "bin/python3"] };
+        let names = if cfg!(windows) {
+            ["Scripts\\python.exe", "python.exe"]
+        } else {
+            ["bin/python", "bin/python3"]
+        };
         let executable = names.iter().map(|name| directory.join(name)).find(|path| path.is_file());
         let found_by = format!("{ENVIRONMENT}={}", directory.display());
-        return executable.map(|executable| Python::at(executable, ENVIRONMENT.to_owned())).ok_or(Error::NotFound { looked_at: found_by });
+        return executable
+            .map(|executable| Python::at(executable, ENVIRONMENT.to_owned()))
+            .ok_or(Error::NotFound { looked_at: found_by });
     }
     let executable = on_path(&["python3".as_ref(), "python".as_ref()], ask("PATH").as_deref());
     let looked_at = "PATH, as neither PYO3_PYTHON nor VIRTUAL_ENV is set".to_owned();
-    executable.map(|executable| Python::at(executable, "PATH".to_owned())).ok_or(Error::NotFound { looked_at })
+    executable
+        .map(|executable| Python::at(executable, "PATH".to_owned()))
+        .ok_or(Error::NotFound { looked_at })
 }
 
 impl Python {
@@ -208,26 +253,36 @@ impl Python {
 
 fn on_path(names: &[&OsStr], path: Option<&OsStr>) -> Option<PathBuf> {
     let directories: Vec<PathBuf> = path.into_iter().flat_map(std::env::split_paths).collect();
-    let candidates = names.iter().flat_map(|name| directories.iter().map(move |directory| directory.join(name)));
+    let candidates =
+        names.iter().flat_map(|name| directories.iter().map(move |directory| directory.join(name)));
     candidates
-        .map(|path| if cfg!(windows) && path.extension().is_none() { path.with_extension("exe") } else { path })
+        .map(|path| {
+            if cfg!(windows) && path.extension().is_none() {
+                path.with_extension("exe")
+            } else {
+                path
+            }
+        })
         .find(|path| path.is_file())
 }
 
-/// Whether a python is that of a build environment of ours: `.pyenv-build/envs/<name>/bin/python`, its marker beside the
-/// environment and our tag above it.
+/// Whether a python is that of a build environment of ours: `.pyenv-build/envs/<name>/bin/python`,
+/// its marker beside the environment and our tag above it.
 fn is_build_environment(executable: &Path) -> bool {
     let is_marked = || {
         let environment = executable.parent()?.parent()?;
         let envs = environment.parent()?;
         let marker = envs.join(format!("{}.json", environment.file_name()?.to_str()?));
         let tag = std::fs::read_to_string(envs.parent()?.join("CACHEDIR.TAG")).ok()?;
-        Some(envs.ends_with("envs") && marker.is_file() && tag.contains("made by cargo-pyenv-build"))
+        Some(
+            envs.ends_with("envs") && marker.is_file() && tag.contains("made by cargo-pyenv-build"),
+        )
     };
     is_marked().unwrap_or_default()
 }
 
-/// What went wrong. `Debug` says the same as `Display`, so that a `main` which returns it, or an `unwrap`, is readable in cargo's output.
+/// What went wrong. `Debug` says the same as `Display`, so that a `main` which returns it, or an
+/// `unwrap`, is readable in cargo's output.
 #[non_exhaustive]
 pub enum Error {
     /// There is no python where one should be.
@@ -261,14 +316,16 @@ pub enum Error {
 impl Error {
     /// What can be done about it.
     fn hint(&self) -> String {
-        const HERE: &str = "build with `cargo pyenv-build`, or with `cargo pyenv-build run -- cargo ...`";
+        const HERE: &str =
+            "build with `cargo pyenv-build`, or with `cargo pyenv-build run -- cargo ...`";
         let (python, stderr) = match self {
             Self::NotFound { .. } => return format!("{HERE}, or set PYO3_PYTHON to a python"),
             Self::Start { python, .. } | Self::NotText { python } => (python, ""),
             Self::Failed { python, stderr, .. } => (python, stderr.as_str()),
         };
-        let missing =
-            stderr.rsplit_once("No module named ").map(|(_, rest)| rest.lines().next().unwrap_or_default().trim_matches(['\'', '"']));
+        let missing = stderr
+            .rsplit_once("No module named ")
+            .map(|(_, rest)| rest.lines().next().unwrap_or_default().trim_matches(['\'', '"']));
         match (missing, python.is_ours) {
             (Some(module), true) => format!("add what has `{module}` to `[build-system] requires` in pyproject.toml"),
             (Some(module), false) => format!(
@@ -285,10 +342,18 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound { looked_at } => write!(f, "there is no python at {looked_at}")?,
-            Self::Start { python, source } => write!(f, "failed to start `{}`: {source}", python.executable.display())?,
-            Self::NotText { python } => write!(f, "`{}` printed what is not text in UTF-8", python.executable.display())?,
+            Self::Start { python, source } => {
+                write!(f, "failed to start `{}`: {source}", python.executable.display())?;
+            }
+            Self::NotText { python } => {
+                write!(f, "`{}` printed what is not text in UTF-8", python.executable.display())?;
+            }
             Self::Failed { python, status, stderr } => {
-                write!(f, "Python code for the build script failed ({status}) in `{}`", python.executable.display())?;
+                write!(
+                    f,
+                    "Python code for the build script failed ({status}) in `{}`",
+                    python.executable.display()
+                )?;
                 let mut text = String::new();
                 for line in stderr.lines() {
                     let _ = write!(text, "\n  {line}");
@@ -348,7 +413,9 @@ mod tests {
         let map: BTreeMap<&str, &str> = variables.iter().copied().collect();
         let mut lines = Vec::new();
         let python = find(&|name| map.get(name).map(OsString::from), &mut lines);
-        let names = lines.iter().map(|line| line.strip_prefix("cargo::rerun-if-env-changed=").unwrap().to_owned());
+        let names = lines
+            .iter()
+            .map(|line| line.strip_prefix("cargo::rerun-if-env-changed=").unwrap().to_owned());
         (python, names.collect())
     }
 
@@ -356,18 +423,30 @@ mod tests {
     fn only_the_variables_that_decided_are_watched() {
         let world = World::new();
         let (python, venv) = (world.ours(), world.file("v/bin/python", ""));
-        let venv_directory = Path::new(&venv).parent().unwrap().parent().unwrap().to_str().unwrap().to_owned();
+        let venv_directory =
+            Path::new(&venv).parent().unwrap().parent().unwrap().to_str().unwrap().to_owned();
         let bin = Path::new(&venv).parent().unwrap().to_str().unwrap().to_owned();
-        let all = [("PYO3_PYTHON", &*python), ("PYTHON_SYS_EXECUTABLE", &*venv), ("VIRTUAL_ENV", &*venv_directory), ("PATH", &*bin)];
+        let all = [
+            ("PYO3_PYTHON", &*python),
+            ("PYTHON_SYS_EXECUTABLE", &*venv),
+            ("VIRTUAL_ENV", &*venv_directory),
+            ("PATH", &*bin),
+        ];
         let order = ["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "VIRTUAL_ENV", "PATH"];
         for (first, expected) in [&python, &venv, &venv, &venv].iter().enumerate() {
             let (found, watched) = found(&all[first..]);
             let found = found.unwrap();
-            assert_eq!((found.executable.to_str(), &watched[..]), (Some(expected.as_str()), &order.map(str::to_owned)[..=first]));
+            assert_eq!(
+                (found.executable.to_str(), &watched[..]),
+                (Some(expected.as_str()), &order.map(str::to_owned)[..=first])
+            );
             assert_eq!((found.found_by.as_str(), found.is_ours), (order[first], first == 0));
         }
         let (found, watched) = found(&[("PYO3_PYTHON", "python"), ("PATH", &bin)]);
-        assert_eq!((found.unwrap().executable.to_str(), watched), (Some(venv.as_str()), vec!["PYO3_PYTHON".to_owned(), "PATH".to_owned()]));
+        assert_eq!(
+            (found.unwrap().executable.to_str(), watched),
+            (Some(venv.as_str()), vec!["PYO3_PYTHON".to_owned(), "PATH".to_owned()])
+        );
     }
 
     #[test]
@@ -375,7 +454,8 @@ mod tests {
         let world = World::new();
         let python = world.ours();
         assert!(is_build_environment(Path::new(&python)));
-        for (file, text) in [("r/CACHEDIR.TAG", "somebody else's"), ("r/envs/cp312-0123.json", "")] {
+        for (file, text) in [("r/CACHEDIR.TAG", "somebody else's"), ("r/envs/cp312-0123.json", "")]
+        {
             let path = world.file(file, text);
             if text.is_empty() {
                 std::fs::remove_file(path).unwrap();
@@ -383,7 +463,10 @@ mod tests {
             assert!(!is_build_environment(Path::new(&python)), "{file}");
             world.ours();
         }
-        assert!(!is_build_environment(Path::new("/usr/bin/python3")) && !is_build_environment(Path::new("python3")));
+        assert!(
+            !is_build_environment(Path::new("/usr/bin/python3"))
+                && !is_build_environment(Path::new("python3"))
+        );
     }
 
     #[test]
@@ -397,16 +480,33 @@ mod tests {
         let world = World::new();
         let python = Python::at(world.ours().into(), "PYO3_PYTHON".into());
         let failed = |python: &Python, stderr: &str| {
-            Error::Failed { python: python.clone(), status: "exit status: 1".into(), stderr: stderr.into() }.to_string()
+            Error::Failed {
+                python: python.clone(),
+                status: "exit status: 1".into(),
+                stderr: stderr.into(),
+            }
+            .to_string()
         };
         let missing = "Traceback\nModuleNotFoundError: No module named 'cffi.api'";
         let error = failed(&python, missing);
         assert!(error.contains("\n  Traceback\n  ModuleNotFoundError"), "{error}");
-        assert!(error.ends_with("hint: add what has `cffi.api` to `[build-system] requires` in pyproject.toml"), "{error}");
-        assert!(failed(&python, "ValueError").contains("can import is in `[build-system] requires`"));
+        assert!(
+            error.ends_with(
+                "hint: add what has `cffi.api` to `[build-system] requires` in pyproject.toml"
+            ),
+            "{error}"
+        );
+        assert!(
+            failed(&python, "ValueError").contains("can import is in `[build-system] requires`")
+        );
         let other = Python { is_ours: false, ..python };
-        assert!(failed(&other, missing).contains("install that for the python that PYO3_PYTHON names"));
-        assert_eq!(format!("{:?}", Error::NotText { python: other.clone() }), Error::NotText { python: other }.to_string());
+        assert!(
+            failed(&other, missing).contains("install that for the python that PYO3_PYTHON names")
+        );
+        assert_eq!(
+            format!("{:?}", Error::NotText { python: other.clone() }),
+            Error::NotText { python: other }.to_string()
+        );
     }
 
     /// The python of this machine.
@@ -418,12 +518,27 @@ mod tests {
     #[test]
     fn code_runs_apart_from_the_directory_and_its_output_is_text() {
         let python = real();
-        assert_eq!(python.run("import sys; print(sys.argv[1:], 'é')", ["a b", "'\n"]).unwrap(), r#"['a b', "'\n"] é"#);
+        assert_eq!(
+            python.run("import sys; print(sys.argv[1:], 'é')", ["a b", "'\n"]).unwrap(),
+            r#"['a b', "'\n"] é"#
+        );
         assert_eq!(python.run("print('x\\n')", [""; 0]).unwrap(), "x");
-        assert_eq!(python.run("import sys; print('' in sys.path, sys.dont_write_bytecode)", [""; 0]).unwrap(), "False True");
+        assert_eq!(
+            python
+                .run("import sys; print('' in sys.path, sys.dont_write_bytecode)", [""; 0])
+                .unwrap(),
+            "False True"
+        );
         let error = python.run("import no_such_module", [""; 0]).unwrap_err().to_string();
-        assert!(error.contains("No module named 'no_such_module'") && error.contains("`[build-system] requires`"), "{error}");
-        assert!(matches!(python.run("import sys; sys.stdout.buffer.write(b'\\xff')", [""; 0]), Err(Error::NotText { .. })));
+        assert!(
+            error.contains("No module named 'no_such_module'")
+                && error.contains("`[build-system] requires`"),
+            "{error}"
+        );
+        assert!(matches!(
+            python.run("import sys; sys.stdout.buffer.write(b'\\xff')", [""; 0]),
+            Err(Error::NotText { .. })
+        ));
     }
 
     #[test]
@@ -432,8 +547,15 @@ mod tests {
         let watched = python.watched().unwrap();
         assert_eq!(watched[0], python.executable);
         // The standard library's own pip is there at least where somebody has installed it.
-        let listed = python.run("import importlib.metadata as m; print(len([d for d in m.distributions()]))", [""; 0]).unwrap();
-        let metadata = watched.iter().filter(|path| path.components().any(|part| part.as_os_str().to_string_lossy().ends_with("-info")));
+        let listed = python
+            .run(
+                "import importlib.metadata as m; print(len([d for d in m.distributions()]))",
+                [""; 0],
+            )
+            .unwrap();
+        let metadata = watched.iter().filter(|path| {
+            path.components().any(|part| part.as_os_str().to_string_lossy().ends_with("-info"))
+        });
         assert_eq!(metadata.count().to_string(), listed);
     }
 }

@@ -1,4 +1,5 @@
-//! GitHub's caches of a repository: the keys we give, whose an entry is, and which entries nobody will need again.
+//! GitHub's caches of a repository: the keys we give, whose an entry is, and which entries nobody
+//! will need again.
 //!
 //! ```text
 //! pyenv-build-env-1/<abi tag>/<leg>/<request>/<steps>                  build environments and memos: .pyenv-build/{envs,requests}
@@ -7,10 +8,11 @@
 //! v0-rust-...-<hash>-<hash>                                            rust-cache, without us
 //! ```
 //!
-//! Entries are immutable: a better state needs another key. A lookup takes the exact key, else the newest entry that begins with
-//! a restore key; ours drop one part after the other from the right. So of two entries that differ only in what may be dropped,
-//! on one branch and for the same paths (`version`), a lookup that is not exact takes the newer: the older is *superseded*.
-//! The ABI tag stands first and is never dropped: objects for Pythons with and without a GIL must not meet.
+//! Entries are immutable: a better state needs another key. A lookup takes the exact key, else the
+//! newest entry that begins with a restore key; ours drop one part after the other from the right.
+//! So of two entries that differ only in what may be dropped, on one branch and for the same paths
+//! (`version`), a lookup that is not exact takes the newer: the older is *superseded*. The ABI tag
+//! stands first and is never dropped: objects for Pythons with and without a GIL must not meet.
 //! rust-cache drops its last part only.
 //!
 //! Source: <https://docs.github.com/en/actions/reference/workflows-and-actions/dependency-caching#cache-key-matching>,
@@ -49,7 +51,8 @@ impl Key {
         Self { key, restore_keys }
     }
 
-    /// The key of build environments: they are found again by what was asked for. `steps` stands for what later steps may want.
+    /// The key of build environments: they are found again by what was asked for. `steps` stands
+    /// for what later steps may want.
     pub fn environments(abi_tag: &str, leg: &str, request: &str, steps: &str) -> Self {
         Self::new("env", abi_tag, leg, &[request, steps])
     }
@@ -65,12 +68,17 @@ pub fn rust_cache_prefix(abi_tag: &str) -> String {
     format!("{RUST_CACHE}{OURS}{}", part(abi_tag))
 }
 
-/// What tells this job's caches from those of other jobs and other calls: the name that the user gave, or job and inputs.
+/// What tells this job's caches from those of other jobs and other calls: the name that the user
+/// gave, or job and inputs.
 pub fn leg(shared_key: Option<&str>, job: &str, inputs: &[&str]) -> String {
     if let Some(name) = shared_key {
         let clean = part(name);
         // Two names that are cleaned to the same must not share.
-        return if clean == name { clean } else { format!("{clean}-{}", &crate::digest::bytes(name.as_bytes())[..8]) };
+        return if clean == name {
+            clean
+        } else {
+            format!("{clean}-{}", &crate::digest::bytes(name.as_bytes())[..8])
+        };
     }
     let mut hasher = crate::digest::Hasher::default();
     for input in inputs {
@@ -79,9 +87,14 @@ pub fn leg(shared_key: Option<&str>, job: &str, inputs: &[&str]) -> String {
     format!("{}-{}", part(job), &hasher.finish()[..8])
 }
 
-/// Text as a part of a key: no separator, no comma (which the service refuses), of a length that leaves room for the others.
+/// Text as a part of a key: no separator, no comma (which the service refuses), of a length that
+/// leaves room for the others.
 fn part(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).take(80).collect();
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+        .take(80)
+        .collect();
     if clean.is_empty() { "none".to_owned() } else { clean }
 }
 
@@ -128,16 +141,21 @@ impl Entry {
         }
     }
 
-    /// The key without the parts that a lookup may drop, if it is a key as we or rust-cache make them.
+    /// The key without the parts that a lookup may drop, if it is a key as we or rust-cache make
+    /// them.
     fn family(&self) -> Option<String> {
         match self.owner() {
             Owner::Ours => {
                 let parts: Vec<&str> = self.key.split('/').collect();
-                let is_ours = |kind: &str, count: usize| parts[0] == format!("{OURS}{kind}-{SCHEMA}") && parts.len() == count;
+                let is_ours = |kind: &str, count: usize| {
+                    parts[0] == format!("{OURS}{kind}-{SCHEMA}") && parts.len() == count
+                };
                 (is_ours("env", 5) || is_ours("store", 6)).then(|| parts[..3].join("/"))
             }
             Owner::RustCache => {
-                let is_hash = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let is_hash = |text: &str| {
+                    text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+                };
                 let (rest, last) = self.key.rsplit_once('-')?;
                 let (_, environment) = rest.rsplit_once('-')?;
                 (is_hash(last) && is_hash(environment)).then(|| rest.to_owned())
@@ -178,7 +196,10 @@ impl Filter {
     }
 
     pub fn takes(&self, entry: &Entry) -> bool {
-        let is_branch = self.branch.as_ref().is_none_or(|branch| entry.branch() == branch || entry.git_ref == *branch);
+        let is_branch = self
+            .branch
+            .as_ref()
+            .is_none_or(|branch| entry.branch() == branch || entry.git_ref == *branch);
         // Keys have the beginning of it, and so may have the user.
         let is_fingerprint = self.fingerprint.as_ref().is_none_or(|wanted| {
             let wanted: String = wanted.chars().take(DIGITS).collect();
@@ -246,8 +267,12 @@ pub fn choose(entries: &[Entry], policy: &Policy) -> BTreeMap<u64, Reason> {
     }
     let mut chosen = BTreeMap::new();
     for entry in ours.iter().filter(|entry| policy.filter.takes(entry)) {
-        let closed = entry.pull_request().filter(|number| policy.open_pull_requests.as_ref().is_some_and(|open| !open.contains(number)));
-        let by = entry.family().and_then(|family| newest.get(&(entry.git_ref.as_str(), entry.version.as_str(), family)));
+        let closed = entry.pull_request().filter(|number| {
+            policy.open_pull_requests.as_ref().is_some_and(|open| !open.contains(number))
+        });
+        let by = entry.family().and_then(|family| {
+            newest.get(&(entry.git_ref.as_str(), entry.version.as_str(), family))
+        });
         let reason = match (policy.all, closed, by) {
             (true, _, _) => Reason::Asked,
             (false, Some(number), _) => Reason::PullRequestClosed(number),
@@ -257,7 +282,8 @@ pub fn choose(entries: &[Entry], policy: &Policy) -> BTreeMap<u64, Reason> {
         chosen.insert(entry.id, reason);
     }
     if let Some(budget) = policy.max_size_bytes {
-        let mut kept: Vec<&Entry> = ours.into_iter().filter(|entry| !chosen.contains_key(&entry.id)).collect();
+        let mut kept: Vec<&Entry> =
+            ours.into_iter().filter(|entry| !chosen.contains_key(&entry.id)).collect();
         let mut total: u64 = kept.iter().map(|entry| entry.size_bytes).sum();
         // As GitHub evicts: the least recently used first.
         kept.sort_by_key(|entry| (entry.last_used, entry.id));
@@ -287,8 +313,14 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "gib" => 1024.0 * 1024.0 * 1024.0,
         _ => return Err(format!("`{text}` is not a size: write 500MB, 2GiB or a number of bytes")),
     };
-    let number: f64 = number.parse().map_err(|_ignored| format!("`{text}` is not a size: write 500MB, 2GiB or a number of bytes"))?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it has no sign, and saturates")]
+    let number: f64 = number.parse().map_err(|_ignored| {
+        format!("`{text}` is not a size: write 500MB, 2GiB or a number of bytes")
+    })?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it has no sign, and saturates"
+    )]
     Ok((number * factor) as u64)
 }
 
@@ -312,7 +344,15 @@ mod tests {
 
     fn entry(id: u64, git_ref: &str, key: &str) -> Entry {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(id);
-        Entry { id, key: key.into(), git_ref: git_ref.into(), version: "v".into(), created: at, last_used: at, size_bytes: 10 }
+        Entry {
+            id,
+            key: key.into(),
+            git_ref: git_ref.into(),
+            version: "v".into(),
+            created: at,
+            last_used: at,
+            size_bytes: 10,
+        }
     }
 
     #[test]
@@ -321,18 +361,41 @@ mod tests {
         let store = Key::store("cp312-linux-x86_64", "build-1a2b3c4d", digest, "lock", "sources");
         let prefix = "pyenv-build-store-1/cp312-linux-x86_64/build-1a2b3c4d/";
         assert_eq!(store.key, format!("{prefix}0123456789ab/lock/sources"));
-        assert_eq!(store.restore_keys, [format!("{prefix}0123456789ab/lock/"), format!("{prefix}0123456789ab/"), prefix.to_owned()]);
+        assert_eq!(
+            store.restore_keys,
+            [
+                format!("{prefix}0123456789ab/lock/"),
+                format!("{prefix}0123456789ab/"),
+                prefix.to_owned()
+            ]
+        );
         let env = Key::environments("cp313t-win-amd64", "x", digest, digest);
         assert_eq!(env.key, "pyenv-build-env-1/cp313t-win-amd64/x/0123456789ab/0123456789ab");
-        assert_eq!(env.restore_keys, ["pyenv-build-env-1/cp313t-win-amd64/x/0123456789ab/", "pyenv-build-env-1/cp313t-win-amd64/x/"]);
-        assert_eq!(rust_cache_prefix("cp312-linux-x86_64"), "v0-rust-pyenv-build-cp312-linux-x86_64");
+        assert_eq!(
+            env.restore_keys,
+            [
+                "pyenv-build-env-1/cp313t-win-amd64/x/0123456789ab/",
+                "pyenv-build-env-1/cp313t-win-amd64/x/"
+            ]
+        );
+        assert_eq!(
+            rust_cache_prefix("cp312-linux-x86_64"),
+            "v0-rust-pyenv-build-cp312-linux-x86_64"
+        );
     }
 
     #[test]
     fn a_leg_is_the_users_name_or_job_and_inputs() {
         assert_eq!(leg(Some("nightly"), "build", &["."]), "nightly");
-        let odd = [leg(Some("a/b"), "build", &[]), leg(Some("a,b"), "build", &[]), leg(Some("a\nb"), "build", &[])];
-        assert!(odd.iter().all(|leg| leg.starts_with("a-b-") && !leg.contains(['/', ',', '\n'])), "{odd:?}");
+        let odd = [
+            leg(Some("a/b"), "build", &[]),
+            leg(Some("a,b"), "build", &[]),
+            leg(Some("a\nb"), "build", &[]),
+        ];
+        assert!(
+            odd.iter().all(|leg| leg.starts_with("a-b-") && !leg.contains(['/', ',', '\n'])),
+            "{odd:?}"
+        );
         assert_eq!(odd.iter().collect::<BTreeSet<_>>().len(), 3);
         let unnamed = |job: &str, inputs: &[&str]| leg(None, job, inputs);
         assert!(unnamed("build", &["."]).starts_with("build-"));
@@ -343,7 +406,13 @@ mod tests {
 
     #[test]
     fn superseded_is_what_only_an_exact_lookup_would_find() {
-        let store = |id, rest: &str| entry(id, "refs/heads/main", &format!("pyenv-build-store-1/cp312-linux-x86_64/build-1/{rest}"));
+        let store = |id, rest: &str| {
+            entry(
+                id,
+                "refs/heads/main",
+                &format!("pyenv-build-store-1/cp312-linux-x86_64/build-1/{rest}"),
+            )
+        };
         let entries = [
             store(1, "f1/l1/s1"),
             store(2, "f1/l1/s2"),
@@ -353,36 +422,68 @@ mod tests {
             entry(6, "refs/heads/main", "v0-rust-build-Linux-x64-aaaaaaaa-11111111"),
             entry(7, "refs/heads/main", "v0-rust-build-Linux-x64-aaaaaaaa-22222222"),
             entry(8, "refs/heads/main", "v0-rust-build-Linux-x64-bbbbbbbb-11111111"),
-            Entry { version: "other paths".into(), ..entry(9, "refs/heads/main", "v0-rust-build-Linux-x64-aaaaaaaa-33333333") },
+            Entry {
+                version: "other paths".into(),
+                ..entry(9, "refs/heads/main", "v0-rust-build-Linux-x64-aaaaaaaa-33333333")
+            },
             entry(10, "refs/heads/main", "node-cache-Linux-x64-npm-1"),
             entry(11, "refs/heads/main", "node-cache-Linux-x64-npm-2"),
             entry(12, "refs/heads/main", "v0-rust-of-mine"),
             entry(13, "refs/heads/main", "v0-rust-of-mine-too"),
-            entry(14, "refs/heads/main", "pyenv-build-store-2/cp312-linux-x86_64/build-1/f1/l1/s1/new"),
-            entry(15, "refs/heads/main", "pyenv-build-store-2/cp312-linux-x86_64/build-1/f1/l1/s1/newer"),
+            entry(
+                14,
+                "refs/heads/main",
+                "pyenv-build-store-2/cp312-linux-x86_64/build-1/f1/l1/s1/new",
+            ),
+            entry(
+                15,
+                "refs/heads/main",
+                "pyenv-build-store-2/cp312-linux-x86_64/build-1/f1/l1/s1/newer",
+            ),
         ];
         let chosen = choose(&entries, &Policy::default());
-        assert_eq!(chosen, BTreeMap::from([(1, Reason::Superseded(3)), (2, Reason::Superseded(3)), (6, Reason::Superseded(7))]));
-        let only_f1 = Policy { filter: Filter { fingerprint: Some("f1".into()), branch: Some("main".into()) }, ..Policy::default() };
+        assert_eq!(
+            chosen,
+            BTreeMap::from([
+                (1, Reason::Superseded(3)),
+                (2, Reason::Superseded(3)),
+                (6, Reason::Superseded(7))
+            ])
+        );
+        let only_f1 = Policy {
+            filter: Filter { fingerprint: Some("f1".into()), branch: Some("main".into()) },
+            ..Policy::default()
+        };
         assert_eq!(choose(&entries, &only_f1).into_keys().collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(choose(&entries, &Policy { all: true, ..only_f1 }).into_keys().collect::<Vec<_>>(), [1, 2, 5]);
+        assert_eq!(
+            choose(&entries, &Policy { all: true, ..only_f1 }).into_keys().collect::<Vec<_>>(),
+            [1, 2, 5]
+        );
     }
 
     #[test]
     fn the_budget_takes_the_least_recently_used_and_nobody_elses() {
-        let mut entries: Vec<Entry> = (1..=5).map(|id| entry(id, "refs/heads/main", &format!("pyenv-build-env-1/a/leg{id}/r"))).collect();
+        let mut entries: Vec<Entry> = (1..=5)
+            .map(|id| entry(id, "refs/heads/main", &format!("pyenv-build-env-1/a/leg{id}/r")))
+            .collect();
         entries.push(entry(6, "refs/heads/main", "someone-elses"));
         entries[0].last_used += Duration::from_secs(100);
         let chosen = choose(&entries, &Policy { max_size_bytes: Some(25), ..Policy::default() });
         assert_eq!(chosen.into_keys().collect::<Vec<_>>(), [2, 3, 4]);
-        assert!(choose(&entries, &Policy { max_size_bytes: Some(50), ..Policy::default() }).is_empty());
+        assert!(
+            choose(&entries, &Policy { max_size_bytes: Some(50), ..Policy::default() }).is_empty()
+        );
     }
 
     #[test]
     fn unknown_pull_requests_are_not_closed_ones() {
-        let entries = [entry(1, "refs/pull/7/merge", "pyenv-build-env-1/a/l/r"), entry(2, "refs/pull/8/merge", "pyenv-build-env-1/a/l/r")];
+        let entries = [
+            entry(1, "refs/pull/7/merge", "pyenv-build-env-1/a/l/r"),
+            entry(2, "refs/pull/8/merge", "pyenv-build-env-1/a/l/r"),
+        ];
         assert!(choose(&entries, &Policy::default()).is_empty());
-        let chosen = choose(&entries, &Policy { open_pull_requests: Some([8].into()), ..Policy::default() });
+        let chosen =
+            choose(&entries, &Policy { open_pull_requests: Some([8].into()), ..Policy::default() });
         assert_eq!(chosen, BTreeMap::from([(1, Reason::PullRequestClosed(7))]));
     }
 
@@ -391,7 +492,15 @@ mod tests {
         assert_eq!(parse_size("1.5 GB"), Ok(1_500_000_000));
         assert_eq!(parse_size("2MiB"), Ok(2 * 1024 * 1024));
         assert_eq!(parse_size("4096"), Ok(4096));
-        assert!(parse_size("").is_err() && parse_size("much").is_err() && parse_size("-1").is_err() && parse_size("1.2.3").is_err());
-        assert_eq!([size(0), size(999), size(1500), size(2_340_000_000)], ["0 B", "999 B", "1.5 kB", "2.3 GB"]);
+        assert!(
+            parse_size("").is_err()
+                && parse_size("much").is_err()
+                && parse_size("-1").is_err()
+                && parse_size("1.2.3").is_err()
+        );
+        assert_eq!(
+            [size(0), size(999), size(1500), size(2_340_000_000)],
+            ["0 B", "999 B", "1.5 kB", "2.3 GB"]
+        );
     }
 }

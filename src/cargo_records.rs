@@ -1,7 +1,9 @@
-//! What cargo itself has written of the units in a build directory: their fingerprints, what they looked at, when they ran.
+//! What cargo itself has written of the units in a build directory: their fingerprints, what they
+//! looked at, when they ran.
 //!
-//! Read only here, and strictly: these are cargo's internals, and a form that we do not know is an error. They are for explanations
-//! only: nothing that is built depends on them. Both layouts are known: `<profile>/.fingerprint/<package>-<hash>/` with `<profile>/build/<package>-<hash>/`,
+//! Read only here, and strictly: these are cargo's internals, and a form that we do not know is an
+//! error. They are for explanations only: nothing that is built depends on them. Both layouts are
+//! known: `<profile>/.fingerprint/<package>-<hash>/` with `<profile>/build/<package>-<hash>/`,
 //! and `<profile>/build/<package>/<hash>/{fingerprint,run,out}`.
 //! Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/mod.rs>
 
@@ -29,19 +31,21 @@ pub struct Records {
 /// One unit of work: a crate compiled in one way, or a build script run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unit {
-    /// Of the hash file, relative to the build directory, with `/`: `release/.fingerprint/pyo3-0123456789abcdef/lib-pyo3`.
+    /// Of the hash file, relative to the build directory, with `/`:
+    /// `release/.fingerprint/pyo3-0123456789abcdef/lib-pyo3`.
     pub key: String,
     /// The name of the package.
     pub package: String,
     /// 16 hex digits, as in the names of its files.
     pub hash: String,
-    /// `lib-pyo3`, `build-script-build-script-build`, `run-build-script-build-script-build`, `test-lib-x`, `doc-lib-x`.
+    /// `lib-pyo3`, `build-script-build-script-build`, `run-build-script-build-script-build`,
+    /// `test-lib-x`, `doc-lib-x`.
     pub stem: String,
     pub kind: Kind,
     /// Relative to the build directory: `release`, `x86_64-unknown-linux-gnu/release`.
     pub profile: String,
-    /// The content of the hash file: what dependents' [`Record::deps`] refer to. Empty while the unit is being built and
-    /// after it failed.
+    /// The content of the hash file: what dependents' [`Record::deps`] refer to. Empty while the
+    /// unit is being built and after it failed.
     pub fingerprint: String,
     /// `None`: cargo was killed while it wrote it.
     pub record: Option<Record>,
@@ -79,7 +83,8 @@ pub struct Reference {
 pub enum Inputs {
     /// Of a `dep-*` file.
     DepInfo(DepInfo),
-    /// Of `rerun-if-changed`: relative to the package or absolute; directories stand for all below them.
+    /// Of `rerun-if-changed`: relative to the package or absolute; directories stand for all below
+    /// them.
     Paths(Vec<PathBuf>),
 }
 
@@ -135,20 +140,25 @@ impl Unit {
         self.stem.split_once('-').map_or(self.stem.as_str(), |(_, name)| name)
     }
 
-    /// A build script of the kind that names nothing: it is run again when any file of its package changes. So are packages
-    /// documented.
+    /// A build script of the kind that names nothing: it is run again when any file of its package
+    /// changes. So are packages documented.
     pub fn looks_at_whole_package(&self) -> bool {
-        self.record.as_ref().is_some_and(|record| record.local.iter().any(|local| matches!(local, Local::Precalculated(_))))
+        self.record.as_ref().is_some_and(|record| {
+            record.local.iter().any(|local| matches!(local, Local::Precalculated(_)))
+        })
     }
 
     /// The variables it depends on, and their values at the time.
     pub fn variables(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        let declared = self.record.iter().flat_map(|record| &record.local).filter_map(|local| match local {
-            Local::RerunIfEnvChanged { var, val } => Some((var.as_str(), val.as_deref())),
-            _ => None,
-        });
+        let declared =
+            self.record.iter().flat_map(|record| &record.local).filter_map(|local| match local {
+                Local::RerunIfEnvChanged { var, val } => Some((var.as_str(), val.as_deref())),
+                _ => None,
+            });
         let read = self.references.iter().filter_map(|reference| match &reference.inputs {
-            Inputs::DepInfo(info) => Some(info.env.iter().map(|(name, value)| (name.as_str(), value.as_deref()))),
+            Inputs::DepInfo(info) => {
+                Some(info.env.iter().map(|(name, value)| (name.as_str(), value.as_deref())))
+            }
             Inputs::Paths(_) => None,
         });
         declared.chain(read.flatten())
@@ -174,15 +184,25 @@ impl Unit {
         let name = self.crate_name().replace('-', "_");
         let name = name.strip_prefix("lib_").or(name.strip_prefix("bin_")).unwrap_or(&name);
         let candidates = if self.stem.starts_with("build-script-") {
-            vec![profile.join(format!("build/{}-{}/build_script_build-{}.d", self.package, self.hash, self.hash))]
+            vec![profile.join(format!(
+                "build/{}-{}/build_script_build-{}.d",
+                self.package, self.hash, self.hash
+            ))]
         } else {
-            vec![profile.join(format!("deps/{name}-{}.d", self.hash)), profile.join(format!("deps/{name}.d"))]
+            vec![
+                profile.join(format!("deps/{name}-{}.d", self.hash)),
+                profile.join(format!("deps/{name}.d")),
+            ]
         };
         if let Some(found) = candidates.into_iter().find(|path| path.is_file()) {
             return Some(found);
         }
         let out = profile.join("build").join(&self.package).join(&self.hash).join("out");
-        let entries = fs_err::read_dir(out).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        let entries = fs_err::read_dir(out)
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+            .map(|entry| entry.path());
         entries.filter(|path| path.extension().is_some_and(|extension| extension == "d")).min()
     }
 }
@@ -195,8 +215,11 @@ impl Records {
             list_old(&profile.join(".fingerprint"), &mut found);
             list_new(&profile.join("build"), &mut found);
         }
-        let units: Vec<Unit> =
-            found.par_iter().map(|place| place.read(directory)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let units: Vec<Unit> = found
+            .par_iter()
+            .map(|place| place.read(directory))
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?;
         let units = units.into_iter().map(|unit| (unit.key.clone(), unit)).collect();
         Ok(Self { directory: directory.to_path_buf(), units })
     }
@@ -212,9 +235,13 @@ impl Records {
 fn profiles(directory: &Path) -> Vec<PathBuf> {
     let subdirectories = |directory: &Path| -> Vec<PathBuf> {
         let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-        entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+        entries
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .map(|entry| entry.path())
+            .collect()
     };
-    let is_profile = |path: &PathBuf| path.join(".fingerprint").is_dir() || path.join("build").is_dir();
+    let is_profile =
+        |path: &PathBuf| path.join(".fingerprint").is_dir() || path.join("build").is_dir();
     let mut found = Vec::new();
     for path in subdirectories(directory) {
         if is_profile(&path) {
@@ -273,20 +300,34 @@ fn list_new(build: &Path, found: &mut Vec<Place>) {
 
 fn names(directory: &Path) -> Vec<(String, PathBuf)> {
     let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-    entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path()))).collect()
+    entries
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .collect()
 }
 
-fn list_stems<'a>(directory: &Path, place: impl Fn(PathBuf) -> Place + 'a) -> impl Iterator<Item = Place> + 'a {
+fn list_stems<'a>(
+    directory: &Path,
+    place: impl Fn(PathBuf) -> Place + 'a,
+) -> impl Iterator<Item = Place> + 'a {
     let is_hash_file = |name: &str| {
         let is_json = Path::new(name).extension().is_some_and(|extension| extension == "json");
-        name != "invoked.timestamp" && !is_json && !name.starts_with("dep-") && !name.starts_with("output-")
+        name != "invoked.timestamp"
+            && !is_json
+            && !name.starts_with("dep-")
+            && !name.starts_with("output-")
     };
-    names(directory).into_iter().filter(move |(name, _)| is_hash_file(name)).map(move |(_, path)| place(path))
+    names(directory)
+        .into_iter()
+        .filter(move |(name, _)| is_hash_file(name))
+        .map(move |(_, path)| place(path))
 }
 
 impl Place {
     fn read(&self, build_directory: &Path) -> Result<Option<Unit>, Error> {
-        let Some(relative) = self.hash_file.strip_prefix(build_directory).ok().and_then(slashed) else { return Ok(None) };
+        let Some(relative) = self.hash_file.strip_prefix(build_directory).ok().and_then(slashed)
+        else {
+            return Ok(None);
+        };
         let stem = self.hash_file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Ok(fingerprint) = fs_err::read(&self.hash_file) else { return Ok(None) };
         let kind = match stem.as_str() {
@@ -295,9 +336,12 @@ impl Place {
             _ => Kind::Compile,
         };
         let json = self.hash_file.with_file_name(format!("{stem}.json"));
-        let record = match fs_err::read(&json).map(|bytes| serde_json::from_slice::<Record>(&bytes)) {
+        let record = match fs_err::read(&json).map(|bytes| serde_json::from_slice::<Record>(&bytes))
+        {
             Ok(Ok(record)) => Some(record),
-            Ok(Err(error)) if error.is_data() => return Err(Error::UnknownFormat { path: json, reason: error.to_string() }),
+            Ok(Err(error)) if error.is_data() => {
+                return Err(Error::UnknownFormat { path: json, reason: error.to_string() });
+            }
             // Not there, or cut short.
             Ok(Err(_)) | Err(_) => None,
         };
@@ -305,20 +349,27 @@ impl Place {
             Some(directory) => directory.clone(),
             None => self.profile.join("build").join(format!("{}-{}", self.package, self.hash)),
         });
-        let output =
-            run_directory.as_deref().map(|directory| directory.join(if self.run_directory.is_some() { "stdout" } else { "output" }));
+        let output = run_directory.as_deref().map(|directory| {
+            directory.join(if self.run_directory.is_some() { "stdout" } else { "output" })
+        });
         let mut references = Vec::new();
         for local in record.iter().flat_map(|record| &record.local) {
             references.extend(reference(local, build_directory)?);
         }
-        let invoked_in = run_directory.as_deref().or(self.hash_file.parent()).expect("a file has a parent");
+        let invoked_in =
+            run_directory.as_deref().or(self.hash_file.parent()).expect("a file has a parent");
         Ok(Some(Unit {
             key: relative,
             package: self.package.clone(),
             hash: self.hash.clone(),
             stem,
             kind,
-            profile: self.profile.strip_prefix(build_directory).ok().and_then(slashed).unwrap_or_default(),
+            profile: self
+                .profile
+                .strip_prefix(build_directory)
+                .ok()
+                .and_then(slashed)
+                .unwrap_or_default(),
             fingerprint: String::from_utf8_lossy(&fingerprint).into_owned(),
             record,
             references,
@@ -336,24 +387,28 @@ fn reference(local: &Local, build_directory: &Path) -> Result<Option<Reference>,
         Local::RerunIfChanged { output, paths } => (build_directory.join(output), Some(paths)),
         Local::Precalculated(_) | Local::RerunIfEnvChanged { .. } => return Ok(None),
     };
-    let inputs =
-        match (paths, fs_err::read(&path)) {
-            (Some(paths), _) => Inputs::Paths(paths.clone()),
-            (None, Ok(bytes)) => Inputs::DepInfo(dep_info::parse(&bytes).ok_or_else(|| Error::UnknownFormat {
+    let inputs = match (paths, fs_err::read(&path)) {
+        (Some(paths), _) => Inputs::Paths(paths.clone()),
+        (None, Ok(bytes)) => {
+            Inputs::DepInfo(dep_info::parse(&bytes).ok_or_else(|| Error::UnknownFormat {
                 path: path.clone(),
                 reason: "not the first version of cargo's dep-info".to_owned(),
-            })?),
-            (None, Err(_)) => Inputs::DepInfo(DepInfo::default()),
-        };
+            })?)
+        }
+        (None, Err(_)) => Inputs::DepInfo(DepInfo::default()),
+    };
     Ok(Some(Reference { mtime: mtime(&path), inputs }))
 }
 
 fn mtime(path: &Path) -> Option<FileTime> {
-    fs_err::symlink_metadata(path).ok().map(|metadata| FileTime::from_last_modification_time(&metadata))
+    fs_err::symlink_metadata(path)
+        .ok()
+        .map(|metadata| FileTime::from_last_modification_time(&metadata))
 }
 
 fn slashed(path: &Path) -> Option<String> {
-    let parts: Option<Vec<&str>> = path.components().map(|part| part.as_os_str().to_str()).collect();
+    let parts: Option<Vec<&str>> =
+        path.components().map(|part| part.as_os_str().to_str()).collect();
     Some(parts?.join("/"))
 }
 
@@ -380,12 +435,19 @@ mod tests {
         write(
             root,
             "release/.fingerprint/c-01/run-build-script-build-script-build",
-            &9_835_548_342_800_406_833_u64.to_le_bytes().iter().fold(Vec::new(), |mut text, byte| {
-                text.extend(format!("{byte:02x}").bytes());
-                text
-            }),
+            &9_835_548_342_800_406_833_u64.to_le_bytes().iter().fold(
+                Vec::new(),
+                |mut text, byte| {
+                    text.extend(format!("{byte:02x}").bytes());
+                    text
+                },
+            ),
         );
-        write(root, "release/.fingerprint/c-01/run-build-script-build-script-build.json", run.as_bytes());
+        write(
+            root,
+            "release/.fingerprint/c-01/run-build-script-build-script-build.json",
+            run.as_bytes(),
+        );
         write(root, "release/build/c-01/output", b"cargo::rustc-cfg=x");
         write(root, "triple/debug/build/d/02/fingerprint/lib-d", b"00");
         let records = Records::read(root).unwrap();
@@ -399,7 +461,10 @@ mod tests {
             ]
         );
         let unit = &records.units[keys[0]];
-        assert_eq!((unit.package.as_str(), unit.crate_name(), unit.kind), ("a-b", "a_b", Kind::Compile));
+        assert_eq!(
+            (unit.package.as_str(), unit.crate_name(), unit.kind),
+            ("a-b", "a_b", Kind::Compile)
+        );
         assert_eq!(unit.variables().collect::<Vec<_>>(), [("A", Some("1")), ("B", None)]);
         let run = records.by_fingerprint()[&unit.record.as_ref().unwrap().deps[0].3];
         assert_eq!((run.key.as_str(), run.kind), (keys[1], Kind::Run));
@@ -412,9 +477,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "debug/.fingerprint/a-00/lib-a", b"00");
         write(dir.path(), "debug/.fingerprint/a-00/lib-a.json", br#"{"local":[{"CheckDe"#);
-        assert_eq!(Records::read(dir.path()).unwrap().units["debug/.fingerprint/a-00/lib-a"].record, None);
-        write(dir.path(), "debug/.fingerprint/a-00/lib-a.json", br#"{"local":[{"Checksummed":{}}]}"#);
+        assert_eq!(
+            Records::read(dir.path()).unwrap().units["debug/.fingerprint/a-00/lib-a"].record,
+            None
+        );
+        write(
+            dir.path(),
+            "debug/.fingerprint/a-00/lib-a.json",
+            br#"{"local":[{"Checksummed":{}}]}"#,
+        );
         let error = Records::read(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("lib-a.json` is of a form that we do not know: unknown variant `Checksummed`"), "{error}");
+        assert!(
+            error.contains(
+                "lib-a.json` is of a form that we do not know: unknown variant `Checksummed`"
+            ),
+            "{error}"
+        );
     }
 }

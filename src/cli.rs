@@ -32,7 +32,9 @@ mod why;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{
+    ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, ValueHint,
+};
 
 use crate::ui::{Color, Ui, Verbosity};
 use crate::{env_vars, exit_code, interrupt, process, units};
@@ -119,7 +121,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
     if args.get(1).is_some_and(|first| first == units::script::ARGUMENT) {
         return units::script::run(&args[2..]);
     }
-    let is_command = |name: &str| name == "pyenv-build" || Cli::command().find_subcommand(name).is_some();
+    let is_command =
+        |name: &str| name == "pyenv-build" || Cli::command().find_subcommand(name).is_some();
     if units::wrapper::is_call(&args, &is_command) {
         return units::wrapper::run(&args);
     }
@@ -127,7 +130,10 @@ pub fn main(args: Vec<OsString>) -> u8 {
         process::use_supervisor(program);
     }
     let args = normalised(args);
-    let cli = match Cli::command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match Cli::command()
+        .try_get_matches_from(&args)
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+    {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, on stdout; the rest are mistakes, on stderr.
@@ -161,14 +167,18 @@ pub fn main(args: Vec<OsString>) -> u8 {
     match &cli.command {
         Command::Build(args) => build::run(args, root, format, &ui),
         Command::Develop(args) => develop::run(args, root, format, &ui),
-        Command::Provision(args) => finish("provision", &provision::run(args, root, format, &ui), format, &ui),
+        Command::Provision(args) => {
+            finish("provision", &provision::run(args, root, format, &ui), format, &ui)
+        }
         Command::Env(args) => finish("env", &env::run(args, root, &ui), format, &ui),
         Command::Run(args) => match run::run(args, root, &ui) {
             Ok(code) => code,
             Err(error) => exit_with(Some(&error), &ui),
         },
         Command::Lock(args) => finish("lock", &lock::run(args, root, format, &ui), format, &ui),
-        Command::Fingerprint(args) => finish("fingerprint", &fingerprint::run(args, root, format, &ui), format, &ui),
+        Command::Fingerprint(args) => {
+            finish("fingerprint", &fingerprint::run(args, root, format, &ui), format, &ui)
+        }
         Command::Store(args) => finish("store", &store::run(args, root, format, &ui), format, &ui),
         Command::Why(args) => finish("why", &why::run(args, root, format, &ui), format, &ui),
         Command::Doctor(args) => match doctor::run(args, root, format, &ui) {
@@ -178,7 +188,9 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Gc(args) => finish("gc", &gc::run(args, root, format, &ui), format, &ui),
         #[cfg(feature = "github")]
         Command::Cache(args) => finish("cache", &cache::run(args, format, &ui), format, &ui),
-        Command::Man(args) => finish("man", &man::run(args, Cli::command(), format, &ui), format, &ui),
+        Command::Man(args) => {
+            finish("man", &man::run(args, Cli::command(), format, &ui), format, &ui)
+        }
         Command::Action(args) => action::run(args, root, &ui),
         Command::Completions(args) => {
             completions::run(args, Cli::command());
@@ -187,7 +199,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
     }
 }
 
-/// Says how a command ended and returns its exit code; a failure is a JSON object, too, if those were asked for.
+/// Says how a command ended and returns its exit code; a failure is a JSON object, too, if those
+/// were asked for.
 fn finish(command: &str, outcome: &anyhow::Result<()>, format: MessageFormat, ui: &Ui) -> u8 {
     if let (Err(error), MessageFormat::Json) = (outcome, format) {
         let report = build::failed(command, error);
@@ -207,25 +220,35 @@ fn exit_with(error: Option<&anyhow::Error>, ui: &Ui) -> u8 {
     }
 }
 
-/// Brings the arguments into the form `program command ...`: cargo puts `pyenv-build` first, a missing command means `build`, and a
-/// command may stand behind its options.
+/// Brings the arguments into the form `program command ...`: cargo puts `pyenv-build` first, a
+/// missing command means `build`, and a command may stand behind its options.
 fn normalised(mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|arg| arg == "pyenv-build") {
         args.remove(1);
     }
     let command = Cli::command();
     let is_command = |arg: &str| command.find_subcommand(arg).is_some();
-    let options: Vec<&clap::Arg> = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments).collect();
+    let options: Vec<&clap::Arg> = command
+        .get_subcommands()
+        .chain([&command])
+        .flat_map(clap::Command::get_arguments)
+        .collect();
     let mut at = 1;
     while let Some(arg) = args.get(at).map(|arg| arg.to_string_lossy().into_owned()) {
         match arg.as_str() {
-            "--help" | "-h" | "--version" | "-V" | "help" if args[1..at].iter().all(|arg| is_global(&command, &arg.to_string_lossy())) => {
+            "--help" | "-h" | "--version" | "-V" | "help"
+                if args[1..at].iter().all(|arg| is_global(&command, &arg.to_string_lossy())) =>
+            {
                 return args;
             }
             "--" => break,
-            _ if arg.starts_with('-') && arg != "-" => at += if takes_the_next(&options, &arg) { 2 } else { 1 },
+            _ if arg.starts_with('-') && arg != "-" => {
+                at += if takes_the_next(&options, &arg) { 2 } else { 1 }
+            }
             // A project may be called like a command.
-            _ if is_command(&arg) && (at == 1 || !crate::project::Project::is_at(Path::new(&arg))) => {
+            _ if is_command(&arg)
+                && (at == 1 || !crate::project::Project::is_at(Path::new(&arg))) =>
+            {
                 let command = args.remove(at);
                 args.insert(1, command);
                 return args;
@@ -243,26 +266,32 @@ fn is_global(command: &clap::Command, arg: &str) -> bool {
         argument.is_global_set()
             && !argument.get_action().takes_values()
             && (argument.get_long().is_some_and(|long| arg.strip_prefix("--") == Some(long))
-                || argument
-                    .get_short()
-                    .is_some_and(|short| arg.strip_prefix('-').is_some_and(|all| !all.is_empty() && all.chars().all(|c| c == short))))
+                || argument.get_short().is_some_and(|short| {
+                    arg.strip_prefix('-')
+                        .is_some_and(|all| !all.is_empty() && all.chars().all(|c| c == short))
+                }))
     };
     command.get_arguments().any(is_it)
 }
 
 /// Whether an option's value is the next argument.
 fn takes_the_next(options: &[&clap::Arg], option: &str) -> bool {
-    let takes_value =
-        |argument: &&clap::Arg| argument.get_action().takes_values() && argument.get_num_args().is_none_or(|range| range.min_values() > 0);
+    let takes_value = |argument: &&clap::Arg| {
+        argument.get_action().takes_values()
+            && argument.get_num_args().is_none_or(|range| range.min_values() > 0)
+    };
     if let Some(long) = option.strip_prefix("--") {
         let is_it = |argument: &&&clap::Arg| {
-            argument.get_long() == Some(long) || argument.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
+            argument.get_long() == Some(long)
+                || argument.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
         };
         return !long.contains('=') && options.iter().filter(is_it).any(takes_value);
     }
     // Of several in one, the first that takes a value has the rest.
     let letters: Vec<char> = option.chars().skip(1).collect();
-    let takes = |letter: &char| options.iter().filter(|argument| argument.get_short() == Some(*letter)).any(takes_value);
+    let takes = |letter: &char| {
+        options.iter().filter(|argument| argument.get_short() == Some(*letter)).any(takes_value)
+    };
     letters.iter().position(takes).is_some_and(|position| position + 1 == letters.len())
 }
 
@@ -276,7 +305,8 @@ mod tests {
     use super::*;
 
     fn normal(args: &str) -> String {
-        let words = std::iter::once("x").chain(args.split_whitespace()).map(OsString::from).collect();
+        let words =
+            std::iter::once("x").chain(args.split_whitespace()).map(OsString::from).collect();
         normalised(words)[1..].join(std::ffi::OsStr::new(" ")).into_string().unwrap()
     }
 
@@ -297,7 +327,10 @@ mod tests {
         assert_eq!(normal("pyenv-build run -- cargo test"), "run -- cargo test");
         assert_eq!(normal("--root=r why"), "why --root=r");
         assert_eq!(normal("-p 3.12 build x"), "build -p 3.12 x");
-        assert_eq!(normal("-vp3.12 --installer pip provision"), "provision -vp3.12 --installer pip");
+        assert_eq!(
+            normal("-vp3.12 --installer pip provision"),
+            "provision -vp3.12 --installer pip"
+        );
         assert_eq!(normal("-p 3.12 -- build"), "build -p 3.12 -- build");
         assert_eq!(normal("-p build why"), "why -p build");
         assert_eq!(normal("-q --version"), "-q --version");
@@ -306,6 +339,9 @@ mod tests {
         assert_eq!(normal("-p 3.12 --help"), "build -p 3.12 --help");
         assert_eq!(normal("--project p run -- true"), "run --project p -- true");
         assert_eq!(normal("--format json env"), "env --format json");
-        assert_eq!(normal("--message-format json --config-setting a=b doctor"), "doctor --message-format json --config-setting a=b");
+        assert_eq!(
+            normal("--message-format json --config-setting a=b doctor"),
+            "doctor --message-format json --config-setting a=b"
+        );
     }
 }

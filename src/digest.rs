@@ -44,8 +44,8 @@ pub fn short_of_path(path: &Path) -> String {
 
 /// Digest of a value's canonical JSON.
 ///
-/// Canonical: struct fields in declaration order, maps as `BTreeMap`, no white space. Callers own that order, and a
-/// schema number belongs in the value.
+/// Canonical: struct fields in declaration order, maps as `BTreeMap`, no white space. Callers own
+/// that order, and a schema number belongs in the value.
 pub fn json(value: &impl Serialize) -> String {
     bytes(&serde_json::to_vec(value).expect("our own plain data always serialises"))
 }
@@ -65,25 +65,38 @@ pub fn file(path: &Path) -> std::io::Result<String> {
 }
 
 /// Directories that never belong to a package's sources and change under our feet.
-const NOT_SOURCES: &[&str] = &[".git", ".hg", ".pyenv-build", "target", "__pycache__", ".venv", ".nox", ".tox", "node_modules"];
+const NOT_SOURCES: &[&str] = &[
+    ".git",
+    ".hg",
+    ".pyenv-build",
+    "target",
+    "__pycache__",
+    ".venv",
+    ".nox",
+    ".tox",
+    "node_modules",
+];
 
-/// Digest of a directory tree: relative paths, kinds, executable bits and contents (link targets for symlinks).
+/// Digest of a directory tree: relative paths, kinds, executable bits and contents (link targets
+/// for symlinks).
 ///
-/// Version control, virtual environments, caches and `target` are left out. Used for requirements that are local
-/// directories, where the content is the only version there is.
+/// Version control, virtual environments, caches and `target` are left out. Used for requirements
+/// that are local directories, where the content is the only version there is.
 pub fn tree(root: &Path) -> std::io::Result<String> {
     let mut hasher = Hasher::default();
-    let entries = walkdir::WalkDir::new(root)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| entry.depth() == 0 || !NOT_SOURCES.iter().any(|name| entry.file_name() == *name));
+    let entries =
+        walkdir::WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|entry| {
+            entry.depth() == 0 || !NOT_SOURCES.iter().any(|name| entry.file_name() == *name)
+        });
     for entry in entries {
         let entry = entry?;
         let relative = entry.path().strip_prefix(root).expect("walkdir stays below its root");
         let kind = entry.file_type();
         hasher.field(relative.as_os_str().as_encoded_bytes());
         if kind.is_symlink() {
-            hasher.field(b"link").field(fs_err::read_link(entry.path())?.as_os_str().as_encoded_bytes());
+            hasher
+                .field(b"link")
+                .field(fs_err::read_link(entry.path())?.as_os_str().as_encoded_bytes());
         } else if kind.is_dir() {
             hasher.field(b"dir");
         } else {
@@ -103,9 +116,13 @@ pub fn files(root: &Path, names: &[String]) -> std::io::Result<String> {
         match fs_err::symlink_metadata(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => hasher.field(b"gone"),
             Err(error) => return Err(error),
-            Ok(kind) if kind.is_symlink() => hasher.field(b"link").field(fs_err::read_link(&path)?.as_os_str().as_encoded_bytes()),
+            Ok(kind) if kind.is_symlink() => hasher
+                .field(b"link")
+                .field(fs_err::read_link(&path)?.as_os_str().as_encoded_bytes()),
             Ok(kind) if kind.is_dir() => hasher.field(b"dir"),
-            Ok(kind) => hasher.field(if is_executable(&kind) { b"exe" } else { b"file" }).field(file(&path)?.as_bytes()),
+            Ok(kind) => hasher
+                .field(if is_executable(&kind) { b"exe" } else { b"file" })
+                .field(file(&path)?.as_bytes()),
         };
     }
     Ok(hasher.finish())

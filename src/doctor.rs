@@ -1,7 +1,8 @@
 //! What keeps a project's builds from being warm, or makes them stale, and the mend.
 //!
-//! [`look::look`] gathers [`Facts`] (files, git, cargo's records, settings), changing nothing. Each rule is a function from facts to
-//! findings, and pure. [`fix`] makes the few edits that cannot change what is built.
+//! [`look::look`] gathers [`Facts`] (files, git, cargo's records, settings), changing nothing. Each
+//! rule is a function from facts to findings, and pure. [`fix`] makes the few edits that cannot
+//! change what is built.
 //!
 //! | file | rules about |
 //! |---|---|
@@ -16,11 +17,12 @@
 //! | [`checkout`] | git, and what is not in it |
 //! | [`machine`] | clocks, paths, tar |
 //!
-//! **No false alarms.** A rule speaks only of what it has seen. cargo's records tell what *was*: where a script was edited since, its
-//! source counts, and of several units of one build script only the latest is asked.
+//! **No false alarms.** A rule speaks only of what it has seen. cargo's records tell what *was*:
+//! where a script was edited since, its source counts, and of several units of one build script
+//! only the latest is asked.
 //!
-//! `error`: builds can be stale, or fail. `warning`: crates are compiled that need not be, or what is published may come from a cache.
-//! `note`: worth knowing; fails nothing.
+//! `error`: builds can be stale, or fail. `warning`: crates are compiled that need not be, or what
+//! is published may come from a cache. `note`: worth knowing; fails nothing.
 
 pub mod build_scripts;
 pub mod checkout;
@@ -91,8 +93,21 @@ pub struct Finding {
 
 impl Rule {
     /// A finding of this rule.
-    pub fn finding(&self, path: impl Into<Option<PathBuf>>, message: String, mend: String) -> Finding {
-        Finding { rule: self.id, severity: self.severity, path: path.into(), message, why: self.why, mend, fixes: Vec::new() }
+    pub fn finding(
+        &self,
+        path: impl Into<Option<PathBuf>>,
+        message: String,
+        mend: String,
+    ) -> Finding {
+        Finding {
+            rule: self.id,
+            severity: self.severity,
+            path: path.into(),
+            message,
+            why: self.why,
+            mend,
+            fixes: Vec::new(),
+        }
     }
 }
 
@@ -155,7 +170,12 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
 
 /// A path as it is said: relative to the checkout, if it is in it.
 fn shown(path: &Path, facts: &Facts) -> String {
-    path.strip_prefix(&facts.checkout).ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path).display().to_string()
+    path.strip_prefix(&facts.checkout)
+        .ok()
+        .filter(|rest| !rest.as_os_str().is_empty())
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 /// `a`, `b`, `c` and 4 more
@@ -178,7 +198,10 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), RULES.len());
-        assert!(ids.iter().all(|id| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')));
+        assert!(ids.iter().all(|id| {
+            id.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        }));
         assert_eq!(examine(&Facts::default()), []);
     }
 

@@ -1,8 +1,8 @@
 //! Every environment variable we read or set, in one list, and the one way to read them.
 //!
-//! Ours start with `PYENV_BUILD_` (`__PYENV_BUILD_` for internal ones). The prefix must not begin with `CARGO`,
-//! `CC`, `CFLAGS`, `CXX`, `CMAKE` or `RUST`: Swatinem/rust-cache hashes variables with those prefixes into its restore
-//! key, so such a name would make every cache cold
+//! Ours start with `PYENV_BUILD_` (`__PYENV_BUILD_` for internal ones). The prefix must not begin
+//! with `CARGO`, `CC`, `CFLAGS`, `CXX`, `CMAKE` or `RUST`: Swatinem/rust-cache hashes variables
+//! with those prefixes into its restore key, so such a name would make every cache cold
 //! (<https://github.com/Swatinem/rust-cache/blob/6323deb/src/config.ts>, `envPrefixes`).
 
 use std::ffi::OsString;
@@ -26,13 +26,15 @@ pub const REUSE: &str = "PYENV_BUILD_REUSE";
 /// rustc's incremental state: `auto`, `true` or `false`.
 pub const INCREMENTAL: &str = "PYENV_BUILD_INCREMENTAL";
 
-/// Where the wrapper writes what it did, a line for each call; internal, set for the commands that we run.
+/// Where the wrapper writes what it did, a line for each call; internal, set for the commands that
+/// we run.
 pub const UNITS_LOG: &str = "__PYENV_BUILD_UNITS_LOG";
 /// Our `store` directory, for the wrapper; internal.
 pub const UNITS_STORE: &str = "__PYENV_BUILD_STORE";
 /// The user's own `RUSTC_WRAPPER`, which is called behind ours; internal.
 pub const INNER_WRAPPER: &str = "__PYENV_BUILD_INNER_WRAPPER";
-/// Set while a wrapper of ours runs rustc, so that one that is called again by another does not judge twice; internal.
+/// Set while a wrapper of ours runs rustc, so that one that is called again by another does not
+/// judge twice; internal.
 pub const IN_WRAPPER: &str = "__PYENV_BUILD_IN_WRAPPER";
 
 /// The wrapper does nothing of its own once this file is gone; internal.
@@ -46,7 +48,8 @@ pub fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Reads a variable whose value is a path or another string of the operating system; empty counts as unset.
+/// Reads a variable whose value is a path or another string of the operating system; empty counts
+/// as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn get_os(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
@@ -67,7 +70,8 @@ pub fn home() -> Option<PathBuf> {
 pub fn with_prefixes(prefixes: &[&str]) -> Vec<(String, String)> {
     let text = |text: OsString| text.to_string_lossy().into_owned();
     let all = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-    let mut found: Vec<_> = all.filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix))).collect();
+    let mut found: Vec<_> =
+        all.filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix))).collect();
     found.sort();
     found
 }

@@ -2,7 +2,8 @@
 
 /// Done.
 pub const OK: u8 = 0;
-/// The build failed: the project's, the backend's or cargo's fault. Of `doctor`: it has found an error or a warning.
+/// The build failed: the project's, the backend's or cargo's fault. Of `doctor`: it has found an
+/// error or a warning.
 pub const BUILD_FAILED: u8 = 1;
 /// Usage or configuration.
 pub const USAGE: u8 = 2;

@@ -1,5 +1,5 @@
-//! Files as we treat them: formats are written to a temporary file and renamed, locks say who holds them, links are
-//! resolved without Windows' verbatim prefix.
+//! Files as we treat them: formats are written to a temporary file and renamed, locks say who holds
+//! them, links are resolved without Windows' verbatim prefix.
 
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use filetime::FileTime;
 
-/// Writes a file so that readers see the old content or the new one, never a part, even across a crash.
+/// Writes a file so that readers see the old content or the new one, never a part, even across a
+/// crash.
 pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = path.parent().expect("a file has a parent directory");
     fs_err::create_dir_all(parent)?;
@@ -71,28 +72,40 @@ pub fn absolute(path: &Path) -> io::Result<PathBuf> {
 
 /// Removes a directory tree; one that is not there is as good as removed.
 ///
-/// It is renamed first: a reader sees it whole or not at all, and on Windows files that are still open do not keep
-/// the name occupied.
+/// It is renamed first: a reader sees it whole or not at all, and on Windows files that are still
+/// open do not keep the name occupied.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub fn remove_dir_all(path: &Path) -> io::Result<()> {
     let parent = path.parent().expect("we never remove a root directory");
     let doomed = tempfile::Builder::new().prefix(".trash-").tempdir_in(parent);
     let target = match doomed {
-        Ok(ref dir) if std::fs::rename(path, dir.path().join("x")).is_ok() => dir.path().to_path_buf(),
+        Ok(ref dir) if std::fs::rename(path, dir.path().join("x")).is_ok() => {
+            dir.path().to_path_buf()
+        }
         _ => path.to_path_buf(),
     };
     for _ in 0..3 {
         match std::fs::remove_dir_all(&target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             // Someone (a virus scanner, a dying process) still writes into it.
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => std::thread::sleep(Duration::from_millis(50)),
-            other => return other.map_err(|error| io::Error::new(error.kind(), format!("failed to remove `{}`: {error}", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            other => {
+                return other.map_err(|error| {
+                    io::Error::new(
+                        error.kind(),
+                        format!("failed to remove `{}`: {error}", path.display()),
+                    )
+                });
+            }
         }
     }
     fs_err::remove_dir_all(target)
 }
 
-/// Directories in which tools make and copy files, with whatever mtimes: nothing there is a source of a crate.
+/// Directories in which tools make and copy files, with whatever mtimes: nothing there is a source
+/// of a crate.
 pub fn is_made_by_tools(path: &Path) -> bool {
     const NAMES: &[&str] = &[
         ".git",
@@ -108,27 +121,45 @@ pub fn is_made_by_tools(path: &Path) -> bool {
         "node_modules",
     ];
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_in = |directory: &Path, names: &[&str]| names.iter().any(|name| directory.join(name).exists());
+    let is_in =
+        |directory: &Path, names: &[&str]| names.iter().any(|name| directory.join(name).exists());
     let is_of_setuptools = || {
-        let entries: Vec<_> = fs_err::read_dir(path).into_iter().flatten().filter_map(Result::ok).collect();
-        let is_made = |name: &str| name == "lib" || ["lib.", "bdist.", "temp."].iter().any(|start| name.starts_with(start));
-        let has_source = entries.iter().any(|entry| entry.path().extension().is_some_and(|ending| ending == "rs" || ending == "toml"));
+        let entries: Vec<_> =
+            fs_err::read_dir(path).into_iter().flatten().filter_map(Result::ok).collect();
+        let is_made = |name: &str| {
+            name == "lib" || ["lib.", "bdist.", "temp."].iter().any(|start| name.starts_with(start))
+        };
+        let has_source = entries.iter().any(|entry| {
+            entry.path().extension().is_some_and(|ending| ending == "rs" || ending == "toml")
+        });
         // `src/build` is a module.
-        let is_of_project = path.parent().is_some_and(|parent| is_in(parent, &["pyproject.toml", "setup.cfg", "setup.py"]));
+        let is_of_project = path
+            .parent()
+            .is_some_and(|parent| is_in(parent, &["pyproject.toml", "setup.cfg", "setup.py"]));
         name == "build"
             && is_of_project
             && !has_source
-            && entries.iter().any(|entry| entry.path().is_dir() && is_made(&entry.file_name().to_string_lossy()))
+            && entries
+                .iter()
+                .any(|entry| entry.path().is_dir() && is_made(&entry.file_name().to_string_lossy()))
     };
-    NAMES.contains(&name.as_ref()) || name.ends_with(".egg-info") || is_in(path, &["CACHEDIR.TAG", "pyvenv.cfg"]) || is_of_setuptools()
+    NAMES.contains(&name.as_ref())
+        || name.ends_with(".egg-info")
+        || is_in(path, &["CACHEDIR.TAG", "pyvenv.cfg"])
+        || is_of_setuptools()
 }
 
-/// Gives everything below `root`, and `root` itself, the same modification time. Links are set, not followed.
+/// Gives everything below `root`, and `root` itself, the same modification time. Links are set, not
+/// followed.
 pub fn set_mtimes(root: &Path, mtime: FileTime) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(root).contents_first(true) {
         let entry = entry?;
-        filetime::set_symlink_file_times(entry.path(), mtime, mtime)
-            .map_err(|error| io::Error::new(error.kind(), format!("failed to set the mtime of `{}`: {error}", entry.path().display())))?;
+        filetime::set_symlink_file_times(entry.path(), mtime, mtime).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("failed to set the mtime of `{}`: {error}", entry.path().display()),
+            )
+        })?;
     }
     Ok(())
 }
@@ -167,7 +198,13 @@ impl Lock {
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent).map_err(io_error)?;
         }
-        let mut file = fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io_error)?;
+        let mut file = fs_err::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(io_error)?;
         let start = Instant::now();
         let mut told = false;
         loop {
@@ -182,7 +219,11 @@ impl Lock {
             let waited = start.elapsed();
             if wait.timeout.is_some_and(|timeout| waited > timeout) {
                 let holder = holder(&mut file);
-                return Err(LockError::TimedOut { path: path.to_path_buf(), holder, waited: Duration::from_secs(waited.as_secs()) });
+                return Err(LockError::TimedOut {
+                    path: path.to_path_buf(),
+                    holder,
+                    waited: Duration::from_secs(waited.as_secs()),
+                });
             }
             if !told && waited > Duration::from_secs(1) {
                 told = true;
@@ -205,18 +246,21 @@ fn holder(file: &mut fs_err::File) -> String {
     if text.is_empty() { "another process".to_owned() } else { text }
 }
 
-/// All below a directory, with links followed; a directory that links lead to is entered once, for directories that link to each other
-/// have more paths than anybody can walk. By names, so that it is the same link each time. `is_wanted` says which are entered at all.
+/// All below a directory, with links followed; a directory that links lead to is entered once, for
+/// directories that link to each other have more paths than anybody can walk. By names, so that it
+/// is the same link each time. `is_wanted` says which are entered at all.
 pub fn walk_with_links<F: FnMut(&walkdir::DirEntry) -> bool>(
     root: &Path,
     mut is_wanted: F,
 ) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> + use<F> {
     let mut entered = std::collections::HashSet::new();
-    let walk = walkdir::WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
+    let walk =
+        walkdir::WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
     walk.filter_entry(move |entry| {
         let mut is_entered_again = || {
             let is_linked_directory = entry.path_is_symlink() && entry.file_type().is_dir();
-            is_linked_directory && !fs_err::canonicalize(entry.path()).is_ok_and(|real| entered.insert(real))
+            is_linked_directory
+                && !fs_err::canonicalize(entry.path()).is_ok_and(|real| entered.insert(real))
         };
         is_wanted(entry) && !is_entered_again()
     })
@@ -233,7 +277,10 @@ mod tests {
         assert!(write_if_changed(&path, b"1").unwrap());
         filetime::set_file_mtime(&path, FileTime::from_unix_time(1000, 0)).unwrap();
         assert!(!write_if_changed(&path, b"1").unwrap());
-        assert_eq!(FileTime::from_last_modification_time(&fs_err::metadata(&path).unwrap()).unix_seconds(), 1000);
+        assert_eq!(
+            FileTime::from_last_modification_time(&fs_err::metadata(&path).unwrap()).unix_seconds(),
+            1000
+        );
         assert!(write_if_changed(&path, b"2").unwrap());
         assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
@@ -242,7 +289,8 @@ mod tests {
     fn a_second_lock_waits_and_names_the_holder() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("l");
-        let wait = LockWait { timeout: Some(Duration::ZERO), waiting: &|_| {}, interrupted: &|| false };
+        let wait =
+            LockWait { timeout: Some(Duration::ZERO), waiting: &|_| {}, interrupted: &|| false };
         let held = Lock::exclusive(&path, &wait).unwrap();
         let error = Lock::exclusive(&path, &wait).unwrap_err().to_string();
         assert!(error.contains(&format!("held by process {}", std::process::id())), "{error}");

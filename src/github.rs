@@ -1,8 +1,8 @@
 //! GitHub's REST interface, as far as caches go: what is there, what is open, and away with it.
 //!
-//! octocrab does the talking; this module decides what its answers mean. A request is tried [`ATTEMPTS`] times: what the service says
-//! of when to come back (`Retry-After`, `x-ratelimit-reset`) is obeyed if that is soon, a failing service and a failing network
-//! are given more time at each turn, and everything else is final. `GITHUB_API_URL` says where (GHES: `https://host/api/v3`),
+//! octocrab does the talking; this module decides what its answers mean. A request is tried
+//! [`ATTEMPTS`] times: what the service says of when to come back (`Retry-After`,
+//! `x-ratelimit-reset`) is obeyed if that is soon, a failing service and a failing network are given more time at each turn, and everything else is final. `GITHUB_API_URL` says where (GHES: `https://host/api/v3`),
 //! `GITHUB_REPOSITORY` of what, `GITHUB_TOKEN` or `GH_TOKEN` who asks.
 //!
 //! Source: <https://docs.github.com/en/rest/actions/cache>, <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
@@ -82,7 +82,10 @@ impl Error {
             | Self::Unauthorized
             | Self::Forbidden { .. }
             | Self::NotFound { .. } => true,
-            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Protocol { .. } | Self::Interrupted(_) => false,
+            Self::RateLimited { .. }
+            | Self::Unavailable { .. }
+            | Self::Protocol { .. }
+            | Self::Interrupted(_) => false,
         }
     }
 }
@@ -108,15 +111,24 @@ pub struct Repository {
 impl Repository {
     /// The repository that is named, else that of the environment.
     pub fn open(named: Option<&str>) -> Result<Self, Error> {
-        let repository = named.map(str::to_owned).or_else(|| env_vars::get("GITHUB_REPOSITORY")).ok_or(Error::NoRepository)?;
-        let is_name =
-            |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !name.starts_with('.');
+        let repository = named
+            .map(str::to_owned)
+            .or_else(|| env_vars::get("GITHUB_REPOSITORY"))
+            .ok_or(Error::NoRepository)?;
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+                && !name.starts_with('.')
+        };
         let (owner, name) = repository
             .split_once('/')
             .filter(|(owner, name)| is_name(owner) && is_name(name))
             .ok_or_else(|| Error::InvalidRepository { repository: repository.clone() })?;
-        let token = env_vars::get("GITHUB_TOKEN").or_else(|| env_vars::get("GH_TOKEN")).ok_or(Error::NoToken)?;
-        let url = env_vars::get("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned());
+        let token = env_vars::get("GITHUB_TOKEN")
+            .or_else(|| env_vars::get("GH_TOKEN"))
+            .ok_or(Error::NoToken)?;
+        let url =
+            env_vars::get("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned());
         let invalid = |message: String| Error::InvalidUrl { url: url.clone(), message };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -142,19 +154,27 @@ impl Repository {
         let mut entries: Vec<Entry> = Vec::new();
         let mut seen = BTreeSet::new();
         for page in 1..=MAX_PAGES {
-            // By creation, ascending: what is used or made while we read does not move what we have not read.
-            let list = self.ask(Asked { what: "list caches", permission: "actions: read" }, || {
-                let actions = self.crab.actions();
-                async move {
-                    let list = actions.list_repo_caches(&self.owner, &self.name);
-                    list.sort("created_at").direction("asc").per_page(PER_PAGE).page(page).send().await
-                }
-            })?;
+            // By creation, ascending: what is used or made while we read does not move what we have
+            // not read.
+            let list =
+                self.ask(Asked { what: "list caches", permission: "actions: read" }, || {
+                    let actions = self.crab.actions();
+                    async move {
+                        let list = actions.list_repo_caches(&self.owner, &self.name);
+                        list.sort("created_at")
+                            .direction("asc")
+                            .per_page(PER_PAGE)
+                            .page(page)
+                            .send()
+                            .await
+                    }
+                })?;
             let count = list.actions_caches.len();
             for item in list.actions_caches {
                 let entry = Entry {
-                    id: u64::try_from(item.id)
-                        .map_err(|_ignored| Error::Protocol { message: format!("a cache with the id {}", item.id) })?,
+                    id: u64::try_from(item.id).map_err(|_ignored| Error::Protocol {
+                        message: format!("a cache with the id {}", item.id),
+                    })?,
                     key: item.key,
                     git_ref: item.r#ref.unwrap_or_default(),
                     version: item.version,
@@ -182,11 +202,18 @@ impl Repository {
         let route = format!("/repos/{}/{}/pulls", self.owner, self.name);
         let mut numbers = BTreeSet::new();
         for page in 1..=MAX_PAGES {
-            let query = [("state", "open".to_owned()), ("per_page", PER_PAGE.to_string()), ("page", page.to_string())];
-            let pulls: Vec<Pull> = self.ask(Asked { what: "list pull requests", permission: "pull-requests: read" }, || {
-                let (route, query) = (&route, &query);
-                async move { self.crab.get(route, Some(query)).await }
-            })?;
+            let query = [
+                ("state", "open".to_owned()),
+                ("per_page", PER_PAGE.to_string()),
+                ("page", page.to_string()),
+            ];
+            let pulls: Vec<Pull> = self.ask(
+                Asked { what: "list pull requests", permission: "pull-requests: read" },
+                || {
+                    let (route, query) = (&route, &query);
+                    async move { self.crab.get(route, Some(query)).await }
+                },
+            )?;
             let count = pulls.len();
             numbers.extend(pulls.into_iter().map(|pull| pull.number));
             if count < usize::from(PER_PAGE) {
@@ -197,7 +224,9 @@ impl Repository {
     }
 
     pub fn delete(&self, entry: &Entry) -> Result<Deleted, Error> {
-        let id = i64::try_from(entry.id).map_err(|_ignored| Error::Protocol { message: format!("a cache with the id {}", entry.id) })?;
+        let id = i64::try_from(entry.id).map_err(|_ignored| Error::Protocol {
+            message: format!("a cache with the id {}", entry.id),
+        })?;
         let asked = self.ask(Asked { what: "delete caches", permission: "actions: write" }, || {
             let actions = self.crab.actions();
             async move { actions.delete_repo_cache(&self.owner, &self.name, id).await }
@@ -210,16 +239,26 @@ impl Repository {
     }
 
     /// Asks until there is an answer that counts.
-    fn ask<T, F: Future<Output = octocrab::Result<T>>>(&self, asked: Asked, request: impl Fn() -> F) -> Result<T, Error> {
+    fn ask<T, F: Future<Output = octocrab::Result<T>>>(
+        &self,
+        asked: Asked,
+        request: impl Fn() -> F,
+    ) -> Result<T, Error> {
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         loop {
-            let answer = self.runtime.block_on(async { tokio::time::timeout(TIMEOUT, request()).await });
+            let answer =
+                self.runtime.block_on(async { tokio::time::timeout(TIMEOUT, request()).await });
             let trouble = match answer {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => self.judge(asked, error),
                 Err(_elapsed) => Trouble::Passing(
-                    Error::Unavailable { message: format!("no answer within {}", humantime::format_duration(TIMEOUT)) },
+                    Error::Unavailable {
+                        message: format!(
+                            "no answer within {}",
+                            humantime::format_duration(TIMEOUT)
+                        ),
+                    },
                     None,
                 ),
             };
@@ -242,27 +281,45 @@ impl Repository {
     fn judge(&self, asked: Asked, error: octocrab::Error) -> Trouble {
         let octocrab::Error::GitHub { source, .. } = error else {
             return match error {
-                octocrab::Error::Serde { .. } | octocrab::Error::Json { .. } => Trouble::Final(Error::Protocol { message: words(&error) }),
+                octocrab::Error::Serde { .. } | octocrab::Error::Json { .. } => {
+                    Trouble::Final(Error::Protocol { message: words(&error) })
+                }
                 // The network, the proxy, the certificate: who knows what it will be in a second.
                 error => Trouble::Passing(Error::Unavailable { message: words(&error) }, None),
             };
         };
-        let header = |name: &str| source.headers.as_ref()?.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+        let header = |name: &str| {
+            source.headers.as_ref()?.get(name)?.to_str().ok()?.trim().parse::<u64>().ok()
+        };
         let wait = header("retry-after").map(Duration::from_secs);
         let is_used_up = header("x-ratelimit-remaining") == Some(0);
         match source.status_code.as_u16() {
             401 => Trouble::Final(Error::Unauthorized),
-            status @ (403 | 429) if status == 429 || wait.is_some() || is_used_up || source.message.contains("rate limit") => {
+            status @ (403 | 429)
+                if status == 429
+                    || wait.is_some()
+                    || is_used_up
+                    || source.message.contains("rate limit") =>
+            {
                 let reset = source.rate_limit_reset.filter(|_| is_used_up).map(until);
                 let wait = wait.or(reset);
                 Trouble::Passing(Error::RateLimited { wait: wait.unwrap_or(LONGEST_PAUSE) }, wait)
             }
-            403 => Trouble::Final(Error::Forbidden { what: asked.what, permission: asked.permission, message: source.message.clone() }),
-            404 | 301 | 302 | 307 | 308 | 410 => Trouble::Final(Error::NotFound { what: self.full_name(), url: self.url.clone() }),
-            status @ (408 | 500..=599) => {
-                Trouble::Passing(Error::Unavailable { message: format!("status {status}: {}", source.message) }, wait)
+            403 => Trouble::Final(Error::Forbidden {
+                what: asked.what,
+                permission: asked.permission,
+                message: source.message.clone(),
+            }),
+            404 | 301 | 302 | 307 | 308 | 410 => {
+                Trouble::Final(Error::NotFound { what: self.full_name(), url: self.url.clone() })
             }
-            status => Trouble::Final(Error::Protocol { message: format!("status {status}: {}", source.message) }),
+            status @ (408 | 500..=599) => Trouble::Passing(
+                Error::Unavailable { message: format!("status {status}: {}", source.message) },
+                wait,
+            ),
+            status => Trouble::Final(Error::Protocol {
+                message: format!("status {status}: {}", source.message),
+            }),
         }
     }
 }
@@ -281,7 +338,9 @@ enum Trouble {
 }
 
 fn until(epoch_seconds: u64) -> Duration {
-    (UNIX_EPOCH + Duration::from_secs(epoch_seconds)).duration_since(SystemTime::now()).unwrap_or_default()
+    (UNIX_EPOCH + Duration::from_secs(epoch_seconds))
+        .duration_since(SystemTime::now())
+        .unwrap_or_default()
 }
 
 fn sleep(duration: Duration) -> Result<(), Error> {

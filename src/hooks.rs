@@ -1,10 +1,12 @@
 //! Running PEP 517 and PEP 660 hooks through hookd, the daemon in `hookd/hookd.py`.
 //!
-//! A [`Session`] is one hookd in one build environment; it serves all projects built there in one invocation. Starting it
-//! costs nothing: nobody waits until the first hook is called, and the backend is imported meanwhile. Each hook call writes
-//! to a log file of its own, which is followed while the hook runs.
+//! A [`Session`] is one hookd in one build environment; it serves all projects built there in one
+//! invocation. Starting it costs nothing: nobody waits until the first hook is called, and the
+//! backend is imported meanwhile. Each hook call writes to a log file of its own, which is followed
+//! while the hook runs.
 //!
-//! However a call ends (return, error, time-out, Ctrl-C, death of hookd), nothing that it started is left running.
+//! However a call ends (return, error, time-out, Ctrl-C, death of hookd), nothing that it started
+//! is left running.
 //!
 //! [`protocol`] has the wire; what optional hooks mean when they are missing is the caller's.
 
@@ -73,7 +75,9 @@ impl Hook {
             | Self::BuildWheel { wheel_directory: directory, .. }
             | Self::BuildSdist { sdist_directory: directory }
             | Self::BuildEditable { wheel_directory: directory, .. } => Some(directory),
-            Self::GetRequiresForBuildWheel | Self::GetRequiresForBuildSdist | Self::GetRequiresForBuildEditable => None,
+            Self::GetRequiresForBuildWheel
+            | Self::GetRequiresForBuildSdist
+            | Self::GetRequiresForBuildEditable => None,
         }
     }
 
@@ -85,8 +89,12 @@ impl Hook {
             | Self::PrepareMetadataForBuildEditable { metadata_directory: directory }
             | Self::BuildWheel { wheel_directory: directory, .. }
             | Self::BuildSdist { sdist_directory: directory }
-            | Self::BuildEditable { wheel_directory: directory, .. } => *directory = elsewhere.to_path_buf(),
-            Self::GetRequiresForBuildWheel | Self::GetRequiresForBuildSdist | Self::GetRequiresForBuildEditable => {}
+            | Self::BuildEditable { wheel_directory: directory, .. } => {
+                *directory = elsewhere.to_path_buf();
+            }
+            Self::GetRequiresForBuildWheel
+            | Self::GetRequiresForBuildSdist
+            | Self::GetRequiresForBuildEditable => {}
         }
         self
     }
@@ -96,16 +104,22 @@ impl Hook {
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let settings = ("config_settings", config_settings.to_owned());
         match self {
-            Self::GetRequiresForBuildWheel | Self::GetRequiresForBuildSdist | Self::GetRequiresForBuildEditable => vec![settings],
-            Self::PrepareMetadataForBuildWheel { metadata_directory } | Self::PrepareMetadataForBuildEditable { metadata_directory } => {
+            Self::GetRequiresForBuildWheel
+            | Self::GetRequiresForBuildSdist
+            | Self::GetRequiresForBuildEditable => vec![settings],
+            Self::PrepareMetadataForBuildWheel { metadata_directory }
+            | Self::PrepareMetadataForBuildEditable { metadata_directory } => {
                 vec![("metadata_directory", path(metadata_directory)), settings]
             }
-            Self::BuildWheel { wheel_directory, metadata_directory } | Self::BuildEditable { wheel_directory, metadata_directory } => vec![
+            Self::BuildWheel { wheel_directory, metadata_directory }
+            | Self::BuildEditable { wheel_directory, metadata_directory } => vec![
                 ("wheel_directory", path(wheel_directory)),
                 settings,
                 ("metadata_directory", metadata_directory.as_deref().map(path).unwrap_or_default()),
             ],
-            Self::BuildSdist { sdist_directory } => vec![("sdist_directory", path(sdist_directory)), settings],
+            Self::BuildSdist { sdist_directory } => {
+                vec![("sdist_directory", path(sdist_directory)), settings]
+            }
         }
     }
 }
@@ -154,7 +168,15 @@ pub enum Error {
     #[error("hookd broke the protocol: {0}")]
     Protocol(String),
     #[error("`{backend}` failed in `{hook}`: {message}")]
-    Hook { hook: &'static str, backend: String, kind: String, message: String, traceback: Option<String>, tail: Vec<String>, log: PathBuf },
+    Hook {
+        hook: &'static str,
+        backend: String,
+        kind: String,
+        message: String,
+        traceback: Option<String>,
+        tail: Vec<String>,
+        log: PathBuf,
+    },
     #[error("`{hook}` did not finish within {}", humantime::format_duration(*timeout))]
     TimedOut { hook: &'static str, timeout: Duration, log: PathBuf },
     #[error("interrupted by {0}")]
@@ -191,7 +213,9 @@ impl Error {
     /// Where the hook's whole output is.
     pub fn log(&self) -> Option<&Path> {
         match self {
-            Self::Died { log, .. } | Self::Hook { log, .. } | Self::TimedOut { log, .. } => Some(log),
+            Self::Died { log, .. } | Self::Hook { log, .. } | Self::TimedOut { log, .. } => {
+                Some(log)
+            }
             _ => None,
         }
     }
@@ -216,8 +240,9 @@ struct Configuration<'a> {
     preload_later: Vec<&'static str>,
 }
 
-/// Modules that hooks of a backend would import once more each, because the backend itself does so late: first those that
-/// every hook needs, then those that can wait until the first one runs. Those that are not there are left out.
+/// Modules that hooks of a backend would import once more each, because the backend itself does so
+/// late: first those that every hook needs, then those that can wait until the first one runs.
+/// Those that are not there are left out.
 fn preload(backend: Backend) -> (Vec<&'static str>, Vec<&'static str>) {
     // Which the benchmark reads, too.
     let setuptools = include_str!("../hookd/preload/setuptools.txt");
@@ -247,9 +272,9 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Starts a hookd with the environment's python. `environ` is added to our own environment for all hooks. `launcher`, if
-    /// there is one, is the command to start it with; then artifacts have to be [`Self::fetch`]ed from a directory that is
-    /// [`Self::lend`]ed.
+    /// Starts a hookd with the environment's python. `environ` is added to our own environment for
+    /// all hooks. `launcher`, if there is one, is the command to start it with; then artifacts
+    /// have to be [`Self::fetch`]ed from a directory that is [`Self::lend`]ed.
     pub fn start(
         launcher: &[String],
         python: &Path,
@@ -260,9 +285,23 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Error> {
         let is_remote = !launcher.is_empty();
         let prepare = |source| Error::Prepare { path: layout.tmp(), source };
-        let scratch = if is_remote { None } else { Some(layout.temporary("hookd-").map_err(prepare)?) };
-        let daemon = if is_remote { Daemon::launch(launcher, python, environ)? } else { Daemon::start(python, identity, layout, environ)? };
-        Ok(Self { daemon, sent: VecDeque::new(), outstanding: 0, layout, ui, calls: 0, is_remote, scratch })
+        let scratch =
+            if is_remote { None } else { Some(layout.temporary("hookd-").map_err(prepare)?) };
+        let daemon = if is_remote {
+            Daemon::launch(launcher, python, environ)?
+        } else {
+            Daemon::start(python, identity, layout, environ)?
+        };
+        Ok(Self {
+            daemon,
+            sent: VecDeque::new(),
+            outstanding: 0,
+            layout,
+            ui,
+            calls: 0,
+            is_remote,
+            scratch,
+        })
     }
 
     /// Lets hookd end while we do something else: no more hooks will be called.
@@ -277,14 +316,19 @@ impl<'a> Session<'a> {
     /// A new directory where hookd runs; it goes when the session ends.
     pub fn lend(&mut self) -> Result<PathBuf, Error> {
         let value = self.request("temporary_directory", &[], &mut |_| Ok(()))?;
-        value.as_str().map(PathBuf::from).ok_or_else(|| Error::Protocol(format!("it lent {value}, which is no path")))
+        value
+            .as_str()
+            .map(PathBuf::from)
+            .ok_or_else(|| Error::Protocol(format!("it lent {value}, which is no path")))
     }
 
     /// Copies a file or directory from where hookd runs into `directory`, under its own name.
     pub fn fetch(&mut self, path: &Path, directory: &Path) -> Result<(), Error> {
         let prepare = |source| Error::Prepare { path: directory.to_path_buf(), source };
         let mut archive = tempfile::tempfile_in(directory).map_err(prepare)?;
-        self.request("fetch", &[("path", &path.to_string_lossy())], &mut |data| archive.write_all(data).map_err(prepare))?;
+        self.request("fetch", &[("path", &path.to_string_lossy())], &mut |data| {
+            archive.write_all(data).map_err(prepare)
+        })?;
         archive.rewind().map_err(prepare)?;
         // The crate refuses members that lead outside.
         tar::Archive::new(archive).unpack(directory).map_err(prepare)
@@ -319,11 +363,14 @@ impl<'a> Session<'a> {
         match (ended, failed) {
             (_, Some(error)) => Err(error),
             (Ended::Value { value, .. }, None) => Ok(value),
-            (Ended::Error { kind, message, .. }, None) => Err(Error::Protocol(format!("`{action}`: {kind}: {message}"))),
+            (Ended::Error { kind, message, .. }, None) => {
+                Err(Error::Protocol(format!("`{action}`: {kind}: {message}")))
+            }
         }
     }
 
-    /// Has the backend imported while we do something else. A failure will show, with its output, when a hook is called.
+    /// Has the backend imported while we do something else. A failure will show, with its output,
+    /// when a hook is called.
     pub fn import_ahead(&mut self, project: &Project) {
         if project.build_system.backend_path.is_none() {
             // The import sees the source tree.
@@ -357,7 +404,15 @@ impl<'a> Session<'a> {
             tail.push_back(crate::ui::shortened(line, LONGEST_TAIL_LINE));
             sink(line);
         };
-        let mut state = Waiting { hook, log: &log, start, timeout: call.timeout, cancelled: None, child: None, had_terminal: false };
+        let mut state = Waiting {
+            hook,
+            log: &log,
+            start,
+            timeout: call.timeout,
+            cancelled: None,
+            child: None,
+            had_terminal: false,
+        };
         let mut written = if self.is_remote { fs_err::File::create(&log).ok() } else { None };
         let ended = self.wait_for_answer(&mut state, &mut |event| match event {
             Event::Tick => while follower.poll(&log, &mut sink) {},
@@ -374,14 +429,18 @@ impl<'a> Session<'a> {
         // A log that cannot be made shorter is still a log.
         let _ = output::trim(&log);
         match ended? {
-            Ended::Value { value, usage } => Ok(Answer::Returned(Finished { value, duration, usage, log })),
+            Ended::Value { value, usage } => {
+                Ok(Answer::Returned(Finished { value, duration, usage, log }))
+            }
             Ended::Error { kind, .. } if kind == "UnsupportedHook" => {
                 // It printed nothing worth keeping.
                 let _ = fs_err::remove_file(&log);
                 Ok(Answer::Unsupported)
             }
             // While the hook had the terminal, Ctrl-C went to it.
-            Ended::Error { traceback: Some(traceback), .. } if state.had_terminal && is_keyboard_interrupt(&traceback) => {
+            Ended::Error { traceback: Some(traceback), .. }
+                if state.had_terminal && is_keyboard_interrupt(&traceback) =>
+            {
                 Err(Error::Interrupted(Signal::KEYBOARD))
             }
             Ended::Error { kind, message, traceback } => Err(Error::Hook {
@@ -406,14 +465,22 @@ impl<'a> Session<'a> {
         Configuration {
             source_tree: &project.directory,
             backend_path: project.build_system.backend_path.as_deref(),
-            environ: environ.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
+            environ: environ
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_deref()))
+                .collect(),
             messages: if self.is_remote { &["USAGE", "OUTPUT"] } else { &["CHILD", "USAGE"] },
             output: output.filter(|_| !self.is_remote),
             temporary: self.scratch.as_ref().map(|scratch| scratch.path().to_path_buf()),
             grace_seconds: process::GRACE.as_secs(),
             cancellable: true,
             stand_by: false,
-            hidden: self.layout.within(&project.directory).map(|path| project.directory.join(path)).into_iter().collect(),
+            hidden: self
+                .layout
+                .within(&project.directory)
+                .map(|path| project.directory.join(path))
+                .into_iter()
+                .collect(),
             preload,
             preload_later,
         }
@@ -421,18 +488,25 @@ impl<'a> Session<'a> {
 
     fn configure(&mut self, configuration: &Configuration<'_>) {
         self.send("action", "configure");
-        self.send("configuration", &serde_json::to_string(configuration).expect("paths of ours are UTF-8"));
+        self.send(
+            "configuration",
+            &serde_json::to_string(configuration).expect("paths of ours are UTF-8"),
+        );
         self.outstanding += 1;
     }
 
     fn send_call(&mut self, call: &Call<'_>, log: &Path) {
         let mut configuration = self.configuration(call.project, call.environ, Some(log));
-        // What a project requires is asked before it is built; what makes something is mostly the last.
+        // What a project requires is asked before it is built; what makes something is mostly the
+        // last.
         configuration.stand_by = call.hook.directory().is_none();
         configuration.hidden.extend_from_slice(call.hidden);
         self.configure(&configuration);
-        let settings =
-            if call.config_settings.is_empty() { String::new() } else { serde_json::to_string(call.config_settings).expect("plain data") };
+        let settings = if call.config_settings.is_empty() {
+            String::new()
+        } else {
+            serde_json::to_string(call.config_settings).expect("plain data")
+        };
         self.send("action", "run");
         self.send("build_backend", &call.project.build_system.build_backend);
         self.send("hook_name", call.hook.name());
@@ -441,8 +515,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Waits until the hook has ended, handing on output meanwhile, and cancels it when there is reason to.
-    fn wait_for_answer(&mut self, state: &mut Waiting<'_>, on: &mut dyn FnMut(Event<'_>)) -> Result<Ended, Error> {
+    /// Waits until the hook has ended, handing on output meanwhile, and cancels it when there is
+    /// reason to.
+    fn wait_for_answer(
+        &mut self,
+        state: &mut Waiting<'_>,
+        on: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Ended, Error> {
         let mut usage = None;
         let mut ended: Option<Ended> = None;
         loop {
@@ -452,15 +531,24 @@ impl<'a> Session<'a> {
                         Some(sent) if sent == name => {}
                         // All was answered: hookd waits for its next task.
                         None if name == "action" => {}
-                        Some(sent) => return Err(Error::Protocol(format!("it expects `{name}` where `{sent}` was sent"))),
-                        None => return Err(Error::Protocol(format!("it expects `{name}`, which has no value"))),
+                        Some(sent) => {
+                            return Err(Error::Protocol(format!(
+                                "it expects `{name}` where `{sent}` was sent"
+                            )));
+                        }
+                        None => {
+                            return Err(Error::Protocol(format!(
+                                "it expects `{name}`, which has no value"
+                            )));
+                        }
                     },
                     Message::Child(group) => state.child = Some(group),
                     Message::Usage(value) => usage = Some(value),
                     Message::Output { text, .. } => on(Event::Output(&text)),
                     Message::Data(bytes) => on(Event::Data(&bytes)),
                     Message::Ok(_) | Message::Error { .. } if self.outstanding > 0 => {
-                        // The answer to something sent ahead; only a bad configuration is our fault.
+                        // The answer to something sent ahead; only a bad configuration is our
+                        // fault.
                         self.outstanding -= 1;
                         if let Message::Error { kind, text } = message {
                             if kind == "InvalidConfiguration" {
@@ -470,11 +558,14 @@ impl<'a> Session<'a> {
                         }
                     }
                     Message::Ok(json) => {
-                        let value =
-                            serde_json::from_str(&json).map_err(|error| Error::Protocol(format!("its answer is no JSON: {error}")))?;
+                        let value = serde_json::from_str(&json).map_err(|error| {
+                            Error::Protocol(format!("its answer is no JSON: {error}"))
+                        })?;
                         ended = Some(Ended::Value { value, usage: usage.take() });
                     }
-                    Message::Error { kind, text } => ended = Some(Ended::Error { kind, message: text, traceback: None }),
+                    Message::Error { kind, text } => {
+                        ended = Some(Ended::Error { kind, message: text, traceback: None });
+                    }
                     Message::Traceback(text) => {
                         if let Some(Ended::Error { traceback, .. }) = &mut ended {
                             *traceback = Some(text);
@@ -486,7 +577,9 @@ impl<'a> Session<'a> {
                             return state.judge(ended);
                         }
                     }
-                    Message::Fatal { kind, text } => self.ui.debug(format_args!("hookd is about to exit: {kind}: {text}")),
+                    Message::Fatal { kind, text } => {
+                        self.ui.debug(format_args!("hookd is about to exit: {kind}: {text}"));
+                    }
                     _ => {}
                 },
                 Received::Nothing => {
@@ -503,7 +596,11 @@ impl<'a> Session<'a> {
                     on(Event::End);
                     state.judge(())?;
                     let how = self.daemon.post_mortem();
-                    return Err(Error::Died { hook: state.hook, how, log: state.log.to_path_buf() });
+                    return Err(Error::Died {
+                        hook: state.hook,
+                        how,
+                        log: state.log.to_path_buf(),
+                    });
                 }
             }
             if let Some(because) = state.reason_to_cancel() {
@@ -511,7 +608,9 @@ impl<'a> Session<'a> {
                 self.daemon.send("cancel", self.ui);
             }
             // hookd ends the hook within its grace period; if it does not, it is past help.
-            let overdue = state.cancelled.as_ref().is_some_and(|(_, since)| since.elapsed() > process::GRACE + Duration::from_secs(5));
+            let overdue = state.cancelled.as_ref().is_some_and(|(_, since)| {
+                since.elapsed() > process::GRACE + Duration::from_secs(5)
+            });
             if overdue {
                 if let Some(group) = state.child {
                     process::signal_group_id(group, process::Kill::Kill);
@@ -519,7 +618,11 @@ impl<'a> Session<'a> {
                 self.daemon.end(Duration::ZERO);
                 on(Event::End);
                 state.judge(())?;
-                return Err(Error::Died { hook: state.hook, how: "it did not obey".to_owned(), log: state.log.to_path_buf() });
+                return Err(Error::Died {
+                    hook: state.hook,
+                    how: "it did not obey".to_owned(),
+                    log: state.log.to_path_buf(),
+                });
             }
         }
     }
@@ -527,16 +630,20 @@ impl<'a> Session<'a> {
     /// A new log file's path; the oldest ones beyond what is kept are removed.
     fn new_log(&mut self, hook: &str) -> Result<PathBuf, Error> {
         let logs = self.layout.logs();
-        fs_err::create_dir_all(&logs).map_err(|source| Error::Prepare { path: logs.clone(), source })?;
-        let mut old: Vec<PathBuf> =
-            fs_err::read_dir(&logs).map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).collect()).unwrap_or_default();
+        fs_err::create_dir_all(&logs)
+            .map_err(|source| Error::Prepare { path: logs.clone(), source })?;
+        let mut old: Vec<PathBuf> = fs_err::read_dir(&logs)
+            .map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
+            .unwrap_or_default();
         // Names start with the time.
         old.sort();
         for path in old.iter().rev().skip(LOGS_KEPT - 1) {
             let _ = fs_err::remove_file(path);
         }
         self.calls += 1;
-        let now = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string().replace([':', '.'], "-");
+        let now = humantime::format_rfc3339_millis(std::time::SystemTime::now())
+            .to_string()
+            .replace([':', '.'], "-");
         Ok(logs.join(format!("{now}-{}-{}-{hook}.log", std::process::id(), self.calls)))
     }
 }
@@ -589,7 +696,9 @@ impl Waiting<'_> {
     fn judge<T>(&mut self, ended: T) -> Result<T, Error> {
         match self.cancelled.take() {
             Some((Because::Signal(signal), _)) => Err(Error::Interrupted(signal)),
-            Some((Because::Timeout(timeout), _)) => Err(Error::TimedOut { hook: self.hook, timeout, log: self.log.to_path_buf() }),
+            Some((Because::Timeout(timeout), _)) => {
+                Err(Error::TimedOut { hook: self.hook, timeout, log: self.log.to_path_buf() })
+            }
             None => Ok(ended),
         }
     }

@@ -1,11 +1,13 @@
 //! Finding a Python and knowing what it is.
 //!
 //! [`discover`] turns a [`Request`], or the lack of one, into an [`Interpreter`]: in order `--python`,
-//! `PYENV_BUILD_PYTHON`, `[tool.pyenv-build] python`, the active virtual environment, `python3` and `python` on PATH; a
-//! version is also looked for among what pyenv and uv have installed. Whatever is found is *probed* ([`probe`]): a
-//! script run with `-I` answers one JSON object, cached by the file it came from.
+//! `PYENV_BUILD_PYTHON`, `[tool.pyenv-build] python`, the active virtual environment, `python3` and
+//! `python` on PATH; a version is also looked for among what pyenv and uv have installed. Whatever
+//! is found is *probed* ([`probe`]): a script run with `-I` answers one JSON object, cached by the
+//! file it came from.
 //!
-//! A virtual environment stands for the interpreter below it: build environments are made from the base.
+//! A virtual environment stands for the interpreter below it: build environments are made from the
+//! base.
 //!
 //! Not here: making environments ([`crate::build_env`]).
 

@@ -1,7 +1,8 @@
 //! Ctrl-C and termination requests, as a value that long work asks for.
 //!
-//! The handlers only store the signal's number. Whoever waits for something polls [`pending`] and ends what it started;
-//! `main` then exits with 128 + the number (130 for Ctrl-C, 143 for SIGTERM), as shells do.
+//! The handlers only store the signal's number. Whoever waits for something polls [`pending`] and
+//! ends what it started; `main` then exits with 128 + the number (130 for Ctrl-C, 143 for SIGTERM),
+//! as shells do.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -9,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// Starts listening. A second signal of the same kind while the first is being obeyed changes nothing: the grace period
-/// is bounded.
+/// Starts listening. A second signal of the same kind while the first is being obeyed changes
+/// nothing: the grace period is bounded.
 #[cfg(unix)]
 pub fn listen() -> std::io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

@@ -22,8 +22,8 @@
 //!   tmp/                          being made; renamed to where it belongs
 //! ```
 //!
-//! Every file is written to a temporary name and renamed. Formats carry a `schema`; unknown fields are tolerated, and a file
-//! of another schema counts as absent.
+//! Every file is written to a temporary name and renamed. Formats carry a `schema`; unknown fields
+//! are tolerated, and a file of another schema counts as absent.
 
 use std::path::{Path, PathBuf};
 
@@ -55,14 +55,17 @@ pub enum Error {
 }
 
 impl Layout {
-    /// Opens our directory at `root`, making it if need be. A directory with anything in it that lacks our tag is refused.
+    /// Opens our directory at `root`, making it if need be. A directory with anything in it that
+    /// lacks our tag is refused.
     pub fn open(root: PathBuf) -> Result<Self, Error> {
         let tag = root.join("CACHEDIR.TAG");
         if fs_err::read_to_string(&tag).is_ok_and(|text| text.contains(OURS)) {
             return Ok(Self { root });
         }
         let foreign = match fs_err::read_dir(&root) {
-            Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| !is_left_by_us(&entry.path()))),
+            Ok(mut entries) => {
+                entries.any(|entry| entry.is_ok_and(|entry| !is_left_by_us(&entry.path())))
+            }
             Err(error) => error.kind() != std::io::ErrorKind::NotFound,
         };
         if foreign {
@@ -72,7 +75,8 @@ impl Layout {
             }
             return Err(Error::NotOurs { path: root });
         }
-        // `.gitignore` first: cargo re-runs build scripts of old when an untracked file appears in the package.
+        // `.gitignore` first: cargo re-runs build scripts of old when an untracked file appears in
+        // the package.
         fs::write_atomic(&root.join(".gitignore"), b"*\n")
             .and_then(|()| fs::write_atomic(&tag, TAG.as_bytes()))
             .map_err(|source| Error::Create { path: root.clone(), source })?;
@@ -81,7 +85,10 @@ impl Layout {
 
     /// Whether a path is in a directory of ours, this one or another.
     pub fn has(path: &Path) -> bool {
-        path.ancestors().any(|directory| fs_err::read_to_string(directory.join("CACHEDIR.TAG")).is_ok_and(|text| text.contains(OURS)))
+        path.ancestors().any(|directory| {
+            fs_err::read_to_string(directory.join("CACHEDIR.TAG"))
+                .is_ok_and(|text| text.contains(OURS))
+        })
     }
 
     pub fn root(&self) -> &Path {
@@ -94,7 +101,8 @@ impl Layout {
         if let Ok(relative) = self.root.strip_prefix(tree) {
             return Some(relative.to_path_buf());
         }
-        let (root, tree) = (fs_err::canonicalize(&self.root).ok()?, fs_err::canonicalize(tree).ok()?);
+        let (root, tree) =
+            (fs_err::canonicalize(&self.root).ok()?, fs_err::canonicalize(tree).ok()?);
         root.strip_prefix(tree).ok().map(Path::to_path_buf)
     }
 
@@ -186,18 +194,22 @@ impl Layout {
     }
 }
 
-/// What a killed first run may have left: the two files of [`Layout::open`], or their temporary names. And what is written by
-/// those that were running when somebody removed the directory: the store, by the wrapper, and the report.
+/// What a killed first run may have left: the two files of [`Layout::open`], or their temporary
+/// names. And what is written by those that were running when somebody removed the directory: the
+/// store, by the wrapper, and the report.
 fn is_left_by_us(path: &Path) -> bool {
     let is_one_of = |path: &Path, names: &[&str]| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         names.contains(&name.as_ref()) || name.starts_with(".tmp-")
     };
     let holds_only = |names: &[&str]| {
-        fs_err::read_dir(path).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| is_one_of(&entry.path(), names))))
+        fs_err::read_dir(path).is_ok_and(|mut entries| {
+            entries.all(|entry| entry.is_ok_and(|entry| is_one_of(&entry.path(), names)))
+        })
     };
     is_one_of(path, &[".gitignore"])
-        || is_one_of(path, &["store"]) && holds_only(&["digests", "incremental", "last-gc", "plans", "v1"])
+        || is_one_of(path, &["store"])
+            && holds_only(&["digests", "incremental", "last-gc", "plans", "v1"])
         || is_one_of(path, &["reports"]) && holds_only(&["calls.jsonl", "last.json"])
 }
 

@@ -1,7 +1,8 @@
 //! cargo-pyenv-build: the build frontend that keeps cargo warm for Python packages written in Rust.
 //!
-//! [`build_script`] is for the build scripts of such packages, and a public API; with `default-features = false` and the feature
-//! `build-script` it is all that this crate has, and needs nothing else. The rest is the program's inside, and no API. In reading order,
+//! [`build_script`] is for the build scripts of such packages, and a public API; with
+//! `default-features = false` and the feature `build-script` it is all that this crate has, and
+//! needs nothing else. The rest is the program's inside, and no API. In reading order,
 //! each importing only what comes below it:
 #![doc = "`cli` orchestrates; then what we do, what we learn, and the doors to the outside. See `ARCHITECTURE.md`."]
 

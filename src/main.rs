@@ -1,4 +1,5 @@
-//! Parses arguments, runs the command, turns its outcome into an exit code. All else is in the library.
+//! Parses arguments, runs the command, turns its outcome into an exit code. All else is in the
+//! library.
 
 use std::process::ExitCode;
 

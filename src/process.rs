@@ -1,10 +1,11 @@
 //! The one door to other programs.
 //!
-//! A [`Cmd`] can print itself ready to paste, with secrets masked, and fails with everything a person needs: the command,
-//! how it ended, and what it said. Children run in a process group of their own, which is ended (SIGTERM, a grace period,
-//! SIGKILL) when we are asked to stop. When we are killed outright, a supervisor ends the group: this program a second time,
-//! between us and the child, which notices that its stdin has come to its end ([`supervise`]).
-//! Exec failure ("there is no such program") and status failure ("it ran and failed") are different errors.
+//! A [`Cmd`] can print itself ready to paste, with secrets masked, and fails with everything a
+//! person needs: the command, how it ended, and what it said. Children run in a process group of
+//! their own, which is ended (SIGTERM, a grace period, SIGKILL) when we are asked to stop. When we
+//! are killed outright, a supervisor ends the group: this program a second time, between us and the
+//! child, which notices that its stdin has come to its end ([`supervise`]). Exec failure ("there is
+//! no such program") and status failure ("it ran and failed") are different errors.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -132,14 +133,18 @@ impl Cmd {
     fn spawn(&self, mut command: Command, wire: impl FnOnce(&mut Command)) -> Result<Group, Error> {
         wire(&mut command);
         isolate(&mut command);
-        let child = command.spawn().map_err(|source| Error::Start { command: self.display(), source })?;
+        let child =
+            command.spawn().map_err(|source| Error::Start { command: self.display(), source })?;
         Ok(Group { child, command: self.display(), had_terminal: false })
     }
 
-    /// Runs it to its end with our own streams and in our own process group, as a shell would. Signals that only we get are
-    /// handed on.
+    /// Runs it to its end with our own streams and in our own process group, as a shell would.
+    /// Signals that only we get are handed on.
     pub fn spawn_foreground(&self) -> Result<ExitStatus, Error> {
-        let mut child = self.to_std().spawn().map_err(|source| Error::Start { command: self.display(), source })?;
+        let mut child = self
+            .to_std()
+            .spawn()
+            .map_err(|source| Error::Start { command: self.display(), source })?;
         let mut handed_on = None;
         loop {
             match child.try_wait() {
@@ -156,7 +161,8 @@ impl Cmd {
         }
     }
 
-    /// Runs it to its end and collects what it prints; a status other than success is an error with that output.
+    /// Runs it to its end and collects what it prints; a status other than success is an error with
+    /// that output.
     pub fn output(&self) -> Result<Output, Error> {
         let output = self.output_unchecked(None)?;
         if output.status.success() {
@@ -171,11 +177,16 @@ impl Cmd {
         if text.is_empty() {
             String::from_utf8_lossy(&output.stdout).trim_end().clone_into(&mut text);
         }
-        Error::Status { command: self.display(), status: output.status, output: mask_credentials(&text) }
+        Error::Status {
+            command: self.display(),
+            status: output.status,
+            output: mask_credentials(&text),
+        }
     }
 
-    /// What a program prints that has no children and ends soon by itself, such as `git ls-files`: without a supervisor, which costs
-    /// as much as that. `None`: it could not be run, or failed.
+    /// What a program prints that has no children and ends soon by itself, such as `git ls-files`:
+    /// without a supervisor, which costs as much as that. `None`: it could not be run, or
+    /// failed.
     pub fn quick_answer(&self) -> Option<Vec<u8>> {
         let output = self.to_std().stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
         output.status.success().then_some(output.stdout)
@@ -204,10 +215,13 @@ impl Cmd {
             if status.is_err() {
                 group.end(GRACE);
             }
-            // A child that was killed may leave others, which hold the pipes that we read to the end.
+            // A child that was killed may leave others, which hold the pipes that we read to the
+            // end.
             signal_group(&group.child, Kill::Kill);
             terminal::take_back_from(i32::try_from(group.child.id()).unwrap_or_default());
-            let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<u8>>| thread.join().expect("the reader does not panic");
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<u8>>| {
+                thread.join().expect("the reader does not panic")
+            };
             let (stdout, stderr) = (join(stdout), join(stderr));
             Ok(Output { status: status?, stdout, stderr })
         })
@@ -219,8 +233,8 @@ const SUPERVISE: &str = "__PYENV_BUILD_SUPERVISE";
 
 static SUPERVISOR: OnceLock<PathBuf> = OnceLock::new();
 
-/// Lets commands whose output is collected run under a supervisor, which is `program` (ourselves) once more. Programs other
-/// than ours must not call this: they would not know what to do.
+/// Lets commands whose output is collected run under a supervisor, which is `program` (ourselves)
+/// once more. Programs other than ours must not call this: they would not know what to do.
 #[cfg(unix)]
 pub fn use_supervisor(program: PathBuf) {
     let _ = SUPERVISOR.set(program);
@@ -231,8 +245,9 @@ pub fn use_supervisor(_program: PathBuf) {}
 
 /// If we are a supervisor, runs the command in `args` and returns its exit code; otherwise `None`.
 ///
-/// Why: an installer has children of its own (git, builds of source distributions). A process that is killed with SIGKILL
-/// cannot end them, and `PR_SET_PDEATHSIG` reaches children only. But the kernel closes the pipe that the dead one held.
+/// Why: an installer has children of its own (git, builds of source distributions). A process that
+/// is killed with SIGKILL cannot end them, and `PR_SET_PDEATHSIG` reaches children only. But the
+/// kernel closes the pipe that the dead one held.
 #[cfg(unix)]
 pub fn supervise(args: &[OsString]) -> Option<u8> {
     crate::env_vars::get(SUPERVISE)?;
@@ -242,7 +257,8 @@ pub fn supervise(args: &[OsString]) -> Option<u8> {
     let Ok(mut child) = command.to_std().stdin(Stdio::null()).spawn() else { return Some(127) };
     std::thread::spawn(|| {
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        // End of file: our parent has gone, or does not care any more. We lead the group, and go with it.
+        // End of file: our parent has gone, or does not care any more. We lead the group, and go
+        // with it.
         if let Ok(group) = i32::try_from(std::process::id()) {
             signal_group_id(group, Kill::Kill);
         }
@@ -270,13 +286,21 @@ pub struct Group {
 }
 
 impl Group {
-    /// Waits for the child, until we are interrupted or `timeout` is over; the group lives on after those two.
+    /// Waits for the child, until we are interrupted or `timeout` is over; the group lives on after
+    /// those two.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<ExitStatus, Error> {
         let start = Instant::now();
         loop {
             match self.child.try_wait() {
-                Ok(Some(status)) if self.had_terminal && interrupt::exit_code_of(status) == interrupt::Signal::KEYBOARD.exit_code() => {
-                    return Err(Error::Interrupted { command: self.command.clone(), signal: interrupt::Signal::KEYBOARD });
+                Ok(Some(status))
+                    if self.had_terminal
+                        && interrupt::exit_code_of(status)
+                            == interrupt::Signal::KEYBOARD.exit_code() =>
+                {
+                    return Err(Error::Interrupted {
+                        command: self.command.clone(),
+                        signal: interrupt::Signal::KEYBOARD,
+                    });
                 }
                 Ok(Some(status)) => return Ok(status),
                 Ok(None) => {}
@@ -326,15 +350,20 @@ impl Group {
     }
 }
 
-/// Waits until a child has ended, where the system can tell, and no longer than `longest`; elsewhere for a moment.
+/// Waits until a child has ended, where the system can tell, and no longer than `longest`;
+/// elsewhere for a moment.
 fn await_end(child: &Child, longest: Duration) {
     #[cfg(target_os = "linux")]
     if let Ok(process) = process_descriptor(child) {
         let timeout = rustix::event::Timespec::try_from(longest).ok();
         // An interrupt ends it early: the caller looks again.
-        let ended = rustix::event::poll(&mut [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)], timeout.as_ref());
+        let ended = rustix::event::poll(
+            &mut [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)],
+            timeout.as_ref(),
+        );
         if ended.is_ok_and(|count| count > 0) {
-            // A tracer may have to take note of it first, and the caller must not look again and again.
+            // A tracer may have to take note of it first, and the caller must not look again and
+            // again.
             std::thread::sleep(Duration::from_micros(50));
         }
         return;
@@ -346,7 +375,10 @@ fn await_end(child: &Child, longest: Duration) {
 /// Linux 5.3.
 #[cfg(target_os = "linux")]
 fn process_descriptor(child: &Child) -> io::Result<std::os::fd::OwnedFd> {
-    let id = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    let id = i32::try_from(child.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .ok_or(io::ErrorKind::InvalidInput)?;
     Ok(rustix::process::pidfd_open(id, rustix::process::PidfdFlags::empty())?)
 }
 
@@ -400,7 +432,8 @@ pub fn signal_group_id(id: i32, kill: Kill) {
 #[cfg(not(unix))]
 pub fn signal_group_id(_id: i32, _kill: Kill) {}
 
-/// A process group of its own; on Linux the child is also killed when we die without a chance to end it.
+/// A process group of its own; on Linux the child is also killed when we die without a chance to
+/// end it.
 #[cfg(unix)]
 fn isolate(command: &mut Command) {
     use std::os::unix::process::CommandExt as _;
@@ -416,13 +449,21 @@ fn isolate(_command: &mut Command) {}
 pub fn die_with_us(command: &mut Command) {
     use std::os::unix::process::CommandExt as _;
     let parent = rustix::process::getpid();
-    #[expect(unsafe_code, reason = "the standard library offers no safe way to set PR_SET_PDEATHSIG in the child")]
-    // SAFETY: between fork and exec the closure makes two plain system calls; it allocates nothing and takes no lock.
+    #[expect(
+        unsafe_code,
+        reason = "the standard library offers no safe way to set PR_SET_PDEATHSIG in the child"
+    )]
+    // SAFETY: between fork and exec the closure makes two plain system calls; it allocates nothing
+    // and takes no lock.
     unsafe {
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
             // We may have died before the line above.
-            if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+            if rustix::process::getppid() == Some(parent) {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::Interrupted.into())
+            }
         });
     }
 }
@@ -452,7 +493,10 @@ pub fn describe(status: ExitStatus) -> String {
             return format!("was killed by {name}");
         }
     }
-    status.code().map_or_else(|| "ended without a status".to_owned(), |code| format!("exited with status {code}"))
+    status.code().map_or_else(
+        || "ended without a status".to_owned(),
+        |code| format!("exited with status {code}"),
+    )
 }
 
 fn indented(output: &str) -> String {
@@ -466,8 +510,11 @@ pub fn mask_credentials(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (head, tail) = rest.split_at(at + 3);
         masked.push_str(head);
-        let authority =
-            tail.find(|c: char| c == '/' || c == '?' || c == '#' || c.is_whitespace() || c == '"' || c == '\'').unwrap_or(tail.len());
+        let authority = tail
+            .find(|c: char| {
+                c == '/' || c == '?' || c == '#' || c.is_whitespace() || c == '"' || c == '\''
+            })
+            .unwrap_or(tail.len());
         match tail[..authority].rfind('@') {
             Some(end) => {
                 masked.push_str("***");
@@ -480,7 +527,8 @@ pub fn mask_credentials(text: &str) -> String {
     masked
 }
 
-/// Takes `user:password@` out of all HTTP URLs within a text, as what is written down for good must not have them.
+/// Takes `user:password@` out of all HTTP URLs within a text, as what is written down for good must
+/// not have them.
 pub fn without_credentials(text: &str) -> String {
     let masked = mask_credentials(text);
     masked.replace("http://***@", "http://").replace("https://***@", "https://")
@@ -492,14 +540,19 @@ mod tests {
 
     #[test]
     fn credentials_are_taken_out_of_http_urls() {
-        assert_eq!(without_credentials("git+https://u:p@h/x@y http://t@h/"), "git+https://h/x@y http://h/");
+        assert_eq!(
+            without_credentials("git+https://u:p@h/x@y http://t@h/"),
+            "git+https://h/x@y http://h/"
+        );
         assert_eq!(without_credentials("u = \"https://h/a\""), "u = \"https://h/a\"");
     }
 
     #[test]
     fn credentials_are_masked_wherever_they_stand() {
         assert_eq!(
-            mask_credentials("--index-url https://me:s3cr@t@host/simple and git+ssh://git@host/x https://plain/x@y"),
+            mask_credentials(
+                "--index-url https://me:s3cr@t@host/simple and git+ssh://git@host/x https://plain/x@y"
+            ),
             "--index-url https://***@host/simple and git+ssh://***@host/x https://plain/x@y"
         );
     }
@@ -513,8 +566,12 @@ mod tests {
     #[test]
     #[cfg(unix)]
     fn failures_carry_the_command_the_status_and_the_output() {
-        let error = Cmd::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]).output().unwrap_err();
-        assert_eq!(error.to_string(), "`sh -c 'echo out; echo err >&2; exit 3'` exited with status 3\n  err");
+        let error =
+            Cmd::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]).output().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`sh -c 'echo out; echo err >&2; exit 3'` exited with status 3\n  err"
+        );
         let error = Cmd::new("/no/such/program").output().unwrap_err();
         assert_eq!(error.to_string(), "failed to start `/no/such/program`");
         let error = Cmd::new("sh").args(["-c", "kill -SEGV $$"]).output().unwrap_err();
@@ -524,7 +581,10 @@ mod tests {
     #[test]
     #[cfg(unix)]
     fn what_a_killed_child_leaves_does_not_keep_us_waiting() {
-        let output = Cmd::new("sh").args(["-c", "sleep 600 & echo started; kill -9 $$"]).output_unchecked(None).unwrap();
+        let output = Cmd::new("sh")
+            .args(["-c", "sleep 600 & echo started; kill -9 $$"])
+            .output_unchecked(None)
+            .unwrap();
         assert_eq!(describe(output.status), "was killed by SIGKILL");
         assert_eq!(output.stdout, b"started\n");
     }
@@ -535,10 +595,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pid = dir.path().join("pid");
         let script = format!("sleep 600 & echo $! > {}; wait", pid.display());
-        let error = Cmd::new("sh").args(["-c", &script]).output_unchecked(Some(Duration::from_millis(300))).unwrap_err();
+        let error = Cmd::new("sh")
+            .args(["-c", &script])
+            .output_unchecked(Some(Duration::from_millis(300)))
+            .unwrap_err();
         assert!(matches!(error, Error::TimedOut { .. }), "{error}");
         let pid: i32 = fs_err::read_to_string(pid).unwrap().trim().parse().unwrap();
-        let alive = || rustix::process::test_kill_process(rustix::process::Pid::from_raw(pid).unwrap()).is_ok();
+        let alive = || {
+            rustix::process::test_kill_process(rustix::process::Pid::from_raw(pid).unwrap()).is_ok()
+        };
         for _ in 0..100 {
             if !alive() {
                 return;

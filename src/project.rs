@@ -1,11 +1,12 @@
 //! The project to build: `pyproject.toml` and where its Cargo workspace is.
 //!
-//! [`Project::load`] reads `[build-system]` with the defaults of PEP 517 and 518, the few facts of `[project]` that a
-//! frontend needs, `[tool.pyenv-build]`, and what the Rust backends say of their manifests. Nothing here runs a program
-//! but [`CargoWorkspace::ask`], which asks cargo, and [`files_of_package`], which asks git.
+//! [`Project::load`] reads `[build-system]` with the defaults of PEP 517 and 518, the few facts of
+//! `[project]` that a frontend needs, `[tool.pyenv-build]`, and what the Rust backends say of their
+//! manifests. Nothing here runs a program but [`CargoWorkspace::ask`], which asks cargo, and
+//! [`files_of_package`], which asks git.
 //!
-//! Two kinds of project: `pyproject.toml` beside `Cargo.toml`, and in a subfolder of a Cargo workspace. Projects without
-//! any Rust are built as well; they simply have no manifest.
+//! Two kinds of project: `pyproject.toml` beside `Cargo.toml`, and in a subfolder of a Cargo
+//! workspace. Projects without any Rust are built as well; they simply have no manifest.
 
 mod build_system;
 pub mod cargo;
@@ -96,7 +97,8 @@ impl Error {
 impl Project {
     /// Reads the project in `directory`.
     pub fn load(directory: &Path) -> Result<Self, Error> {
-        let directory = fs::absolute(directory).map_err(|source| Error::Read { path: directory.to_path_buf(), source })?;
+        let directory = fs::absolute(directory)
+            .map_err(|source| Error::Read { path: directory.to_path_buf(), source })?;
         if directory.to_str().is_none() {
             return Err(Error::NotUnicode { path: directory });
         }
@@ -117,12 +119,15 @@ impl Project {
         Self::from_pyproject(directory, pyproject)
     }
 
-    /// [`Self::load`]; where there is no Python project, the Cargo package or workspace at or above `directory`, for commands
-    /// that only need that.
+    /// [`Self::load`]; where there is no Python project, the Cargo package or workspace at or above
+    /// `directory`, for commands that only need that.
     pub fn load_any(directory: &Path) -> Result<Self, Error> {
         match Self::load(directory) {
             Err(Error::NoProject { directory }) => {
-                let crate_root = directory.ancestors().find(|directory| directory.join("Cargo.toml").is_file()).map(Path::to_path_buf);
+                let crate_root = directory
+                    .ancestors()
+                    .find(|directory| directory.join("Cargo.toml").is_file())
+                    .map(Path::to_path_buf);
                 match crate_root {
                     Some(root) => Self::from_pyproject(root, toml::Table::new()),
                     None => Err(Error::NoProject { directory }),
@@ -132,11 +137,16 @@ impl Project {
         }
     }
 
-    /// Whether it is a Python project, and not a Cargo workspace whose `pyproject.toml` has settings of tools only.
+    /// Whether it is a Python project, and not a Cargo workspace whose `pyproject.toml` has
+    /// settings of tools only.
     pub fn is_python(&self) -> bool {
-        let is_said = ["project", "build-system"].iter().any(|table| self.pyproject.contains_key(*table));
+        let is_said =
+            ["project", "build-system"].iter().any(|table| self.pyproject.contains_key(*table));
         let has = |name: &str| self.directory.join(name).is_file();
-        is_said || has("setup.py") || has("setup.cfg") || Self::is_at(&self.directory) && !has("Cargo.toml")
+        is_said
+            || has("setup.py")
+            || has("setup.cfg")
+            || Self::is_at(&self.directory) && !has("Cargo.toml")
     }
 
     /// Whether a directory has something that a PEP 517 frontend can build.
@@ -151,19 +161,32 @@ impl Project {
 
         let build_system = BuildSystem::read(&file, &pyproject)?;
         let settings = Settings::read(&file, &pyproject)?;
-        let requires_python = match lookup(&pyproject, &["project", "requires-python"]).and_then(toml::Value::as_str) {
-            Some(text) => Some(
-                VersionSpecifiers::from_str(text)
-                    .map_err(|error| invalid(format!("`project.requires-python` is no version specifier: {error}")))?,
-            ),
+        let requires_python = match lookup(&pyproject, &["project", "requires-python"])
+            .and_then(toml::Value::as_str)
+        {
+            Some(text) => Some(VersionSpecifiers::from_str(text).map_err(|error| {
+                invalid(format!("`project.requires-python` is no version specifier: {error}"))
+            })?),
             None => None,
         };
         let uv_workspace = uv::workspace_root(&directory, &pyproject);
         let uv_file = UvFile::of_project(&directory, uv_workspace.as_deref());
-        let build_constraints = uv_file.as_ref().map(UvFile::build_constraints).transpose()?.unwrap_or_default();
-        let sources = Sources::new(&directory, &pyproject, uv_workspace.as_deref(), uv_file.as_ref());
+        let build_constraints =
+            uv_file.as_ref().map(UvFile::build_constraints).transpose()?.unwrap_or_default();
+        let sources =
+            Sources::new(&directory, &pyproject, uv_workspace.as_deref(), uv_file.as_ref());
         let workspace = Workspace::find(&directory, &pyproject);
-        Ok(Self { directory, build_system, settings, requires_python, uv_file, build_constraints, sources, workspace, pyproject })
+        Ok(Self {
+            directory,
+            build_system,
+            settings,
+            requires_python,
+            uv_file,
+            build_constraints,
+            sources,
+            workspace,
+            pyproject,
+        })
     }
 
     pub fn pyproject_path(&self) -> PathBuf {
@@ -175,11 +198,13 @@ impl Project {
         lookup(&self.pyproject, path)?.as_table()
     }
 
-    /// The project's name as far as it is known without running the backend; else the directory's name.
+    /// The project's name as far as it is known without running the backend; else the directory's
+    /// name.
     pub fn name(&self) -> String {
-        lookup(&self.pyproject, &["project", "name"])
-            .and_then(toml::Value::as_str)
-            .map_or_else(|| self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned(), str::to_owned)
+        lookup(&self.pyproject, &["project", "name"]).and_then(toml::Value::as_str).map_or_else(
+            || self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            str::to_owned,
+        )
     }
 
     /// `[build-system] requires`, and what uv's settings add to it.
@@ -188,8 +213,9 @@ impl Project {
         Ok(self.build_system.requires.iter().cloned().chain(extra).collect())
     }
 
-    /// Digest of the files that decide the dynamic requirements, as far as anyone can know: what is in them may change
-    /// the backend's answer, so a remembered answer holds only while they are the same.
+    /// Digest of the files that decide the dynamic requirements, as far as anyone can know: what is
+    /// in them may change the backend's answer, so a remembered answer holds only while they
+    /// are the same.
     pub fn configuration_digest(&self) -> String {
         let mut hasher = crate::digest::Hasher::default();
         for name in ["pyproject.toml", "setup.py", "setup.cfg"] {

@@ -1,9 +1,12 @@
-//! Property tests of everything that reads what others have written: the hookd protocol, probe answers, markers, memos,
-//! `pyproject.toml`, lock files, rustc's arguments and dependency files, entries of the store. Whatever the bytes, there is an answer, no panic and no hang; what is whole is understood.
+//! Property tests of everything that reads what others have written: the hookd protocol, probe
+//! answers, markers, memos, `pyproject.toml`, lock files, rustc's arguments and dependency files,
+//! entries of the store. Whatever the bytes, there is an answer, no panic and no hang; what is
+//! whole is understood.
 //!
-//! Inputs are valid samples, changed at random: bytes, lines, pieces of other samples, and words that matter to the format.
-//! `PYENV_BUILD_PROPERTY_CASES` says how many per reader (a run of a million each takes minutes), `PYENV_BUILD_PROPERTY_SEED`
-//! where to start; the seed is printed, and a failure names the case.
+//! Inputs are valid samples, changed at random: bytes, lines, pieces of other samples, and words
+//! that matter to the format. `PYENV_BUILD_PROPERTY_CASES` says how many per reader (a run of a
+//! million each takes minutes), `PYENV_BUILD_PROPERTY_SEED` where to start; the seed is printed,
+//! and a failure names the case.
 
 use crate::build_env::pylock::Pylock;
 use crate::build_env::request::Memo;
@@ -65,14 +68,24 @@ fn mutate(random: &mut Random, samples: &[&[u8]], words: &[&str]) -> Vec<u8> {
 }
 
 /// Runs a reader over mutated samples. `read` says whether it understood.
-fn hold(name: &str, samples: &[&[u8]], words: &[&str], read: impl Fn(&[u8]) -> bool + std::panic::RefUnwindSafe) {
+fn hold(
+    name: &str,
+    samples: &[&[u8]],
+    words: &[&str],
+    read: impl Fn(&[u8]) -> bool + std::panic::RefUnwindSafe,
+) {
     let number = |name: &str| env_vars::get(name).and_then(|text| text.parse::<u64>().ok());
     let cases = number("PYENV_BUILD_PROPERTY_CASES").unwrap_or(20_000);
-    let seed = number("PYENV_BUILD_PROPERTY_SEED")
-        .unwrap_or_else(|| std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs());
+    let seed = number("PYENV_BUILD_PROPERTY_SEED").unwrap_or_else(|| {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    });
     println!("{name}: {cases} cases, PYENV_BUILD_PROPERTY_SEED={seed}");
     for sample in samples {
-        assert!(read(sample), "{name}: a whole sample is not understood: {}", String::from_utf8_lossy(sample));
+        assert!(
+            read(sample),
+            "{name}: a whole sample is not understood: {}",
+            String::from_utf8_lossy(sample)
+        );
     }
     let mut random = Random(seed | 1);
     let mut understood = 0_u64;
@@ -80,14 +93,31 @@ fn hold(name: &str, samples: &[&[u8]], words: &[&str], read: impl Fn(&[u8]) -> b
         let bytes = mutate(&mut random, samples, words);
         match std::panic::catch_unwind(|| read(&bytes)).ok() {
             Some(yes) => understood += u64::from(yes),
-            None => panic!("{name}: case {case} of seed {seed} panicked: {:?}", String::from_utf8_lossy(&bytes)),
+            None => panic!(
+                "{name}: case {case} of seed {seed} panicked: {:?}",
+                String::from_utf8_lossy(&bytes)
+            ),
         }
     }
     println!("{name}: {understood} of {cases} were still understood");
 }
 
-const JSON_WORDS: &[&str] =
-    &["null", "-1", "1e999", "[]", "{}", "\"", "\\u0000", "\\ud800", "true", "18446744073709551616", "schema", ",", ":", "kind"];
+const JSON_WORDS: &[&str] = &[
+    "null",
+    "-1",
+    "1e999",
+    "[]",
+    "{}",
+    "\"",
+    "\\u0000",
+    "\\ud800",
+    "true",
+    "18446744073709551616",
+    "schema",
+    ",",
+    ":",
+    "kind",
+];
 const TOML_WORDS: &[&str] = &[
     "[build-system]",
     "[[packages]]",
@@ -126,7 +156,18 @@ fn protocol_lines() {
         b"DATA aGVsbG8=",
         b"TRACEBACK Traceback\\n  x\\\\y",
     ];
-    let words = &["OK ", "ERROR", "\\", "\\n", "\\r", " ", "CHILD 99999999999999999999", "USAGE {", "OUTPUT 3 ", "\u{2028}"];
+    let words = &[
+        "OK ",
+        "ERROR",
+        "\\",
+        "\\n",
+        "\\r",
+        " ",
+        "CHILD 99999999999999999999",
+        "USAGE {",
+        "OUTPUT 3 ",
+        "\u{2028}",
+    ];
     hold("protocol", samples, words, |bytes| {
         let text = String::from_utf8_lossy(bytes);
         let message = Message::parse(&text);
@@ -141,7 +182,9 @@ fn protocol_lines() {
 fn probe_answers() {
     let answer = r#"{"status": "ok", "executable": "/p", "base_executable": "/p", "identity": {"implementation": "cpython", "version": "3.12.1", "implementation_version": "3.12.1", "cache_tag": "cpython-312", "soabi": null, "ext_suffix": ".so", "abiflags": "", "free_threaded": false, "debug": false, "platform": "linux-x86_64", "pointer_width": 64, "base_prefix": "/usr", "base_executable": "/p", "library_directory": null}, "markers": {"implementation_name": "cpython", "implementation_version": "3.12.1", "os_name": "posix", "platform_machine": "x86_64", "platform_python_implementation": "CPython", "platform_release": "6", "platform_system": "Linux", "platform_version": "1", "python_full_version": "3.12.1", "python_version": "3.12", "sys_platform": "linux"}}"#;
     let chatty = format!("hello from sitecustomize\n{answer}\n");
-    hold("probe", &[answer.as_bytes(), chatty.as_bytes()], JSON_WORDS, |bytes| interpreter::understands(&String::from_utf8_lossy(bytes)));
+    hold("probe", &[answer.as_bytes(), chatty.as_bytes()], JSON_WORDS, |bytes| {
+        interpreter::understands(&String::from_utf8_lossy(bytes))
+    });
 }
 
 const DISTRIBUTIONS: &str = r#"[{"name": "maturin", "version": "1.9.0", "artifact": {"kind": "index", "filename": "m.whl", "sha256": "ab"}}, {"name": "x", "version": null, "artifact": {"kind": "vcs", "url": "https://h/x", "commit": "c0", "subdirectory": null}}]"#;
@@ -194,7 +237,10 @@ fn lock_files() {
     hold("pylock", samples, TOML_WORDS, move |bytes| {
         Pylock::parse(&String::from_utf8_lossy(bytes)).is_ok_and(|lock| {
             let _ = lock.for_interpreter(&markers);
-            let files = lock.packages.iter().flat_map(|package| package.wheels.iter().chain(&package.sdist));
+            let files = lock
+                .packages
+                .iter()
+                .flat_map(|package| package.wheels.iter().chain(&package.sdist));
             files.for_each(|file| drop(file.file_name()));
             true
         })
@@ -229,10 +275,16 @@ fn rustc_arguments() {
     ];
     hold("arguments", samples, words, |bytes| {
         let text = String::from_utf8_lossy(bytes);
-        let words: Vec<std::ffi::OsString> = text.split('\n').map(std::ffi::OsString::from).collect();
+        let words: Vec<std::ffi::OsString> =
+            text.split('\n').map(std::ffi::OsString::from).collect();
         // What is not understood in full is passed through, whatever it is.
         Call::parse(&words).is_ok_and(|call| {
-            let _ = (call.stem(), call.is_linked(), call.announces_artifacts(), call.bundles_its_dependencies());
+            let _ = (
+                call.stem(),
+                call.is_linked(),
+                call.announces_artifacts(),
+                call.bundles_its_dependencies(),
+            );
             !call.arguments.is_empty()
         })
     });

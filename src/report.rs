@@ -1,7 +1,8 @@
 //! What a build did: the JSON report, and which crates cargo compiled.
 //!
-//! The report is printed with `--message-format json` and kept at `.pyenv-build/reports/last.json`. [`rebuilds`] finds out from
-//! cargo's records what was compiled and why, [`cargo_output`] from what cargo says; [`render`] is for people.
+//! The report is printed with `--message-format json` and kept at `.pyenv-build/reports/last.json`.
+//! [`rebuilds`] finds out from cargo's records what was compiled and why, [`cargo_output`] from
+//! what cargo says; [`render`] is for people.
 
 pub mod cargo_output;
 mod inputs;
@@ -22,8 +23,8 @@ use crate::{digest, fs};
 /// Version of the report's format.
 pub const SCHEMA: u32 = 1;
 
-/// The outcome of one invocation. With several projects, `projects` has one report each and the top level has what is
-/// common or summed up.
+/// The outcome of one invocation. With several projects, `projects` has one report each and the top
+/// level has what is common or summed up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
@@ -65,7 +66,8 @@ pub struct Report {
     /// What went wrong; there if and only if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
-    /// What plain cargo has done since, in later steps or by hand, as far as our wrapper was called; only `why` says it.
+    /// What plain cargo has done since, in later steps or by hand, as far as our wrapper was
+    /// called; only `why` says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Crates>,
     /// One report for each project, if there were several.
@@ -104,8 +106,14 @@ pub enum ArtifactKind {
 
 impl Artifact {
     pub fn new(kind: ArtifactKind, path: PathBuf) -> std::io::Result<Self> {
-        let file = if kind == ArtifactKind::Metadata { path.join("METADATA") } else { path.clone() };
-        Ok(Self { kind, sha256: digest::file(&file)?, size_bytes: fs_err::metadata(&file)?.len(), path })
+        let file =
+            if kind == ArtifactKind::Metadata { path.join("METADATA") } else { path.clone() };
+        Ok(Self {
+            kind,
+            sha256: digest::file(&file)?,
+            size_bytes: fs_err::metadata(&file)?.len(),
+            path,
+        })
     }
 }
 
@@ -143,7 +151,11 @@ pub struct InterpreterReport {
 
 impl From<&Interpreter> for InterpreterReport {
     fn from(interpreter: &Interpreter) -> Self {
-        Self { abi_tag: interpreter.identity.abi_tag(), version: interpreter.identity.version.clone(), path: interpreter.path.clone() }
+        Self {
+            abi_tag: interpreter.identity.abi_tag(),
+            version: interpreter.identity.version.clone(),
+            path: interpreter.path.clone(),
+        }
     }
 }
 
@@ -316,7 +328,8 @@ pub enum Reason {
     RustflagsChanged,
     /// Another compiler.
     RustcChanged,
-    /// It is of another version now, which `detail` has; `old` has the one before, if that is known.
+    /// It is of another version now, which `detail` has; `old` has the one before, if that is
+    /// known.
     VersionChanged,
     /// Its build script made something else; `detail` names the file in `OUT_DIR`.
     ProductChanged,
@@ -337,8 +350,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether there was a state that this crate could have been taken from. What is compiled for another profile, as `cargo check`
-    /// does, was not compiled for it before.
+    /// Whether there was a state that this crate could have been taken from. What is compiled for
+    /// another profile, as `cargo check` does, was not compiled for it before.
     pub fn had_previous_state(self) -> bool {
         !matches!(self, Self::FirstBuild | Self::ProfileChanged)
     }
@@ -361,13 +374,18 @@ pub struct ErrorReport {
 }
 
 impl Crates {
-    /// Adds crates that cargo named and of which there are no records: built elsewhere than where they were looked for.
+    /// Adds crates that cargo named and of which there are no records: built elsewhere than where
+    /// they were looked for.
     pub fn add_what_was_said(&mut self, said: Self) {
         let is_known = |one: &CompiledCrate| {
             self.compiled.iter().any(|known| known.name == one.name && known.version == one.version)
-                || self.reused.iter().any(|known| known.name == one.name && known.version == one.version)
+                || self
+                    .reused
+                    .iter()
+                    .any(|known| known.name == one.name && known.version == one.version)
         };
-        let more: Vec<CompiledCrate> = said.compiled.into_iter().filter(|one| !is_known(one)).collect();
+        let more: Vec<CompiledCrate> =
+            said.compiled.into_iter().filter(|one| !is_known(one)).collect();
         self.compiled.extend(more);
         self.fresh = self.fresh.max(said.fresh);
     }
@@ -430,7 +448,10 @@ impl Report {
     }
 
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
-        fs::write_atomic(path, &serde_json::to_vec_pretty(self).expect("our own plain data always serialises"))
+        fs::write_atomic(
+            path,
+            &serde_json::to_vec_pretty(self).expect("our own plain data always serialises"),
+        )
     }
 
     /// The last report, if there is one of a schema that we know.

@@ -1,9 +1,10 @@
-//! Source distributions: unpacking one to a stable path, so that what is built from it stays warm; and the check that our own
-//! directory is not in one.
+//! Source distributions: unpacking one to a stable path, so that what is built from it stays warm;
+//! and the check that our own directory is not in one.
 //!
-//! A frontend that unpacks to a temporary directory gives every path crate a new path and every file a new date. Here the
-//! archive is unpacked beside the last one and compared: a file with the same bytes keeps its date, a changed or new one
-//! gets the present, and what the archive does not have is removed, cargo's `target` directories aside.
+//! A frontend that unpacks to a temporary directory gives every path crate a new path and every
+//! file a new date. Here the archive is unpacked beside the last one and compared: a file with the
+//! same bytes keeps its date, a changed or new one gets the present, and what the archive does not
+//! have is removed, cargo's `target` directories aside.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -34,9 +35,13 @@ impl Error {
     }
 }
 
-/// Checks that a source distribution has nothing of our own directory, which is at `ours` in the source tree.
+/// Checks that a source distribution has nothing of our own directory, which is at `ours` in the
+/// source tree.
 pub fn check(archive: &Path, ours: &Path) -> Result<(), Error> {
-    let invalid = |error: std::io::Error| Error::Invalid { path: archive.to_path_buf(), reason: error.to_string() };
+    let invalid = |error: std::io::Error| Error::Invalid {
+        path: archive.to_path_buf(),
+        reason: error.to_string(),
+    };
     let file = fs_err::File::open(archive).map_err(invalid)?;
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
     let mut members = 0;
@@ -60,7 +65,8 @@ pub fn check(archive: &Path, ours: &Path) -> Result<(), Error> {
     }
 }
 
-/// Unpacks `archive` (`name-version.tar.gz`) so that its tree stands at `target`. `scratch` is on the same file system.
+/// Unpacks `archive` (`name-version.tar.gz`) so that its tree stands at `target`. `scratch` is on
+/// the same file system.
 pub fn unpack(archive: &Path, target: &Path, scratch: &Path) -> Result<(), Error> {
     let invalid = |reason: String| Error::Invalid { path: archive.to_path_buf(), reason };
     let file = fs_err::File::open(archive).map_err(|error| invalid(error.to_string()))?;
@@ -68,12 +74,14 @@ pub fn unpack(archive: &Path, target: &Path, scratch: &Path) -> Result<(), Error
     tar.set_preserve_mtime(false);
     // The crate refuses members that lead outside.
     tar.unpack(scratch).map_err(|error| invalid(error.to_string()))?;
-    let mut tops =
-        fs_err::read_dir(scratch).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|error| invalid(error.to_string()))?;
+    let mut tops = fs_err::read_dir(scratch)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| invalid(error.to_string()))?;
     let (Some(top), true) = (tops.pop(), tops.is_empty()) else {
         return Err(invalid("it must have exactly one directory at its top".to_owned()));
     };
-    synchronise(&top.path(), target).map_err(|source| Error::Write { path: target.to_path_buf(), source })
+    synchronise(&top.path(), target)
+        .map_err(|source| Error::Write { path: target.to_path_buf(), source })
 }
 
 /// Makes `to` have the content of `from`, which is used up.
@@ -106,7 +114,11 @@ fn synchronise(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {
-    let kind = |path: &Path| fs_err::symlink_metadata(path).map(|metadata| (metadata.file_type(), metadata.permissions())).ok();
+    let kind = |path: &Path| {
+        fs_err::symlink_metadata(path)
+            .map(|metadata| (metadata.file_type(), metadata.permissions()))
+            .ok()
+    };
     match (kind(one), kind(other)) {
         (Some(first), Some(second)) if first == second => {
             if first.0.is_symlink() {
@@ -135,7 +147,8 @@ mod tests {
     fn archive(dir: &Path, files: &[(&str, &str)]) -> PathBuf {
         let path = dir.join("p-1.tar.gz");
         let file = fs_err::File::create(&path).unwrap();
-        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::fast()));
+        let mut builder =
+            tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::fast()));
         for (name, text) in files {
             let mut header = tar::Header::new_gnu();
             header.set_size(text.len() as u64);
@@ -155,15 +168,29 @@ mod tests {
             let scratch = tempfile::tempdir_in(dir.path()).unwrap();
             unpack(&archive(dir.path(), files), &target, scratch.path())
         };
-        unpack(&[("p-1/Cargo.toml", "x"), ("p-1/src/a.rs", "1"), ("p-1/src/b.rs", "1"), ("p-1/old.py", "1")]).unwrap();
+        unpack(&[
+            ("p-1/Cargo.toml", "x"),
+            ("p-1/src/a.rs", "1"),
+            ("p-1/src/b.rs", "1"),
+            ("p-1/old.py", "1"),
+        ])
+        .unwrap();
         let old = FileTime::from_unix_time(1_000_000_000, 0);
         for name in ["src/a.rs", "src/b.rs"] {
             filetime::set_file_mtime(target.join(name), old).unwrap();
         }
         fs_err::create_dir_all(target.join("target/release")).unwrap();
         fs_err::create_dir_all(target.join("build/lib")).unwrap();
-        unpack(&[("p-1/Cargo.toml", "x"), ("p-1/src/a.rs", "1"), ("p-1/src/b.rs", "2"), ("p-1/src/c.rs", "")]).unwrap();
-        let mtime = |name: &str| FileTime::from_last_modification_time(&fs_err::metadata(target.join(name)).unwrap());
+        unpack(&[
+            ("p-1/Cargo.toml", "x"),
+            ("p-1/src/a.rs", "1"),
+            ("p-1/src/b.rs", "2"),
+            ("p-1/src/c.rs", ""),
+        ])
+        .unwrap();
+        let mtime = |name: &str| {
+            FileTime::from_last_modification_time(&fs_err::metadata(target.join(name)).unwrap())
+        };
         assert_eq!(mtime("src/a.rs"), old);
         assert!(mtime("src/b.rs") > old);
         assert_eq!(fs_err::read_to_string(target.join("src/b.rs")).unwrap(), "2");
@@ -190,8 +217,15 @@ mod tests {
             ("p-1/src/.pyenv-build/x", false),
             ("p-1/.pyenv-build-not/x", false),
         ] {
-            let found = check(&archive(dir.path(), &[("p-1/PKG-INFO", ""), (member, "")]), Path::new(".pyenv-build"));
-            assert_eq!(matches!(found, Err(Error::HasOurs { members: 1, .. })), is_ours, "{member}");
+            let found = check(
+                &archive(dir.path(), &[("p-1/PKG-INFO", ""), (member, "")]),
+                Path::new(".pyenv-build"),
+            );
+            assert_eq!(
+                matches!(found, Err(Error::HasOurs { members: 1, .. })),
+                is_ours,
+                "{member}"
+            );
         }
     }
 }

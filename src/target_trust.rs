@@ -1,19 +1,23 @@
 //! Which target directories cargo may believe: those that have lived together with this checkout.
 //!
-//! cargo takes a crate for fresh if none of its sources has an mtime after that of what was built. That holds while a checkout
-//! and a target directory grow up together. It does not where one of them came from elsewhere: a cache, `COPY`, `rsync`, `tar`,
-//! another commit's target directory on a self-hosted runner, a tool that dates sources by their commits.
+//! cargo takes a crate for fresh if none of its sources has an mtime after that of what was built.
+//! That holds while a checkout and a target directory grow up together. It does not where one of
+//! them came from elsewhere: a cache, `COPY`, `rsync`, `tar`, another commit's target directory on
+//! a self-hosted runner, a tool that dates sources by their commits.
 //!
-//! So a random token stands in each target directory and in our directory. The one in the target directory also names the inode
-//! and the ctime of the other file, which no copy and no archive keeps: whatever is saved and restored, the pair does not agree
-//! afterwards. Where it does not, what makes local packages fresh is removed, in every profile, for every target, in either
-//! layout of cargo; then cargo calls rustc for them, and the wrapper decides by content.
+//! So a random token stands in each target directory and in our directory. The one in the target
+//! directory also names the inode and the ctime of the other file, which no copy and no archive
+//! keeps: whatever is saved and restored, the pair does not agree afterwards. Where it does not,
+//! what makes local packages fresh is removed, in every profile, for every target, in either layout
+//! of cargo; then cargo calls rustc for them, and the wrapper decides by content.
 //!
-//! A checkout can also be exchanged below a pair that stays: layers of container images, volumes, tools that date sources by their
-//! commits. So the pair remembers each source's inode, size, mtime and ctime. A source that is newer than the pair is one that cargo
-//! sees by itself; one that is older must be one of those.
+//! A checkout can also be exchanged below a pair that stays: layers of container images, volumes,
+//! tools that date sources by their commits. So the pair remembers each source's inode, size, mtime
+//! and ctime. A source that is newer than the pair is one that cargo sees by itself; one that is
+//! older must be one of those.
 //!
-//! The root's own inode and times are no identity: inodes are used again, and the times move with every file made in it.
+//! The root's own inode and times are no identity: inodes are used again, and the times move with
+//! every file made in it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,8 +32,9 @@ use crate::{digest, fs, interrupt};
 /// The file in a target directory.
 const IN_TARGET: &str = ".pyenv-build-token.json";
 
-/// An mtime that is so many nanoseconds before the ctime was not set by writing. It may lie before the rustc call that read what
-/// was there then, even if it is after the beginning of the last command of ours.
+/// An mtime that is so many nanoseconds before the ctime was not set by writing. It may lie before
+/// the rustc call that read what was there then, even if it is after the beginning of the last
+/// command of ours.
 const AT_ONCE: i128 = 20_000_000;
 
 /// In a target directory: what its other half in our directory is.
@@ -57,16 +62,28 @@ pub enum Distrust {
     Foreign,
     /// This source is older than the pair, and was not there when that was made.
     OldSource(PathBuf),
-    /// There is more below the workspace than can be looked at before each build: a link to a whole disk, say.
+    /// There is more below the workspace than can be looked at before each build: a link to a whole
+    /// disk, say.
     TooMuch,
 }
 
-/// Sees to it that cargo finds no local package fresh in a target directory that did not grow up with this checkout, and
-/// binds the two from now on. A directory that is not there yet is made.
-pub fn settle(layout: &Layout, target: &Path, workspace: &Path, packages: &[LocalPackage]) -> io::Result<Option<Distrust>> {
-    // The two halves are written one after the other, and what is removed must not be what another of us has begun to build.
-    let wait = fs::LockWait { timeout: None, waiting: &|_| {}, interrupted: &|| interrupt::pending().is_some() };
-    let _turn = fs::Lock::exclusive(&ours(layout, target).with_extension("lock"), &wait).map_err(io::Error::other)?;
+/// Sees to it that cargo finds no local package fresh in a target directory that did not grow up
+/// with this checkout, and binds the two from now on. A directory that is not there yet is made.
+pub fn settle(
+    layout: &Layout,
+    target: &Path,
+    workspace: &Path,
+    packages: &[LocalPackage],
+) -> io::Result<Option<Distrust>> {
+    // The two halves are written one after the other, and what is removed must not be what another
+    // of us has begun to build.
+    let wait = fs::LockWait {
+        timeout: None,
+        waiting: &|_| {},
+        interrupted: &|| interrupt::pending().is_some(),
+    };
+    let _turn = fs::Lock::exclusive(&ours(layout, target).with_extension("lock"), &wait)
+        .map_err(io::Error::other)?;
     let now = nanos(SystemTime::now());
     let sources = sources(workspace, packages, target);
     let distrust = if target.is_dir() {
@@ -74,8 +91,11 @@ pub fn settle(layout: &Layout, target: &Path, workspace: &Path, packages: &[Loca
             (_, None) => (!local_units(target, packages).is_empty()).then_some(Distrust::TooMuch),
             (None, _) => (!local_units(target, packages).is_empty()).then_some(Distrust::Foreign),
             (Some((since, known)), Some(sources)) => {
-                let is_old = |source: &&Source| source.mtime < since || source.ctime - source.mtime > AT_ONCE;
-                let strange = sources.iter().filter(is_old).find(|source| !known.contains(&source.stamp));
+                let is_old = |source: &&Source| {
+                    source.mtime < since || source.ctime - source.mtime > AT_ONCE
+                };
+                let strange =
+                    sources.iter().filter(is_old).find(|source| !known.contains(&source.stamp));
                 strange.map(|source| Distrust::OldSource(source.path.clone()))
             }
         }
@@ -96,7 +116,8 @@ pub fn settle(layout: &Layout, target: &Path, workspace: &Path, packages: &[Loca
     Ok(distrust)
 }
 
-/// Since when the pair of tokens has agreed, and the sources that it knows; `None`: it does not agree.
+/// Since when the pair of tokens has agreed, and the sources that it knows; `None`: it does not
+/// agree.
 fn believed(layout: &Layout, target: &Path) -> Option<(i128, BTreeSet<u64>)> {
     let token: Token = serde_json::from_slice(&fs_err::read(target.join(IN_TARGET)).ok()?).ok()?;
     let other = ours(layout, target);
@@ -108,18 +129,26 @@ fn believed(layout: &Layout, target: &Path) -> Option<(i128, BTreeSet<u64>)> {
     if lines.next() != Some(&token.secret) {
         return None;
     }
-    Some((token.since, lines.map(|line| u64::from_str_radix(line, 16)).collect::<Result<_, _>>().ok()?))
+    Some((
+        token.since,
+        lines.map(|line| u64::from_str_radix(line, 16)).collect::<Result<_, _>>().ok()?,
+    ))
 }
 
 fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::Result<()> {
     use std::fmt::Write as _;
     let stamps: BTreeSet<u64> = sources.iter().map(|source| source.stamp).collect();
     let write_token = |token: &Token| {
-        fs::write_atomic(&target.join(IN_TARGET), &serde_json::to_vec(token).expect("our own plain data always serialises"))
+        fs::write_atomic(
+            &target.join(IN_TARGET),
+            &serde_json::to_vec(token).expect("our own plain data always serialises"),
+        )
     };
     let other = ours(layout, target);
     if let Some((_, known)) = believed(layout, target).filter(|(_, known)| *known == stamps)
-        && let Some(token) = fs_err::read(target.join(IN_TARGET)).ok().and_then(|bytes| serde_json::from_slice::<Token>(&bytes).ok())
+        && let Some(token) = fs_err::read(target.join(IN_TARGET))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Token>(&bytes).ok())
     {
         drop(known);
         return write_token(&Token { since, ..token });
@@ -130,7 +159,8 @@ fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::
         let _ = writeln!(text, "{stamp:016x}");
     }
     fs::write_atomic(&other, text.as_bytes())?;
-    // Without inodes and ctimes nothing is ever believed: then rustc is asked each time, and judged by content.
+    // Without inodes and ctimes nothing is ever believed: then rustc is asked each time, and judged
+    // by content.
     let Some((inode, ctime)) = identity(&other) else { return Ok(()) };
     write_token(&Token { secret, inode, ctime, since })
 }
@@ -158,10 +188,14 @@ fn identity(path: &Path) -> Option<(u64, i128)> {
 #[cfg(unix)]
 fn identity_of(metadata: &std::fs::Metadata) -> (u64, i128) {
     use std::os::unix::fs::MetadataExt as _;
-    (metadata.ino(), i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()))
+    (
+        metadata.ino(),
+        i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
+    )
 }
 
-/// Windows has neither without asking for more than the standard library does; when it was made is nearest.
+/// Windows has neither without asking for more than the standard library does; when it was made is
+/// nearest.
 #[cfg(not(unix))]
 fn identity_of(metadata: &std::fs::Metadata) -> (u64, i128) {
     (metadata.len(), metadata.created().map_or(0, nanos))
@@ -173,32 +207,44 @@ struct Source {
     /// These are of what is behind it where it is a link, as cargo has it.
     mtime: i128,
     ctime: i128,
-    /// Of its path and of everything that changes with its content, unless somebody means to hide that.
+    /// Of its path and of everything that changes with its content, unless somebody means to hide
+    /// that.
     stamp: u64,
 }
 
 /// More files than this are not looked at: it takes longer than asking the wrapper.
 const TOO_MANY: usize = 200_000;
 
-/// All files in the workspace and in local packages beside it, but for what tools make. `None`: they are too many.
+/// All files in the workspace and in local packages beside it, but for what tools make. `None`:
+/// they are too many.
 fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Option<Vec<Source>> {
     // A package beside the workspace, behind a link, or in a directory that is otherwise left out.
     let is_apart = |directory: &&Path| {
-        let within = directory.ancestors().take_while(|path| *path != workspace && path.starts_with(workspace));
+        let within = directory
+            .ancestors()
+            .take_while(|path| *path != workspace && path.starts_with(workspace));
         !directory.starts_with(workspace) || within.into_iter().any(fs::is_made_by_tools)
     };
-    let roots: BTreeSet<&Path> = packages.iter().map(|package| package.directory.as_path()).filter(is_apart).chain([workspace]).collect();
+    let roots: BTreeSet<&Path> = packages
+        .iter()
+        .map(|package| package.directory.as_path())
+        .filter(is_apart)
+        .chain([workspace])
+        .collect();
     let (mut found, mut seen) = (Vec::new(), 0);
     for root in roots {
         let walk = fs::walk_with_links(root, |entry| {
-            !entry.file_type().is_dir() || !(fs::is_made_by_tools(entry.path()) || entry.path() == target)
+            !entry.file_type().is_dir()
+                || !(fs::is_made_by_tools(entry.path()) || entry.path() == target)
         });
         for entry in walk {
             seen += 1;
             if seen > TOO_MANY || interrupt::pending().is_some() {
                 return None;
             }
-            let Some(entry) = entry.ok().filter(|entry| !entry.file_type().is_dir()) else { continue };
+            let Some(entry) = entry.ok().filter(|entry| !entry.file_type().is_dir()) else {
+                continue;
+            };
             let Ok(metadata) = entry.metadata() else { continue };
             let mtime = metadata.modified().map_or(0, nanos);
             let (inode, ctime) = identity_of(&metadata);
@@ -214,13 +260,18 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Option
     Some(found)
 }
 
-/// Takes cargo's own locks of the profiles that these units are in, so that none is at work there. A cargo that does not end is not
-/// waited for for ever: it may be waiting for us.
+/// Takes cargo's own locks of the profiles that these units are in, so that none is at work there.
+/// A cargo that does not end is not waited for for ever: it may be waiting for us.
 fn hold_cargo_off(units: &[PathBuf]) -> Vec<std::fs::File> {
     const PATIENCE: Duration = Duration::from_secs(30);
-    let profiles: BTreeSet<&Path> = units.iter().flat_map(|unit| unit.ancestors().skip(1).take(4)).collect();
-    let files = profiles.into_iter().map(|profile| profile.join(".cargo-lock")).filter(|file| file.is_file());
-    let opened = files.filter_map(|file| std::fs::OpenOptions::new().read(true).write(true).open(file).ok());
+    let profiles: BTreeSet<&Path> =
+        units.iter().flat_map(|unit| unit.ancestors().skip(1).take(4)).collect();
+    let files = profiles
+        .into_iter()
+        .map(|profile| profile.join(".cargo-lock"))
+        .filter(|file| file.is_file());
+    let opened =
+        files.filter_map(|file| std::fs::OpenOptions::new().read(true).write(true).open(file).ok());
     let start = Instant::now();
     let mut held = Vec::new();
     for file in opened {
@@ -235,8 +286,8 @@ fn hold_cargo_off(units: &[PathBuf]) -> Vec<std::fs::File> {
     held
 }
 
-/// The directories with cargo's records of local packages: `.fingerprint/<package>-<hash>` in every profile and for every
-/// target, and `build/<package>/<hash>/fingerprint` in cargo's newer layout.
+/// The directories with cargo's records of local packages: `.fingerprint/<package>-<hash>` in every
+/// profile and for every target, and `build/<package>/<hash>/fingerprint` in cargo's newer layout.
 fn local_units(target: &Path, packages: &[LocalPackage]) -> Vec<PathBuf> {
     const DEEP: usize = 6;
     const LEAVES: &[&str] = &["deps", "doc", "examples", "incremental", "package", "wheels"];
@@ -255,11 +306,16 @@ fn local_units(target: &Path, packages: &[LocalPackage]) -> Vec<PathBuf> {
         let name = entry.file_name().to_string_lossy();
         if name == ".fingerprint" {
             walk.skip_current_dir();
-            found.extend(directories(entry.path()).filter(|path| package_of(path).is_some_and(|name| names.contains(name.as_str()))));
+            found.extend(
+                directories(entry.path()).filter(|path| {
+                    package_of(path).is_some_and(|name| names.contains(name.as_str()))
+                }),
+            );
         } else if name == "build" {
             walk.skip_current_dir();
-            let of_packages = directories(entry.path())
-                .filter(|path| path.file_name().is_some_and(|name| names.contains(name.to_string_lossy().as_ref())));
+            let of_packages = directories(entry.path()).filter(|path| {
+                path.file_name().is_some_and(|name| names.contains(name.to_string_lossy().as_ref()))
+            });
             let units = of_packages.flat_map(|path| directories(&path).collect::<Vec<_>>());
             found.extend(units.map(|unit| unit.join("fingerprint")).filter(|path| path.is_dir()));
         } else if LEAVES.contains(&name.as_ref()) && !is_of_profile(entry.path()) {
@@ -275,7 +331,12 @@ fn is_of_profile(directory: &Path) -> bool {
 }
 
 fn directories(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    fs_err::read_dir(path).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir())
+    fs_err::read_dir(path)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
 }
 
 /// `name` of `name-0123456789abcdef`.
@@ -385,13 +446,18 @@ mod tests {
         let date_back = |text: &str| {
             fs_err::create_dir_all(&unit).unwrap();
             fs_err::write(world.source(), text).unwrap();
-            filetime::set_file_mtime(world.source(), filetime::FileTime::from_unix_time(1_600_000_000, 0)).unwrap();
+            filetime::set_file_mtime(
+                world.source(),
+                filetime::FileTime::from_unix_time(1_600_000_000, 0),
+            )
+            .unwrap();
         };
         date_back("edited again");
         assert_eq!(world.settle(), Some(Distrust::OldSource(world.source())));
         assert!(world.is_cold());
         assert_eq!(world.settle(), None);
-        // Another checkout's file, as an image's layer has it: everything about it is from before the pair.
+        // Another checkout's file, as an image's layer has it: everything about it is from before
+        // the pair.
         let other = world.dir.path().join("other.rs");
         fs_err::write(&other, "other").unwrap();
         tick();
@@ -429,10 +495,24 @@ mod tests {
         ] {
             fs::write_atomic(&dir.path().join(name), b"").unwrap();
         }
-        let found: Vec<PathBuf> =
-            sources(dir.path(), &[], &dir.path().join("target")).unwrap().into_iter().map(|source| source.path).collect();
-        let mut found: Vec<&Path> = found.iter().map(|path| path.strip_prefix(dir.path()).unwrap()).collect();
+        let found: Vec<PathBuf> = sources(dir.path(), &[], &dir.path().join("target"))
+            .unwrap()
+            .into_iter()
+            .map(|source| source.path)
+            .collect();
+        let mut found: Vec<&Path> =
+            found.iter().map(|path| path.strip_prefix(dir.path()).unwrap()).collect();
         found.sort();
-        assert_eq!(found, [".hidden/data", "build/main.rs", "py/setup.py", "src/build/lib/m.rs", "src/build/mod.rs"].map(Path::new));
+        assert_eq!(
+            found,
+            [
+                ".hidden/data",
+                "build/main.rs",
+                "py/setup.py",
+                "src/build/lib/m.rs",
+                "src/build/mod.rs"
+            ]
+            .map(Path::new)
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! The terminal, from which one process group at a time may read.
 //!
-//! ssh, git, gpg and sudo ask for pass phrases at `/dev/tty`. What we start is in a process group of its own, and the kernel stops a group in
-//! the background that wants to read from the terminal (SIGTTIN). So whoever waits for such a group lends it the terminal, if that is ours,
-//! and continues it; afterwards we take it back. Ctrl-C reaches us as before, except while the terminal is lent: then it reaches who asks.
+//! ssh, git, gpg and sudo ask for pass phrases at `/dev/tty`. What we start is in a process group
+//! of its own, and the kernel stops a group in the background that wants to read from the terminal
+//! (SIGTTIN). So whoever waits for such a group lends it the terminal, if that is ours,
+//! and continues it; afterwards we take it back. Ctrl-C reaches us as before, except while the
+//! terminal is lent: then it reaches who asks.
 //!
 //! For hooks, which are not our children, hookd does the same.
 
@@ -18,19 +20,26 @@ use rustix::termios::{tcgetpgrp, tcsetpgrp};
 
 #[cfg(unix)]
 fn terminal() -> Option<File> {
-    fs_err::OpenOptions::new().read(true).write(true).open("/dev/tty").ok().map(fs_err::File::into_file)
+    fs_err::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .ok()
+        .map(fs_err::File::into_file)
 }
 
 /// Whether a child was stopped because it wants the terminal.
 #[cfg(unix)]
 pub fn is_wanted_by(child: &Child) -> bool {
     let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
-    let stopped = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
+    let stopped =
+        rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
     let signal = stopped.ok().flatten().and_then(|status| status.stopping_signal());
     signal.is_some_and(|signal| signal == libc::SIGTTIN || signal == libc::SIGTTOU)
 }
 
-/// Lends the terminal to the group that a child leads, and continues it. Whether the terminal was ours to lend.
+/// Lends the terminal to the group that a child leads, and continues it. Whether the terminal was
+/// ours to lend.
 #[cfg(unix)]
 pub fn lend_to(child: &Child) -> bool {
     let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
@@ -40,7 +49,8 @@ pub fn lend_to(child: &Child) -> bool {
         return false;
     }
     crate::ui::step_aside();
-    tcsetpgrp(&terminal, group).is_ok() && rustix::process::kill_process_group(group, rustix::process::Signal::CONT).is_ok()
+    tcsetpgrp(&terminal, group).is_ok()
+        && rustix::process::kill_process_group(group, rustix::process::Signal::CONT).is_ok()
 }
 
 /// Whether somebody whom we have started has the terminal.
@@ -52,11 +62,14 @@ pub fn is_lent(group: i32) -> bool {
 /// Takes the terminal back from a group that had it.
 #[cfg(unix)]
 pub fn take_back_from(group: i32) {
-    if let Some(terminal) = terminal().filter(|terminal| tcgetpgrp(terminal).ok() == Pid::from_raw(group)) {
+    if let Some(terminal) =
+        terminal().filter(|terminal| tcgetpgrp(terminal).ok() == Pid::from_raw(group))
+    {
         let own = getpgrp();
         // A group in the background is stopped when it does this, unless it ignores that.
         #[expect(unsafe_code, reason = "the standard library offers no way to ignore a signal")]
-        // SAFETY: both calls set a disposition that has no handler; nobody else here sets that of SIGTTOU.
+        // SAFETY: both calls set a disposition that has no handler; nobody else here sets that of
+        // SIGTTOU.
         let before = unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
         let _ = tcsetpgrp(&terminal, own);
         #[expect(unsafe_code, reason = "as above")]

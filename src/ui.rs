@@ -1,7 +1,8 @@
-//! What people see, all of it on stderr: cargo-like status lines, warnings, a spinner on terminals, plain lines elsewhere.
+//! What people see, all of it on stderr: cargo-like status lines, warnings, a spinner on terminals,
+//! plain lines elsewhere.
 //!
-//! stdout belongs to results; only [`Ui::result`] writes there. Colour obeys `--color`, then `NO_COLOR`, then
-//! `CARGO_TERM_COLOR`, then whether stderr is a terminal.
+//! stdout belongs to results; only [`Ui::result`] writes there. Colour obeys `--color`, then
+//! `NO_COLOR`, then `CARGO_TERM_COLOR`, then whether stderr is a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
@@ -61,9 +62,17 @@ impl Ui {
         let wants_progress = match env_vars::get("CARGO_TERM_PROGRESS_WHEN").as_deref() {
             Some("never") => false,
             Some("always") => true,
-            _ => is_terminal && !env_vars::is_ci() && env_vars::get("TERM").as_deref() != Some("dumb"),
+            _ => {
+                is_terminal
+                    && !env_vars::is_ci()
+                    && env_vars::get("TERM").as_deref() != Some("dumb")
+            }
         };
-        Self { verbosity, interactive: wants_progress && verbosity == Verbosity::Normal, bar: Mutex::new(None) }
+        Self {
+            verbosity,
+            interactive: wants_progress && verbosity == Verbosity::Normal,
+            bar: Mutex::new(None),
+        }
     }
 
     pub fn verbosity(&self) -> Verbosity {
@@ -78,7 +87,10 @@ impl Ui {
     /// A line of what was done: `verb` right-aligned in cargo's twelve columns.
     pub fn status(&self, verb: &str, message: impl std::fmt::Display) {
         if self.verbosity >= Verbosity::Normal {
-            self.print(&format!("{} {message}", Style::new().for_stderr().green().bold().apply_to(format!("{verb:>12}"))));
+            self.print(&format!(
+                "{} {message}",
+                Style::new().for_stderr().green().bold().apply_to(format!("{verb:>12}"))
+            ));
         }
     }
 
@@ -98,18 +110,27 @@ impl Ui {
 
     pub fn warning(&self, message: impl std::fmt::Display) {
         if self.verbosity >= Verbosity::Normal {
-            self.print(&format!("{}: {message}", Style::new().for_stderr().yellow().bold().apply_to("warning")));
+            self.print(&format!(
+                "{}: {message}",
+                Style::new().for_stderr().yellow().bold().apply_to("warning")
+            ));
         }
     }
 
     /// Always shown, `-q` or not.
     pub fn error(&self, message: impl std::fmt::Display) {
-        self.print(&format!("{}: {message}", Style::new().for_stderr().red().bold().apply_to("error")));
+        self.print(&format!(
+            "{}: {message}",
+            Style::new().for_stderr().red().bold().apply_to("error")
+        ));
     }
 
     /// Advice below an error.
     pub fn hint(&self, message: impl std::fmt::Display) {
-        self.print(&format!("{}: {message}", Style::new().for_stderr().cyan().bold().apply_to("hint")));
+        self.print(&format!(
+            "{}: {message}",
+            Style::new().for_stderr().cyan().bold().apply_to("hint")
+        ));
     }
 
     /// A line of somebody else's output, as it is.
@@ -141,12 +162,16 @@ impl Ui {
         self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Shows that something long is going on until the returned value is dropped. Nothing without a terminal.
+    /// Shows that something long is going on until the returned value is dropped. Nothing without a
+    /// terminal.
     pub fn spinner(&self, message: impl Into<String>) -> Spinner<'_> {
         let message = message.into();
         if self.interactive {
-            let style = ProgressStyle::with_template("  {spinner:.cyan} {wide_msg} {elapsed:.dim}").expect("a valid template");
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style).with_message(message);
+            let style = ProgressStyle::with_template("  {spinner:.cyan} {wide_msg} {elapsed:.dim}")
+                .expect("a valid template");
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+                .with_style(style)
+                .with_message(message);
             bar.enable_steady_tick(Duration::from_millis(100));
             *SHOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(bar.clone());
             *self.bar() = Some(bar);
@@ -200,5 +225,9 @@ pub fn shortened(line: &str, limit: usize) -> String {
 /// `0.2s`, `12.3s`, `3m 20s`.
 pub fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
-    if seconds < 60.0 { format!("{seconds:.1}s") } else { format!("{}m {:02}s", duration.as_secs() / 60, duration.as_secs() % 60) }
+    if seconds < 60.0 {
+        format!("{seconds:.1}s")
+    } else {
+        format!("{}m {:02}s", duration.as_secs() / 60, duration.as_secs() % 60)
+    }
 }

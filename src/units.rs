@@ -1,10 +1,12 @@
-//! The compile cutoff: a rustc call whose inputs are all what they were in an earlier one is not made again.
+//! The compile cutoff: a rustc call whose inputs are all what they were in an earlier one is not
+//! made again.
 //!
-//! cargo decides by mtimes, and a fresh checkout renews all of them. We do not touch them, and need none of cargo's own
-//! formats: cargo finds the workspace's crates dirty, runs their build scripts and calls rustc, and *we are its
-//! `RUSTC_WRAPPER`*. If everything that this call would read is what it was ([`judge`]), the earlier outputs are put in
-//! place, the earlier messages are printed, and rustc does not run. Build systems call this early cutoff; ccache and sccache
-//! have judged so for years.
+//! cargo decides by mtimes, and a fresh checkout renews all of them. We do not touch them, and need
+//! none of cargo's own formats: cargo finds the workspace's crates dirty, runs their build scripts
+//! and calls rustc, and *we are its `RUSTC_WRAPPER`*. If everything that this call would read is
+//! what it was ([`judge`]), the earlier outputs are put in place, the earlier messages are printed,
+//! and rustc does not run. Build systems call this early cutoff; ccache and sccache have judged so
+//! for years.
 //!
 //! | part | owns |
 //! | --- | --- |

@@ -1,8 +1,10 @@
-//! Wheels: the check that what was built can be imported by the interpreter it was built for, and reading their metadata.
+//! Wheels: the check that what was built can be imported by the interpreter it was built for, and
+//! reading their metadata.
 //!
-//! A wheel whose extension module is for another Python installs and then fails at import, or crashes (PyO3 issue 4882), so
-//! it is an error here, never a wheel. An extension module is told by its suffix (PEP 3149): the interpreter's
-//! `EXT_SUFFIX`, `.abi3.so`, or no tag at all, which anything may carry.
+//! A wheel whose extension module is for another Python installs and then fails at import, or
+//! crashes (PyO3 issue 4882), so it is an error here, never a wheel. An extension module is told by
+//! its suffix (PEP 3149): the interpreter's `EXT_SUFFIX`, `.abi3.so`, or no tag at all, which
+//! anything may carry.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -38,16 +40,29 @@ impl Error {
 /// Checks a wheel's tags and the extension modules in it.
 pub fn check(wheel: &Path, identity: &Identity) -> Result<(), Error> {
     let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let wrong = |what: String| Error::WrongAbi { wheel: name.clone(), interpreter: identity.display(), what };
+    let wrong = |what: String| Error::WrongAbi {
+        wheel: name.clone(),
+        interpreter: identity.display(),
+        what,
+    };
     if let Some(what) = wrong_tag(&name, identity) {
         return Err(wrong(what));
     }
     let archive = open(wheel)?;
-    let platform_may_differ = ["CARGO_BUILD_TARGET", "PYO3_CROSS", "PYO3_CROSS_LIB_DIR", "_PYTHON_HOST_PLATFORM", "ARCHFLAGS"]
-        .iter()
-        .any(|name| env_vars::get(name).is_some());
+    let platform_may_differ = [
+        "CARGO_BUILD_TARGET",
+        "PYO3_CROSS",
+        "PYO3_CROSS_LIB_DIR",
+        "_PYTHON_HOST_PLATFORM",
+        "ARCHFLAGS",
+    ]
+    .iter()
+    .any(|name| env_vars::get(name).is_some());
     for member in archive.file_names() {
-        let member = member.map_err(|error| Error::Invalid { path: wheel.to_path_buf(), reason: error.to_string() })?;
+        let member = member.map_err(|error| Error::Invalid {
+            path: wheel.to_path_buf(),
+            reason: error.to_string(),
+        })?;
         if let Some(what) = wrong_module(&member, identity, platform_may_differ) {
             return Err(wrong(what));
         }
@@ -65,12 +80,15 @@ fn wrong_tag(wheel: &str, identity: &Identity) -> Option<String> {
         "none" => true,
         "abi3" => identity.implementation == "cpython" && !identity.free_threaded,
         "abi3t" => identity.implementation == "cpython",
-        tag if tag.starts_with("pypy") => identity.implementation == "pypy" && tag.starts_with(&format!("pypy{major}{minor}")),
+        tag if tag.starts_with("pypy") => {
+            identity.implementation == "pypy" && tag.starts_with(&format!("pypy{major}{minor}"))
+        }
         // `cp27mu`, `cp37m` are of Pythons too old for us.
         tag if tag.starts_with("cp") => tag == abi,
         _ => true,
     };
-    (!abis.split('.').any(suits)).then(|| format!("its tag is `{pythons}-{abis}`, and the interpreter is {abi}"))
+    (!abis.split('.').any(suits))
+        .then(|| format!("its tag is `{pythons}-{abis}`, and the interpreter is {abi}"))
 }
 
 /// What is wrong with a member, if it is an extension module for another interpreter.
@@ -81,7 +99,11 @@ fn wrong_module(member: &str, identity: &Identity, platform_may_differ: bool) ->
     let fits = match tag {
         "abi3" => identity.implementation == "cpython" && !identity.free_threaded,
         "abi3t" => identity.implementation == "cpython",
-        tag if tag.starts_with("cpython-") || tag.starts_with("pypy") || tag.starts_with("graalpy") || is_windows_tag(tag) => {
+        tag if tag.starts_with("cpython-")
+            || tag.starts_with("pypy")
+            || tag.starts_with("graalpy")
+            || is_windows_tag(tag) =>
+        {
             let own = identity.ext_suffix.as_deref()?.trim_start_matches('.').rsplit_once('.')?.0;
             if platform_may_differ { abi_part(tag) == abi_part(own) } else { tag == own }
         }
@@ -89,7 +111,9 @@ fn wrong_module(member: &str, identity: &Identity, platform_may_differ: bool) ->
         _ => true,
     };
     let expected = identity.ext_suffix.as_deref().unwrap_or("none");
-    (!fits).then(|| format!("`{member}` has the suffix `.{suffix}`, and the interpreter imports `{expected}`"))
+    (!fits).then(|| {
+        format!("`{member}` has the suffix `.{suffix}`, and the interpreter imports `{expected}`")
+    })
 }
 
 /// `cp312-win_amd64`
@@ -104,8 +128,10 @@ fn abi_part(tag: &str) -> &str {
 }
 
 fn open(wheel: &Path) -> Result<zip::ZipArchive<std::fs::File>, Error> {
-    let file = fs_err::File::open(wheel).map_err(|source| Error::Read { path: wheel.to_path_buf(), source })?;
-    zip::ZipArchive::new(file.into_parts().0).map_err(|error| Error::Invalid { path: wheel.to_path_buf(), reason: error.to_string() })
+    let file = fs_err::File::open(wheel)
+        .map_err(|source| Error::Read { path: wheel.to_path_buf(), source })?;
+    zip::ZipArchive::new(file.into_parts().0)
+        .map_err(|error| Error::Invalid { path: wheel.to_path_buf(), reason: error.to_string() })
 }
 
 /// What a wheel says of itself.
@@ -127,24 +153,39 @@ pub fn metadata(wheel: &Path) -> Result<Metadata, Error> {
     let invalid = |reason: String| Error::Invalid { path: wheel.to_path_buf(), reason };
     let mut archive = open(wheel)?;
     let members = archive.file_names().map(|member| member.map(|member| member.to_string()));
-    let members = members.collect::<Result<Vec<String>, _>>().map_err(|error| invalid(error.to_string()))?;
+    let members =
+        members.collect::<Result<Vec<String>, _>>().map_err(|error| invalid(error.to_string()))?;
     let directory = members.iter().find_map(|member| {
         let (directory, file) = member.split_once('/')?;
         (directory.ends_with(".dist-info") && file == "METADATA").then(|| directory.to_owned())
     });
-    let dist_info = directory.ok_or_else(|| invalid("it has no .dist-info directory with METADATA".to_owned()))?;
+    let dist_info = directory
+        .ok_or_else(|| invalid("it has no .dist-info directory with METADATA".to_owned()))?;
     let mut read = |name: &str| {
         let mut text = String::new();
-        let mut member = archive.by_name(&format!("{dist_info}/{name}")).map_err(|error| invalid(error.to_string()))?;
+        let mut member = archive
+            .by_name(&format!("{dist_info}/{name}"))
+            .map_err(|error| invalid(error.to_string()))?;
         member.read_to_string(&mut text).map_err(|error| invalid(error.to_string()))?;
         Ok(text)
     };
     let (metadata, tags) = (read("METADATA")?, read("WHEEL")?);
-    let name = header(&metadata, "Name").ok_or_else(|| invalid("its METADATA has no Name".to_owned()))?;
-    let version = header(&metadata, "Version").ok_or_else(|| invalid("its METADATA has no Version".to_owned()))?;
-    let is_pure = header(&tags, "Root-Is-Purelib").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let extras = headers(&metadata, "Provides-Extra").filter_map(|extra| extra.parse().ok()).collect();
-    Ok(Metadata { requires: header(&metadata, "Requires-Dist").is_some(), extras, name, version, dist_info, is_pure })
+    let name =
+        header(&metadata, "Name").ok_or_else(|| invalid("its METADATA has no Name".to_owned()))?;
+    let version = header(&metadata, "Version")
+        .ok_or_else(|| invalid("its METADATA has no Version".to_owned()))?;
+    let is_pure =
+        header(&tags, "Root-Is-Purelib").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let extras =
+        headers(&metadata, "Provides-Extra").filter_map(|extra| extra.parse().ok()).collect();
+    Ok(Metadata {
+        requires: header(&metadata, "Requires-Dist").is_some(),
+        extras,
+        name,
+        version,
+        dist_info,
+        is_pure,
+    })
 }
 
 /// A field of a file in the format of e-mail headers, the first of that name.
@@ -159,8 +200,8 @@ fn headers<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     fields.filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-/// Unpacks a wheel's `.dist-info` directory into `directory` and returns its path: PEP 517's way to the metadata where the
-/// backend has no hook for it.
+/// Unpacks a wheel's `.dist-info` directory into `directory` and returns its path: PEP 517's way to
+/// the metadata where the backend has no hook for it.
 pub fn extract_metadata(wheel: &Path, directory: &Path) -> Result<PathBuf, Error> {
     let invalid = |reason: String| Error::Invalid { path: wheel.to_path_buf(), reason };
     let mut archive = open(wheel)?;
@@ -168,8 +209,12 @@ pub fn extract_metadata(wheel: &Path, directory: &Path) -> Result<PathBuf, Error
     for index in 0..archive.len() {
         let mut member = archive.by_index(index).map_err(|error| invalid(error.to_string()))?;
         // A name that leads outside is `None`.
-        let Some(path) = member.enclosed_name() else { return Err(invalid("a member's name leads outside".to_owned())) };
-        let Some(first) = path.components().next().map(|first| first.as_os_str().to_owned()) else { continue };
+        let Some(path) = member.enclosed_name() else {
+            return Err(invalid("a member's name leads outside".to_owned()));
+        };
+        let Some(first) = path.components().next().map(|first| first.as_os_str().to_owned()) else {
+            continue;
+        };
         if !first.to_string_lossy().ends_with(".dist-info") || member.is_dir() {
             continue;
         }
@@ -194,12 +239,19 @@ mod tests {
     fn tags_must_suit_the_interpreter() {
         let gil = cpython("3.12.1");
         let wrong = |wheel: &str, identity: &Identity| wrong_tag(wheel, identity).is_some();
-        for fine in
-            ["a-1-py3-none-any.whl", "a-1-cp312-cp312-linux_x86_64.whl", "a-1-cp39-abi3-linux_x86_64.whl", "a-1-1-py2.py3-none-any.whl"]
-        {
+        for fine in [
+            "a-1-py3-none-any.whl",
+            "a-1-cp312-cp312-linux_x86_64.whl",
+            "a-1-cp39-abi3-linux_x86_64.whl",
+            "a-1-1-py2.py3-none-any.whl",
+        ] {
             assert!(!wrong(fine, &gil), "{fine}");
         }
-        for bad in ["a-1-cp313-cp313-linux_x86_64.whl", "a-1-cp312-cp312t-linux_x86_64.whl", "a-1-pp310-pypy310_pp73-linux_x86_64.whl"] {
+        for bad in [
+            "a-1-cp313-cp313-linux_x86_64.whl",
+            "a-1-cp312-cp312t-linux_x86_64.whl",
+            "a-1-pp310-pypy310_pp73-linux_x86_64.whl",
+        ] {
             assert!(wrong(bad, &gil), "{bad}");
         }
         let free = Identity { free_threaded: true, ..cpython("3.13.0") };
@@ -234,6 +286,9 @@ mod tests {
             assert!(wrong(bad), "{bad}");
         }
         assert!(wrong("x.cpython-312-aarch64-linux-gnu.so"));
-        assert!(wrong_module("x.cpython-312-aarch64-linux-gnu.so", &gil, true).is_none(), "cross compilation");
+        assert!(
+            wrong_module("x.cpython-312-aarch64-linux-gnu.so", &gil, true).is_none(),
+            "cross compilation"
+        );
     }
 }

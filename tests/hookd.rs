@@ -1,8 +1,12 @@
-//! hookd's own tests (`hookd/tests`, plain unittest), under every interpreter that is found: the default one, and all that
-//! pyenv has, PyPy included. Those of processes and signals (half of the time, and the system's affair more than the version's) are
-//! for the oldest and the newest CPython, unless `PYENV_BUILD_HOOKD_TESTS=all`.
+//! hookd's own tests (`hookd/tests`, plain unittest), under every interpreter that is found: the
+//! default one, and all that pyenv has, PyPy included. Those of processes and signals (half of the
+//! time, and the system's affair more than the version's) are for the oldest and the newest
+//! CPython, unless `PYENV_BUILD_HOOKD_TESTS=all`.
 
-#![expect(clippy::disallowed_methods, reason = "a test runs plain processes and looks around plainly")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test runs plain processes and looks around plainly"
+)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
@@ -18,11 +22,16 @@ fn minor(name: &str) -> Option<u32> {
 
 /// Interpreters by what they say they are, each once.
 fn interpreters() -> BTreeMap<String, PathBuf> {
-    let mut candidates = vec![PathBuf::from(std::env::var("PYENV_BUILD_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned()))];
+    let mut candidates = vec![PathBuf::from(
+        std::env::var("PYENV_BUILD_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned()),
+    )];
     candidates.push("pypy3".into());
-    let pyenv =
-        std::env::var("PYENV_ROOT").map(PathBuf::from).or_else(|_| std::env::var("HOME").map(|home| Path::new(&home).join(".pyenv")));
-    if let Some(versions) = pyenv.ok().and_then(|root| std::fs::read_dir(root.join("versions")).ok()) {
+    let pyenv = std::env::var("PYENV_ROOT")
+        .map(PathBuf::from)
+        .or_else(|_| std::env::var("HOME").map(|home| Path::new(&home).join(".pyenv")));
+    if let Some(versions) =
+        pyenv.ok().and_then(|root| std::fs::read_dir(root.join("versions")).ok())
+    {
         candidates.extend(versions.map(|entry| entry.unwrap().path().join("bin/python")));
     }
     let mut found = BTreeMap::new();
@@ -30,7 +39,9 @@ fn interpreters() -> BTreeMap<String, PathBuf> {
         if let Ok(output) = Command::new(&candidate).args(["-c", ASK]).output()
             && output.status.success()
         {
-            found.entry(String::from_utf8(output.stdout).unwrap().trim().to_owned()).or_insert(candidate);
+            found
+                .entry(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+                .or_insert(candidate);
         }
     }
     found
@@ -41,9 +52,15 @@ fn hookd_passes_its_tests_under_every_interpreter() {
     let interpreters = interpreters();
     assert!(!interpreters.is_empty(), "there is no Python 3.8 or newer");
     let all = std::env::var("PYENV_BUILD_HOOKD_TESTS").is_ok_and(|value| value == "all");
-    let mut versions: Vec<(u32, &str)> = interpreters.keys().filter_map(|name| Some((minor(name)?, name.as_str()))).collect();
+    let mut versions: Vec<(u32, &str)> =
+        interpreters.keys().filter_map(|name| Some((minor(name)?, name.as_str()))).collect();
     versions.sort_unstable();
-    let ends: Vec<String> = versions.first().into_iter().chain(versions.last()).map(|(_, name)| (*name).to_owned()).collect();
+    let ends: Vec<String> = versions
+        .first()
+        .into_iter()
+        .chain(versions.last())
+        .map(|(_, name)| (*name).to_owned())
+        .collect();
     let is_whole = |name: &String| all || ends.is_empty() || ends.contains(name);
     // They wait more than they work: all at once.
     let outcomes: Vec<(String, Output)> = std::thread::scope(|scope| {

@@ -1,4 +1,5 @@
-//! What the benchmarks that build real projects share: the projects, the tools that they are compared with, a clock.
+//! What the benchmarks that build real projects share: the projects, the tools that they are
+//! compared with, a clock.
 
 #![expect(clippy::print_stdout, reason = "its result is text")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on may stop anywhere")]
@@ -38,8 +39,13 @@ pub(crate) fn fetch(tools: &Tools, spec: &str, work: &Path) -> PathBuf {
             .args(["-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d"])
             .arg(work)
             .arg(spec));
-        let archive = directory.with_file_name(format!("{}.tar.gz", directory.file_name().unwrap().to_str().unwrap()));
-        run(Command::new("tar").args(["-xzf"]).arg(archive).args(["--no-same-owner", "-C"]).arg(work));
+        let archive = directory
+            .with_file_name(format!("{}.tar.gz", directory.file_name().unwrap().to_str().unwrap()));
+        run(Command::new("tar")
+            .args(["-xzf"])
+            .arg(archive)
+            .args(["--no-same-owner", "-C"])
+            .arg(work));
         // As a checkout: without git, cargo counts everything in the directory as the package's.
         run(Command::new("git").args(["init", "-q"]).current_dir(&directory));
         run(Command::new("git").args(["add", "-A"]).current_dir(&directory));

@@ -1,4 +1,5 @@
-//! What a bench has measured, as a file for `benches/render.py`: every single time, the machine, the versions.
+//! What a bench has measured, as a file for `benches/render.py`: every single time, the machine,
+//! the versions.
 //!
 //! ```json
 //! {"schema": 1, "bench": "warm", "program": "0.1.0",
@@ -29,10 +30,12 @@ impl Results {
         Self { bench, file: file.map(PathBuf::from), tables: Vec::new() }
     }
 
-    /// Adds what was measured in turn: each row's name and times. `reference`: the row that the others are compared with.
+    /// Adds what was measured in turn: each row's name and times. `reference`: the row that the
+    /// others are compared with.
     pub(crate) fn table(&mut self, title: &str, reference: &str, rows: &[(&str, &[f64])]) {
         assert!(rows.iter().any(|(name, _)| *name == reference));
-        let rows: Vec<Value> = rows.iter().map(|(name, seconds)| json!({"name": name, "seconds": seconds})).collect();
+        let rows: Vec<Value> =
+            rows.iter().map(|(name, seconds)| json!({"name": name, "seconds": seconds})).collect();
         self.tables.push(json!({"title": title, "reference": reference, "rows": rows}));
     }
 

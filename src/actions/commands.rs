@@ -6,7 +6,8 @@ use std::fmt;
 
 /// One command, escaped; no value can end the line or begin another command.
 pub fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
-    let properties: Vec<String> = properties.iter().map(|(key, value)| format!("{key}={}", escape_property(value))).collect();
+    let properties: Vec<String> =
+        properties.iter().map(|(key, value)| format!("{key}={}", escape_property(value))).collect();
     let space = if properties.is_empty() { "" } else { " " };
     format!("::{name}{space}{}::{}", properties.join(","), escape_data(message))
 }
@@ -43,7 +44,12 @@ impl fmt::Display for Annotation<'_> {
             Level::Warning => "warning",
             Level::Error => "error",
         };
-        let properties: Vec<(&str, &str)> = self.file.map(|file| ("file", file)).into_iter().chain([("title", self.title)]).collect();
+        let properties: Vec<(&str, &str)> = self
+            .file
+            .map(|file| ("file", file))
+            .into_iter()
+            .chain([("title", self.title)])
+            .collect();
         f.write_str(&command(name, &properties, self.message))
     }
 }
@@ -66,6 +72,10 @@ mod tests {
              100%25%0D%0A::set-output name=x::y%0A::add-path::/tmp"
         );
         assert_eq!(command("endgroup", &[], ""), "::endgroup::");
-        assert_eq!(command("group", &[], "a%0Ab"), "::group::a%250Ab", "what looks escaped is data, too");
+        assert_eq!(
+            command("group", &[], "a%0Ab"),
+            "::group::a%250Ab",
+            "what looks escaped is data, too"
+        );
     }
 }

@@ -1,10 +1,11 @@
-//! What started the job, as far as it decides what may be restored from caches and what may be saved to them.
+//! What started the job, as far as it decides what may be restored from caches and what may be
+//! saved to them.
 //!
-//! Two questions. *May what this job makes be given to later jobs?* Not if somebody without write access had a hand in it: what
-//! `pull_request_target`, `issue_comment` or `workflow_run` start has the default branch's cache scope, and a fork's code in the
-//! work tree would poison it (<https://github.com/actions/cache/pull/1768>). *May this job use what others made?* Not if it
-//! publishes: an artifact for the world should come of the tag and nothing else (zizmor's `cache-poisoning` audit,
-//! <https://docs.zizmor.sh/audits/#cache-poisoning>).
+//! Two questions. *May what this job makes be given to later jobs?* Not if somebody without write
+//! access had a hand in it: what `pull_request_target`, `issue_comment` or `workflow_run` start has
+//! the default branch's cache scope, and a fork's code in the work tree would poison it (<https://github.com/actions/cache/pull/1768>). *May this job use what others made?* Not if it
+//! publishes: an artifact for the world should come of the tag and nothing else (zizmor's
+//! `cache-poisoning` audit, <https://docs.zizmor.sh/audits/#cache-poisoning>).
 
 use std::path::Path;
 
@@ -27,7 +28,8 @@ pub struct Context {
     pub is_from_fork: bool,
     /// The job has `id-token: write`: it can prove who it is to a registry.
     pub can_prove_identity: bool,
-    /// The workflow's `cache-mode` for this job, if it says one: what the cache service lets it do.
+    /// The workflow's `cache-mode` for this job, if it says one: what the cache service lets it
+    /// do.
     pub cache_mode: Option<String>,
     /// The name of the workflow, and the id of the job in it.
     pub workflow: String,
@@ -86,7 +88,11 @@ impl Context {
             git_ref: get("GITHUB_REF"),
             repository: get("GITHUB_REPOSITORY"),
             can_prove_identity: env_vars::get("ACTIONS_ID_TOKEN_REQUEST_URL").is_some(),
-            cache_mode: cache_mode(&get("GITHUB_WORKFLOW_REF"), &get("GITHUB_JOB"), Path::new(&get("GITHUB_WORKSPACE"))),
+            cache_mode: cache_mode(
+                &get("GITHUB_WORKFLOW_REF"),
+                &get("GITHUB_JOB"),
+                Path::new(&get("GITHUB_WORKSPACE")),
+            ),
             workflow: get("GITHUB_WORKFLOW"),
             job: get("GITHUB_JOB"),
             ..Self::default()
@@ -96,16 +102,24 @@ impl Context {
 
     /// Adds what the payload says. Without one, a pull request counts as a stranger's.
     fn with_payload(mut self, payload: Option<&Value>) -> Self {
-        let text = |path: &str| payload.and_then(|payload| payload.pointer(path)).and_then(Value::as_str).map(str::to_owned);
+        let text = |path: &str| {
+            payload
+                .and_then(|payload| payload.pointer(path))
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
         self.default_branch = text("/repository/default_branch");
         let is_pull_request = self.event.starts_with("pull_request");
-        let (head, base) = (text("/pull_request/head/repo/full_name"), text("/pull_request/base/repo/full_name"));
+        let (head, base) =
+            (text("/pull_request/head/repo/full_name"), text("/pull_request/base/repo/full_name"));
         self.is_from_fork = is_pull_request && (head.is_none() || head != base);
         self
     }
 
     fn is_default_branch(&self) -> bool {
-        self.default_branch.as_ref().is_some_and(|branch| self.git_ref.strip_prefix("refs/heads/") == Some(branch))
+        self.default_branch
+            .as_ref()
+            .is_some_and(|branch| self.git_ref.strip_prefix("refs/heads/") == Some(branch))
     }
 
     /// Why this job may have the code of strangers in it, if so.
@@ -135,17 +149,22 @@ impl Context {
             return Policy { restore: false, save: false, publishes, note: None };
         }
         if let (UseCache::Auto, Some(because)) = (cache, because) {
-            let note =
-                format!("no cache is used, as what is published should come of its sources alone: {because} (`cache: true` uses them)");
+            let note = format!(
+                "no cache is used, as what is published should come of its sources alone: {because} (`cache: true` uses them)"
+            );
             return Policy { restore: false, save: false, publishes, note: Some(note) };
         }
         let mode = self.cache_mode.as_deref().unwrap_or_default();
         if matches!(mode, "none" | "write-only") {
-            let note = format!("no cache is used: the workflow's `cache-mode` for this job is `{mode}`");
+            let note =
+                format!("no cache is used: the workflow's `cache-mode` for this job is `{mode}`");
             return Policy { restore: false, save: false, publishes, note: Some(note) };
         }
-        let restored = |save: bool, note: Option<String>| Policy { restore: true, save, publishes, note };
-        let not_saved = |because: &str| restored(false, Some(format!("caches are restored and not saved: {because}")));
+        let restored =
+            |save: bool, note: Option<String>| Policy { restore: true, save, publishes, note };
+        let not_saved = |because: &str| {
+            restored(false, Some(format!("caches are restored and not saved: {because}")))
+        };
         if let Some(because) = self.is_open_to_strangers() {
             return not_saved(&because);
         }
@@ -159,25 +178,28 @@ impl Context {
             (SaveCache::Never, _) => restored(false, None),
             (SaveCache::Always, _) => restored(true, None),
             (SaveCache::DefaultBranch, _) if self.is_default_branch() => restored(true, None),
-            (SaveCache::DefaultBranch, Some(branch)) => {
-                not_saved(&format!("this is not the default branch, `{branch}` (`save-cache: always` saves them)"))
-            }
-            (SaveCache::DefaultBranch, None) => {
-                not_saved("the event does not say which branch is the default (`save-cache: always` saves them)")
-            }
+            (SaveCache::DefaultBranch, Some(branch)) => not_saved(&format!(
+                "this is not the default branch, `{branch}` (`save-cache: always` saves them)"
+            )),
+            (SaveCache::DefaultBranch, None) => not_saved(
+                "the event does not say which branch is the default (`save-cache: always` saves them)",
+            ),
         }
     }
 }
 
-/// What a workflow file says of the caches of a job; the runner tells it to actions in JavaScript only.
+/// What a workflow file says of the caches of a job; the runner tells it to actions in JavaScript
+/// only.
 ///
 /// Source: <https://github.blog/changelog/2026-09-10-control-github-actions-cache-access-with-cache-mode>
 #[cfg(feature = "github")]
 fn cache_mode(workflow_ref: &str, job: &str, workspace: &Path) -> Option<String> {
     // `owner/name/.github/workflows/ci.yml@refs/heads/main`
     let path = workflow_ref.split('@').next()?.splitn(3, '/').nth(2)?;
-    let workflow: serde_yaml_ng::Value = serde_yaml_ng::from_str(&fs_err::read_to_string(workspace.join(path)).ok()?).ok()?;
-    let of_job = workflow.get("jobs").and_then(|jobs| jobs.get(job)).and_then(|job| job.get("cache-mode"));
+    let workflow: serde_yaml_ng::Value =
+        serde_yaml_ng::from_str(&fs_err::read_to_string(workspace.join(path)).ok()?).ok()?;
+    let of_job =
+        workflow.get("jobs").and_then(|jobs| jobs.get(job)).and_then(|job| job.get("cache-mode"));
     Some(of_job.or_else(|| workflow.get("cache-mode"))?.as_str()?.to_owned())
 }
 
@@ -201,7 +223,8 @@ mod tests {
 
     fn context(event: &str, git_ref: &str) -> Context {
         let payload = json!({"repository": {"default_branch": "main", "full_name": "o/r"}});
-        Context { event: event.into(), git_ref: git_ref.into(), ..Context::default() }.with_payload(Some(&payload))
+        Context { event: event.into(), git_ref: git_ref.into(), ..Context::default() }
+            .with_payload(Some(&payload))
     }
 
     fn pull_request(event: &str, head: &Value) -> Context {
@@ -209,7 +232,8 @@ mod tests {
             "repository": {"default_branch": "main"},
             "pull_request": {"number": 7, "head": {"repo": head}, "base": {"repo": {"full_name": "o/r"}}},
         });
-        Context { event: event.into(), git_ref: "refs/pull/7/merge".into(), ..Context::default() }.with_payload(Some(&payload))
+        Context { event: event.into(), git_ref: "refs/pull/7/merge".into(), ..Context::default() }
+            .with_payload(Some(&payload))
     }
 
     #[test]
@@ -219,10 +243,16 @@ mod tests {
         let own = || pull_request("pull_request", &json!({"full_name": "o/r"}));
         let fork = || pull_request("pull_request", &json!({"full_name": "stranger/r"}));
         let gone = || pull_request("pull_request", &Value::Null);
-        let with_identity = || Context { can_prove_identity: true, ..context("push", "refs/heads/main") };
-        let with_mode = |mode: &str| Context { cache_mode: Some(mode.into()), ..context("push", "refs/heads/main") };
-        let without_payload =
-            |event: &str| Context { event: event.into(), git_ref: "refs/heads/main".into(), ..Context::default() }.with_payload(None);
+        let with_identity =
+            || Context { can_prove_identity: true, ..context("push", "refs/heads/main") };
+        let with_mode = |mode: &str| Context {
+            cache_mode: Some(mode.into()),
+            ..context("push", "refs/heads/main")
+        };
+        let without_payload = |event: &str| {
+            Context { event: event.into(), git_ref: "refs/heads/main".into(), ..Context::default() }
+                .with_payload(None)
+        };
         // (context, cache, save-cache) -> (restored, saved)
         let table = [
             (context("push", "refs/heads/main"), Auto, DefaultBranch, (true, true)),
@@ -247,14 +277,35 @@ mod tests {
             (context("pull_request_target", "refs/heads/main"), Yes, Always, (true, false)),
             (context("issue_comment", "refs/heads/main"), Yes, Always, (true, false)),
             (context("workflow_run", "refs/heads/main"), Yes, Always, (true, false)),
-            (Context { can_prove_identity: true, ..context("pull_request_target", "refs/heads/main") }, Auto, Always, (false, false)),
-            (Context { can_prove_identity: true, ..context("pull_request_target", "refs/heads/main") }, Yes, Always, (true, false)),
+            (
+                Context {
+                    can_prove_identity: true,
+                    ..context("pull_request_target", "refs/heads/main")
+                },
+                Auto,
+                Always,
+                (false, false),
+            ),
+            (
+                Context {
+                    can_prove_identity: true,
+                    ..context("pull_request_target", "refs/heads/main")
+                },
+                Yes,
+                Always,
+                (true, false),
+            ),
             (with_mode("none"), Auto, Always, (false, false)),
             (with_mode("write-only"), Yes, Always, (false, false)),
             (with_mode("read"), Auto, Always, (true, false)),
             (with_mode("write"), Auto, DefaultBranch, (true, true)),
             (with_mode("of another day"), Auto, DefaultBranch, (true, true)),
-            (context("merge_group", "refs/heads/gh-readonly-queue/main/pr-7-abc"), Auto, Always, (true, false)),
+            (
+                context("merge_group", "refs/heads/gh-readonly-queue/main/pr-7-abc"),
+                Auto,
+                Always,
+                (true, false),
+            ),
             (without_payload("pull_request"), Auto, Always, (true, false)),
             (without_payload("push"), Auto, DefaultBranch, (true, false)),
         ];
@@ -278,6 +329,9 @@ mod tests {
         let workflow = "octo/project/.github/workflows/ci.yml@refs/heads/a/b@c";
         assert_eq!(mode(workflow, "a").as_deref(), Some("none"));
         assert_eq!(mode(workflow, "b").as_deref(), Some("read"));
-        assert_eq!((mode(workflow, "c"), mode("octo/project/gone.yml@x", "a"), mode("", "a")), (None, None, None));
+        assert_eq!(
+            (mode(workflow, "c"), mode("octo/project/gone.yml@x", "a"), mode("", "a")),
+            (None, None, None)
+        );
     }
 }

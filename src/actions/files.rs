@@ -56,16 +56,24 @@ impl File {
 
     fn append(self, text: &str) -> Result<(), Error> {
         let variable = self.variable();
-        let path = env_vars::get_os(variable).map(PathBuf::from).ok_or(Error::Missing { variable })?;
-        let mut file =
-            fs_err::OpenOptions::new().append(true).create(true).open(path).map_err(|source| Error::Write { variable, source })?;
+        let path =
+            env_vars::get_os(variable).map(PathBuf::from).ok_or(Error::Missing { variable })?;
+        let mut file = fs_err::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|source| Error::Write { variable, source })?;
         // In one piece: other programs of the step may append as well.
         file.write_all(text.as_bytes()).map_err(|source| Error::Write { variable, source })
     }
 }
 
 fn entry(name: &str, value: &str) -> Result<String, Error> {
-    if name.is_empty() || name.chars().any(char::is_control) || name.contains('=') || name.contains("<<") {
+    if name.is_empty()
+        || name.chars().any(char::is_control)
+        || name.contains('=')
+        || name.contains("<<")
+    {
         return Err(Error::NotALine { what: "a name", text: name.to_owned() });
     }
     let delimiter = loop {
@@ -101,9 +109,20 @@ mod tests {
 
     #[test]
     fn every_value_comes_back_as_it_was_and_adds_nothing() {
-        for value in ["", "plain", "a\nPATH=/evil\nb", "x\nEOF\nY<<EOF\nz\nEOF", "ghadelimiter_\nZ=1", "$(touch x) `id` ${{ 1 }}", "\n\n"] {
+        for value in [
+            "",
+            "plain",
+            "a\nPATH=/evil\nb",
+            "x\nEOF\nY<<EOF\nz\nEOF",
+            "ghadelimiter_\nZ=1",
+            "$(touch x) `id` ${{ 1 }}",
+            "\n\n",
+        ] {
             let text = entry("wheel", value).unwrap() + &entry("other", "1").unwrap();
-            assert_eq!(parsed(&text), [("wheel".to_owned(), value.to_owned()), ("other".to_owned(), "1".to_owned())]);
+            assert_eq!(
+                parsed(&text),
+                [("wheel".to_owned(), value.to_owned()), ("other".to_owned(), "1".to_owned())]
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! The step summary: Markdown on the run's page, one file for each step, at most 1 MiB.
 //!
-//! More than that and the runner throws all of it away, so what matters comes first and what does not fit is left out, folded
-//! parts from the last on. Source: <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits>
+//! More than that and the runner throws all of it away, so what matters comes first and what does
+//! not fit is left out, folded parts from the last on. Source: <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits>
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -34,7 +34,11 @@ impl Summary {
 
     /// Markdown that is shown when one asks for it.
     pub fn fold(&mut self, title: &str, markdown: &str) {
-        self.folded.push(format!("<details><summary>{}</summary>\n\n{}\n\n</details>\n\n", text(title), markdown.trim_end()));
+        self.folded.push(format!(
+            "<details><summary>{}</summary>\n\n{}\n\n</details>\n\n",
+            text(title),
+            markdown.trim_end()
+        ));
     }
 
     /// What fits into so many bytes.
@@ -56,9 +60,12 @@ impl Summary {
         markdown
     }
 
-    /// Appends it to the file that `GITHUB_STEP_SUMMARY` names; nothing without one (GHES before 3.6).
+    /// Appends it to the file that `GITHUB_STEP_SUMMARY` names; nothing without one (GHES before
+    /// 3.6).
     pub fn write(&self) -> std::io::Result<()> {
-        let Some(path) = env_vars::get_os("GITHUB_STEP_SUMMARY").map(PathBuf::from) else { return Ok(()) };
+        let Some(path) = env_vars::get_os("GITHUB_STEP_SUMMARY").map(PathBuf::from) else {
+            return Ok(());
+        };
         let mut file = fs_err::OpenOptions::new().append(true).create(true).open(path)?;
         let room = LIMIT_BYTES.saturating_sub(file.metadata()?.len());
         file.write_all(self.render(usize::try_from(room).unwrap_or(usize::MAX)).as_bytes())
@@ -121,9 +128,18 @@ mod tests {
         summary.fold("one", "x");
         summary.fold("two", &"y".repeat(10_000));
         let whole = summary.render(1 << 20);
-        assert!(whole.starts_with("### verdict\n\n<details><summary>one</summary>\n\nx\n\n</details>\n\n") && whole.len() > 10_000);
+        assert!(
+            whole.starts_with(
+                "### verdict\n\n<details><summary>one</summary>\n\nx\n\n</details>\n\n"
+            ) && whole.len() > 10_000
+        );
         let short = summary.render(1000);
-        assert_eq!(short, format!("### verdict\n\n<details><summary>one</summary>\n\nx\n\n</details>\n\n{LEFT_OUT}"));
+        assert_eq!(
+            short,
+            format!(
+                "### verdict\n\n<details><summary>one</summary>\n\nx\n\n</details>\n\n{LEFT_OUT}"
+            )
+        );
         for room in 0..200 {
             assert!(summary.render(room).len() <= room, "{room}");
         }

@@ -1,9 +1,9 @@
-//! The environment fingerprint: SHA-256 over canonical JSON of (schema, interpreter identity, every installed
-//! distribution as name, version, artifact).
+//! The environment fingerprint: SHA-256 over canonical JSON of (schema, interpreter identity, every
+//! installed distribution as name, version, artifact).
 //!
-//! It is known after resolving and before installing, does not depend on the installer, and names the environment's
-//! directory: another content is another path. Bump [`SCHEMA`] whenever the parts or the way an environment is made from
-//! them change.
+//! It is known after resolving and before installing, does not depend on the installer, and names
+//! the environment's directory: another content is another path. Bump [`SCHEMA`] whenever the parts
+//! or the way an environment is made from them change.
 
 use std::collections::BTreeMap;
 
@@ -40,13 +40,17 @@ pub enum Artifact {
 }
 
 impl Artifact {
-    /// What stands for the content in the fingerprint. Locations are left out where a hash fixes the content: a mirror is
-    /// as good as the index.
+    /// What stands for the content in the fingerprint. Locations are left out where a hash fixes
+    /// the content: a mirror is as good as the index.
     fn identity(&self) -> String {
         match self {
-            Self::Index { sha256: Some(sha256), .. } | Self::Archive { sha256, .. } => format!("sha256:{sha256}"),
+            Self::Index { sha256: Some(sha256), .. } | Self::Archive { sha256, .. } => {
+                format!("sha256:{sha256}")
+            }
             Self::Index { filename, sha256: None } => format!("file:{filename}"),
-            Self::Vcs { commit, subdirectory, .. } => format!("commit:{commit}:{}", subdirectory.as_deref().unwrap_or_default()),
+            Self::Vcs { commit, subdirectory, .. } => {
+                format!("commit:{commit}:{}", subdirectory.as_deref().unwrap_or_default())
+            }
             Self::Directory { content, .. } => format!("tree:{content}"),
         }
     }
@@ -75,11 +79,12 @@ impl EnvFingerprint {
     }
 }
 
-/// The parts of a fingerprint, each under a name of its own, sorted: `schema`, `interpreter.<field>`,
-/// `distribution.<name>`. The digest is over the JSON of exactly this map.
+/// The parts of a fingerprint, each under a name of its own, sorted: `schema`,
+/// `interpreter.<field>`, `distribution.<name>`. The digest is over the JSON of exactly this map.
 pub fn parts(identity: &Identity, distributions: &[Distribution]) -> BTreeMap<String, String> {
     let mut parts = BTreeMap::from([("schema".to_owned(), SCHEMA.to_string())]);
-    let serde_json::Value::Object(fields) = serde_json::to_value(identity).expect("plain data") else {
+    let serde_json::Value::Object(fields) = serde_json::to_value(identity).expect("plain data")
+    else {
         unreachable!("a struct serialises to an object")
     };
     for (name, value) in fields {
@@ -87,12 +92,16 @@ pub fn parts(identity: &Identity, distributions: &[Distribution]) -> BTreeMap<St
         parts.insert(format!("interpreter.{name}"), text);
     }
     for distribution in distributions {
-        // Not every installer says the version of a local directory, and its content decides anyway.
+        // Not every installer says the version of a local directory, and its content decides
+        // anyway.
         let version = match distribution.artifact {
             Artifact::Directory { .. } => "?",
             _ => distribution.version.as_deref().unwrap_or("?"),
         };
-        parts.insert(format!("distribution.{}", distribution.name), format!("{version} {}", distribution.artifact.identity()));
+        parts.insert(
+            format!("distribution.{}", distribution.name),
+            format!("{version} {}", distribution.artifact.identity()),
+        );
     }
     parts
 }
@@ -106,14 +115,18 @@ mod tests {
         Distribution {
             name: name.into(),
             version: Some(version.into()),
-            artifact: Artifact::Index { filename: format!("{name}-{version}.whl"), sha256: Some(sha256.into()) },
+            artifact: Artifact::Index {
+                filename: format!("{name}-{version}.whl"),
+                sha256: Some(sha256.into()),
+            },
         }
     }
 
     #[test]
     fn stays_what_it_was_when_formats_move() {
         // A change here makes every user's next build a cold one: bump SCHEMA and mean it.
-        let fingerprint = EnvFingerprint::new(&cpython("3.12.1"), &[wheel("maturin", "1.9.0", "00")]);
+        let fingerprint =
+            EnvFingerprint::new(&cpython("3.12.1"), &[wheel("maturin", "1.9.0", "00")]);
         assert_eq!(fingerprint.directory_name(), format!("cp312-{}", &fingerprint.hex()[..12]));
         insta::assert_snapshot!(fingerprint.hex(), @"5bbf6a1132af2907e410a2c3156ec6dc6d8ef0bf21d7f8afc160dba7c21eeb89");
     }
@@ -126,8 +139,14 @@ mod tests {
         assert_eq!(of(&[one.clone(), two.clone()]), of(&[two.clone(), one.clone()]));
         assert_ne!(of(&[one.clone(), two.clone()]), of(std::slice::from_ref(&one)));
         assert_ne!(of(std::slice::from_ref(&one)), of(&[wheel("a", "1", "ab")]));
-        assert_ne!(of(std::slice::from_ref(&one)), EnvFingerprint::new(&cpython("3.12.2"), std::slice::from_ref(&one)));
-        let archive = Distribution { artifact: Artifact::Archive { url: "https://m/a".into(), sha256: "aa".into() }, ..one.clone() };
+        assert_ne!(
+            of(std::slice::from_ref(&one)),
+            EnvFingerprint::new(&cpython("3.12.2"), std::slice::from_ref(&one))
+        );
+        let archive = Distribution {
+            artifact: Artifact::Archive { url: "https://m/a".into(), sha256: "aa".into() },
+            ..one.clone()
+        };
         assert_eq!(of(&[one]), of(&[archive]));
     }
 }

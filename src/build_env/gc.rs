@@ -1,5 +1,5 @@
-//! Forgetting environments that nobody uses: all but the newest few of each ABI tag, those used lately, and those that an
-//! editable install needs ([`installs`]).
+//! Forgetting environments that nobody uses: all but the newest few of each ABI tag, those used
+//! lately, and those that an editable install needs ([`installs`]).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,7 +43,8 @@ pub struct Collected {
     pub kept: Vec<Kept>,
 }
 
-/// Finds what can go, and removes it unless `dry_run`. An environment whose lock is held is left alone.
+/// Finds what can go, and removes it unless `dry_run`. An environment whose lock is held is left
+/// alone.
 pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Collected, Error> {
     let (needed, stale) = needed_by_installs(layout);
     let mut kept = Vec::new();
@@ -52,7 +53,9 @@ pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Co
     let envs = layout.envs();
     let entries = match fs_err::read_dir(&envs) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Collected::default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Collected::default());
+        }
         Err(source) => return Err(Error::Write { path: envs, source }),
     };
     for entry in entries.filter_map(Result::ok).filter(|entry| entry.path().is_dir()) {
@@ -115,7 +118,8 @@ pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Co
     Ok(Collected { removed, kept })
 }
 
-/// Environments that editable installs need, and by which; and the references of installs that are gone.
+/// Environments that editable installs need, and by which; and the references of installs that are
+/// gone.
 fn needed_by_installs(layout: &Layout) -> (BTreeMap<String, String>, Vec<Removed>) {
     let mut needed: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut stale = Vec::new();
@@ -124,10 +128,16 @@ fn needed_by_installs(layout: &Layout) -> (BTreeMap<String, String>, Vec<Removed
         let (name, target) = (&reference.distribution, reference.target.display());
         let environments = found.environments();
         if environments.is_empty() {
-            stale.push(Removed { path: found.path.clone(), reason: format!("the install of `{name}` in `{target}` is gone") });
+            stale.push(Removed {
+                path: found.path.clone(),
+                reason: format!("the install of `{name}` in `{target}` is gone"),
+            });
         }
         for environment in environments {
-            needed.entry(environment.to_owned()).or_default().push(format!("`{name}` in `{target}`"));
+            needed
+                .entry(environment.to_owned())
+                .or_default()
+                .push(format!("`{name}` in `{target}`"));
         }
     }
     let sentence = |mut who: Vec<String>| {
@@ -138,17 +148,28 @@ fn needed_by_installs(layout: &Layout) -> (BTreeMap<String, String>, Vec<Removed
     (needed.into_iter().map(|(environment, who)| (environment, sentence(who))).collect(), stale)
 }
 
-/// Temporary files and directories that a killed process could not remove; those in use are younger than a day.
+/// Temporary files and directories that a killed process could not remove; those in use are younger
+/// than a day.
 fn leftovers(layout: &Layout, dry_run: bool) -> Vec<Removed> {
     const OLD: Duration = Duration::from_secs(86400);
     let now = SystemTime::now();
-    let entries_of = |directory: PathBuf| fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-    let is_temporary = |name: &str| [".tmp-", ".trash-", ".unpack-"].iter().any(|prefix| name.starts_with(prefix));
-    let scattered =
-        [layout.envs(), layout.requests(), layout.interpreters(), layout.tools(), layout.hookd(), layout.sdist(), layout.installs()]
-            .into_iter()
-            .flat_map(entries_of)
-            .filter(|entry| is_temporary(&entry.file_name().to_string_lossy()));
+    let entries_of = |directory: PathBuf| {
+        fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok)
+    };
+    let is_temporary =
+        |name: &str| [".tmp-", ".trash-", ".unpack-"].iter().any(|prefix| name.starts_with(prefix));
+    let scattered = [
+        layout.envs(),
+        layout.requests(),
+        layout.interpreters(),
+        layout.tools(),
+        layout.hookd(),
+        layout.sdist(),
+        layout.installs(),
+    ]
+    .into_iter()
+    .flat_map(entries_of)
+    .filter(|entry| is_temporary(&entry.file_name().to_string_lossy()));
     entries_of(layout.tmp())
         .chain(scattered)
         .filter(|entry| {
@@ -158,7 +179,11 @@ fn leftovers(layout: &Layout, dry_run: bool) -> Vec<Removed> {
         .filter_map(|entry| {
             let path = entry.path();
             if !dry_run {
-                let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs_err::remove_file(&path) };
+                let gone = if path.is_dir() {
+                    fs::remove_dir_all(&path)
+                } else {
+                    fs_err::remove_file(&path)
+                };
                 gone.ok()?;
             }
             Some(Removed { path, reason: "left over by a process that was killed".to_owned() })
@@ -183,16 +208,24 @@ mod tests {
             let time = SystemTime::now() - Duration::from_secs(days * day);
             filetime::set_file_mtime(marker, filetime::FileTime::from_system_time(time)).unwrap();
         };
-        for (name, days) in [("cp312-a", 20), ("cp312-b", 30), ("cp312-c", 40), ("cp313-d", 50), ("cp312-e", 1)] {
+        for (name, days) in
+            [("cp312-a", 20), ("cp312-b", 30), ("cp312-c", 40), ("cp313-d", 50), ("cp312-e", 1)]
+        {
             add(name, days);
         }
         fs_err::create_dir_all(layout.envs().join("cp312-half")).unwrap();
         let keep = Keep { newest: 2, used_within: Duration::from_secs(25 * day) };
         let ui = Ui::new(Verbosity::Quiet, None);
         let names = |removed: &[Removed]| -> Vec<String> {
-            removed.iter().map(|one| format!("{}: {}", one.path.file_name().unwrap().to_string_lossy(), one.reason)).collect()
+            removed
+                .iter()
+                .map(|one| {
+                    format!("{}: {}", one.path.file_name().unwrap().to_string_lossy(), one.reason)
+                })
+                .collect()
         };
-        let expected = ["cp312-b: unused for 30 days", "cp312-c: unused for 40 days", "cp312-half: half-made"];
+        let expected =
+            ["cp312-b: unused for 30 days", "cp312-c: unused for 40 days", "cp312-half: half-made"];
         assert_eq!(names(&collect(&layout, keep, true, &ui).unwrap().removed), expected);
         assert!(layout.envs().join("cp312-b").exists(), "a dry run removes nothing");
         assert_eq!(names(&collect(&layout, keep, false, &ui).unwrap().removed), expected);

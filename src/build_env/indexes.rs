@@ -1,8 +1,9 @@
-//! Where packages come from: index settings of flags and of the environment, in one form for both installers.
+//! Where packages come from: index settings of flags and of the environment, in one form for both
+//! installers.
 //!
-//! pip reads `PIP_*`, uv reads `UV_*`, and neither reads the other's. So that the outcome does not depend on which of them
-//! is installed, settings made for one are handed to the other, always by environment variables: URLs may carry
-//! credentials, and command lines are for everyone to see.
+//! pip reads `PIP_*`, uv reads `UV_*`, and neither reads the other's. So that the outcome does not
+//! depend on which of them is installed, settings made for one are handed to the other, always by
+//! environment variables: URLs may carry credentials, and command lines are for everyone to see.
 
 use std::path::Path;
 
@@ -79,7 +80,9 @@ impl Indexes {
     pub fn sets(name: &str) -> bool {
         ["INDEX_URL", "EXTRA_INDEX_URL", "DEFAULT_INDEX", "INDEX", "FIND_LINKS", "NO_INDEX"]
             .iter()
-            .any(|variable| name.strip_prefix("UV_").or_else(|| name.strip_prefix("PIP_")) == Some(variable))
+            .any(|variable| {
+                name.strip_prefix("UV_").or_else(|| name.strip_prefix("PIP_")) == Some(variable)
+            })
     }
 
     /// Sets the variables of one installer and removes those of the same meaning.
@@ -88,7 +91,9 @@ impl Indexes {
         let names: [&str; 4] = match dialect {
             // uv takes `--no-index` as an argument only; nothing reads the last name.
             Dialect::Uv => ["UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_NO_INDEX"],
-            Dialect::Pip => ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"],
+            Dialect::Pip => {
+                ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"]
+            }
         };
         let links: Vec<String> = self.find_links.iter().map(|link| link_url(link)).collect();
         let extra: Vec<String> = self.extra.iter().map(|index| index_url(index)).collect();
@@ -99,9 +104,11 @@ impl Indexes {
             links,
             if self.no_index { "1".to_owned() } else { String::new() },
         ];
-        let mut command = ["UV_INDEX_URL", "UV_EXTRA_INDEX_URL"].iter().fold(command, Cmd::env_remove);
+        let mut command =
+            ["UV_INDEX_URL", "UV_EXTRA_INDEX_URL"].iter().fold(command, Cmd::env_remove);
         for (name, value) in names.iter().zip(values) {
-            command = if value.is_empty() { command.env_remove(name) } else { command.env(name, value) };
+            command =
+                if value.is_empty() { command.env_remove(name) } else { command.env(name, value) };
         }
         command
     }
@@ -109,28 +116,36 @@ impl Indexes {
 
 /// An index, which may have a name: `name=https://...`.
 fn index_url(index: &str) -> String {
-    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let is_name = |name: &str| {
+        name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
     match index.split_once('=').filter(|(name, _)| is_name(name)) {
         Some((name, url)) => format!("{name}={}", link_url(url)),
         None => link_url(index),
     }
 }
 
-/// A local directory as a URL: installers run elsewhere, and cut their variables at white space or commas.
+/// A local directory as a URL: installers run elsewhere, and cut their variables at white space or
+/// commas.
 fn link_url(link: &str) -> String {
     if link.contains("://") || link.starts_with('~') {
         return link.to_owned();
     }
     let absolute = std::path::absolute(link).unwrap_or_else(|_| link.into());
-    url::Url::from_file_path(absolute).map_or_else(|()| link.to_owned(), |url| url.as_str().replace(',', "%2C"))
+    url::Url::from_file_path(absolute)
+        .map_or_else(|()| link.to_owned(), |url| url.as_str().replace(',', "%2C"))
 }
 
 fn words(name: &str) -> Vec<String> {
-    env_vars::get(name).map(|value| value.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
+    env_vars::get(name)
+        .map(|value| value.split_whitespace().map(str::to_owned).collect())
+        .unwrap_or_default()
 }
 
 fn is_true(name: &str) -> bool {
-    env_vars::get(name).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on" | "y" | "t"))
+    env_vars::get(name).is_some_and(|value| {
+        matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on" | "y" | "t")
+    })
 }
 
 fn from_pip() -> Indexes {
@@ -150,7 +165,14 @@ fn from_uv() -> Indexes {
         default: env_vars::get("UV_DEFAULT_INDEX").or_else(|| env_vars::get("UV_INDEX_URL")),
         extra,
         find_links: env_vars::get("UV_FIND_LINKS")
-            .map(|value| value.split(',').map(str::trim).filter(|link| !link.is_empty()).map(str::to_owned).collect())
+            .map(|value| {
+                value
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|link| !link.is_empty())
+                    .map(str::to_owned)
+                    .collect()
+            })
             .unwrap_or_default(),
         no_index: is_true("UV_NO_INDEX"),
     }
@@ -172,7 +194,8 @@ mod tests {
 
     #[test]
     fn what_is_written_down_has_no_credentials() {
-        let indexes = Indexes { default: Some("https://me:secret@host/simple".into()), ..Indexes::default() };
+        let indexes =
+            Indexes { default: Some("https://me:secret@host/simple".into()), ..Indexes::default() };
         assert_eq!(indexes.masked().default.as_deref(), Some("https://***@host/simple"));
     }
 }

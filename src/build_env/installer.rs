@@ -1,7 +1,8 @@
 //! Resolving and installing with uv or with pip, to the same outcome.
 //!
-//! Both resolve first and install exactly that: every distribution pinned to the hash of the artifact that was chosen, no
-//! dependencies followed, so the environment holds what its fingerprint says or the installation fails.
+//! Both resolve first and install exactly that: every distribution pinned to the hash of the
+//! artifact that was chosen, no dependencies followed, so the environment holds what its
+//! fingerprint says or the installation fails.
 
 mod pip;
 mod uv;
@@ -42,7 +43,8 @@ pub struct Resolution<'a> {
     pub requirements: &'a [String],
     /// Files or URLs.
     pub constraints: &'a [String],
-    /// Names that local directories or files stand for: what was built of them before does not count.
+    /// Names that local directories or files stand for: what was built of them before does not
+    /// count.
     pub local: &'a [String],
     pub offline: bool,
     /// Ask the index again, whatever is cached.
@@ -58,7 +60,8 @@ pub struct Resolution<'a> {
 pub struct Workshop<'a> {
     pub indexes: &'a Indexes,
     pub settings: &'a Settings,
-    /// An empty directory of ours, links resolved: what the project or the user has where they work is none of the installer's.
+    /// An empty directory of ours, links resolved: what the project or the user has where they
+    /// work is none of the installer's.
     pub directory: &'a Path,
 }
 
@@ -69,7 +72,8 @@ impl Workshop<'_> {
 
     pub(super) fn write(&self, name: &str, content: &str) -> Result<PathBuf, Error> {
         let path = self.directory.join(name);
-        fs_err::write(&path, content).map_err(|source| Error::Write { path: path.clone(), source })?;
+        fs_err::write(&path, content)
+            .map_err(|source| Error::Write { path: path.clone(), source })?;
         Ok(path)
     }
 }
@@ -85,13 +89,22 @@ impl Installer {
     }
 
     /// Gets the chosen one ready. pip may have to be set up first, which takes seconds, once.
-    pub fn prepare(choice: Choice, interpreter: &Interpreter, layout: &Layout, workshop: &Workshop<'_>, ui: &Ui) -> Result<Self, Error> {
+    pub fn prepare(
+        choice: Choice,
+        interpreter: &Interpreter,
+        layout: &Layout,
+        workshop: &Workshop<'_>,
+        ui: &Ui,
+    ) -> Result<Self, Error> {
         match (choice, uv::find()) {
             (Choice::Uv | Choice::Auto, Some(program)) => Ok(Self::Uv(uv::Uv::new(program))),
-            (Choice::Uv, None) => {
-                Err(Error::NoInstaller { reason: "uv is not on PATH".to_owned(), hint: "install uv, or use `--installer pip`".to_owned() })
+            (Choice::Uv, None) => Err(Error::NoInstaller {
+                reason: "uv is not on PATH".to_owned(),
+                hint: "install uv, or use `--installer pip`".to_owned(),
+            }),
+            (Choice::Pip | Choice::Auto, _) => {
+                pip::Pip::prepare(interpreter, layout, workshop, ui).map(Self::Pip)
             }
-            (Choice::Pip | Choice::Auto, _) => pip::Pip::prepare(interpreter, layout, workshop, ui).map(Self::Pip),
         }
     }
 
@@ -103,7 +116,11 @@ impl Installer {
     }
 
     /// What the requirements come to, sorted by name. Nothing is installed.
-    pub fn resolve(&self, resolution: &Resolution<'_>, workshop: &Workshop<'_>) -> Result<Vec<Distribution>, Error> {
+    pub fn resolve(
+        &self,
+        resolution: &Resolution<'_>,
+        workshop: &Workshop<'_>,
+    ) -> Result<Vec<Distribution>, Error> {
         let mut distributions = match self {
             Self::Uv(uv) => uv.resolve(resolution, workshop)?,
             Self::Pip(pip) => pip.resolve(resolution, workshop)?,
@@ -112,7 +129,8 @@ impl Installer {
         Ok(distributions)
     }
 
-    /// Resolves for every interpreter that the project supports, as a lock file for the project in `directory`, if this installer can.
+    /// Resolves for every interpreter that the project supports, as a lock file for the project in
+    /// `directory`, if this installer can.
     pub fn lock_universal(
         &self,
         resolution: &Resolution<'_>,
@@ -121,12 +139,15 @@ impl Installer {
         minimum_python: &str,
     ) -> Option<Result<String, Error>> {
         match self {
-            Self::Uv(uv) => Some(uv.lock_universal(resolution, workshop, directory, minimum_python)),
+            Self::Uv(uv) => {
+                Some(uv.lock_universal(resolution, workshop, directory, minimum_python))
+            }
             Self::Pip(_) => None,
         }
     }
 
-    /// Installs a wheel into an environment that is not ours, in place of whatever is there of that name.
+    /// Installs a wheel into an environment that is not ours, in place of whatever is there of that
+    /// name.
     pub fn install_wheel(&self, install: &WheelInstallation<'_>) -> Result<(), Error> {
         let commands = match self {
             Self::Uv(uv) => vec![uv.install_wheel(install)],
@@ -136,14 +157,22 @@ impl Installer {
     }
 
     /// Installs exactly these distributions.
-    pub fn install(&self, install: &Installation<'_>, workshop: &Workshop<'_>) -> Result<(), Error> {
+    pub fn install(
+        &self,
+        install: &Installation<'_>,
+        workshop: &Workshop<'_>,
+    ) -> Result<(), Error> {
         // Hashes are all or nothing in both installers: what has none goes in a second call.
-        let (hashed, rest): (Vec<_>, Vec<_>) = install.distributions.iter().partition(|distribution| sha256(distribution).is_some());
+        let (hashed, rest): (Vec<_>, Vec<_>) =
+            install.distributions.iter().partition(|distribution| sha256(distribution).is_some());
         for (part, require_hashes) in [(hashed, true), (rest, false)] {
             if part.is_empty() {
                 continue;
             }
-            let lines: String = part.iter().map(|distribution| requirement_line(distribution, install.declared) + "\n").collect();
+            let lines: String = part
+                .iter()
+                .map(|distribution| requirement_line(distribution, install.declared) + "\n")
+                .collect();
             let file = workshop.write("requirements.txt", &lines)?;
             let command = match self {
                 Self::Uv(uv) => uv.install(install, workshop, &file, require_hashes),
@@ -174,8 +203,13 @@ pub struct WheelInstallation<'a> {
 impl WheelInstallation<'_> {
     /// `name[extra] @ file:///a.whl`
     fn requirement(&self) -> String {
-        let extras = if self.extras.is_empty() { String::new() } else { format!("[{}]", self.extras.join(",")) };
-        let url = url::Url::from_file_path(self.wheel).map_or_else(|()| self.wheel.to_string_lossy().into_owned(), |url| url.to_string());
+        let extras = if self.extras.is_empty() {
+            String::new()
+        } else {
+            format!("[{}]", self.extras.join(","))
+        };
+        let url = url::Url::from_file_path(self.wheel)
+            .map_or_else(|()| self.wheel.to_string_lossy().into_owned(), |url| url.to_string());
         format!("{}{extras} @ {url}", self.name)
     }
 }
@@ -203,13 +237,20 @@ fn sha256(distribution: &Distribution) -> Option<&str> {
 pub(super) fn with_credentials(url: &str, name: &str, declared: &[String]) -> String {
     let found = || {
         let mut full = url::Url::parse(url).ok()?;
-        let requirement = declared.iter().filter_map(|text| parse_requirement(text).ok()).find(|one| one.name.as_ref() == name)?;
-        let Some(pep508_rs::VersionOrUrl::Url(source)) = &requirement.version_or_url else { return None };
+        let requirement = declared
+            .iter()
+            .filter_map(|text| parse_requirement(text).ok())
+            .find(|one| one.name.as_ref() == name)?;
+        let Some(pep508_rs::VersionOrUrl::Url(source)) = &requirement.version_or_url else {
+            return None;
+        };
         let source = source.to_url();
         if source.host_str() != full.host_str() || source.username().is_empty() {
             return None;
         }
-        full.set_username(source.username()).and_then(|()| full.set_password(source.password())).ok()?;
+        full.set_username(source.username())
+            .and_then(|()| full.set_password(source.password()))
+            .ok()?;
         Some(full.to_string())
     };
     found().unwrap_or_else(|| url.to_owned())
@@ -218,26 +259,36 @@ pub(super) fn with_credentials(url: &str, name: &str, declared: &[String]) -> St
 /// A line of a requirements file that can be satisfied by this artifact only.
 fn requirement_line(distribution: &Distribution, declared: &[String]) -> String {
     let name = &distribution.name;
-    let hash = sha256(distribution).map(|sha256| format!(" --hash=sha256:{sha256}")).unwrap_or_default();
+    let hash =
+        sha256(distribution).map(|sha256| format!(" --hash=sha256:{sha256}")).unwrap_or_default();
     match &distribution.artifact {
-        Artifact::Index { .. } => format!("{name}=={}{hash}", distribution.version.as_deref().unwrap_or_default()),
-        Artifact::Archive { url, .. } => format!("{name} @ {}{hash}", with_credentials(url, name, declared)),
+        Artifact::Index { .. } => {
+            format!("{name}=={}{hash}", distribution.version.as_deref().unwrap_or_default())
+        }
+        Artifact::Archive { url, .. } => {
+            format!("{name} @ {}{hash}", with_credentials(url, name, declared))
+        }
         Artifact::Vcs { url, commit, subdirectory } => {
-            let fragment = subdirectory.as_deref().map(|path| format!("#subdirectory={path}")).unwrap_or_default();
+            let fragment = subdirectory
+                .as_deref()
+                .map(|path| format!("#subdirectory={path}"))
+                .unwrap_or_default();
             format!("{name} @ git+{}@{commit}{fragment}", with_credentials(url, name, declared))
         }
         Artifact::Directory { path, .. } => {
-            let url = url::Url::from_file_path(path).map_or_else(|()| path.clone(), |url| url.to_string());
+            let url = url::Url::from_file_path(path)
+                .map_or_else(|()| path.clone(), |url| url.to_string());
             format!("{name} @ {url}")
         }
     }
 }
 
-/// Constraints that may stand on a command line, and those that may not, as both installers' variables take them: a URL can
-/// carry credentials.
+/// Constraints that may stand on a command line, and those that may not, as both installers'
+/// variables take them: a URL can carry credentials.
 fn public_and_secret(constraints: &[String]) -> (Vec<&String>, String) {
-    let (public, secret): (Vec<_>, Vec<_>) =
-        constraints.iter().partition(|one| !one.contains("://") || process::mask_credentials(one) == **one);
+    let (public, secret): (Vec<_>, Vec<_>) = constraints
+        .iter()
+        .partition(|one| !one.contains("://") || process::mask_credentials(one) == **one);
     (public, secret.into_iter().map(String::as_str).collect::<Vec<_>>().join(" "))
 }
 
@@ -252,34 +303,61 @@ fn run(command: &Cmd, doing: &'static str) -> Result<process::Output, Error> {
 /// Turns a local path that a lock file or report names into a directory artifact, by content.
 fn directory_artifact(path: PathBuf) -> Result<Artifact, Error> {
     match super::request::content_of(&path) {
-        Ok(content) => Ok(Artifact::Directory { path: path.to_string_lossy().into_owned(), content }),
-        Err(source) => Err(Error::LocalRequirement { requirement: path.to_string_lossy().into_owned(), path, source }),
+        Ok(content) => {
+            Ok(Artifact::Directory { path: path.to_string_lossy().into_owned(), content })
+        }
+        Err(source) => Err(Error::LocalRequirement {
+            requirement: path.to_string_lossy().into_owned(),
+            path,
+            source,
+        }),
     }
 }
 
-/// The distribution that a package of a `pylock.toml` file stands for. Of several wheels the first is the best.
-pub(super) fn from_package(package: &pylock::Package, lock_directory: &Path, direct: bool) -> Result<Distribution, Error> {
-    let broken = |reason: &str| Error::Protocol { what: format!("`{}` in the resolution {reason}", package.name) };
+/// The distribution that a package of a `pylock.toml` file stands for. Of several wheels the first
+/// is the best.
+pub(super) fn from_package(
+    package: &pylock::Package,
+    lock_directory: &Path,
+    direct: bool,
+) -> Result<Distribution, Error> {
+    let broken = |reason: &str| Error::Protocol {
+        what: format!("`{}` in the resolution {reason}", package.name),
+    };
     let file = || package.wheels.first().or(package.sdist.as_ref());
     let artifact = if let Some(vcs) = &package.vcs {
-        let url = vcs.url.clone().or_else(|| vcs.path.clone()).ok_or_else(|| broken("has no URL"))?;
-        Artifact::Vcs { url: without_credentials(&url), commit: vcs.commit_id.clone(), subdirectory: vcs.subdirectory.clone() }
+        let url =
+            vcs.url.clone().or_else(|| vcs.path.clone()).ok_or_else(|| broken("has no URL"))?;
+        Artifact::Vcs {
+            url: without_credentials(&url),
+            commit: vcs.commit_id.clone(),
+            subdirectory: vcs.subdirectory.clone(),
+        }
     } else if let Some(directory) = &package.directory {
         directory_artifact(pylock::resolve_path(&directory.path, lock_directory).into())?
     } else if let Some(archive) = package.archive.as_ref().or_else(|| file().filter(|_| direct)) {
-        let local = || archive.path.as_deref().map(|path| PathBuf::from(pylock::resolve_path(path, lock_directory)));
+        let local = || {
+            archive
+                .path
+                .as_deref()
+                .map(|path| PathBuf::from(pylock::resolve_path(path, lock_directory)))
+        };
         let url = match (&archive.url, local()) {
             (Some(url), _) => without_credentials(url),
-            (None, Some(path)) => url::Url::from_file_path(&path).map_err(|()| broken("has a path that is no path"))?.to_string(),
+            (None, Some(path)) => url::Url::from_file_path(&path)
+                .map_err(|()| broken("has a path that is no path"))?
+                .to_string(),
             (None, None) => return Err(broken("has neither a URL nor a path")),
         };
         let sha256 = match (archive.hashes.get("sha256"), local()) {
             (Some(sha256), _) => sha256.clone(),
-            (None, Some(path)) => crate::digest::file(&path).map_err(|source| Error::LocalRequirement {
-                requirement: package.name.clone(),
-                path: path.clone(),
-                source,
-            })?,
+            (None, Some(path)) => {
+                crate::digest::file(&path).map_err(|source| Error::LocalRequirement {
+                    requirement: package.name.clone(),
+                    path: path.clone(),
+                    source,
+                })?
+            }
             (None, None) => return Err(broken("is an archive without a sha256")),
         };
         Artifact::Archive { url, sha256 }
@@ -296,19 +374,45 @@ mod tests {
 
     #[test]
     fn every_line_allows_one_artifact_only() {
-        let line = |artifact: Artifact| requirement_line(&Distribution { name: "a".into(), version: Some("1".into()), artifact }, &[]);
-        assert_eq!(line(Artifact::Index { filename: "f".into(), sha256: Some("ab".into()) }), "a==1 --hash=sha256:ab");
-        assert_eq!(line(Artifact::Archive { url: "https://h/a.whl".into(), sha256: "ab".into() }), "a @ https://h/a.whl --hash=sha256:ab");
-        let vcs = Artifact::Vcs { url: "https://h/a.git".into(), commit: "c0".into(), subdirectory: Some("x".into()) };
+        let line = |artifact: Artifact| {
+            requirement_line(
+                &Distribution { name: "a".into(), version: Some("1".into()), artifact },
+                &[],
+            )
+        };
+        assert_eq!(
+            line(Artifact::Index { filename: "f".into(), sha256: Some("ab".into()) }),
+            "a==1 --hash=sha256:ab"
+        );
+        assert_eq!(
+            line(Artifact::Archive { url: "https://h/a.whl".into(), sha256: "ab".into() }),
+            "a @ https://h/a.whl --hash=sha256:ab"
+        );
+        let vcs = Artifact::Vcs {
+            url: "https://h/a.git".into(),
+            commit: "c0".into(),
+            subdirectory: Some("x".into()),
+        };
         assert_eq!(line(vcs), "a @ git+https://h/a.git@c0#subdirectory=x");
-        assert_eq!(line(Artifact::Directory { path: "/a b".into(), content: String::new() }), "a @ file:///a%20b");
+        assert_eq!(
+            line(Artifact::Directory { path: "/a b".into(), content: String::new() }),
+            "a @ file:///a%20b"
+        );
     }
 
     #[test]
     fn credentials_of_a_direct_url_come_from_the_project_and_go_to_the_same_host_only() {
         let declared = ["b>=1".to_owned(), "a @ git+https://me:p%40ss@h/a.git@main".to_owned()];
-        assert_eq!(with_credentials("https://h/a.git", "a", &declared), "https://me:p%40ss@h/a.git");
-        for (url, name) in [("https://other/a.git", "a"), ("https://h/a.git", "b"), ("https://h/a.git", "c"), ("no URL", "a")] {
+        assert_eq!(
+            with_credentials("https://h/a.git", "a", &declared),
+            "https://me:p%40ss@h/a.git"
+        );
+        for (url, name) in [
+            ("https://other/a.git", "a"),
+            ("https://h/a.git", "b"),
+            ("https://h/a.git", "c"),
+            ("no URL", "a"),
+        ] {
             assert_eq!(with_credentials(url, name, &declared), url);
         }
     }

@@ -1,13 +1,15 @@
 //! Editable installs, and the build environments that they need: `installs/<hash>.json`.
 //!
-//! Some backends' editable installs go back to the build environment when they are imported: meson-python's, and
-//! scikit-build-core's with `editable.rebuild`, build again with the Ninja, Meson or `CMake` that they were built with. So whatever `develop` installs
-//! leaves a reference here, named after the environment it is installed into and the distribution, and [`gc`](super::gc) keeps the
-//! build environment as long as the install exists: as long as the `RECORD` of its `.dist-info` directory is the one that was there
-//! when we had installed it. What another program has put in its place since, or removed, needs nothing of ours.
+//! Some backends' editable installs go back to the build environment when they are imported:
+//! meson-python's, and scikit-build-core's with `editable.rebuild`, build again with the Ninja,
+//! Meson or `CMake` that they were built with. So whatever `develop` installs leaves a reference
+//! here, named after the environment it is installed into and the distribution, and
+//! [`gc`](super::gc) keeps the build environment as long as the install exists: as long as the
+//! `RECORD` of its `.dist-info` directory is the one that was there when we had installed it. What
+//! another program has put in its place since, or removed, needs nothing of ours.
 //!
-//! The reference is written before anything is installed and once more afterwards, so that an install whose end we did not see
-//! is counted as well.
+//! The reference is written before anything is installed and once more afterwards, so that an
+//! install whose end we did not see is counted as well.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -72,14 +74,19 @@ impl Found {
     /// The names of the build environments that are needed.
     pub(super) fn environments(&self) -> Vec<&str> {
         let installs = self.reference.iter().flat_map(|reference| &reference.installs);
-        installs.filter(|install| install.exists(self.written)).map(|install| install.environment.as_str()).collect()
+        installs
+            .filter(|install| install.exists(self.written))
+            .map(|install| install.environment.as_str())
+            .collect()
     }
 }
 
 /// All references. Those of another schema are another version's.
 pub(super) fn all(layout: &Layout) -> Vec<Found> {
     let entries = fs_err::read_dir(layout.installs()).into_iter().flatten().filter_map(Result::ok);
-    let paths = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let paths = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths
         .filter_map(|path| {
             let written = fs_err::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
@@ -102,9 +109,16 @@ pub struct Begun {
     reference: Reference,
 }
 
-/// Notes that `distribution`, an editable install of `project` built in `env`, is about to be installed into `target`, where
-/// it will have `dist_info`.
-pub fn begin(layout: &Layout, env: &Path, target: &Path, distribution: &str, project: &Path, dist_info: &Path) -> Result<Begun, Error> {
+/// Notes that `distribution`, an editable install of `project` built in `env`, is about to be
+/// installed into `target`, where it will have `dist_info`.
+pub fn begin(
+    layout: &Layout,
+    env: &Path,
+    target: &Path,
+    distribution: &str,
+    project: &Path,
+    dist_info: &Path,
+) -> Result<Begun, Error> {
     let mut key = digest::Hasher::default();
     key.field(target.as_os_str().as_encoded_bytes());
     key.field(distribution.as_bytes());
@@ -133,7 +147,10 @@ impl Begun {
     pub fn finish(mut self) -> Result<(), Error> {
         for install in &mut self.reference.installs {
             let record = install.record();
-            install.record_sha256 = Some(digest::file(&record).map_err(|source| Error::Installed { path: record, source })?);
+            install.record_sha256 = Some(
+                digest::file(&record)
+                    .map_err(|source| Error::Installed { path: record, source })?,
+            );
         }
         write(&self.path, &self.reference)
     }
@@ -142,14 +159,16 @@ impl Begun {
     pub fn abandon(self) -> Result<(), Error> {
         match &self.before {
             Some(before) => write(&self.path, before),
-            None => fs_err::remove_file(&self.path).map_err(|source| Error::Write { path: self.path.clone(), source }),
+            None => fs_err::remove_file(&self.path)
+                .map_err(|source| Error::Write { path: self.path.clone(), source }),
         }
     }
 }
 
 fn write(path: &Path, reference: &Reference) -> Result<(), Error> {
     let json = serde_json::to_vec_pretty(reference).expect("our own plain data always serialises");
-    fs::write_atomic(path, &json).map_err(|source| Error::Write { path: path.to_path_buf(), source })
+    fs::write_atomic(path, &json)
+        .map_err(|source| Error::Write { path: path.to_path_buf(), source })
 }
 
 #[cfg(test)]
@@ -173,7 +192,8 @@ mod tests {
 
         fn begin(&self, environment: &str) -> Begun {
             let env = self.layout.envs().join(environment);
-            begin(&self.layout, &env, Path::new("/venv"), "a", Path::new("/p"), &self.dist_info).unwrap()
+            begin(&self.layout, &env, Path::new("/venv"), "a", Path::new("/p"), &self.dist_info)
+                .unwrap()
         }
 
         fn record(&self, text: &str) {
@@ -187,7 +207,8 @@ mod tests {
         fn long_ago(&self) {
             for found in all(&self.layout) {
                 let time = SystemTime::now() - 2 * UNFINISHED;
-                filetime::set_file_mtime(found.path, filetime::FileTime::from_system_time(time)).unwrap();
+                filetime::set_file_mtime(found.path, filetime::FileTime::from_system_time(time))
+                    .unwrap();
             }
         }
     }
@@ -245,7 +266,11 @@ mod tests {
     #[test]
     fn what_cannot_be_read_says_nothing() {
         let world = World::new();
-        for text in ["", "{}", r#"{"schema": 99, "target": "/v", "distribution": "a", "project": "/p", "installs": []}"#] {
+        for text in [
+            "",
+            "{}",
+            r#"{"schema": 99, "target": "/v", "distribution": "a", "project": "/p", "installs": []}"#,
+        ] {
             fs::write_atomic(&world.layout.installs().join("x.json"), text.as_bytes()).unwrap();
             assert_eq!((world.needed(), all(&world.layout).len()), (Vec::new(), 1));
         }

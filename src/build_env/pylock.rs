@@ -1,4 +1,5 @@
-//! `pylock.toml` files (PEP 751): what uv answers when asked to resolve, and the project's own `pylock.build.toml`.
+//! `pylock.toml` files (PEP 751): what uv answers when asked to resolve, and the project's own
+//! `pylock.build.toml`.
 //!
 //! Source: <https://packaging.python.org/en/latest/specifications/pylock-toml/>
 
@@ -112,10 +113,14 @@ impl Package {
 impl Pylock {
     /// Parses a lock file; the error is one line or a few.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let lock: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let lock: Self =
+            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
         // PEP 751: tools must refuse a major version that they do not know.
         if lock.lock_version.split('.').next() != Some("1") {
-            return Err(format!("lock-version {} is newer than this program knows (1.0)", lock.lock_version));
+            return Err(format!(
+                "lock-version {} is newer than this program knows (1.0)",
+                lock.lock_version
+            ));
         }
         Ok(lock)
     }
@@ -123,13 +128,23 @@ impl Pylock {
     /// The packages that apply to an interpreter, or why the file is not for it.
     pub fn for_interpreter(&self, markers: &MarkerEnvironment) -> Result<Vec<&Package>, String> {
         let python = &markers.python_full_version().version;
-        let allows = |specifiers: &Option<String>| specifiers.as_deref().map_or(Ok(true), |text| matches_python(text, python));
+        let allows = |specifiers: &Option<String>| {
+            specifiers.as_deref().map_or(Ok(true), |text| matches_python(text, python))
+        };
         if !allows(&self.requires_python)? {
-            return Err(format!("it is for Python {}, not {python}", self.requires_python.as_deref().unwrap_or_default()));
+            return Err(format!(
+                "it is for Python {}, not {python}",
+                self.requires_python.as_deref().unwrap_or_default()
+            ));
         }
         let matches = |marker: &str| marker_matches(marker, markers);
         if !self.environments.is_empty() {
-            let any = self.environments.iter().map(|marker| matches(marker)).collect::<Result<Vec<_>, _>>()?.contains(&true);
+            let any = self
+                .environments
+                .iter()
+                .map(|marker| matches(marker))
+                .collect::<Result<Vec<_>, _>>()?
+                .contains(&true);
             if !any {
                 return Err("it was made for another kind of environment".to_owned());
             }
@@ -154,7 +169,8 @@ impl Pylock {
 }
 
 fn matches_python(specifiers: &str, python: &Version) -> Result<bool, String> {
-    let parsed = VersionSpecifiers::from_str(specifiers).map_err(|error| format!("`{specifiers}` is no version specifier: {error}"))?;
+    let parsed = VersionSpecifiers::from_str(specifiers)
+        .map_err(|error| format!("`{specifiers}` is no version specifier: {error}"))?;
     Ok(parsed.contains(python))
 }
 
@@ -163,14 +179,19 @@ fn marker_matches(marker: &str, environment: &MarkerEnvironment) -> Result<bool,
     if !marker.is_ascii() {
         return Err(format!("`{marker}` is not a marker"));
     }
-    let tree = MarkerTree::from_str(marker)
-        .map_err(|error| format!("`{marker}` is not a marker: {}", error.to_string().lines().next().unwrap_or_default()))?;
+    let tree = MarkerTree::from_str(marker).map_err(|error| {
+        format!(
+            "`{marker}` is not a marker: {}",
+            error.to_string().lines().next().unwrap_or_default()
+        )
+    })?;
     Ok(tree.evaluate(environment, &[]))
 }
 
 /// Makes a path of a lock file absolute; they are relative to the file.
 pub fn resolve_path(path: &str, lock_directory: &Path) -> String {
-    crate::fs::absolute(&lock_directory.join(path)).map_or_else(|_| path.to_owned(), |path| path.to_string_lossy().into_owned())
+    crate::fs::absolute(&lock_directory.join(path))
+        .map_or_else(|_| path.to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -216,11 +237,18 @@ wheels = [{ name = "tomli.whl", url = "https://h/x", hashes = { sha256 = "cc" } 
     fn picks_the_packages_for_an_interpreter() {
         let lock = Pylock::parse(LOCK).unwrap();
         let names = |version: &str| -> Vec<String> {
-            lock.for_interpreter(&markers(version)).unwrap().iter().map(|package| package.name.clone()).collect()
+            lock.for_interpreter(&markers(version))
+                .unwrap()
+                .iter()
+                .map(|package| package.name.clone())
+                .collect()
         };
         assert_eq!(names("3.12.1"), ["maturin"]);
         assert_eq!(names("3.9.1"), ["maturin", "tomli"]);
-        assert_eq!(lock.for_interpreter(&markers("3.7.1")).unwrap_err(), "it is for Python >=3.8, not 3.7.1");
+        assert_eq!(
+            lock.for_interpreter(&markers("3.7.1")).unwrap_err(),
+            "it is for Python >=3.8, not 3.7.1"
+        );
         assert_eq!(lock.packages[0].wheels[0].file_name(), "maturin-1.9.0-py3-none-any.whl");
         assert_eq!(lock.packages[1].wheels[0].file_name(), "tomli.whl");
         assert_eq!(lock.packages[0].sha256(), ["aa", "bb"]);

@@ -1,8 +1,9 @@
 //! What is asked for, and the memo of what it came to.
 //!
-//! A *request* is everything that can change the outcome of resolving: requirement strings, constraints by content,
-//! index settings, the interpreter. `requests/<digest>.json` remembers the outcome, so the usual run resolves nothing. It
-//! holds until the request changes, `--upgrade` is given, or it is older than `--max-age`.
+//! A *request* is everything that can change the outcome of resolving: requirement strings,
+//! constraints by content, index settings, the interpreter. `requests/<digest>.json` remembers the
+//! outcome, so the usual run resolves nothing. It holds until the request changes, `--upgrade` is
+//! given, or it is older than `--max-age`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ const SCHEMA: u32 = 1;
 /// A memo from further in the future than this was written under another clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Everything that decides which distributions an environment gets. Its digest is over its JSON, fields in this order.
+/// Everything that decides which distributions an environment gets. Its digest is over its JSON,
+/// fields in this order.
 #[derive(Debug, Clone, Serialize)]
 pub struct Request {
     schema: u32,
@@ -61,13 +63,20 @@ pub struct RequestContext<'a> {
 
 impl Request {
     pub fn new(context: &RequestContext<'_>, requirements: &[Lowered]) -> Result<Self, Error> {
-        let applies = |lowered: &&Lowered| lowered.requirement.evaluate_markers(&context.interpreter.markers, &[]);
-        let (plain, of_index): (Vec<_>, Vec<_>) = requirements.iter().filter(applies).partition(|lowered| lowered.index.is_none());
-        let applicable: Vec<&Requirement> = plain.iter().map(|lowered| &lowered.requirement).collect();
+        let applies = |lowered: &&Lowered| {
+            lowered.requirement.evaluate_markers(&context.interpreter.markers, &[])
+        };
+        let (plain, of_index): (Vec<_>, Vec<_>) =
+            requirements.iter().filter(applies).partition(|lowered| lowered.index.is_none());
+        let applicable: Vec<&Requirement> =
+            plain.iter().map(|lowered| &lowered.requirement).collect();
         let mut indexed = Vec::new();
         for lowered in of_index {
             if let Some(index) = &lowered.index {
-                indexed.push((lowered.requirement.to_string(), settings::indexes_of(index, context.uv_file)?.masked()));
+                indexed.push((
+                    lowered.requirement.to_string(),
+                    settings::indexes_of(index, context.uv_file)?.masked(),
+                ));
             }
         }
         let mut strings: Vec<String> = applicable.iter().map(ToString::to_string).collect();
@@ -113,8 +122,8 @@ pub fn content_of(path: &Path) -> std::io::Result<String> {
     if path.is_dir() { digest::tree(path) } else { digest::file(path) }
 }
 
-/// Digest of a constraints file and of those that it includes. A URL stands for itself: what it serves may change, which
-/// `--max-age` bounds.
+/// Digest of a constraints file and of those that it includes. A URL stands for itself: what it
+/// serves may change, which `--max-age` bounds.
 fn constraints_digest(file: &str) -> Result<String, Error> {
     let mut hasher = digest::Hasher::default();
     add_constraints(file, &mut hasher, 0)?;
@@ -126,11 +135,16 @@ fn add_constraints(file: &str, hasher: &mut digest::Hasher, depth: u32) -> Resul
         hasher.field(crate::process::mask_credentials(file).as_bytes());
         return Ok(());
     }
-    let text = fs_err::read_to_string(file).map_err(|source| Error::Constraints { path: file.into(), source })?;
+    let text = fs_err::read_to_string(file)
+        .map_err(|source| Error::Constraints { path: file.into(), source })?;
     hasher.field(text.as_bytes());
     for line in text.lines() {
-        let included = ["-r", "-c", "--requirement", "--constraint"].iter().find_map(|flag| line.trim().strip_prefix(flag));
-        if let Some(included) = included.map(|path| path.trim_start_matches('=').trim()).filter(|_| depth < 10) {
+        let included = ["-r", "-c", "--requirement", "--constraint"]
+            .iter()
+            .find_map(|flag| line.trim().strip_prefix(flag));
+        if let Some(included) =
+            included.map(|path| path.trim_start_matches('=').trim()).filter(|_| depth < 10)
+        {
             let path = Path::new(file).parent().unwrap_or(Path::new("")).join(included);
             add_constraints(&path.to_string_lossy(), hasher, depth + 1)?;
         }
@@ -154,16 +168,29 @@ pub struct Memo {
     pub dynamic: BTreeMap<String, Vec<String>>,
 }
 
-/// Under which a memo keeps a hook's answer: the project, the hook, and all that is known to decide the answer.
+/// Under which a memo keeps a hook's answer: the project, the hook, and all that is known to decide
+/// the answer.
 pub fn dynamic_key(project: &str, hook: &str, decides: &str) -> String {
     format!("{hook} {project} {}", &decides[..16])
 }
 
 impl Memo {
     pub fn new(request: &Request, fingerprint: String, distributions: Vec<Distribution>) -> Self {
-        let resolved_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let requirements = request.requirements.iter().map(|text| crate::process::mask_credentials(text)).collect();
-        Self { schema: SCHEMA, resolved_at, fingerprint, distributions, requirements, dynamic: BTreeMap::new() }
+        let resolved_at =
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let requirements = request
+            .requirements
+            .iter()
+            .map(|text| crate::process::mask_credentials(text))
+            .collect();
+        Self {
+            schema: SCHEMA,
+            resolved_at,
+            fingerprint,
+            distributions,
+            requirements,
+            dynamic: BTreeMap::new(),
+        }
     }
 
     /// The memo at `path`, if there is one that we understand.
@@ -176,26 +203,33 @@ impl Memo {
         (memo.schema == SCHEMA).then_some(memo)
     }
 
-    /// Whether it is recent enough. Without `max_age` it always is, unless it comes from the future.
+    /// Whether it is recent enough. Without `max_age` it always is, unless it comes from the
+    /// future.
     pub fn is_recent(&self, max_age: Option<Duration>) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let then = Duration::from_secs(self.resolved_at);
-        then <= now + CLOCK_TOLERANCE && max_age.is_none_or(|max_age| now.saturating_sub(then) <= max_age)
+        then <= now + CLOCK_TOLERANCE
+            && max_age.is_none_or(|max_age| now.saturating_sub(then) <= max_age)
     }
 
-    /// Whether the local directories that it has are what they were, those aside that `request` has looked at.
+    /// Whether the local directories that it has are what they were, those aside that `request` has
+    /// looked at.
     pub fn is_current(&self, request: &Request) -> bool {
-        let directories = self.distributions.iter().filter_map(|distribution| match &distribution.artifact {
-            Artifact::Directory { path, content } => Some((path, content)),
-            _ => None,
-        });
+        let directories =
+            self.distributions.iter().filter_map(|distribution| match &distribution.artifact {
+                Artifact::Directory { path, content } => Some((path, content)),
+                _ => None,
+            });
         let others = directories.filter(|(path, _)| !request.local.contains_key(*path));
-        others.into_iter().all(|(path, content)| content_of(Path::new(path)).is_ok_and(|now| now == *content))
+        others
+            .into_iter()
+            .all(|(path, content)| content_of(Path::new(path)).is_ok_and(|now| now == *content))
     }
 
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         let json = serde_json::to_vec_pretty(self).expect("our own plain data always serialises");
-        fs::write_atomic(path, &json).map_err(|source| Error::Write { path: path.to_path_buf(), source })
+        fs::write_atomic(path, &json)
+            .map_err(|source| Error::Write { path: path.to_path_buf(), source })
     }
 }
 
@@ -226,12 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn a_memo_of_another_schema_or_with_rubbish_counts_as_absent_and_unknown_fields_do_not_matter() {
+    fn a_memo_of_another_schema_or_with_rubbish_counts_as_absent_and_unknown_fields_do_not_matter()
+    {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.json");
         memo(1).write(&path).unwrap();
         assert_eq!(Memo::read(&path), Some(memo(1)));
-        let mut value: serde_json::Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
+        let mut value: serde_json::Value =
+            serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
         value["later"] = "field".into();
         fs_err::write(&path, value.to_string()).unwrap();
         assert_eq!(Memo::read(&path), Some(memo(1)));

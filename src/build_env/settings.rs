@@ -1,12 +1,14 @@
 //! The installers' own settings, as far as they are meant for build environments.
 //!
-//! `uv build` and `pip wheel` use a part of their settings for the environments that they build in: where packages come from, how that is
-//! reached, and which of its files may be used. Settings for a project's own dependencies (`resolution`, `constraint-dependencies`, all of
-//! `[tool.uv.pip]`) and for where packages go (`target`, `user`) are not among them. The tables [`uv::SETTINGS`] and [`pip::SETTINGS`] say
-//! which is which, and what they do not list does not count.
+//! `uv build` and `pip wheel` use a part of their settings for the environments that they build in:
+//! where packages come from, how that is reached, and which of its files may be used. Settings for
+//! a project's own dependencies (`resolution`, `constraint-dependencies`, all of `[tool.uv.pip]`)
+//! and for where packages go (`target`, `user`) are not among them. The tables [`uv::SETTINGS`] and
+//! [`pip::SETTINGS`] say which is which, and what they do not list does not count.
 //!
-//! [`Settings::read`] takes what counts from the files that the installer would read. [`Settings::isolate`] makes a command that
-//! sees that, and nothing else of its installer's configuration.
+//! [`Settings::read`] takes what counts from the files that the installer would read.
+//! [`Settings::isolate`] makes a command that sees that, and nothing else of its installer's
+//! configuration.
 
 pub mod pip;
 pub mod uv;
@@ -93,7 +95,8 @@ const PATHS: &[&str] = &[
 ];
 
 impl Settings {
-    /// Reads the files that `dialect` would read for a project. `project`: the one of uv's that the project has.
+    /// Reads the files that `dialect` would read for a project. `project`: the one of uv's that the
+    /// project has.
     pub fn read(dialect: Dialect, project: Option<&UvFile>) -> Result<Self, Error> {
         match dialect {
             Dialect::Uv => uv::read(project).map(Self::Uv),
@@ -101,12 +104,17 @@ impl Settings {
         }
     }
 
-    /// Adds what files say of indexes, and no flag or variable does. uv's have names and options: they stay in its file.
+    /// Adds what files say of indexes, and no flag or variable does. uv's have names and options:
+    /// they stay in its file.
     #[must_use]
     pub fn complete(&self, mut indexes: Indexes) -> Indexes {
         let Self::Pip(settings) = self else { return indexes };
-        let of = |name: &str| settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        let words = |name: &str| of(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let of = |name: &str| {
+            settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        };
+        let words = |name: &str| {
+            of(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
         indexes.default = indexes.default.or_else(|| of("PIP_INDEX_URL").map(str::to_owned));
         if indexes.extra.is_empty() {
             indexes.extra = words("PIP_EXTRA_INDEX_URL");
@@ -146,30 +154,42 @@ impl Settings {
             Self::Uv(table) => (json!(table), uv::SETTINGS, "UV_"),
             Self::Pip(settings) => (json!(settings), pip::SETTINGS, "PIP_"),
         };
-        let names = settings.iter().filter(|setting| setting.role == Role::Chooses).map(|setting| setting.variable(prefix));
-        let variables: Vec<(String, String)> = names.filter_map(|name| env_vars::get(&name).map(|value| (name, value))).collect();
+        let names = settings
+            .iter()
+            .filter(|setting| setting.role == Role::Chooses)
+            .map(|setting| setting.variable(prefix));
+        let variables: Vec<(String, String)> =
+            names.filter_map(|name| env_vars::get(&name).map(|value| (name, value))).collect();
         json!([masked(files), masked(json!(variables))])
     }
 
-    /// A command of the installer that sees what counts of its configuration, and runs in `directory`, which is an empty one of ours.
+    /// A command of the installer that sees what counts of its configuration, and runs in
+    /// `directory`, which is an empty one of ours.
     pub fn isolate(&self, command: Cmd, directory: &Path, indexes: &Indexes) -> Result<Cmd, Error> {
         let (prefix, dialect, kept): (_, _, fn(&str) -> bool) = match self {
             Self::Uv(_) => ("UV_", Dialect::Uv, uv::keeps),
             Self::Pip(_) => ("PIP_", Dialect::Pip, pip::keeps),
         };
-        let theirs = env_vars::with_prefixes(&[prefix]).into_iter().map(|(name, _)| name).filter(|name| !kept(name));
+        let theirs = env_vars::with_prefixes(&[prefix])
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| !kept(name));
         let others = ["VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"].map(str::to_owned);
         let command = theirs.chain(others).fold(command.cwd(directory), Cmd::env_remove);
         let command = indexes.apply(with_absolute_paths(command), dialect);
         match self {
             Self::Uv(table) => {
                 let file = directory.join("uv.toml");
-                fs_err::write(&file, table.to_string()).map_err(|source| Error::Write { path: file.clone(), source })?;
+                fs_err::write(&file, table.to_string())
+                    .map_err(|source| Error::Write { path: file.clone(), source })?;
                 Ok(command.env("UV_CONFIG_FILE", file))
             }
             Self::Pip(settings) => {
-                let only_in_files = settings.iter().filter(|(name, _)| !Indexes::sets(name) && kept(name) && env_vars::get(name).is_none());
-                let command = only_in_files.fold(command, |command, (name, value)| command.env(name, value));
+                let only_in_files = settings.iter().filter(|(name, _)| {
+                    !Indexes::sets(name) && kept(name) && env_vars::get(name).is_none()
+                });
+                let command =
+                    only_in_files.fold(command, |command, (name, value)| command.env(name, value));
                 Ok(command.env("PIP_CONFIG_FILE", pip::NO_FILE))
             }
         }
@@ -179,24 +199,39 @@ impl Settings {
 /// The index that a source names, and no other.
 pub fn indexes_of(index: &NamedIndex, project: Option<&UvFile>) -> Result<Indexes, Error> {
     let unknown = || Error::Project(index.unknown());
-    let definition = index.definition.clone().or_else(|| uv::index_named(&index.name, project)).ok_or_else(unknown)?;
+    let definition = index
+        .definition
+        .clone()
+        .or_else(|| uv::index_named(&index.name, project))
+        .ok_or_else(unknown)?;
     let text = |key: &str| definition.get(key).and_then(toml::Value::as_str);
     let url = text("url").ok_or_else(unknown)?;
     if text("format") == Some("flat") {
-        return Ok(Indexes { find_links: vec![url.to_owned()], no_index: true, ..Indexes::default() });
+        return Ok(Indexes {
+            find_links: vec![url.to_owned()],
+            no_index: true,
+            ..Indexes::default()
+        });
     }
     let with_credentials = || {
-        let mut full = url::Url::parse(url).ok().filter(|url| url.username().is_empty() && url.password().is_none())?;
+        let mut full = url::Url::parse(url)
+            .ok()
+            .filter(|url| url.username().is_empty() && url.password().is_none())?;
         let (user, password) = uv::credentials(&index.name)?;
         full.set_username(&user).and_then(|()| full.set_password(password.as_deref())).ok()?;
         Some(full.to_string())
     };
-    Ok(Indexes { default: Some(with_credentials().unwrap_or_else(|| url.to_owned())), ..Indexes::default() })
+    Ok(Indexes {
+        default: Some(with_credentials().unwrap_or_else(|| url.to_owned())),
+        ..Indexes::default()
+    })
 }
 
 fn with_absolute_paths(command: Cmd) -> Cmd {
     let set = PATHS.iter().filter_map(|name| Some((*name, env_vars::get_os(name)?)));
-    let relative = set.filter(|(_, path)| Path::new(path).is_relative() && !path.as_encoded_bytes().starts_with(b"~"));
+    let relative = set.filter(|(_, path)| {
+        Path::new(path).is_relative() && !path.as_encoded_bytes().starts_with(b"~")
+    });
     relative.fold(command, |command, (name, path)| match std::path::absolute(path) {
         Ok(path) => command.env(name, path),
         Err(_) => command,
@@ -208,7 +243,9 @@ fn masked(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(mask_credentials(&text)),
         Value::Array(items) => items.into_iter().map(masked).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, masked(value))).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, masked(value))).collect()
+        }
         other => other,
     }
 }
@@ -228,7 +265,10 @@ mod tests {
             assert!(settings.iter().all(|setting| setting.variable(prefix).starts_with(prefix)));
         }
         assert_eq!(setting("index-url", Role::Chooses, "").variable("PIP_"), "PIP_INDEX_URL");
-        assert_eq!(setting("UV_HTTP_TIMEOUT", Role::Reaches, "").variable("UV_"), "UV_HTTP_TIMEOUT");
+        assert_eq!(
+            setting("UV_HTTP_TIMEOUT", Role::Reaches, "").variable("UV_"),
+            "UV_HTTP_TIMEOUT"
+        );
     }
 
     #[test]

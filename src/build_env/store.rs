@@ -1,8 +1,9 @@
 //! Environments on disk: `envs/<abi>-<12 hex>/`, its marker and its lock.
 //!
-//! An environment without its marker is half-made, whatever is in it: the next one who wants it removes and makes it again,
-//! under the lock. Readers take no lock: the marker is written last and the content never changes afterwards. Using an
-//! environment renews the marker's mtime, at most once an hour, for `gc` to see.
+//! An environment without its marker is half-made, whatever is in it: the next one who wants it
+//! removes and makes it again, under the lock. Readers take no lock: the marker is written last and
+//! the content never changes afterwards. Using an environment renews the marker's mtime, at most
+//! once an hour, for `gc` to see.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,8 +18,8 @@ use crate::interpreter::Identity;
 use crate::layout::Layout;
 use crate::ui::Ui;
 
-/// The fingerprint's, so that a program with another form of marker has other paths, and neither takes the other's
-/// environments for half-made.
+/// The fingerprint's, so that a program with another form of marker has other paths, and neither
+/// takes the other's environments for half-made.
 const SCHEMA: u32 = fingerprint::SCHEMA;
 const RENEW_AFTER: Duration = Duration::from_secs(3600);
 
@@ -55,14 +56,19 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn new(layout: &Layout, name: &str) -> Self {
         let envs = layout.envs();
-        Self { path: envs.join(name), marker: envs.join(format!("{name}.json")), lock: envs.join(format!("{name}.lock")) }
+        Self {
+            path: envs.join(name),
+            marker: envs.join(format!("{name}.json")),
+            lock: envs.join(format!("{name}.lock")),
+        }
     }
 
     /// The marker, if the environment is complete.
     pub(super) fn read(&self) -> Option<Marker> {
         let marker = Marker::parse(&fs_err::read(&self.marker).ok()?)?;
         let name = self.path.file_name()?.to_str()?;
-        let named_after_it = marker.fingerprint.get(..12).is_some_and(|short| name.ends_with(short));
+        let named_after_it =
+            marker.fingerprint.get(..12).is_some_and(|short| name.ends_with(short));
         let whole = named_after_it && venv::python_in(&self.path).exists();
         if whole {
             self.renew();
@@ -73,7 +79,8 @@ impl Slot {
     fn renew(&self) {
         let now = SystemTime::now();
         let used = fs_err::metadata(&self.marker).and_then(|metadata| metadata.modified());
-        // One from the future was written under another clock; `gc` would take it for the newest for ever.
+        // One from the future was written under another clock; `gc` would take it for the newest
+        // for ever.
         if used.is_ok_and(|used| now.duration_since(used).map_or(true, |age| age > RENEW_AFTER)) {
             let _ = filetime::set_file_mtime(&self.marker, FileTime::from_system_time(now));
         }
@@ -94,8 +101,9 @@ impl Slot {
         fill: impl FnOnce(&Path) -> Result<(), Error>,
     ) -> Result<Marker, Error> {
         self.clear()?;
-        let made =
-            venv::create(interpreter, &self.path).and_then(|()| fill(&venv::python_in(&self.path))).and_then(|()| venv::seal(&self.path));
+        let made = venv::create(interpreter, &self.path)
+            .and_then(|()| fill(&venv::python_in(&self.path)))
+            .and_then(|()| venv::seal(&self.path));
         if let Err(error) = made {
             // Nothing half-made is left; if even that fails, the missing marker says so.
             let _ = self.clear();
@@ -111,8 +119,10 @@ impl Slot {
             created_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             made_by: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let json = serde_json::to_vec_pretty(&marker).expect("our own plain data always serialises");
-        fs::write_atomic(&self.marker, &json).map_err(|source| Error::Write { path: self.marker.clone(), source })?;
+        let json =
+            serde_json::to_vec_pretty(&marker).expect("our own plain data always serialises");
+        fs::write_atomic(&self.marker, &json)
+            .map_err(|source| Error::Write { path: self.marker.clone(), source })?;
         Ok(marker)
     }
 
@@ -124,6 +134,7 @@ impl Slot {
             }
             _ => {}
         }
-        fs::remove_dir_all(&self.path).map_err(|source| Error::Write { path: self.path.clone(), source })
+        fs::remove_dir_all(&self.path)
+            .map_err(|source| Error::Write { path: self.path.clone(), source })
     }
 }

@@ -1,8 +1,8 @@
 //! `dep-*`: which files and variables rustc read for a unit, in cargo's own binary form.
 //!
-//! Little endian: `u32` 1, `u8` 0xff, `u8` version 1, `u32` count, then per file `u8` kind, path, `u8` has-checksum (and if it
-//! has, `u64` size and a text); then `u32` count and per variable a name, `u8` is-set (and if it is, a value). Texts are a
-//! `u32` length and bytes.
+//! Little endian: `u32` 1, `u8` 0xff, `u8` version 1, `u32` count, then per file `u8` kind, path,
+//! `u8` has-checksum (and if it has, `u64` size and a text); then `u32` count and per variable a
+//! name, `u8` is-set (and if it is, a value). Texts are a `u32` length and bytes.
 //! Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/dep_info.rs>
 
 use std::path::PathBuf;

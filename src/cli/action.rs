@@ -1,4 +1,5 @@
-//! `action plan|prepare|build|prune|summary`: the steps of `action.yml` and of `summary/action.yml`, with the caches between them.
+//! `action plan|prepare|build|prune|summary`: the steps of `action.yml` and of
+//! `summary/action.yml`, with the caches between them.
 //!
 //! ```text
 //! plan      interpreter, what is asked for   -> key of the environments           | restored: .pyenv-build/{envs,requests,history}
@@ -7,18 +8,21 @@
 //! ...       whatever else the job does                                            | saved, at its end: environments, store, rust-cache
 //! ```
 //!
-//! The environments come first and by themselves: what they are found by is known without any network, and what was resolved
-//! once decides the fingerprint until somebody asks for something else. So an untouched project never rolls, whatever is
-//! released meanwhile. Then the fingerprint is known before rust-cache looks for a key, and stands in a comment of a file that rust-cache
-//! hashes into the end of its key only: another environment is another key, with the old entry as the fallback (*soft roll*).
-//! The ABI tag is in the prefix, which has no fallback (*hard roll*).
+//! The environments come first and by themselves: what they are found by is known without any
+//! network, and what was resolved once decides the fingerprint until somebody asks for something
+//! else. So an untouched project never rolls, whatever is released meanwhile. Then the fingerprint
+//! is known before rust-cache looks for a key, and stands in a comment of a file that rust-cache
+//! hashes into the end of its key only: another environment is another key, with the old entry as
+//! the fallback (*soft roll*). The ABI tag is in the prefix, which has no fallback (*hard roll*).
 //!
-//! `actions/cache` saves in its own post step, after the last step of the job, if the job succeeded and there is no entry of that key: what
-//! later steps compile and install is in it, and what this job has not used is not ([`crate::units::store::Store::set_aside`]).
+//! `actions/cache` saves in its own post step, after the last step of the job, if the job succeeded
+//! and there is no entry of that key: what later steps compile and install is in it, and what this
+//! job has not used is not ([`crate::units::store::Store::set_aside`]).
 //!
-//! All inputs come by the environment (`INPUT_OUT_DIR`), all values go out through files; nothing that others wrote is ever in a
-//! script. Paths are absolute, and so a part of what GitHub calls an entry's version: what is restored is where it was made.
-//! Trouble with caches is said in a line and fails nothing.
+//! All inputs come by the environment (`INPUT_OUT_DIR`), all values go out through files; nothing
+//! that others wrote is ever in a script. Paths are absolute, and so a part of what GitHub calls an
+//! entry's version: what is restored is where it was made. Trouble with caches is said in a line
+//! and fails nothing.
 
 mod history;
 mod inputs;
@@ -79,14 +83,25 @@ enum StepName {
 pub(super) fn run(args: &ActionArgs, root: Option<&Path>, ui: &Ui) -> u8 {
     if Actions::detect(ui).is_none() {
         let hint = "outside of GitHub Actions it is `cargo pyenv-build`".to_owned();
-        return exit_with(Some(&UsageError { message: "`action` is for GitHub Actions".to_owned(), hint: Some(hint) }.into()), ui);
+        return exit_with(
+            Some(
+                &UsageError {
+                    message: "`action` is for GitHub Actions".to_owned(),
+                    hint: Some(hint),
+                }
+                .into(),
+            ),
+            ui,
+        );
     }
     let words = inputs::words();
     // "Enable debug logging", of who runs a workflow again, is `-v`.
     let is_debugged = env_vars::get("RUNNER_DEBUG").as_deref() == Some("1");
     let own = match &words {
         Ok(Words { quiet: true, .. }) => Some(Verbosity::Quiet),
-        Ok(Words { verbose, .. }) if *verbose > 0 || is_debugged => Some(if *verbose > 1 { Verbosity::Debug } else { Verbosity::Verbose }),
+        Ok(Words { verbose, .. }) if *verbose > 0 || is_debugged => {
+            Some(if *verbose > 1 { Verbosity::Debug } else { Verbosity::Verbose })
+        }
         _ => None,
     }
     .map(|verbosity| Ui::new(verbosity, None));
@@ -98,23 +113,34 @@ pub(super) fn run(args: &ActionArgs, root: Option<&Path>, ui: &Ui) -> u8 {
     let (code, annotation) = {
         // Of branches, inputs, crates and keys others choose the text.
         let _quiet = actions.quiet();
-        let outcome = words.and_then(|words| Step::new(&actions, words.build, root, ui)).and_then(|step| match args.step {
-            StepName::Plan => step.plan(),
-            StepName::Prepare => step.prepare(),
-            StepName::Build => step.build(),
-            StepName::Prune => {
-                step.prune();
-                Ok(Done::default())
-            }
-            StepName::Summary => step.summary(),
-        });
+        let outcome =
+            words.and_then(|words| Step::new(&actions, words.build, root, ui)).and_then(|step| {
+                match args.step {
+                    StepName::Plan => step.plan(),
+                    StepName::Prepare => step.prepare(),
+                    StepName::Build => step.build(),
+                    StepName::Prune => {
+                        step.prune();
+                        Ok(Done::default())
+                    }
+                    StepName::Summary => step.summary(),
+                }
+            });
         match outcome {
             Ok(done) => (done.exit_code, done.annotation),
-            Err(error) => (exit_with(Some(&error), ui), Some((Level::Error, in_words(&failure::report(&error))))),
+            Err(error) => (
+                exit_with(Some(&error), ui),
+                Some((Level::Error, in_words(&failure::report(&error)))),
+            ),
         }
     };
     if let Some((level, message)) = annotation {
-        actions.annotate(&Annotation { level, title: "cargo pyenv-build", message: &message, file: None });
+        actions.annotate(&Annotation {
+            level,
+            title: "cargo pyenv-build",
+            message: &message,
+            file: None,
+        });
     }
     code
 }
@@ -125,15 +151,19 @@ fn in_words(error: &ErrorReport) -> String {
 }
 
 /// Of what the action exports, what is for our own commands in later steps.
-const SETTINGS: &[&str] = &[env_vars::PYTHON, env_vars::INSTALLER, env_vars::REUSE, env_vars::INCREMENTAL];
+const SETTINGS: &[&str] =
+    &[env_vars::PYTHON, env_vars::INSTALLER, env_vars::REUSE, env_vars::INCREMENTAL];
 
-/// Runs this program again without the variables that the action has exported in the same job, if it has: they are for others. To us they
-/// would be the user's word, and what is built next would be built for another project's environment. A further call of the action
-/// (`is_action`) finds its own interpreter, too.
+/// Runs this program again without the variables that the action has exported in the same job, if
+/// it has: they are for others. To us they would be the user's word, and what is built next would
+/// be built for another project's environment. A further call of the action (`is_action`) finds its
+/// own interpreter, too.
 pub(super) fn without_exports(is_action: bool, ui: &Ui) -> Option<u8> {
-    let exported: BTreeMap<String, String> = serde_json::from_str(&env_vars::get(env_vars::EXPORTED)?).unwrap_or_default();
+    let exported: BTreeMap<String, String> =
+        serde_json::from_str(&env_vars::get(env_vars::EXPORTED)?).unwrap_or_default();
     let program = std::env::current_exe().ok()?;
-    let mut again = Cmd::new(program).args(std::env::args_os().skip(1)).env_remove(env_vars::EXPORTED);
+    let mut again =
+        Cmd::new(program).args(std::env::args_os().skip(1)).env_remove(env_vars::EXPORTED);
     for (name, value) in &exported {
         let is_setting = SETTINGS.contains(&name.as_str());
         // Who has changed it since means it.
@@ -142,7 +172,10 @@ pub(super) fn without_exports(is_action: bool, ui: &Ui) -> Option<u8> {
         }
     }
     Some(match again.spawn_foreground() {
-        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or_else(|| interrupt::exit_code_of(status)),
+        Ok(status) => status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or_else(|| interrupt::exit_code_of(status)),
         Err(error) => exit_with(Some(&error.into()), ui),
     })
 }
@@ -166,12 +199,21 @@ struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    fn new(actions: &'a Actions<'a>, args: BuildArgs, root: Option<&'a Path>, ui: &'a Ui) -> anyhow::Result<Self> {
+    fn new(
+        actions: &'a Actions<'a>,
+        args: BuildArgs,
+        root: Option<&'a Path>,
+        ui: &'a Ui,
+    ) -> anyhow::Result<Self> {
         let context = context::Context::read();
         let (cache, save) = inputs::caching()?;
         let project = input("project").unwrap_or_default();
         let extra = input("args").unwrap_or_default();
-        let leg = cache::leg(input("shared-key").as_deref(), &context.job, &[&context.workflow, &project, &extra]);
+        let leg = cache::leg(
+            input("shared-key").as_deref(),
+            &context.job,
+            &[&context.workflow, &project, &extra],
+        );
         let policy = context.policy(cache, save);
         let args = inputs::alone_if(&policy, args);
         Ok(Self { actions, ui, root, args, wants: Wants::read()?, leg, policy })
@@ -205,7 +247,14 @@ impl<'a> Step<'a> {
             file.remove().context("failed to remove what an earlier job has left")?;
         }
         let (key, paths) = keys::environments(&context, &self.leg)?;
-        self.ui.status("Interpreter", format_args!("{} at {}", context.interpreter.identity.display(), context.interpreter.path.display()));
+        self.ui.status(
+            "Interpreter",
+            format_args!(
+                "{} at {}",
+                context.interpreter.identity.display(),
+                context.interpreter.path.display()
+            ),
+        );
         self.output("env-cache", self.use_of_cache(true))?;
         self.output("env-key", &key.key)?;
         self.output("env-restore-keys", &key.restore_keys.join("\n"))?;
@@ -216,7 +265,8 @@ impl<'a> Step<'a> {
     /// The environment, and what rust-cache and the store are cached under.
     fn prepare(&self) -> anyhow::Result<Done> {
         let context = self.open()?;
-        // Before any hook runs, for those write into the source tree, and only where no cache has the answer.
+        // Before any hook runs, for those write into the source tree, and only where no cache has
+        // the answer.
         let [lock, sources] = keys::checkout_digests(&context, self.ui);
         let env = provision(&context)?;
         environment::write_roll(&context, &env)?;
@@ -224,13 +274,17 @@ impl<'a> Step<'a> {
         let key = Key::store(&abi_tag, &self.leg, &env.fingerprint, &lock, &sources);
         let has_rust = context.project.workspace.cargo_directories().is_some();
         self.output("fingerprint", &env.fingerprint)?;
-        self.output("env-outcome", if env.outcome == Outcome::Created { "made" } else { "reused" })?;
+        self.output(
+            "env-outcome",
+            if env.outcome == Outcome::Created { "made" } else { "reused" },
+        )?;
         self.output("store-cache", self.use_of_cache(has_rust))?;
         self.output("store-key", &key.key)?;
         self.output("store-restore-keys", &key.restore_keys.join("\n"))?;
         self.output("store-path", &context.layout.store().to_string_lossy())?;
         let is_asked = self.wants.rust_cache && self.policy.restore;
-        let rust_cache = if is_asked { keys::rust_cache_workspaces(&context, self.ui) } else { None };
+        let rust_cache =
+            if is_asked { keys::rust_cache_workspaces(&context, self.ui) } else { None };
         self.output("rust-cache", word(rust_cache.is_some()))?;
         self.output("rust-cache-workspaces", &rust_cache.unwrap_or_default())?;
         self.output("rust-cache-prefix-key", &cache::rust_cache_prefix(&abi_tag))?;
@@ -249,7 +303,8 @@ impl<'a> Step<'a> {
         let mut done = Done::default();
         job::begin(layout, self.policy.save, self.ui);
         let report = if self.wants.build {
-            let (code, report) = build::run_quietly(&self.args, self.root, MessageFormat::Human, self.ui);
+            let (code, report) =
+                build::run_quietly(&self.args, self.root, MessageFormat::Human, self.ui);
             done.exit_code = code;
             Some(report)
         } else {
@@ -259,8 +314,13 @@ impl<'a> Step<'a> {
         if let Some(report) = &report {
             self.output("report", &layout.last_report().to_string_lossy())?;
             self.output("compiled-crates", &report.crates.compiled.len().to_string())?;
-            let first =
-                |kind| report.artifacts.iter().find(|artifact| artifact.kind == kind).map(|artifact| artifact.path.to_string_lossy());
+            let first = |kind| {
+                report
+                    .artifacts
+                    .iter()
+                    .find(|artifact| artifact.kind == kind)
+                    .map(|artifact| artifact.path.to_string_lossy())
+            };
             self.output("wheel", &first(ArtifactKind::Wheel).unwrap_or_default())?;
             self.output("sdist", &first(ArtifactKind::Sdist).unwrap_or_default())?;
         }
@@ -272,7 +332,9 @@ impl<'a> Step<'a> {
             let env = provision(&context)?;
             self.export(&context, &env)?;
             history.parts = parts(&context.interpreter.identity, &env.distributions);
-            if let Some(report) = report.as_ref().filter(|report| hits.is_cold() && report.crates.fresh == 0) {
+            if let Some(report) =
+                report.as_ref().filter(|report| hits.is_cold() && report.crates.fresh == 0)
+            {
                 history.note_cold(report.crates.compiled.len() as u64, report.seconds);
             }
             history.write(layout, &self.leg);
@@ -289,13 +351,15 @@ impl<'a> Step<'a> {
             if let Some(note) = note {
                 self.ui.status("Note", note);
             } else if ok && hits.is_full() && !report.crates.compiled.is_empty() {
-                done.annotation = Some((Level::Warning, summary::full_hit_compiled(&report.crates)));
+                done.annotation =
+                    Some((Level::Warning, summary::full_hit_compiled(&report.crates)));
             }
             if let Some(error) = &report.error {
                 done.annotation = Some((Level::Error, in_words(error)));
             }
             if self.wants.summary {
-                let mut text = summary::of_build(report, &hits, [&before, &history], layout, &self.policy);
+                let mut text =
+                    summary::of_build(report, &hits, [&before, &history], layout, &self.policy);
                 if let Some(note) = note {
                     text.push(&actions::summary::text(note));
                 }
@@ -307,13 +371,19 @@ impl<'a> Step<'a> {
         Ok(done)
     }
 
-    /// What later steps need to agree with the build: the interpreter, the pins, this program on PATH.
+    /// What later steps need to agree with the build: the interpreter, the pins, this program on
+    /// PATH.
     fn export(&self, context: &Context<'_>, env: &BuildEnv) -> anyhow::Result<()> {
         let cargo = warmth::cargo_workspace(&context.project, &context.layout, self.ui);
         let mut exports = Exports::default();
         // `cargo pyenv-build run` in a later step has none of our inputs.
-        exports.settings.insert(env_vars::PYTHON.to_owned(), context.interpreter.path.to_string_lossy().into_owned());
-        exports.settings.extend(inputs::installer().map(|installer| (env_vars::INSTALLER.to_owned(), installer)));
+        exports.settings.insert(
+            env_vars::PYTHON.to_owned(),
+            context.interpreter.path.to_string_lossy().into_owned(),
+        );
+        exports.settings.extend(
+            inputs::installer().map(|installer| (env_vars::INSTALLER.to_owned(), installer)),
+        );
         if !self.wants.summary {
             exports.settings.insert(env_vars::SUMMARY.to_owned(), "false".to_owned());
         }
@@ -326,17 +396,30 @@ impl<'a> Step<'a> {
         }
         exports.cargo.extend(env::pins(context, env, cargo.as_ref()).environ());
         if is_reused {
-            exports.cargo.extend(env::wrapper(context, cargo.as_ref())?.into_iter().map(|pin| (pin.name.to_owned(), pin.value)));
+            exports.cargo.extend(
+                env::wrapper(context, cargo.as_ref())?
+                    .into_iter()
+                    .map(|pin| (pin.name.to_owned(), pin.value)),
+            );
         }
         if self.wants.later_steps != LaterSteps::Off {
-            exports.settings.extend(env::library_path(context, cargo.as_ref()).map(|pin| (pin.name.to_owned(), pin.value)));
+            exports.settings.extend(
+                env::library_path(context, cargo.as_ref())
+                    .map(|pin| (pin.name.to_owned(), pin.value)),
+            );
         }
         let program = std::env::current_exe().context("failed to find this program")?;
-        let exported = exports.hand_over(self.wants.later_steps, &context.project.workspace.root, &program, self.ui);
+        let exported = exports.hand_over(
+            self.wants.later_steps,
+            &context.project.workspace.root,
+            &program,
+            self.ui,
+        );
         for (name, value) in &exported {
             self.actions.variable(name, value)?;
         }
-        self.actions.variable(env_vars::EXPORTED, &serde_json::to_string(&exported).expect("plain data"))?;
+        self.actions
+            .variable(env_vars::EXPORTED, &serde_json::to_string(&exported).expect("plain data"))?;
         if let Some(directory) = program.parent() {
             self.actions.path(&directory.to_string_lossy())?;
         }
@@ -349,7 +432,8 @@ impl<'a> Step<'a> {
     /// What the whole job compiled and reused, for its last step.
     fn summary(&self) -> anyhow::Result<Done> {
         let project = Project::load_any(&self.args.directories[0])?;
-        let verdict = job::verdict(&options::layout_of(&project, self.root)?, &project.workspace.root);
+        let verdict =
+            job::verdict(&options::layout_of(&project, self.root)?, &project.workspace.root);
         self.ui.status("Job", &verdict.line);
         self.output("verdict", &verdict.line)?;
         self.output("compiled-crates", &verdict.compiled.to_string())?;
@@ -374,7 +458,11 @@ impl<'a> Step<'a> {
             let max_size = match (wanted.as_str(), cache::parse_size(&wanted)) {
                 ("true", _) => None,
                 (_, Ok(size)) => Some(size),
-                (_, Err(message)) => return self.ui.warning(format_args!("the input `prune` is neither true nor false, and {message}")),
+                (_, Err(message)) => {
+                    return self.ui.warning(format_args!(
+                        "the input `prune` is neither true nor false, and {message}"
+                    ));
+                }
             };
             if let Err(error) = super::cache::prune_for_action(max_size, self.ui) {
                 self.ui.warning(format_args!("nothing was pruned: {error:#}"));
@@ -391,7 +479,13 @@ const NOT_BROUGHT: &str = "dependencies are compiled in each job: `rust-cache: f
 
 /// The environment, quietly made if it is not there.
 fn provision(context: &Context<'_>) -> anyhow::Result<BuildEnv> {
-    environment::provision(context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(context.ui), &mut Vec::new())
+    environment::provision(
+        context,
+        Target::Wheel,
+        Ask::WhenUnknown,
+        &mut Sessions::new(context.ui),
+        &mut Vec::new(),
+    )
 }
 
 fn word(value: bool) -> &'static str {

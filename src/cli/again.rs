@@ -1,5 +1,5 @@
-//! This program once more, in an environment that has been put right: ours cannot be changed while threads may read it, and what we start
-//! must see the same.
+//! This program once more, in an environment that has been put right: ours cannot be changed while
+//! threads may read it, and what we start must see the same.
 
 use std::path::Path;
 
@@ -16,19 +16,29 @@ pub(super) fn ourselves() -> Option<Cmd> {
 /// Runs it. Returns its exit code.
 pub(super) fn run(command: &Cmd, ui: &Ui) -> u8 {
     match command.spawn_foreground() {
-        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or_else(|| interrupt::exit_code_of(status)),
+        Ok(status) => status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or_else(|| interrupt::exit_code_of(status)),
         Err(error) => exit_with(Some(&error.into()), ui),
     }
 }
 
-/// Runs this program again without a variable for temporary files that names no directory: the scratch of a batch job that has ended, an
-/// outer sandbox. Python falls back to the usual place; compilers and we would fail.
+/// Runs this program again without a variable for temporary files that names no directory: the
+/// scratch of a batch job that has ended, an outer sandbox. Python falls back to the usual place;
+/// compilers and we would fail.
 pub(super) fn with_a_temporary_directory(ui: &Ui) -> Option<u8> {
     let names = if cfg!(windows) { &["TMP", "TEMP"][..] } else { &["TMPDIR"] };
     let is_gone = |value: &std::ffi::OsString| !Path::new(value).is_dir();
-    let gone: Vec<_> = names.iter().filter_map(|name| env_vars::get_os(name).filter(is_gone).map(|value| (*name, value))).collect();
+    let gone: Vec<_> = names
+        .iter()
+        .filter_map(|name| env_vars::get_os(name).filter(is_gone).map(|value| (*name, value)))
+        .collect();
     let (name, value) = gone.first()?;
-    ui.warning(format_args!("{name} is `{}`, which is not a directory: temporary files go to the usual place", Path::new(value).display()));
+    ui.warning(format_args!(
+        "{name} is `{}`, which is not a directory: temporary files go to the usual place",
+        Path::new(value).display()
+    ));
     let command = gone.iter().fold(ourselves()?, |command, (name, _)| command.env_remove(name));
     Some(run(&command, ui))
 }

@@ -32,35 +32,54 @@ pub(super) struct RebuildDenied {
 
 impl Budget {
     pub(super) fn new(args: &WarmthArgs, settings: &Settings) -> anyhow::Result<Self> {
-        let invalid = |message: String, hint: &str| UsageError { message, hint: Some(hint.to_owned()) };
-        let texts = if args.deny_rebuild.is_empty() { &settings.deny_rebuild } else { &args.deny_rebuild };
+        let invalid =
+            |message: String, hint: &str| UsageError { message, hint: Some(hint.to_owned()) };
+        let texts =
+            if args.deny_rebuild.is_empty() { &settings.deny_rebuild } else { &args.deny_rebuild };
         let spec = |text: &String| match text.as_str() {
             "all" => Ok(Spec::All),
             "deps" => Ok(Spec::Deps),
             "workspace" => Ok(Spec::Workspace),
-            pattern => Glob::new(pattern).map(|glob| Spec::Name(glob.compile_matcher())).map_err(|error| {
-                invalid(
-                    format!("`{pattern}` is not a pattern for names of crates: {}", error.kind()),
-                    "write `all`, `deps`, `workspace` or such as 'pyo3*'",
-                )
-            }),
+            pattern => {
+                Glob::new(pattern).map(|glob| Spec::Name(glob.compile_matcher())).map_err(|error| {
+                    invalid(
+                        format!(
+                            "`{pattern}` is not a pattern for names of crates: {}",
+                            error.kind()
+                        ),
+                        "write `all`, `deps`, `workspace` or such as 'pyo3*'",
+                    )
+                })
+            }
         };
         let when = match (args.deny_rebuild_when, settings.deny_rebuild_when.as_deref()) {
             (Some(when), _) => when,
             (None, None | Some("warm")) => When::Warm,
             (None, Some("always")) => When::Always,
             (None, Some(other)) => {
-                return Err(invalid(format!("`tool.pyenv-build.deny-rebuild-when` is `{other}`"), "it can be `warm` or `always`").into());
+                return Err(invalid(
+                    format!("`tool.pyenv-build.deny-rebuild-when` is `{other}`"),
+                    "it can be `warm` or `always`",
+                )
+                .into());
             }
         };
         Ok(Self { specs: texts.iter().map(spec).collect::<Result<_, _>>()?, when })
     }
 
-    /// Warns of patterns that no package of the workspace can match: a misspelt one would never trip.
+    /// Warns of patterns that no package of the workspace can match: a misspelt one would never
+    /// trip.
     pub(super) fn look_at(&self, workspace: &CargoWorkspace, ui: &Ui) {
-        for glob in self.specs.iter().filter_map(|spec| if let Spec::Name(glob) = spec { Some(glob) } else { None }) {
+        for glob in self
+            .specs
+            .iter()
+            .filter_map(|spec| if let Spec::Name(glob) = spec { Some(glob) } else { None })
+        {
             if !workspace.packages.iter().any(|package| glob.is_match(&package.name)) {
-                ui.warning(format_args!("`--deny-rebuild {}` forbids nothing: no package has such a name", glob.glob()));
+                ui.warning(format_args!(
+                    "`--deny-rebuild {}` forbids nothing: no package has such a name",
+                    glob.glob()
+                ));
             }
         }
     }
@@ -85,8 +104,11 @@ impl Budget {
             .filter(|one| one.root_cause && one.reason.had_previous_state())
             .map(|one| format!("\n  {} v{}: {}", one.name, one.version, render::because(one)))
             .collect();
-        let causes =
-            if causes.is_empty() { format!("\n  {} v{}: {}", first.name, first.version, render::because(first)) } else { causes.concat() };
+        let causes = if causes.is_empty() {
+            format!("\n  {} v{}: {}", first.name, first.version, render::because(first))
+        } else {
+            causes.concat()
+        };
         let names: Vec<&str> = denied.iter().map(|one| one.name.as_str()).collect();
         let message = format!("compiled what --deny-rebuild forbids: {}{causes}", names.join(", "));
         Err(RebuildDenied { message })

@@ -1,4 +1,5 @@
-//! `build`: provision, ask for requirements, call the hook, check what came of it, put it where it belongs.
+//! `build`: provision, ask for requirements, call the hook, check what came of it, put it where it
+//! belongs.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,11 +19,14 @@ use crate::layout::Layout;
 use crate::pin::{self, facts};
 use crate::project::Project;
 use crate::report::cargo_output::{CargoOutput, Line};
-use crate::report::{Artifact, ArtifactKind, EnvReport, HookReport, InterpreterReport, Report, render, round};
+use crate::report::{
+    Artifact, ArtifactKind, EnvReport, HookReport, InterpreterReport, Report, render, round,
+};
 use crate::ui::{self, Ui, Verbosity};
 use crate::{digest, env_vars, fs, interrupt, sdist, wheel};
 
-/// Builds wheels (and what else is asked for) with the project's own backend, in a stable environment.
+/// Builds wheels (and what else is asked for) with the project's own backend, in a stable
+/// environment.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     cargo pyenv-build                                   the wheel of the project here, into dist/\n  \
@@ -53,8 +57,8 @@ pub(super) struct BuildArgs {
     /// End a hook that takes longer, such as 30m
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub hook_timeout: Option<Duration>,
-    /// Run the hooks behind another command, such as 'docker exec -i NAME' or 'nice -n 19'. Project and environment must be
-    /// at the same paths there; what is built is copied back
+    /// Run the hooks behind another command, such as 'docker exec -i NAME' or 'nice -n 19'.
+    /// Project and environment must be at the same paths there; what is built is copied back
     #[arg(long, value_name = "CMD")]
     pub launcher: Option<String>,
     #[command(flatten)]
@@ -71,7 +75,12 @@ pub(super) fn run(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, 
 }
 
 /// The same for who has a summary of their own.
-pub(super) fn run_quietly(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> (u8, Report) {
+pub(super) fn run_quietly(
+    args: &BuildArgs,
+    root: Option<&Path>,
+    format: MessageFormat,
+    ui: &Ui,
+) -> (u8, Report) {
     let start = Instant::now();
     let mut reports = Vec::new();
     let outcome = build_all(args, root, ui, &mut reports);
@@ -107,7 +116,11 @@ pub(super) fn conclude(
         }
     }
     match format {
-        MessageFormat::Json => ui.result(serde_json::to_string(&report).expect("our own plain data always serialises")),
+        MessageFormat::Json => {
+            ui.result(
+                serde_json::to_string(&report).expect("our own plain data always serialises"),
+            );
+        }
         MessageFormat::Human => {
             for artifact in &report.artifacts {
                 ui.result(artifact.path.display());
@@ -125,12 +138,26 @@ pub(super) fn failed(command: &str, error: &anyhow::Error) -> Report {
 /// One for each project that was begun, and where it is kept.
 pub(super) type Reports = Vec<(Option<Layout>, Report)>;
 
-fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Reports) -> anyhow::Result<()> {
-    if let Some(out_dir) = args.out_dir.as_deref().filter(|out_dir| out_dir.exists() && !out_dir.is_dir()) {
-        return Err(UsageError { message: format!("`{}` is not a directory", std::path::absolute(out_dir)?.display()), hint: None }.into());
+fn build_all(
+    args: &BuildArgs,
+    root: Option<&Path>,
+    ui: &Ui,
+    reports: &mut Reports,
+) -> anyhow::Result<()> {
+    if let Some(out_dir) =
+        args.out_dir.as_deref().filter(|out_dir| out_dir.exists() && !out_dir.is_dir())
+    {
+        return Err(UsageError {
+            message: format!("`{}` is not a directory", std::path::absolute(out_dir)?.display()),
+            hint: None,
+        }
+        .into());
     }
-    let contexts: Vec<Context<'_>> =
-        args.directories.iter().map(|directory| Context::open(directory, root, &args.environment, ui)).collect::<Result<_, _>>()?;
+    let contexts: Vec<Context<'_>> = args
+        .directories
+        .iter()
+        .map(|directory| Context::open(directory, root, &args.environment, ui))
+        .collect::<Result<_, _>>()?;
     let launcher = launcher_words(args.launcher.as_deref())?;
     let mut sessions = Sessions::behind(launcher, ui);
     let mut first_error = None;
@@ -140,7 +167,8 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
         reports.push((Some(context.layout.clone()), report));
         if let Err(error) = outcome {
             let is_interrupt = interrupt::pending().is_some();
-            // The failure of one does not harm the next; the last to be shown is the first, by the caller.
+            // The failure of one does not harm the next; the last to be shown is the first, by the
+            // caller.
             match &first_error {
                 None => first_error = Some(error),
                 Some(_) => failure::show(&error, ui),
@@ -166,25 +194,54 @@ pub(super) fn build_one<'a>(
     then: Option<Then<'_>>,
 ) -> (Report, anyhow::Result<()>) {
     let start = Instant::now();
-    let mut build =
-        Build { args, context, report: Report::new(command), cargo: CargoOutput::default(), environ: Vec::new(), is_last, then };
+    let mut build = Build {
+        args,
+        context,
+        report: Report::new(command),
+        cargo: CargoOutput::default(),
+        environ: Vec::new(),
+        is_last,
+        then,
+    };
     build.report.project = Some(context.project.directory.clone());
     let outcome = build.run(sessions);
     let (mut report, cargo) = (build.report, build.cargo);
     report.crates.add_what_was_said(cargo.finish());
-    let outcome = outcome.and_then(|()| Ok(Budget::new(&args.warmth, &context.project.settings)?.check(&report.crates)?));
+    let outcome = outcome.and_then(|()| {
+        Ok(Budget::new(&args.warmth, &context.project.settings)?.check(&report.crates)?)
+    });
     report.seconds = round(start.elapsed().as_secs_f64());
     if let Err(error) = &outcome {
         report.ok = false;
         report.error = Some(failure::report(error));
         return (report, outcome);
     }
-    let names = report.artifacts.iter().map(|artifact| artifact.path.file_name().unwrap_or_default().to_string_lossy());
+    let names = report
+        .artifacts
+        .iter()
+        .map(|artifact| artifact.path.file_name().unwrap_or_default().to_string_lossy());
     let (verb, what) = report.install.as_ref().map_or_else(
         || ("Finished", names.collect::<Vec<_>>().join(" and ")),
-        |install| ("Installed", format!("{} {} in {}", install.distribution, install.version, install.target.display())),
+        |install| {
+            (
+                "Installed",
+                format!(
+                    "{} {} in {}",
+                    install.distribution,
+                    install.version,
+                    install.target.display()
+                ),
+            )
+        },
     );
-    context.ui.status(verb, format_args!("{what} in {} {}", ui::seconds(start.elapsed()), render::in_brackets(&report.crates)));
+    context.ui.status(
+        verb,
+        format_args!(
+            "{what} in {} {}",
+            ui::seconds(start.elapsed()),
+            render::in_brackets(&report.crates)
+        ),
+    );
     (report, outcome)
 }
 
@@ -215,9 +272,15 @@ struct Build<'a, 'b, 'c> {
 impl<'a> Build<'a, '_, '_> {
     fn run(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<()> {
         let context = self.context;
-        // Hooks write into the source tree: setuptools' `build`, Cargo.lock, `dist`. One build at a time.
+        // Hooks write into the source tree: setuptools' `build`, Cargo.lock, `dist`. One build at a
+        // time.
         let turn = context.layout.project_lock(&context.project.directory);
-        let _turn = build_env::lock(&turn, context.options.lock_timeout, context.ui, "builds the same project")?;
+        let _turn = build_env::lock(
+            &turn,
+            context.options.lock_timeout,
+            context.ui,
+            "builds the same project",
+        )?;
         self.report.interpreter = Some(InterpreterReport::from(&context.interpreter));
         self.warn_of_no_rust();
         if self.args.sdist || self.args.from_sdist {
@@ -227,11 +290,20 @@ impl<'a> Build<'a, '_, '_> {
             }
             self.place(&built, ArtifactKind::Sdist)?;
         }
-        if self.args.metadata { self.build_metadata(sessions) } else { self.build_wheel(context, sessions) }
+        if self.args.metadata {
+            self.build_metadata(sessions)
+        } else {
+            self.build_wheel(context, sessions)
+        }
     }
 
     /// Provisions for a target and notes it in the report.
-    fn provision<'c>(&mut self, context: &'c Context<'c>, target: Target, sessions: &mut Sessions<'c>) -> anyhow::Result<BuildEnv> {
+    fn provision<'c>(
+        &mut self,
+        context: &'c Context<'c>,
+        target: Target,
+        sessions: &mut Sessions<'c>,
+    ) -> anyhow::Result<BuildEnv> {
         self.provision_and(context, target, sessions, &mut || {})
     }
 
@@ -243,28 +315,47 @@ impl<'a> Build<'a, '_, '_> {
         sessions: &mut Sessions<'c>,
         meanwhile: &mut dyn FnMut(),
     ) -> anyhow::Result<BuildEnv> {
-        let env = environment::provision_and(context, target, Ask::Always, sessions, &mut self.report.hooks, meanwhile)?;
+        let env = environment::provision_and(
+            context,
+            target,
+            Ask::Always,
+            sessions,
+            &mut self.report.hooks,
+            meanwhile,
+        )?;
         self.report.env = Some(EnvReport::from(&env));
         Ok(env)
     }
 
-    /// PEP 517 has setuptools build what names no backend, and without a `setup.py` that knows nothing of Rust.
+    /// PEP 517 has setuptools build what names no backend, and without a `setup.py` that knows
+    /// nothing of Rust.
     fn warn_of_no_rust(&self) {
         let project = &self.context.project;
-        let names_backend = project.table(&["build-system"]).is_some_and(|table| table.contains_key("build-backend"));
+        let names_backend = project
+            .table(&["build-system"])
+            .is_some_and(|table| table.contains_key("build-backend"));
         let has = |file: &str| project.directory.join(file).is_file();
         if !names_backend && has("Cargo.toml") && !has("setup.py") {
-            let backend = if project.table(&["tool", "setuptools-rust"]).is_some() { "setuptools.build_meta" } else { "maturin" };
+            let backend = if project.table(&["tool", "setuptools-rust"]).is_some() {
+                "setuptools.build_meta"
+            } else {
+                "maturin"
+            };
             self.context.ui.warning(format_args!(
                 "`{}` names no build backend, so setuptools builds it, without Rust",
                 project.pyproject_path().display()
             ));
-            self.context.ui.hint(format_args!("add `build-backend = \"{backend}\"` to `[build-system]`, beside `requires`"));
+            self.context.ui.hint(format_args!(
+                "add `build-backend = \"{backend}\"` to `[build-system]`, beside `requires`"
+            ));
         }
     }
 
     fn target_dir(&self) -> anyhow::Result<Option<PathBuf>> {
-        let absolute = |path: &PathBuf| fs::absolute(path).with_context(|| format!("failed to make `{}` absolute", path.display()));
+        let absolute = |path: &PathBuf| {
+            fs::absolute(path)
+                .with_context(|| format!("failed to make `{}` absolute", path.display()))
+        };
         self.args.target_dir.as_ref().map(absolute).transpose()
     }
 
@@ -280,7 +371,10 @@ impl<'a> Build<'a, '_, '_> {
         let name = hook.name();
         let mut environ = self.environ.clone();
         if let Some(target_dir) = self.target_dir()? {
-            environ.push(("CARGO_TARGET_DIR".to_owned(), Some(target_dir.to_string_lossy().into_owned())));
+            environ.push((
+                "CARGO_TARGET_DIR".to_owned(),
+                Some(target_dir.to_string_lossy().into_owned()),
+            ));
         }
         if ui.is_interactive() {
             // For our spinner to count along.
@@ -296,7 +390,8 @@ impl<'a> Build<'a, '_, '_> {
             timeout: self.args.hook_timeout,
         };
         let session = sessions.get(context, env)?;
-        let spinner = ui.spinner(format!("{name} ({})", context.project.build_system.build_backend));
+        let spinner =
+            ui.spinner(format!("{name} ({})", context.project.build_system.build_backend));
         let cargo = &mut self.cargo;
         let mut show = |line: &str| {
             let meaning = cargo.line(line);
@@ -308,7 +403,9 @@ impl<'a> Build<'a, '_, '_> {
                 Line::Compiling(what) => {
                     ui.status("Compiling", what);
                 }
-                Line::Progress { done, total, now } => spinner.set(format!("{name}: {done}/{total} {now}")),
+                Line::Progress { done, total, now } => {
+                    spinner.set(format!("{name}: {done}/{total} {now}"));
+                }
                 Line::Other => {}
             }
         };
@@ -330,7 +427,8 @@ impl<'a> Build<'a, '_, '_> {
         Ok(finished?)
     }
 
-    /// Calls a hook that makes something, and finds what it made. `None`: the backend lacks the hook.
+    /// Calls a hook that makes something, and finds what it made. `None`: the backend lacks the
+    /// hook.
     fn call_and_fetch<'c>(
         &mut self,
         context: &'c Context<'c>,
@@ -370,23 +468,38 @@ impl<'a> Build<'a, '_, '_> {
         let name = hook.name();
         self.call_and_fetch(context, env, hook, sessions)?.ok_or_else(|| {
             let backend = &context.project.build_system.build_backend;
-            let hint = (name == "build_editable").then(|| "editable installs need a backend with PEP 660".to_owned());
+            let hint = (name == "build_editable")
+                .then(|| "editable installs need a backend with PEP 660".to_owned());
             BuildError { message: format!("`{backend}` has no `{name}`"), hint }.into()
         })
     }
 
-    fn build_wheel<'c>(&mut self, context: &'c Context<'c>, sessions: &mut Sessions<'c>) -> anyhow::Result<()> {
-        let (target, kind) =
-            if self.args.editable { (Target::Editable, ArtifactKind::Editable) } else { (Target::Wheel, ArtifactKind::Wheel) };
+    fn build_wheel<'c>(
+        &mut self,
+        context: &'c Context<'c>,
+        sessions: &mut Sessions<'c>,
+    ) -> anyhow::Result<()> {
+        let (target, kind) = if self.args.editable {
+            (Target::Editable, ArtifactKind::Editable)
+        } else {
+            (Target::Wheel, ArtifactKind::Wheel)
+        };
         let wishes = Wishes::new(&self.args.warmth, &context.project)?;
         let target_dir = self.target_dir()?;
         // While hookd starts. Later, cargo would wait for the backend's cargo, or that for it.
         let mut warmth = None;
         let env = self.provision_and(context, target, sessions, &mut || {
-            warmth = Warmth::begin(&context.project, &context.layout, wishes, target_dir.as_deref(), context.ui);
+            warmth = Warmth::begin(
+                &context.project,
+                &context.layout,
+                wishes,
+                target_dir.as_deref(),
+                context.ui,
+            );
         })?;
         if let Some(warmth) = &warmth {
-            Budget::new(&self.args.warmth, &context.project.settings)?.look_at(warmth.workspace(), context.ui);
+            Budget::new(&self.args.warmth, &context.project.settings)?
+                .look_at(warmth.workspace(), context.ui);
         }
         let (_scratch, wheel_directory) = scratch(&context.layout)?;
         let hook = if self.args.editable {
@@ -416,11 +529,15 @@ impl<'a> Build<'a, '_, '_> {
         }
     }
 
-    fn build_sdist(&mut self, sessions: &mut Sessions<'a>) -> anyhow::Result<(PathBuf, tempfile::TempDir)> {
+    fn build_sdist(
+        &mut self,
+        sessions: &mut Sessions<'a>,
+    ) -> anyhow::Result<(PathBuf, tempfile::TempDir)> {
         let context = self.context;
         let env = self.provision(context, Target::Sdist, sessions)?;
         let (scratch, sdist_directory) = scratch(&context.layout)?;
-        let built = self.call_required(context, &env, Hook::BuildSdist { sdist_directory }, sessions)?;
+        let built =
+            self.call_required(context, &env, Hook::BuildSdist { sdist_directory }, sessions)?;
         if let Some(ours) = context.layout.within(&context.project.directory) {
             sdist::check(&built, &ours)?;
         }
@@ -431,16 +548,30 @@ impl<'a> Build<'a, '_, '_> {
     fn build_from_sdist(&mut self, archive: &Path) -> anyhow::Result<()> {
         let outer = self.context;
         let base = if outer.project.workspace.is_inside_cargo_workspace() {
-            // cargo would take what is unpacked below a workspace for a member that forgot to say so.
+            // cargo would take what is unpacked below a workspace for a member that forgot to say
+            // so.
             user_cache()?.join(digest::short_of_path(outer.layout.root()))
         } else {
             outer.layout.sdist()
         };
-        let name: String = outer.project.name().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+        let name: String = outer
+            .project
+            .name()
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '_' })
+            .collect();
         let target = base.join(&name);
         let lock = base.join(format!("{name}.lock"));
-        let _lock = build_env::lock(&lock, outer.options.lock_timeout, outer.ui, "builds from the same place")?;
-        let scratch = tempfile::Builder::new().prefix(".unpack-").tempdir_in(&base).context("failed to make a temporary directory")?;
+        let _lock = build_env::lock(
+            &lock,
+            outer.options.lock_timeout,
+            outer.ui,
+            "builds from the same place",
+        )?;
+        let scratch = tempfile::Builder::new()
+            .prefix(".unpack-")
+            .tempdir_in(&base)
+            .context("failed to make a temporary directory")?;
         sdist::unpack(archive, &target, scratch.path())?;
         self.place(archive, ArtifactKind::Sdist)?;
         let mut project = Project::load(&target)?;
@@ -464,13 +595,17 @@ impl<'a> Build<'a, '_, '_> {
         let context = self.context;
         let env = self.provision(context, Target::Wheel, sessions)?;
         let (_scratch, metadata_directory) = scratch(&context.layout)?;
-        let hook = Hook::PrepareMetadataForBuildWheel { metadata_directory: metadata_directory.clone() };
+        let hook =
+            Hook::PrepareMetadataForBuildWheel { metadata_directory: metadata_directory.clone() };
         let made = if let Some(made) = self.call_and_fetch(context, &env, hook, sessions)? {
             made
         } else {
-            // PEP 517: "If a build frontend needs this information and the method is not defined, it should call
-            // build_wheel and look at the resulting metadata directly."
-            let hook = Hook::BuildWheel { wheel_directory: metadata_directory.clone(), metadata_directory: None };
+            // PEP 517: "If a build frontend needs this information and the method is not defined,
+            // it should call build_wheel and look at the resulting metadata directly."
+            let hook = Hook::BuildWheel {
+                wheel_directory: metadata_directory.clone(),
+                metadata_directory: None,
+            };
             let built = self.call_required(context, &env, hook, sessions)?;
             wheel::extract_metadata(&built, &metadata_directory)?
         };
@@ -480,19 +615,26 @@ impl<'a> Build<'a, '_, '_> {
     /// Moves what was built to the output directory.
     fn place(&mut self, built: &Path, kind: ArtifactKind) -> anyhow::Result<()> {
         let out_dir = match &self.args.out_dir {
-            Some(out_dir) => fs::absolute(out_dir).with_context(|| format!("failed to make `{}` absolute", out_dir.display()))?,
+            Some(out_dir) => fs::absolute(out_dir)
+                .with_context(|| format!("failed to make `{}` absolute", out_dir.display()))?,
             None => self.context.project.directory.join("dist"),
         };
         let target = out_dir.join(built.file_name().expect("it is a file in a directory"));
-        move_to(built, &target, self.args.out_dir.is_none())
-            .with_context(|| format!("failed to put `{}` in `{}`", target.file_name().unwrap_or_default().display(), out_dir.display()))?;
+        move_to(built, &target, self.args.out_dir.is_none()).with_context(|| {
+            format!(
+                "failed to put `{}` in `{}`",
+                target.file_name().unwrap_or_default().display(),
+                out_dir.display()
+            )
+        })?;
         let artifact = Artifact::new(kind, target).context("failed to read what was built")?;
         self.report.artifacts.push(artifact);
         Ok(())
     }
 }
 
-/// A temporary directory, and one in it for a hook to write to: what it puts beside that goes as well.
+/// A temporary directory, and one in it for a hook to write to: what it puts beside that goes as
+/// well.
 fn scratch(layout: &Layout) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
     let make = || {
         let scratch = layout.temporary("build-")?;
@@ -500,7 +642,9 @@ fn scratch(layout: &Layout) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
         fs_err::create_dir(&inner)?;
         Ok::<_, std::io::Error>((scratch, inner))
     };
-    make().map_err(|source| build_env::Error::Write { path: layout.root().to_path_buf(), source }.into())
+    make().map_err(|source| {
+        build_env::Error::Write { path: layout.root().to_path_buf(), source }.into()
+    })
 }
 
 /// What a hook says it made, if that is a name in the directory it was given, and is there.
@@ -516,8 +660,8 @@ fn plain_name(finished: &Finished) -> Option<&str> {
 
 /// Moves a file or directory to its final name, replacing what is there.
 ///
-/// `dist` made by us gets a `.gitignore`, as uv's does: an untracked wheel in a package re-runs its build script if that is
-/// of the old kind, which looks at all files of the package.
+/// `dist` made by us gets a `.gitignore`, as uv's does: an untracked wheel in a package re-runs its
+/// build script if that is of the old kind, which looks at all files of the package.
 fn move_to(built: &Path, target: &Path, is_default_directory: bool) -> std::io::Result<()> {
     let directory = target.parent().expect("a file has a parent");
     if is_default_directory && !directory.exists() {
@@ -533,15 +677,23 @@ fn move_to(built: &Path, target: &Path, is_default_directory: bool) -> std::io::
         fs::remove_dir_all(target)?;
     }
     match fs_err::rename(built, target) {
-        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => copy_over(built, target),
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+            copy_over(built, target)
+        }
         other => other,
     }
 }
 
 fn same_content(one: &Path, other: &Path) -> bool {
-    let size = |path: &Path| fs_err::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    let size = |path: &Path| {
+        fs_err::metadata(path)
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .map(|metadata| metadata.len())
+    };
     let read = |path: &Path| fs_err::read(path).ok();
-    size(one).is_some_and(|size_of_one| size(other) == Some(size_of_one)) && read(one) == read(other)
+    size(one).is_some_and(|size_of_one| size(other) == Some(size_of_one))
+        && read(one) == read(other)
 }
 
 /// [`move_to`] across file systems: a copy beside the target, then a rename.

@@ -12,9 +12,12 @@ use crate::cache::{Entry, Filter, Owner, Policy, Reason, choose, parse_size, siz
 use crate::github::{Deleted, Error, Repository};
 use crate::ui::Ui;
 
-/// Shows and prunes GitHub's caches of a repository: ours (keys with `pyenv-build-`) and rust-cache's (`v0-rust-`).
+/// Shows and prunes GitHub's caches of a repository: ours (keys with `pyenv-build-`) and
+/// rust-cache's (`v0-rust-`).
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Needs `GITHUB_TOKEN` or `GH_TOKEN`, with `actions: read`, for prune `actions: write`; obeys `GITHUB_API_URL`.")]
+#[command(
+    after_help = "Needs `GITHUB_TOKEN` or `GH_TOKEN`, with `actions: read`, for prune `actions: write`; obeys `GITHUB_API_URL`."
+)]
 pub(super) struct CacheArgs {
     #[command(subcommand)]
     command: CacheCommand,
@@ -26,7 +29,8 @@ enum CacheCommand {
     List(ListArgs),
     /// Says what the entries come to, by owner and branch
     Usage(WhereArgs),
-    /// Removes entries that are superseded or of closed pull requests; says which, and with --yes does it
+    /// Removes entries that are superseded or of closed pull requests; says which, and with --yes
+    /// does it
     Prune(PruneArgs),
 }
 
@@ -86,7 +90,8 @@ pub(super) struct PruneArgs {
 
 pub(super) fn run(args: &CacheArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
     let actions = Actions::detect(ui);
-    // A fork's pull request chooses the keys of its caches; in the log of a later job they must be text.
+    // A fork's pull request chooses the keys of its caches; in the log of a later job they must be
+    // text.
     let _quiet = actions.as_ref().map(Actions::quiet);
     match &args.command {
         CacheCommand::List(args) => list(args, format, ui),
@@ -142,9 +147,20 @@ fn usage(args: &WhereArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()>
         }
         MessageFormat::Human => {
             for ((owner, branch), (count, bytes)) in &by {
-                ui.result(format_args!("{:>9}  {count:>4}  {:<12}  {}", size(*bytes), owner.name(), printable(branch)));
+                ui.result(format_args!(
+                    "{:>9}  {count:>4}  {:<12}  {}",
+                    size(*bytes),
+                    owner.name(),
+                    printable(branch)
+                ));
             }
-            ui.result(format_args!("{:>9}  {:>4}  {:<12}  {}", size(total), entries.len(), "all", repository.full_name()));
+            ui.result(format_args!(
+                "{:>9}  {:>4}  {:<12}  {}",
+                size(total),
+                entries.len(),
+                "all",
+                repository.full_name()
+            ));
         }
     }
     Ok(())
@@ -185,8 +201,8 @@ pub(super) fn prune_for_action(max_size: Option<u64>, ui: &Ui) -> anyhow::Result
     prune(&PruneArgs { at, filter, all: false, max_size, yes: true, dry_run: false }, ui).map(drop)
 }
 
-/// Housekeeping, and so no reason to fail: what the token does not allow is said in one line, what GitHub cannot do now is
-/// left for the next time.
+/// Housekeeping, and so no reason to fail: what the token does not allow is said in one line, what
+/// GitHub cannot do now is left for the next time.
 pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> anyhow::Result<Pruned> {
     let filter = Filter::from(&args.filter);
     if args.all && filter.is_empty() {
@@ -207,19 +223,30 @@ pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> anyhow::Result<Pruned> {
         Err(error) => return Err(error.into()),
     };
     // Asked after the caches: a pull request that is opened in between has none of these.
-    let asks_for_pulls = entries.iter().any(|entry| entry.owner() != Owner::Other && entry.pull_request().is_some());
+    let asks_for_pulls =
+        entries.iter().any(|entry| entry.owner() != Owner::Other && entry.pull_request().is_some());
     let open_pull_requests = match asks_for_pulls.then(|| repository.open_pull_requests()) {
         None => None,
         Some(Ok(open)) => Some(open),
         Some(Err(Error::Interrupted(signal))) => return Err(Error::Interrupted(signal).into()),
         Some(Err(error)) => {
             let hint = error.hint().unwrap_or_default();
-            ui.status("Kept", format_args!("what pull requests have, open or closed: {error} ({hint})"));
+            ui.status(
+                "Kept",
+                format_args!("what pull requests have, open or closed: {error} ({hint})"),
+            );
             None
         }
     };
-    let chosen = choose(&entries, &Policy { filter, all: args.all, max_size_bytes: args.max_size, open_pull_requests });
-    pruned.chosen = entries.into_iter().filter_map(|entry| Some((chosen.get(&entry.id).copied()?, entry))).map(|(a, b)| (b, a)).collect();
+    let chosen = choose(
+        &entries,
+        &Policy { filter, all: args.all, max_size_bytes: args.max_size, open_pull_requests },
+    );
+    pruned.chosen = entries
+        .into_iter()
+        .filter_map(|entry| Some((chosen.get(&entry.id).copied()?, entry)))
+        .map(|(a, b)| (b, a))
+        .collect();
     let mut first_failure = None;
     let mut bytes = 0;
     for (entry, reason) in &pruned.chosen {
@@ -253,12 +280,18 @@ pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> anyhow::Result<Pruned> {
     }
     if let Some(error) = first_failure {
         let left = pruned.chosen.len() as u64 - pruned.deleted;
-        ui.warning(format_args!("{left} of {} caches were not removed: {error}", pruned.chosen.len()));
+        ui.warning(format_args!(
+            "{left} of {} caches were not removed: {error}",
+            pruned.chosen.len()
+        ));
     }
     let count = if args.yes { pruned.deleted } else { pruned.chosen.len() as u64 };
     let caches = if count == 1 { "cache" } else { "caches" };
     let hint = if args.yes || count == 0 { "" } else { "; `--yes` does it" };
-    ui.status(if args.yes { "Pruned" } else { "Would prune" }, format_args!("{count} {caches}, {}{hint}", size(bytes)));
+    ui.status(
+        if args.yes { "Pruned" } else { "Would prune" },
+        format_args!("{count} {caches}, {}{hint}", size(bytes)),
+    );
     Ok(pruned)
 }
 
@@ -276,7 +309,14 @@ fn as_json(entry: &Entry) -> serde_json::Value {
 
 fn line(entry: &Entry) -> String {
     let used = humantime::format_rfc3339_seconds(entry.last_used).to_string();
-    format!("{:>10}  {:>9}  {}  {}  {}", entry.id, size(entry.size_bytes), &used[..10], printable(entry.branch()), printable(&entry.key))
+    format!(
+        "{:>10}  {:>9}  {}  {}  {}",
+        entry.id,
+        size(entry.size_bytes),
+        &used[..10],
+        printable(entry.branch()),
+        printable(&entry.key)
+    )
 }
 
 /// Keys and refs are other people's text: they stay on their line.

@@ -1,7 +1,8 @@
-//! `develop`: builds an editable wheel (PEP 660) and installs it into the user's virtual environment.
+//! `develop`: builds an editable wheel (PEP 660) and installs it into the user's virtual
+//! environment.
 //!
-//! It is built as any other wheel, in the build environment of the target's interpreter, which stays as long as the install does:
-//! see [`installs`].
+//! It is built as any other wheel, in the build environment of the target's interpreter, which
+//! stays as long as the install does: see [`installs`].
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -24,9 +25,11 @@ use crate::report::{InstallReport, Report, round};
 use crate::ui::Ui;
 use crate::{env_vars, fs, wheel};
 
-/// Installs the project into a virtual environment, editable (PEP 660): the active one, unless `--venv` names another.
+/// Installs the project into a virtual environment, editable (PEP 660): the active one, unless
+/// `--venv` names another.
 ///
-/// Python that is edited counts at once; after a change of Rust, run it again: what changed is compiled, and nothing else.
+/// Python that is edited counts at once; after a change of Rust, run it again: what changed is
+/// compiled, and nothing else.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     cargo pyenv-build develop                      into the active environment\n  \
@@ -67,19 +70,29 @@ pub(super) fn run(args: &DevelopArgs, root: Option<&Path>, format: MessageFormat
     code
 }
 
-fn develop(args: &DevelopArgs, root: Option<&Path>, ui: &Ui, reports: &mut build::Reports) -> anyhow::Result<()> {
+fn develop(
+    args: &DevelopArgs,
+    root: Option<&Path>,
+    ui: &Ui,
+    reports: &mut build::Reports,
+) -> anyhow::Result<()> {
     let (directory, mut extras) = with_extras(directory_or_here(args.directory.as_deref()))?;
     if args.no_deps && !extras.is_empty() {
-        return Err(UsageError { message: "extras are dependencies, and `--no-deps` installs none".to_owned(), hint: None }.into());
+        return Err(UsageError {
+            message: "extras are dependencies, and `--no-deps` installs none".to_owned(),
+            hint: None,
+        }
+        .into());
     }
     extras.extend(args.extras.iter().cloned());
     let found = std::cell::OnceCell::new();
-    let context = Context::open_with(&directory, root, &args.environment, ui, &|project, layout| {
-        let target = Target::find(args.venv.as_deref(), project)?;
-        let interpreter = target.interpreter(project, layout, &args.environment)?;
-        let _ = found.set(target);
-        Ok(interpreter)
-    })?;
+    let context =
+        Context::open_with(&directory, root, &args.environment, ui, &|project, layout| {
+            let target = Target::find(args.venv.as_deref(), project)?;
+            let interpreter = target.interpreter(project, layout, &args.environment)?;
+            let _ = found.set(target);
+            Ok(interpreter)
+        })?;
     let target = found.get().expect("the interpreter was found in it");
     let how = BuildArgs {
         directories: Vec::new(),
@@ -100,7 +113,8 @@ fn develop(args: &DevelopArgs, root: Option<&Path>, ui: &Ui, reports: &mut build
         Ok(())
     };
     let mut sessions = Sessions::new(ui);
-    let (report, outcome) = build::build_one("develop", &how, &context, &mut sessions, true, Some(&mut install));
+    let (report, outcome) =
+        build::build_one("develop", &how, &context, &mut sessions, true, Some(&mut install));
     reports.push((Some(context.layout.clone()), report));
     outcome
 }
@@ -111,11 +125,19 @@ pub(super) fn with_extras(argument: &Path) -> anyhow::Result<(PathBuf, Vec<Strin
     if argument.exists() {
         return whole();
     }
-    let Some((directory, extras)) = argument.to_str().and_then(|text| text.strip_suffix(']')?.rsplit_once('[')) else { return whole() };
+    let Some((directory, extras)) =
+        argument.to_str().and_then(|text| text.strip_suffix(']')?.rsplit_once('['))
+    else {
+        return whole();
+    };
     let extras: Vec<String> = extras.split(',').map(|extra| extra.trim().to_owned()).collect();
     if extras.iter().any(String::is_empty) {
         let hint = Some("write it as `DIR[EXTRA,EXTRA]`".to_owned());
-        return Err(UsageError { message: format!("`{}` has an extra without a name", argument.display()), hint }.into());
+        return Err(UsageError {
+            message: format!("`{}` has an extra without a name", argument.display()),
+            hint,
+        }
+        .into());
     }
     Ok((if directory.is_empty() { ".".into() } else { directory.into() }, extras))
 }
@@ -130,7 +152,8 @@ struct Target {
 impl Target {
     /// The one that is named, else the active one.
     fn find(named: Option<&Path>, project: &Project) -> anyhow::Result<Self> {
-        let variable = |name: &'static str| env_vars::get_os(name).map(|path| (name, PathBuf::from(path)));
+        let variable =
+            |name: &'static str| env_vars::get_os(name).map(|path| (name, PathBuf::from(path)));
         let (whose, path) = match named {
             Some(path) => ("--venv", path.to_path_buf()),
             None => match variable("VIRTUAL_ENV").or_else(|| variable("CONDA_PREFIX")) {
@@ -142,21 +165,31 @@ impl Target {
             let hint = Some(hint.to_owned());
             UsageError { message: format!("`{}` ({whose}) {what}", path.display()), hint }.into()
         };
-        let absolute =
-            fs::absolute(&path).map_err(|error| refused(&format!("cannot be used: {error}"), "name another with `--venv DIR`"))?;
+        let absolute = fs::absolute(&path).map_err(|error| {
+            refused(&format!("cannot be used: {error}"), "name another with `--venv DIR`")
+        })?;
         // The python in an environment stands for it.
         let directory = match absolute.parent().and_then(Path::parent) {
             Some(prefix) if absolute.is_file() => prefix.to_path_buf(),
             _ => absolute,
         };
         if !directory.is_dir() {
-            return Err(refused("is not there", "make it anew with `python -m venv DIR`, or name another with `--venv DIR`"));
+            return Err(refused(
+                "is not there",
+                "make it anew with `python -m venv DIR`, or name another with `--venv DIR`",
+            ));
         }
         if Layout::has(&directory) {
-            return Err(refused("is a build environment, which must stay as it is", "name an environment of your own with `--venv DIR`"));
+            return Err(refused(
+                "is a build environment, which must stay as it is",
+                "name an environment of your own with `--venv DIR`",
+            ));
         }
         if !directory.join("pyvenv.cfg").is_file() && !directory.join("conda-meta").is_dir() {
-            return Err(refused("is no virtual environment", "make one with `python -m venv DIR`, and name it with `--venv DIR`"));
+            return Err(refused(
+                "is no virtual environment",
+                "make one with `python -m venv DIR`, and name it with `--venv DIR`",
+            ));
         }
         if directory.to_str().is_none() {
             return Err(project::Error::NotUnicode { path: directory }.into());
@@ -165,13 +198,23 @@ impl Target {
     }
 
     /// The interpreter in it, which must be the one that is asked for, if one is.
-    fn interpreter(&self, project: &Project, layout: &Layout, args: &EnvironmentArgs) -> anyhow::Result<Interpreter> {
+    fn interpreter(
+        &self,
+        project: &Project,
+        layout: &Layout,
+        args: &EnvironmentArgs,
+    ) -> anyhow::Result<Interpreter> {
         let cache = layout.interpreters();
         let text = self.directory.to_string_lossy().into_owned();
-        let here = Wanted { request: Some((text, Source::Flag)), requires_python: None, directory: project.directory.clone() };
+        let here = Wanted {
+            request: Some((text, Source::Flag)),
+            requires_python: None,
+            directory: project.directory.clone(),
+        };
         let own = interpreter::discover(&here, &cache)?;
         let Some(asked) = &args.python else { return Ok(own) };
-        let request: Request = asked.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
+        let request: Request =
+            asked.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
         let other = match request {
             Request::Version(version) if version.matches(&own.identity) => return Ok(own),
             _ => interpreter::discover(&options::wanted(project, args.python.as_ref()), &cache)?,
@@ -187,19 +230,46 @@ impl Target {
     }
 
     /// Installs an editable wheel that was built in the build environment `env`.
-    fn install(&self, context: &Context<'_>, env: &Path, wheel: &Path, extras: &[String], no_deps: bool) -> anyhow::Result<InstallReport> {
+    fn install(
+        &self,
+        context: &Context<'_>,
+        env: &Path,
+        wheel: &Path,
+        extras: &[String],
+        no_deps: bool,
+    ) -> anyhow::Result<InstallReport> {
         let start = Instant::now();
         let metadata = wheel::metadata(wheel)?;
-        for extra in extras.iter().filter(|extra| extra.parse().is_ok_and(|extra| !metadata.extras.contains(&extra))) {
+        for extra in extras
+            .iter()
+            .filter(|extra| extra.parse().is_ok_and(|extra| !metadata.extras.contains(&extra)))
+        {
             context.ui.warning(format_args!("{} has no extra `{extra}`", metadata.name));
-            let has: Vec<String> = metadata.extras.iter().map(|extra| format!("`{extra}`")).collect();
-            context.ui.hint(if has.is_empty() { "it has none".to_owned() } else { format!("it has {}", has.join(", ")) });
+            let has: Vec<String> =
+                metadata.extras.iter().map(|extra| format!("`{extra}`")).collect();
+            context.ui.hint(if has.is_empty() {
+                "it has none".to_owned()
+            } else {
+                format!("it has {}", has.join(", "))
+            });
         }
         let python = &context.interpreter.path;
         let dist_info = site_packages(python, metadata.is_pure)?.join(&metadata.dist_info);
         let turn = context.layout.project_lock(&self.directory);
-        let _turn = build_env::lock(&turn, context.options.lock_timeout, context.ui, "installs into the same environment")?;
-        let begun = installs::begin(&context.layout, env, &self.directory, &metadata.name, &context.project.directory, &dist_info)?;
+        let _turn = build_env::lock(
+            &turn,
+            context.options.lock_timeout,
+            context.ui,
+            "installs into the same environment",
+        )?;
+        let begun = installs::begin(
+            &context.layout,
+            env,
+            &self.directory,
+            &metadata.name,
+            &context.project.directory,
+            &dist_info,
+        )?;
         let provisioner = context.provisioner();
         let installed = provisioner.install_wheel(&WheelInstallation {
             python,
@@ -235,7 +305,9 @@ impl Target {
 /// Where an interpreter's distributions are.
 fn site_packages(python: &Path, is_pure: bool) -> anyhow::Result<PathBuf> {
     let script = "import sys, sysconfig; sys.stdout.buffer.write(sysconfig.get_path(sys.argv[1]).encode('utf-8'))";
-    let output = Cmd::new(python).args(["-I", "-c", script, if is_pure { "purelib" } else { "platlib" }]).output()?;
+    let output = Cmd::new(python)
+        .args(["-I", "-c", script, if is_pure { "purelib" } else { "platlib" }])
+        .output()?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned().into())
 }
 
@@ -248,7 +320,8 @@ fn none_is_active(project: &Project) -> UsageError {
     let hint = if usual.join("pyvenv.cfg").is_file() {
         format!("activate `{0}`, or name it: `--venv {0}`", usual.display())
     } else {
-        "make one with `python -m venv .venv`, and activate it or name it with `--venv .venv`".to_owned()
+        "make one with `python -m venv .venv`, and activate it or name it with `--venv .venv`"
+            .to_owned()
     };
     UsageError { message: "no virtual environment is active".to_owned(), hint: Some(hint) }
 }
@@ -262,7 +335,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let odd = dir.path().join("a[b]");
         fs_err::create_dir(&odd).unwrap();
-        let split = |text: &str| with_extras(Path::new(text)).map(|(path, extras)| (path.to_string_lossy().into_owned(), extras.join(" ")));
+        let split = |text: &str| {
+            with_extras(Path::new(text))
+                .map(|(path, extras)| (path.to_string_lossy().into_owned(), extras.join(" ")))
+        };
         let of = |path: &str, extras: &str| (path.to_owned(), extras.to_owned());
         assert_eq!(split(".[test, docs]").unwrap(), of(".", "test docs"));
         assert_eq!(split("[test]").unwrap(), of(".", "test"));

@@ -17,7 +17,8 @@ use crate::units::store::Store;
 use crate::units::upkeep;
 use crate::{env_vars, exit_code};
 
-/// Finds what keeps builds from being warm or makes them stale, and says the mend. Changes nothing without --fix.
+/// Finds what keeps builds from being warm or makes them stale, and says the mend. Changes nothing
+/// without --fix.
 ///
 /// Exits with 1 if there is an error or a warning, with 0 if there are only notes or nothing.
 #[derive(Debug, Clone, Args)]
@@ -42,7 +43,12 @@ pub(super) struct DoctorArgs {
     pub explain: Option<String>,
 }
 
-pub(super) fn run(args: &DoctorArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<u8> {
+pub(super) fn run(
+    args: &DoctorArgs,
+    root: Option<&Path>,
+    format: MessageFormat,
+    ui: &Ui,
+) -> anyhow::Result<u8> {
     if args.list {
         list(doctor::RULES, format, ui);
         return Ok(exit_code::OK);
@@ -69,7 +75,8 @@ pub(super) fn run(args: &DoctorArgs, root: Option<&Path>, format: MessageFormat,
     }
     match format {
         MessageFormat::Json => {
-            let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+            let count =
+                |severity| findings.iter().filter(|finding| finding.severity == severity).count();
             ui.result(json!({
                 "schema": 1,
                 "command": "doctor",
@@ -87,7 +94,10 @@ pub(super) fn run(args: &DoctorArgs, root: Option<&Path>, format: MessageFormat,
             for finding in &findings {
                 ui.result(rendered(finding));
             }
-            ui.status("Examined", format_args!("{}: {}", project.directory.display(), summary(&findings)));
+            ui.status(
+                "Examined",
+                format_args!("{}: {}", project.directory.display(), summary(&findings)),
+            );
         }
     }
     Ok(if fails { exit_code::BUILD_FAILED } else { exit_code::OK })
@@ -101,12 +111,18 @@ fn known(id: &str) -> Result<&'static Rule, UsageError> {
 }
 
 /// Looks at everything. Nothing is written: interpreters are asked anew.
-fn examined(project: &Project, ours: &Path, args: &DoctorArgs) -> anyhow::Result<(Facts, Vec<String>)> {
+fn examined(
+    project: &Project,
+    ours: &Path,
+    args: &DoctorArgs,
+) -> anyhow::Result<(Facts, Vec<String>)> {
     let scratch = tempfile::tempdir()?;
-    let chosen = interpreter::discover(&options::wanted(project, args.python.as_ref()), scratch.path());
+    let chosen =
+        interpreter::discover(&options::wanted(project, args.python.as_ref()), scratch.path());
     let abi_of = |python: &Path| {
         let request = Some((python.to_str()?.to_owned(), Source::Flag));
-        let wanted = Wanted { request, requires_python: None, directory: project.directory.clone() };
+        let wanted =
+            Wanted { request, requires_python: None, directory: project.directory.clone() };
         Some(interpreter::discover(&wanted, scratch.path()).ok()?.identity.abi())
     };
     let is_chosen = |name: &str| name != "auto";
@@ -136,12 +152,14 @@ fn last_build(ours: &Path) -> Option<doctor::facts::LastBuild> {
     Some(doctor::facts::LastBuild { abi, pyo3_python: report.pins.get("PYO3_PYTHON")?.clone() })
 }
 
-/// What the store was good for in this job. Elsewhere it costs nothing to have it: it stays where it is.
+/// What the store was good for in this job. Elsewhere it costs nothing to have it: it stays where
+/// it is.
 fn store_use(ours: &Path) -> Option<doctor::facts::StoreUse> {
     if !env_vars::is_ci() {
         return None;
     }
-    let report = Report::read(&ours.join("reports/last.json")).unwrap_or_else(|| Report::new("build"));
+    let report =
+        Report::read(&ours.join("reports/last.json")).unwrap_or_else(|| Report::new("build"));
     let store = Store::at(ours.join("store"));
     let size = upkeep::size(&store);
     // The report is of one command, if of any, and later steps may have reused more.
@@ -180,7 +198,10 @@ fn mend(findings: &[Finding], checkout: &Path, ui: &Ui) -> Vec<Fix> {
 }
 
 fn rendered(finding: &Finding) -> String {
-    let path = finding.path.as_ref().map_or_else(String::new, |path| format!("\n  --> {}", path.display()));
+    let path = finding
+        .path
+        .as_ref()
+        .map_or_else(String::new, |path| format!("\n  --> {}", path.display()));
     let fix = if finding.fixes.is_empty() { "" } else { " (`--fix` does it)" };
     format!(
         "{}[{}]: {}{path}\n  why:  {}\n  mend: {}{fix}\n",
@@ -198,7 +219,10 @@ fn summary(findings: &[Finding]) -> String {
         let plural = if number == 1 { "" } else { "s" };
         (number > 0).then(|| format!("{number} {}{plural}", severity.name()))
     };
-    let parts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note].into_iter().filter_map(count).collect();
+    let parts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
+        .into_iter()
+        .filter_map(count)
+        .collect();
     if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") }
 }
 
@@ -215,7 +239,12 @@ fn list(rules: &[&Rule], format: MessageFormat, ui: &Ui) {
         MessageFormat::Human => {
             let width = rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
             for rule in rules {
-                ui.result(format_args!("{:width$}  {:7}  {}", rule.id, rule.severity.name(), rule.summary));
+                ui.result(format_args!(
+                    "{:width$}  {:7}  {}",
+                    rule.id,
+                    rule.severity.name(),
+                    rule.summary
+                ));
             }
         }
     }
@@ -223,7 +252,9 @@ fn list(rules: &[&Rule], format: MessageFormat, ui: &Ui) {
 
 fn explain(rule: &Rule, format: MessageFormat, ui: &Ui) {
     match format {
-        MessageFormat::Json => ui.result(json!({"schema": 1, "command": "doctor", "ok": true, "rules": [as_json(rule)]})),
+        MessageFormat::Json => ui.result(
+            json!({"schema": 1, "command": "doctor", "ok": true, "rules": [as_json(rule)]}),
+        ),
         MessageFormat::Human => {
             ui.result(format_args!("{} ({}): {}\n", rule.id, rule.severity.name(), rule.summary));
             ui.result(format_args!("why:  {}\nmend: {}", rule.why, rule.mend));

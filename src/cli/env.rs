@@ -48,8 +48,15 @@ pub(super) enum Format {
 }
 
 pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
-    let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
-    let env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
+    let context =
+        Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
+    let env = environment::provision(
+        &context,
+        Target::Wheel,
+        Ask::WhenUnknown,
+        &mut Sessions::new(ui),
+        &mut Vec::new(),
+    )?;
     let cargo = warmth::cargo_workspace(&context.project, &context.layout, ui);
     let mut pins = pins(&context, &env, cargo.as_ref());
     // cargo has its own way to have libraries found.
@@ -64,25 +71,37 @@ pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     Ok(())
 }
 
-/// The directory that paths in a `.cargo/config.toml` are relative to, if that is in the same directory as ours. cargo looks for it from
-/// where it is run, links resolved: what is reached through one is named by its whole path, which is what hooks are given.
+/// The directory that paths in a `.cargo/config.toml` are relative to, if that is in the same
+/// directory as ours. cargo looks for it from where it is run, links resolved: what is reached
+/// through one is named by its whole path, which is what hooks are given.
 fn config_base(context: &Context<'_>) -> Option<PathBuf> {
     let base = &context.project.workspace.root;
     fs::canonicalize(base).is_ok_and(|real| real == *base).then(|| base.clone())
 }
 
-/// What makes cargo call us for each rustc, if that is wished. Before that, cargo must not believe what was built elsewhere.
-pub(super) fn wrapper(context: &Context<'_>, cargo: Option<&CargoWorkspace>) -> anyhow::Result<Vec<Pin>> {
+/// What makes cargo call us for each rustc, if that is wished. Before that, cargo must not believe
+/// what was built elsewhere.
+pub(super) fn wrapper(
+    context: &Context<'_>,
+    cargo: Option<&CargoWorkspace>,
+) -> anyhow::Result<Vec<Pin>> {
     let wishes = Wishes::new(&WarmthArgs::of_environment(), &context.project)?;
     let Some(cargo) = cargo.filter(|_| wishes.reuse != Reuse::Off) else { return Ok(Vec::new()) };
     let others = context.project.workspace.target_directories(&context.project.directory);
     warmth::settle(&context.layout, cargo, &others, context.ui);
-    let mut variables = warmth::wrapper_variables(&context.layout, &survey::plan(cargo, &context.project), context.ui);
+    let mut variables = warmth::wrapper_variables(
+        &context.layout,
+        &survey::plan(cargo, &context.project),
+        context.ui,
+    );
     if wishes.incremental != Incremental::default() {
         variables.push((env_vars::INCREMENTAL, wishes.incremental.word().to_owned()));
     }
     let source = "https://doc.rust-lang.org/cargo/reference/config.html#buildrustc-wrapper";
-    Ok(variables.into_iter().map(|(name, value)| Pin { name, value, source: source.to_owned() }).collect())
+    Ok(variables
+        .into_iter()
+        .map(|(name, value)| Pin { name, value, source: source.to_owned() })
+        .collect())
 }
 
 /// The pins for an environment that is there, and says what the user should know of them.
@@ -97,18 +116,22 @@ pub(super) fn pins(context: &Context<'_>, env: &BuildEnv, cargo: Option<&CargoWo
     pins
 }
 
-/// Where programs that cargo links with libpython find it, if there are any and the loader does not look there.
+/// Where programs that cargo links with libpython find it, if there are any and the loader does not
+/// look there.
 pub(super) fn library_path(context: &Context<'_>, cargo: Option<&CargoWorkspace>) -> Option<Pin> {
     cargo.filter(|workspace| libpython::is_linked(workspace))?;
     libpython::library_path(&context.interpreter.identity)
 }
 
-/// A variable in an `[env]` table. Nothing is forced: what a hook, or `run`, has set stands for the environment of now, and a table may
-/// be older than that.
+/// A variable in an `[env]` table. Nothing is forced: what a hook, or `run`, has set stands for the
+/// environment of now, and a table may be older than that.
 ///
 /// Source: <https://doc.rust-lang.org/cargo/reference/config.html#env>
 fn cargo_entry(name: &str, value: &str, base: Option<&Path>) -> String {
-    let relative = base.and_then(|base| Path::new(value).strip_prefix(base).ok()).and_then(Path::to_str).filter(|path| !path.is_empty());
+    let relative = base
+        .and_then(|base| Path::new(value).strip_prefix(base).ok())
+        .and_then(Path::to_str)
+        .filter(|path| !path.is_empty());
     let string = |text: &str| toml::Value::String(text.to_owned());
     match relative {
         Some(path) => format!("{name} = {{ value = {}, relative = true }}", string(path)),
@@ -119,7 +142,8 @@ fn cargo_entry(name: &str, value: &str, base: Option<&Path>) -> String {
 /// Text that ends with a line feed, or is empty. `base` is what paths for cargo are relative to.
 fn render(pins: &[Pin], format: Format, base: Option<&Path>) -> String {
     if format == Format::Json {
-        let map: BTreeMap<&str, &str> = pins.iter().map(|pin| (pin.name, pin.value.as_str())).collect();
+        let map: BTreeMap<&str, &str> =
+            pins.iter().map(|pin| (pin.name, pin.value.as_str())).collect();
         return serde_json::to_string(&map).expect("plain data") + "\n";
     }
     let mut text = String::new();
@@ -129,10 +153,15 @@ fn render(pins: &[Pin], format: Format, base: Option<&Path>) -> String {
     for Pin { name, value, .. } in pins {
         let line = match format {
             Format::Sh => format!("export {name}='{}'", value.replace('\'', r"'\''")),
-            Format::Fish => format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
+            Format::Fish => {
+                format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
+            }
             Format::Powershell => format!("$env:{name} = '{}'", value.replace('\'', "''")),
             Format::Github => format!("{name}={}", value.replace(['\n', '\r'], " ")),
-            Format::Dotenv => format!("{name}=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$")),
+            Format::Dotenv => format!(
+                "{name}=\"{}\"",
+                value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$")
+            ),
             Format::Cargo => cargo_entry(name, value, base),
             Format::Json => continue,
         };
@@ -148,7 +177,8 @@ mod tests {
 
     #[test]
     fn every_format_quotes_what_it_must() {
-        let pins = [Pin { name: "PYO3_PYTHON", value: "/it's $a \"path\"".into(), source: String::new() }];
+        let pins =
+            [Pin { name: "PYO3_PYTHON", value: "/it's $a \"path\"".into(), source: String::new() }];
         let text = |format| render(&pins, format, None);
         assert_eq!(text(Format::Sh), "export PYO3_PYTHON='/it'\\''s $a \"path\"'\n");
         assert_eq!(text(Format::Fish), "set -gx PYO3_PYTHON '/it\\'s $a \"path\"'\n");
@@ -164,7 +194,11 @@ mod tests {
     #[test]
     fn paths_for_cargo_are_relative_where_they_can_be() {
         let pin = |name, value: &str| Pin { name, value: value.into(), source: String::new() };
-        let pins = [pin("PYO3_PYTHON", "/p/.pyenv-build/envs/x/bin/python"), pin("PYO3_CONFIG_FILE", "/pp/f"), pin("PYO3_X", "1")];
+        let pins = [
+            pin("PYO3_PYTHON", "/p/.pyenv-build/envs/x/bin/python"),
+            pin("PYO3_CONFIG_FILE", "/pp/f"),
+            pin("PYO3_X", "1"),
+        ];
         let expected = "[env]\nPYO3_PYTHON = { value = \".pyenv-build/envs/x/bin/python\", relative = true }\n\
             PYO3_CONFIG_FILE = \"/pp/f\"\nPYO3_X = \"1\"\n";
         assert_eq!(render(&pins, Format::Cargo, Some(Path::new("/p"))), expected);

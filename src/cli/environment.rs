@@ -1,4 +1,5 @@
-//! From a project to the environment its hooks run in: static requirements, then what the backend asks for.
+//! From a project to the environment its hooks run in: static requirements, then what the backend
+//! asks for.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -33,7 +34,8 @@ impl Target {
     }
 }
 
-/// Whether the backend is asked for its requirements when it has answered for the same project before.
+/// Whether the backend is asked for its requirements when it has answered for the same project
+/// before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
     /// Before a build: PEP 517 says so.
@@ -61,7 +63,8 @@ impl<'a> Sessions<'a> {
         Self { running: Vec::new(), launcher, ui }
     }
 
-    /// Forgets the session of an environment, which ends it: after a failure that is not the hook's, a new one is safer.
+    /// Forgets the session of an environment, which ends it: after a failure that is not the
+    /// hook's, a new one is safer.
     pub(super) fn forget(&mut self, env: &BuildEnv) {
         self.running.retain(|(path, _)| *path != env.path);
     }
@@ -74,8 +77,13 @@ impl<'a> Sessions<'a> {
     }
 
     /// The session of an environment, started if there is none.
-    pub(super) fn get(&mut self, context: &'a Context<'a>, env: &BuildEnv) -> anyhow::Result<&mut Session<'a>> {
-        let index = if let Some(index) = self.running.iter().position(|(path, _)| *path == env.path) {
+    pub(super) fn get(
+        &mut self,
+        context: &'a Context<'a>,
+        env: &BuildEnv,
+    ) -> anyhow::Result<&mut Session<'a>> {
+        let index = if let Some(index) = self.running.iter().position(|(path, _)| *path == env.path)
+        {
             index
         } else {
             let mut session = Session::start(
@@ -102,20 +110,22 @@ pub(super) fn environment_of(env: &BuildEnv) -> Vec<(String, Option<String>)> {
     vec![
         ("PATH".to_owned(), path),
         ("VIRTUAL_ENV".to_owned(), Some(env.path.to_string_lossy().into_owned())),
-        // Environments do not change, and source trees must not: a `__pycache__` re-runs build scripts of old.
+        // Environments do not change, and source trees must not: a `__pycache__` re-runs build
+        // scripts of old.
         ("PYTHONDONTWRITEBYTECODE".to_owned(), Some("1".to_owned())),
         ("PYTHONHOME".to_owned(), None),
         ("__PYVENV_LAUNCHER__".to_owned(), None),
     ]
 }
 
-/// The environment of a hookd: the build environment is active, and PyO3's build scripts are pointed to its python unless the
-/// user has chosen another. The backends set the rest themselves: what of it were set here, they would take for the user's
-/// word.
+/// The environment of a hookd: the build environment is active, and PyO3's build scripts are
+/// pointed to its python unless the user has chosen another. The backends set the rest themselves:
+/// what of it were set here, they would take for the user's word.
 fn environment_of_hookd(env: &BuildEnv) -> Vec<(String, Option<String>)> {
     let python = env.python.to_string_lossy();
     let mut environ = environment_of(env);
-    // As pypa/build has it: what a hook imports comes from the environment, which its path vouches for.
+    // As pypa/build has it: what a hook imports comes from the environment, which its path vouches
+    // for.
     environ.push(("PYTHONPATH".to_owned(), None));
     for name in ["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE"] {
         let value = env_vars::get(name).unwrap_or_else(|| python.clone().into_owned());
@@ -124,17 +134,21 @@ fn environment_of_hookd(env: &BuildEnv) -> Vec<(String, Option<String>)> {
     environ
 }
 
-/// Says which environment there is in a file that rust-cache hashes into the end of its key: another environment is another entry,
-/// with the last one to begin with. It is a comment; equal bytes keep their date.
+/// Says which environment there is in a file that rust-cache hashes into the end of its key:
+/// another environment is another entry, with the last one to begin with. It is a comment; equal
+/// bytes keep their date.
 ///
-/// rust-cache looks below the Cargo workspace. Where that is below the source tree, which our directory is in, the target directory has
-/// the file: whatever else is there was not put there by hand either.
+/// rust-cache looks below the Cargo workspace. Where that is below the source tree, which our
+/// directory is in, the target directory has the file: whatever else is there was not put there by
+/// hand either.
 ///
 /// Source: <https://github.com/Swatinem/rust-cache/blob/6323deb102c322ba6fcbdcafc7e3dddab59af2b6/src/config.ts>
 pub(super) fn write_roll(context: &Context<'_>, env: &BuildEnv) -> Result<(), build_env::Error> {
     let text = format!("# The build environment: {}\n", env.fingerprint);
     let write = |path: PathBuf, text: &str| {
-        crate::fs::write_if_changed(&path, text.as_bytes()).map(drop).map_err(|source| build_env::Error::Write { path, source })
+        crate::fs::write_if_changed(&path, text.as_bytes())
+            .map(drop)
+            .map_err(|source| build_env::Error::Write { path, source })
     };
     let layout = &context.layout;
     write(layout.roll(), &text)?;
@@ -156,11 +170,17 @@ pub(super) fn write_roll(context: &Context<'_>, env: &BuildEnv) -> Result<(), bu
 /// `[build-system] requires`, parsed.
 pub(super) fn declared(context: &Context<'_>) -> anyhow::Result<Vec<Requirement>> {
     let requires = context.project.build_requires()?;
-    requires.iter().map(|text| parse_requirement(text).map_err(|reason| anyhow::anyhow!("`{text}`: {reason}"))).collect()
+    requires
+        .iter()
+        .map(|text| parse_requirement(text).map_err(|reason| anyhow::anyhow!("`{text}`: {reason}")))
+        .collect()
 }
 
 /// What the backend said that it requires, when it was last asked.
-pub(super) fn remembered(context: &Context<'_>, target: Target) -> anyhow::Result<Vec<Requirement>> {
+pub(super) fn remembered(
+    context: &Context<'_>,
+    target: Target,
+) -> anyhow::Result<Vec<Requirement>> {
     let (memo, _) = context.provisioner().resolve(&declared(context)?)?;
     let dynamic = memo.dynamic.get(&memo_key(context, target)).cloned().unwrap_or_default();
     parse_dynamic(context, target, &dynamic)
@@ -177,7 +197,8 @@ pub(super) fn provision<'a>(
     provision_and(context, target, ask, sessions, hooks, &mut || {})
 }
 
-/// [`provision`]; and while hookd starts in an environment and imports the backend, `meanwhile` is called.
+/// [`provision`]; and while hookd starts in an environment and imports the backend, `meanwhile` is
+/// called.
 pub(super) fn provision_and<'a>(
     context: &'a Context<'a>,
     target: Target,
@@ -225,7 +246,8 @@ pub(super) fn provision_and<'a>(
         final_env.outcome = Outcome::Created;
     }
     final_env.duration = env.duration.max(final_env.duration);
-    // Others may have added their answers meanwhile. Only what could be provisioned is worth remembering.
+    // Others may have added their answers meanwhile. Only what could be provisioned is worth
+    // remembering.
     let mut memo = request::Memo::read(&memo_path).unwrap_or_else(|| memo.clone());
     // What has credentials in it is not written down; it is asked for each time.
     if answered.iter().all(|text| mask_credentials(text) == *text) {
@@ -242,14 +264,19 @@ fn is_interrupt(error: &anyhow::Error) -> bool {
 fn memo_key(context: &Context<'_>, target: Target) -> String {
     let root = context.layout.root();
     let base = root.parent().unwrap_or(root);
-    let project = context.project.directory.strip_prefix(base).unwrap_or(&context.project.directory);
+    let project =
+        context.project.directory.strip_prefix(base).unwrap_or(&context.project.directory);
     let mut decides = crate::digest::Hasher::default();
     decides.field(context.project.configuration_digest().as_bytes());
     decides.field(&serde_json::to_vec(&context.config_settings).unwrap_or_default());
     request::dynamic_key(&project.to_string_lossy(), target.hook().name(), &decides.finish())
 }
 
-fn parse_dynamic(context: &Context<'_>, target: Target, dynamic: &[String]) -> anyhow::Result<Vec<Requirement>> {
+fn parse_dynamic(
+    context: &Context<'_>,
+    target: Target,
+    dynamic: &[String],
+) -> anyhow::Result<Vec<Requirement>> {
     dynamic
         .iter()
         .map(|text| {
@@ -270,20 +297,25 @@ fn parse_dynamic(context: &Context<'_>, target: Target, dynamic: &[String]) -> a
 
 /// Whether all that the backend asks for is in the environment of the declared requirements anyway.
 fn adds_nothing(requirements: &[Requirement], memo: &request::Memo, context: &Context<'_>) -> bool {
-    requirements.iter().filter(|requirement| requirement.evaluate_markers(&context.interpreter.markers, &[])).all(|requirement| {
-        // An extra may bring more than the distribution that has it.
-        requirement.extras.is_empty()
-            && memo.distributions.iter().any(|distribution| {
-                distribution.name == requirement.name.as_ref() && satisfies(requirement, distribution.version.as_deref())
-            })
-    })
+    requirements
+        .iter()
+        .filter(|requirement| requirement.evaluate_markers(&context.interpreter.markers, &[]))
+        .all(|requirement| {
+            // An extra may bring more than the distribution that has it.
+            requirement.extras.is_empty()
+                && memo.distributions.iter().any(|distribution| {
+                    distribution.name == requirement.name.as_ref()
+                        && satisfies(requirement, distribution.version.as_deref())
+                })
+        })
 }
 
 /// Asks the backend what else it requires. A backend without the hook requires nothing else.
 ///
-/// It is asked as in a fresh clone: what cargo has built is not in sight, so that the environment cannot depend on that, and
-/// setuptools, which compares each file in the source tree with each pattern of `MANIFEST.in`, has less to look at. A `setup.py` that
-/// runs cargo by itself and looks for what that has built fails then, and is asked once more.
+/// It is asked as in a fresh clone: what cargo has built is not in sight, so that the environment
+/// cannot depend on that, and setuptools, which compares each file in the source tree with each
+/// pattern of `MANIFEST.in`, has less to look at. A `setup.py` that runs cargo by itself and looks
+/// for what that has built fails then, and is asked once more.
 fn requires<'a>(
     context: &'a Context<'a>,
     target: Target,
@@ -300,7 +332,14 @@ fn requires<'a>(
     let _spinner = ui.spinner(format!("{name} ({})", context.project.build_system.build_backend));
     let project = &context.project;
     let built = project.workspace.target_directories(&project.directory);
-    let mut call = Call { project, hook, config_settings: &context.config_settings, environ: &[], hidden: &built, timeout: None };
+    let mut call = Call {
+        project,
+        hook,
+        config_settings: &context.config_settings,
+        environ: &[],
+        hidden: &built,
+        timeout: None,
+    };
     let start = Instant::now();
     let mut show = |line: &str| {
         if ui.verbosity() >= Verbosity::Verbose {
@@ -308,8 +347,12 @@ fn requires<'a>(
         }
     };
     let mut answer = session.call(&call, &mut show);
-    if !built.is_empty() && matches!(&answer, Err(hooks::Error::Hook { kind, .. }) if kind == "HookRuntimeError") {
-        ui.debug(format_args!("`{name}` failed where it did not see what cargo has built: called once more"));
+    if !built.is_empty()
+        && matches!(&answer, Err(hooks::Error::Hook { kind, .. }) if kind == "HookRuntimeError")
+    {
+        ui.debug(format_args!(
+            "`{name}` failed where it did not see what cargo has built: called once more"
+        ));
         call.hidden = &[];
         answer = session.call(&call, &mut show);
     }
@@ -320,7 +363,8 @@ fn requires<'a>(
     match answer {
         Ok(Answer::Returned(finished)) => {
             record("ok");
-            serde_json::from_value(finished.value).with_context(|| format!("`{name}` did not return a list of requirements"))
+            serde_json::from_value(finished.value)
+                .with_context(|| format!("`{name}` did not return a list of requirements"))
         }
         Ok(Answer::Unsupported) => {
             record("unsupported");

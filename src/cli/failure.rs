@@ -46,14 +46,24 @@ impl Facts {
             }
             if let Some(error) = cause.downcast_ref::<interpreter::Error>() {
                 return match error {
-                    interpreter::Error::Interrupted(signal) => Self::new("Interrupted", None, signal.exit_code()),
+                    interpreter::Error::Interrupted(signal) => {
+                        Self::new("Interrupted", None, signal.exit_code())
+                    }
                     interpreter::Error::NotFound { .. } | interpreter::Error::Missing { .. } => {
-                        Self::new("InterpreterNotFound", error.hint(), exit_code::PROVISIONING_FAILED)
+                        Self::new(
+                            "InterpreterNotFound",
+                            error.hint(),
+                            exit_code::PROVISIONING_FAILED,
+                        )
                     }
-                    interpreter::Error::Unsupported { .. } => {
-                        Self::new("InterpreterUnsupported", error.hint(), exit_code::PROVISIONING_FAILED)
+                    interpreter::Error::Unsupported { .. } => Self::new(
+                        "InterpreterUnsupported",
+                        error.hint(),
+                        exit_code::PROVISIONING_FAILED,
+                    ),
+                    interpreter::Error::Broken { .. } => {
+                        Self::new("InterpreterBroken", error.hint(), exit_code::PROVISIONING_FAILED)
                     }
-                    interpreter::Error::Broken { .. } => Self::new("InterpreterBroken", error.hint(), exit_code::PROVISIONING_FAILED),
                 };
             }
             if let Some(error) = cause.downcast_ref::<project::Error>() {
@@ -67,14 +77,20 @@ impl Facts {
                     }
                     layout::Error::Create { .. } => {
                         let hint = "see that the disk has room and that the directory can be written, or use `--root`";
-                        Self::new("CannotWrite", Some(hint.to_owned()), exit_code::PROVISIONING_FAILED)
+                        Self::new(
+                            "CannotWrite",
+                            Some(hint.to_owned()),
+                            exit_code::PROVISIONING_FAILED,
+                        )
                     }
                 };
             }
             if let Some(error) = cause.downcast_ref::<wheel::Error>() {
                 return Self::new("WrongArtifact", error.hint(), exit_code::BUILD_FAILED);
             }
-            if let Some(error @ (sdist::Error::Invalid { .. } | sdist::Error::HasOurs { .. })) = cause.downcast_ref::<sdist::Error>() {
+            if let Some(error @ (sdist::Error::Invalid { .. } | sdist::Error::HasOurs { .. })) =
+                cause.downcast_ref::<sdist::Error>()
+            {
                 return Self::new("WrongArtifact", error.hint(), exit_code::BUILD_FAILED);
             }
             if let Some(error) = cause.downcast_ref::<BuildError>() {
@@ -83,19 +99,29 @@ impl Facts {
             #[cfg(feature = "github")]
             if let Some(error) = cause.downcast_ref::<crate::github::Error>() {
                 return match error {
-                    crate::github::Error::Interrupted(signal) => Self::new("Interrupted", None, signal.exit_code()),
-                    error if error.is_usage() => Self::new("GitHub", error.hint(), exit_code::USAGE),
+                    crate::github::Error::Interrupted(signal) => {
+                        Self::new("Interrupted", None, signal.exit_code())
+                    }
+                    error if error.is_usage() => {
+                        Self::new("GitHub", error.hint(), exit_code::USAGE)
+                    }
                     error => Self::new("GitHub", error.hint(), exit_code::BUILD_FAILED),
                 };
             }
             if cause.downcast_ref::<super::budget::RebuildDenied>().is_some() {
                 let hint = "`cargo pyenv-build why` has all of them";
-                return Self::new("RebuildDenied", Some(hint.to_owned()), exit_code::REBUILD_DENIED);
+                return Self::new(
+                    "RebuildDenied",
+                    Some(hint.to_owned()),
+                    exit_code::REBUILD_DENIED,
+                );
             }
             if let Some(error) = cause.downcast_ref::<UsageError>() {
                 return Self::new("Usage", error.hint.clone(), exit_code::USAGE);
             }
-            if let Some(process::Error::Interrupted { signal, .. }) = cause.downcast_ref::<process::Error>() {
+            if let Some(process::Error::Interrupted { signal, .. }) =
+                cause.downcast_ref::<process::Error>()
+            {
                 return Self::new("Interrupted", None, signal.exit_code());
             }
         }
@@ -105,9 +131,15 @@ impl Facts {
     fn of_hook(error: &hooks::Error) -> Self {
         match error {
             hooks::Error::Interrupted(signal) => Self::new("Interrupted", None, signal.exit_code()),
-            hooks::Error::Hook { kind, .. } => Self::new(kind, error.hint(), exit_code::BUILD_FAILED),
-            hooks::Error::TimedOut { .. } => Self::new("HookTimedOut", error.hint(), exit_code::BUILD_FAILED),
-            hooks::Error::Prepare { .. } => Self::new("CannotWrite", error.hint(), exit_code::PROVISIONING_FAILED),
+            hooks::Error::Hook { kind, .. } => {
+                Self::new(kind, error.hint(), exit_code::BUILD_FAILED)
+            }
+            hooks::Error::TimedOut { .. } => {
+                Self::new("HookTimedOut", error.hint(), exit_code::BUILD_FAILED)
+            }
+            hooks::Error::Prepare { .. } => {
+                Self::new("CannotWrite", error.hint(), exit_code::PROVISIONING_FAILED)
+            }
             hooks::Error::Start { .. } | hooks::Error::Died { .. } | hooks::Error::Protocol(_) => {
                 Self::new("HookdFailed", error.hint(), exit_code::BUILD_FAILED)
             }
@@ -117,10 +149,18 @@ impl Facts {
     fn of_build_env(error: &build_env::Error) -> Self {
         use build_env::Error;
         let kind = match error {
-            Error::Interrupted(signal) => return Self::new("Interrupted", None, signal.exit_code()),
-            Error::Constraints { .. } => return Self::new("InvalidConstraints", error.hint(), exit_code::USAGE),
-            Error::Settings { .. } => return Self::new("InvalidConfiguration", error.hint(), exit_code::USAGE),
-            Error::Project(error) => return Self::new("InvalidProject", error.hint(), exit_code::USAGE),
+            Error::Interrupted(signal) => {
+                return Self::new("Interrupted", None, signal.exit_code());
+            }
+            Error::Constraints { .. } => {
+                return Self::new("InvalidConstraints", error.hint(), exit_code::USAGE);
+            }
+            Error::Settings { .. } => {
+                return Self::new("InvalidConfiguration", error.hint(), exit_code::USAGE);
+            }
+            Error::Project(error) => {
+                return Self::new("InvalidProject", error.hint(), exit_code::USAGE);
+            }
             Error::LocalRequirement { .. } => "RequirementNotFound",
             Error::NoInstaller { .. } => "NoInstaller",
             Error::Resolve { .. } => "ResolutionFailed",
@@ -146,11 +186,22 @@ pub(super) fn report(error: &anyhow::Error) -> ErrorReport {
     let facts = Facts::of(error);
     let hook = error.chain().find_map(|cause| cause.downcast_ref::<hooks::Error>());
     let traceback = match hook {
-        Some(hooks::Error::Hook { traceback, .. }) => traceback.as_deref().map(process::mask_credentials),
+        Some(hooks::Error::Hook { traceback, .. }) => {
+            traceback.as_deref().map(process::mask_credentials)
+        }
         _ => None,
     };
-    let log = hook.and_then(hooks::Error::log).filter(|log| log.exists()).map(std::path::Path::to_path_buf);
-    ErrorReport { kind: facts.kind, message: process::mask_credentials(&message(error)), hint: facts.hint, traceback, log }
+    let log = hook
+        .and_then(hooks::Error::log)
+        .filter(|log| log.exists())
+        .map(std::path::Path::to_path_buf);
+    ErrorReport {
+        kind: facts.kind,
+        message: process::mask_credentials(&message(error)),
+        hint: facts.hint,
+        traceback,
+        log,
+    }
 }
 
 /// The error and its causes, one line each.
@@ -165,7 +216,9 @@ fn message(error: &anyhow::Error) -> String {
 /// Says it to a person.
 pub(super) fn show(error: &anyhow::Error, ui: &Ui) {
     let report = report(error);
-    if let Some(hooks::Error::Hook { tail, .. }) = error.chain().find_map(|cause| cause.downcast_ref::<hooks::Error>()) {
+    if let Some(hooks::Error::Hook { tail, .. }) =
+        error.chain().find_map(|cause| cause.downcast_ref::<hooks::Error>())
+    {
         // With `-v` all of it has been shown.
         if ui.verbosity() <= crate::ui::Verbosity::Normal {
             for line in tail {
@@ -174,7 +227,9 @@ pub(super) fn show(error: &anyhow::Error, ui: &Ui) {
         }
     }
     // A backend that exits has said why; where in Python it did so tells nobody anything.
-    if let Some(traceback) = report.traceback.as_ref().filter(|_| !report.message.contains(" raised SystemExit")) {
+    if let Some(traceback) =
+        report.traceback.as_ref().filter(|_| !report.message.contains(" raised SystemExit"))
+    {
         ui.passthrough(traceback.trim_end());
     }
     ui.error(&report.message);

@@ -42,9 +42,21 @@ struct Explained {
     parts: BTreeMap<String, String>,
 }
 
-pub(super) fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
-    let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
-    let env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
+pub(super) fn run(
+    args: &FingerprintArgs,
+    root: Option<&Path>,
+    format: MessageFormat,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let context =
+        Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
+    let env = environment::provision(
+        &context,
+        Target::Wheel,
+        Ask::WhenUnknown,
+        &mut Sessions::new(ui),
+        &mut Vec::new(),
+    )?;
     let identity = &context.interpreter.identity;
     let now = Explained {
         schema: 1,
@@ -53,18 +65,30 @@ pub(super) fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFo
         parts: parts(identity, &env.distributions),
     };
     if let Some(file) = &args.diff {
-        let text = fs_err::read_to_string(file).map_err(|error| super::failure::UsageError { message: error.to_string(), hint: None })?;
-        let before: Explained = serde_json::from_str(&text).map_err(|error| super::failure::UsageError {
-            message: format!("`{}` is not what `fingerprint --message-format json` prints: {error}", file.display()),
-            hint: Some("make one with `cargo pyenv-build --message-format json fingerprint > FILE`".to_owned()),
+        let text = fs_err::read_to_string(file).map_err(|error| super::failure::UsageError {
+            message: error.to_string(),
+            hint: None,
         })?;
+        let before: Explained =
+            serde_json::from_str(&text).map_err(|error| super::failure::UsageError {
+                message: format!(
+                    "`{}` is not what `fingerprint --message-format json` prints: {error}",
+                    file.display()
+                ),
+                hint: Some(
+                    "make one with `cargo pyenv-build --message-format json fingerprint > FILE`"
+                        .to_owned(),
+                ),
+            })?;
         for line in difference(&before.parts, &now.parts) {
             ui.result(line);
         }
         return Ok(());
     }
     match format {
-        MessageFormat::Json => ui.result(serde_json::to_string(&now).context("failed to write JSON")?),
+        MessageFormat::Json => {
+            ui.result(serde_json::to_string(&now).context("failed to write JSON")?);
+        }
         MessageFormat::Human => {
             ui.result(&now.fingerprint);
             if args.explain {
@@ -73,7 +97,10 @@ pub(super) fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFo
                 }
                 // What a change does to GitHub's caches; see `cli::action`.
                 let of_abi = "interpreter's implementation, major and minor version, free_threaded, debug, platform";
-                ui.status("Hard roll", format_args!("{} ({of_abi}): nothing is restored from another", now.abi_tag));
+                ui.status(
+                    "Hard roll",
+                    format_args!("{} ({of_abi}): nothing is restored from another", now.abi_tag),
+                );
                 ui.status("Soft roll", "every part: rust-cache and the store begin with the last entry, and save a new one");
                 ui.status("No roll", "a new release of a requirement, unless it is asked for: what was resolved is cached, too");
             }
@@ -83,7 +110,10 @@ pub(super) fn run(args: &FingerprintArgs, root: Option<&Path>, format: MessageFo
 }
 
 /// `- gone`, `+ new`, `~ name: old -> new`; nothing for equal maps.
-pub(super) fn difference(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn difference(
+    before: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     names
         .into_iter()
@@ -103,7 +133,9 @@ mod tests {
 
     #[test]
     fn says_what_went_came_and_changed() {
-        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let map = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
         let before: BTreeMap<_, _> = map(&[("a", "1"), ("b", "1"), ("c", "1")]);
         let now: BTreeMap<_, _> = map(&[("a", "1"), ("b", "2"), ("d", "1")]);
         assert_eq!(difference(&before, &now), ["~ b: 1 -> 2", "- c: 1", "+ d: 1"]);

@@ -31,13 +31,29 @@ pub(super) struct GcArgs {
     pub dry_run: bool,
 }
 
-pub(super) fn run(args: &GcArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(
+    args: &GcArgs,
+    root: Option<&Path>,
+    format: MessageFormat,
+    ui: &Ui,
+) -> anyhow::Result<()> {
     let layout = options::open_layout(directory_or_here(args.directory.as_deref()), root)?;
-    let Collected { removed, kept } = collect(&layout, Keep { newest: args.keep, used_within: args.used_within }, args.dry_run, ui)?;
+    let Collected { removed, kept } = collect(
+        &layout,
+        Keep { newest: args.keep, used_within: args.used_within },
+        args.dry_run,
+        ui,
+    )?;
     match format {
         MessageFormat::Json => {
-            let list: Vec<_> = removed.iter().map(|one| serde_json::json!({"path": one.path, "reason": one.reason})).collect();
-            let kept: Vec<_> = kept.iter().map(|one| serde_json::json!({"path": one.path, "reason": one.reason})).collect();
+            let list: Vec<_> = removed
+                .iter()
+                .map(|one| serde_json::json!({"path": one.path, "reason": one.reason}))
+                .collect();
+            let kept: Vec<_> = kept
+                .iter()
+                .map(|one| serde_json::json!({"path": one.path, "reason": one.reason}))
+                .collect();
             ui.result(serde_json::json!({
                 "schema": 1, "command": "gc", "ok": true, "dry_run": args.dry_run, "removed": list, "kept": kept,
             }));

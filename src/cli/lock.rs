@@ -9,10 +9,11 @@ use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, directory_or_here};
 use crate::ui::Ui;
 
-/// Writes pylock.build.toml (PEP 751): all build requirements, the backend's own wishes included, with hashes.
+/// Writes pylock.build.toml (PEP 751): all build requirements, the backend's own wishes included,
+/// with hashes.
 ///
-/// With uv the file is for all interpreters and platforms that the project supports; with pip for this interpreter only,
-/// which it says. Build with `--locked` to use it.
+/// With uv the file is for all interpreters and platforms that the project supports; with pip for
+/// this interpreter only, which it says. Build with `--locked` to use it.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     cargo pyenv-build lock            write pylock.build.toml\n  \
@@ -25,14 +26,26 @@ pub(super) struct LockArgs {
     pub environment: EnvironmentArgs,
 }
 
-pub(super) fn run(args: &LockArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
-    let mut context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
+pub(super) fn run(
+    args: &LockArgs,
+    root: Option<&Path>,
+    format: MessageFormat,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let mut context =
+        Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     // The lock file is what is being made.
     context.options.locked = false;
     let mut sessions = Sessions::new(ui);
     let mut requirements = environment::declared(&context)?;
     for target in [Target::Wheel, Target::Sdist, Target::Editable] {
-        let env = environment::provision(&context, target, Ask::WhenUnknown, &mut sessions, &mut Vec::new())?;
+        let env = environment::provision(
+            &context,
+            target,
+            Ask::WhenUnknown,
+            &mut sessions,
+            &mut Vec::new(),
+        )?;
         ui.detail(format_args!("{target:?} needs {}", env.path.display()));
         requirements.extend(environment::remembered(&context, target)?);
     }
@@ -53,7 +66,13 @@ pub(super) fn run(args: &LockArgs, root: Option<&Path>, format: MessageFormat, u
 fn lower_bound(specifiers: &pep508_rs::pep440_rs::VersionSpecifiers) -> Option<String> {
     use pep508_rs::pep440_rs::Operator;
     let bounds = specifiers.iter().filter(|specifier| {
-        matches!(specifier.operator(), Operator::GreaterThanEqual | Operator::TildeEqual | Operator::Equal | Operator::EqualStar)
+        matches!(
+            specifier.operator(),
+            Operator::GreaterThanEqual
+                | Operator::TildeEqual
+                | Operator::Equal
+                | Operator::EqualStar
+        )
     });
     bounds.map(|specifier| specifier.version().clone()).max().map(|version| version.to_string())
 }

@@ -17,8 +17,14 @@ pub(super) struct ManArgs {
     pub directory: PathBuf,
 }
 
-pub(super) fn run(args: &ManArgs, command: Command, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
-    let directory = fs::absolute(&args.directory).with_context(|| format!("failed to make `{}` absolute", args.directory.display()))?;
+pub(super) fn run(
+    args: &ManArgs,
+    command: Command,
+    format: MessageFormat,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let directory = fs::absolute(&args.directory)
+        .with_context(|| format!("failed to make `{}` absolute", args.directory.display()))?;
     // `man cargo-pyenv-build`, and what `cargo help pyenv-build` looks for.
     let mut command = command.name("cargo-pyenv-build").disable_help_subcommand(true);
     command.build();
@@ -26,11 +32,13 @@ pub(super) fn run(args: &ManArgs, command: Command, format: MessageFormat, ui: &
     render(&command, "cargo-pyenv-build", &mut pages)?;
     for (name, page) in &pages {
         let path = directory.join(name);
-        fs::write_if_changed(&path, page).with_context(|| format!("failed to write `{}`", path.display()))?;
+        fs::write_if_changed(&path, page)
+            .with_context(|| format!("failed to write `{}`", path.display()))?;
     }
     let paths: Vec<PathBuf> = pages.iter().map(|(name, _)| directory.join(name)).collect();
     match format {
-        MessageFormat::Json => ui.result(serde_json::json!({"schema": 1, "command": "man", "ok": true, "pages": paths})),
+        MessageFormat::Json => ui
+            .result(serde_json::json!({"schema": 1, "command": "man", "ok": true, "pages": paths})),
         MessageFormat::Human => paths.iter().for_each(|path| ui.result(path.display())),
     }
     Ok(())
@@ -42,7 +50,9 @@ fn render(command: &Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) -> 
     let text = clap_mangen::Man::new(command.clone()).title(name.to_uppercase()).date("");
     text.render(&mut page).with_context(|| format!("failed to write the page of {name}"))?;
     pages.push((format!("{name}.1"), page));
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help") {
+    for below in
+        command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help")
+    {
         render(below, &format!("{name}-{}", below.get_name()), pages)?;
     }
     Ok(())

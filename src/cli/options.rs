@@ -1,4 +1,5 @@
-//! Arguments that several commands share, and what they come to together with the environment and the project's settings.
+//! Arguments that several commands share, and what they come to together with the environment and
+//! the project's settings.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,7 +31,8 @@ pub(super) struct EnvironmentArgs {
     /// What resolves and installs the build requirements
     #[arg(long, env = env_vars::INSTALLER, value_enum, help_heading = "Build environment")]
     pub installer: Option<Choice>,
-    /// Setting for the backend, KEY=VALUE; given several times with one KEY, the values make a list
+    /// Setting for the backend, KEY=VALUE; given several times with one KEY, the values make a
+    /// list
     #[arg(
         short = 'C',
         long = "config-setting",
@@ -59,10 +61,21 @@ pub(super) struct EnvironmentArgs {
     #[arg(long, help_heading = "Build environment")]
     pub offline: bool,
     /// Package index instead of PyPI (also `PIP_INDEX_URL`, `UV_DEFAULT_INDEX`)
-    #[arg(short = 'i', long = "default-index", alias = "index-url", value_name = "URL", help_heading = "Package indexes")]
+    #[arg(
+        short = 'i',
+        long = "default-index",
+        alias = "index-url",
+        value_name = "URL",
+        help_heading = "Package indexes"
+    )]
     pub default_index: Option<String>,
     /// Further package index (also `PIP_EXTRA_INDEX_URL`, `UV_INDEX`)
-    #[arg(long = "index", alias = "extra-index-url", value_name = "URL", help_heading = "Package indexes")]
+    #[arg(
+        long = "index",
+        alias = "extra-index-url",
+        value_name = "URL",
+        help_heading = "Package indexes"
+    )]
     pub indexes: Vec<String>,
     /// Directory or page with archives (also `PIP_FIND_LINKS`, `UV_FIND_LINKS`)
     #[arg(short = 'f', long, value_name = "PATH", help_heading = "Package indexes")]
@@ -85,9 +98,18 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Reads the project in `directory`, opens our directory, finds the interpreter.
-    pub(super) fn open(directory: &Path, root: Option<&Path>, args: &EnvironmentArgs, ui: &'a Ui) -> anyhow::Result<Self> {
-        let find =
-            |project: &Project, layout: &Layout| Ok(interpreter::discover(&wanted(project, args.python.as_ref()), &layout.interpreters())?);
+    pub(super) fn open(
+        directory: &Path,
+        root: Option<&Path>,
+        args: &EnvironmentArgs,
+        ui: &'a Ui,
+    ) -> anyhow::Result<Self> {
+        let find = |project: &Project, layout: &Layout| {
+            Ok(interpreter::discover(
+                &wanted(project, args.python.as_ref()),
+                &layout.interpreters(),
+            )?)
+        };
         Self::open_with(directory, root, args, ui, &find)
     }
 
@@ -101,14 +123,26 @@ impl<'a> Context<'a> {
     ) -> anyhow::Result<Self> {
         let project = Project::load(directory)?;
         for key in &project.settings.unknown {
-            ui.warning(format_args!("`{}`: `tool.pyenv-build.{key}` is not a setting that we know", project.pyproject_path().display()));
+            ui.warning(format_args!(
+                "`{}`: `tool.pyenv-build.{key}` is not a setting that we know",
+                project.pyproject_path().display()
+            ));
         }
         let layout = Layout::open(root_of(&project, root)?)?;
         let interpreter = find(&project, &layout)?;
-        ui.detail(format_args!("using {} at {}", interpreter.identity.display(), interpreter.path.display()));
-        if let Some(wanted) = project.requires_python.as_ref().filter(|wanted| !interpreter.satisfies(wanted)) {
+        ui.detail(format_args!(
+            "using {} at {}",
+            interpreter.identity.display(),
+            interpreter.path.display()
+        ));
+        if let Some(wanted) =
+            project.requires_python.as_ref().filter(|wanted| !interpreter.satisfies(wanted))
+        {
             let (pyproject, found) = (project.pyproject_path(), interpreter.identity.display());
-            ui.warning(format_args!("`{}` requires Python {wanted}, and this is {found}", pyproject.display()));
+            ui.warning(format_args!(
+                "`{}` requires Python {wanted}, and this is {found}",
+                pyproject.display()
+            ));
         }
         let options = options(&project, args)?;
         let config_settings = config_settings(&args.config_settings)?;
@@ -167,12 +201,19 @@ pub(super) fn wanted(project: &Project, python: Option<&String>) -> Wanted {
         // clap has looked into the environment, too.
         (Some(python), _) => {
             let from_environment = env_vars::get(env_vars::PYTHON).as_ref() == Some(python);
-            Some((python.clone(), if from_environment { Source::Environment } else { Source::Flag }))
+            Some((
+                python.clone(),
+                if from_environment { Source::Environment } else { Source::Flag },
+            ))
         }
         (None, Some(python)) => Some((python.clone(), Source::Settings)),
         (None, None) => None,
     };
-    Wanted { request, requires_python: project.requires_python.clone(), directory: project.directory.clone() }
+    Wanted {
+        request,
+        requires_python: project.requires_python.clone(),
+        directory: project.directory.clone(),
+    }
 }
 
 fn options(project: &Project, args: &EnvironmentArgs) -> anyhow::Result<build_env::Options> {
@@ -183,30 +224,44 @@ fn options(project: &Project, args: &EnvironmentArgs) -> anyhow::Result<build_en
         (None, Some("pip")) => Choice::Pip,
         (None, Some(other)) => {
             return Err(UsageError {
-                message: format!("`{}`: `tool.pyenv-build.installer` is `{other}`", project.pyproject_path().display()),
+                message: format!(
+                    "`{}`: `tool.pyenv-build.installer` is `{other}`",
+                    project.pyproject_path().display()
+                ),
                 hint: Some("it can be `uv`, `pip` or `auto`".to_owned()),
             }
             .into());
         }
     };
     let absolute = |base: &Path, file: &str| -> String {
-        if file.contains("://") { file.to_owned() } else { base.join(file).to_string_lossy().into_owned() }
+        if file.contains("://") {
+            file.to_owned()
+        } else {
+            base.join(file).to_string_lossy().into_owned()
+        }
     };
     let here = std::env::current_dir().context("failed to find the current directory")?;
-    let mut constraints: Vec<String> = args.constraints.iter().map(|file| absolute(&here, file)).collect();
-    constraints.extend(project.settings.constraints.iter().map(|file| absolute(&project.directory, file)));
+    let mut constraints: Vec<String> =
+        args.constraints.iter().map(|file| absolute(&here, file)).collect();
+    constraints
+        .extend(project.settings.constraints.iter().map(|file| absolute(&project.directory, file)));
     for name in ["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_BUILD_CONSTRAINT"] {
         let files = env_vars::get(name).unwrap_or_default();
         constraints.extend(files.split_whitespace().map(|file| absolute(&here, file)));
     }
     constraints.dedup();
-    let hashes_by_environment = ["PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES"]
-        .iter()
-        .any(|name| env_vars::get(name).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")));
+    let hashes_by_environment = ["PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES"].iter().any(|name| {
+        env_vars::get(name).is_some_and(|value| {
+            !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
+        })
+    });
     let lock_timeout = match env_vars::get(env_vars::LOCK_TIMEOUT) {
         None => None,
         Some(text) => Some(Duration::from_secs(text.parse().map_err(|_ignored| UsageError {
-            message: format!("{} is `{text}`, which is not a number of seconds", env_vars::LOCK_TIMEOUT),
+            message: format!(
+                "{} is `{text}`, which is not a number of seconds",
+                env_vars::LOCK_TIMEOUT
+            ),
             hint: None,
         })?)),
     };
@@ -235,7 +290,11 @@ fn config_settings(pairs: &[String]) -> anyhow::Result<ConfigSettings> {
     for pair in pairs {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         if key.is_empty() {
-            return Err(UsageError { message: format!("`-C {pair}` has no key"), hint: Some("write `-C KEY=VALUE`".to_owned()) }.into());
+            return Err(UsageError {
+                message: format!("`-C {pair}` has no key"),
+                hint: Some("write `-C KEY=VALUE`".to_owned()),
+            }
+            .into());
         }
         let value = Value::from(value);
         match settings.get_mut(key) {
@@ -257,7 +316,10 @@ mod tests {
     fn settings_repeat_into_lists() {
         let pairs = ["a=1", "b", "a=2", "a=3", "c=x=y"].map(str::to_owned);
         let settings = config_settings(&pairs).unwrap();
-        assert_eq!(serde_json::to_string(&settings).unwrap(), r#"{"a":["1","2","3"],"b":"","c":"x=y"}"#);
+        assert_eq!(
+            serde_json::to_string(&settings).unwrap(),
+            r#"{"a":["1","2","3"],"b":"","c":"x=y"}"#
+        );
         assert!(config_settings(&["=x".to_owned()]).is_err());
     }
 }

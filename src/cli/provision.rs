@@ -23,11 +23,23 @@ pub(super) struct ProvisionArgs {
     pub environment: EnvironmentArgs,
 }
 
-pub(super) fn run(args: &ProvisionArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(
+    args: &ProvisionArgs,
+    root: Option<&Path>,
+    format: MessageFormat,
+    ui: &Ui,
+) -> anyhow::Result<()> {
     let start = Instant::now();
-    let context = Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
+    let context =
+        Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     let mut report = Report::new("provision");
-    let env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut report.hooks)?;
+    let env = environment::provision(
+        &context,
+        Target::Wheel,
+        Ask::WhenUnknown,
+        &mut Sessions::new(ui),
+        &mut report.hooks,
+    )?;
     if let Err(error) = environment::write_roll(&context, &env) {
         // It is for caches of GitHub's only.
         ui.warning(format_args!("rust-cache's key will not roll: {error}"));
@@ -39,7 +51,9 @@ pub(super) fn run(args: &ProvisionArgs, root: Option<&Path>, format: MessageForm
             report.interpreter = Some(InterpreterReport::from(&context.interpreter));
             report.env = Some(EnvReport::from(&env));
             report.seconds = round(start.elapsed().as_secs_f64());
-            ui.result(serde_json::to_string(&report).expect("our own plain data always serialises"));
+            ui.result(
+                serde_json::to_string(&report).expect("our own plain data always serialises"),
+            );
         }
     }
     Ok(())

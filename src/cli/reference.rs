@@ -1,7 +1,9 @@
-//! The pages of `docs/reference`, made from the code: the commands from clap's tree, settings and report from their types, variables and
-//! exit codes from the files that list them, the action from `action.yml`.
+//! The pages of `docs/reference`, made from the code: the commands from clap's tree, settings and
+//! report from their types, variables and exit codes from the files that list them, the action from
+//! `action.yml`.
 //!
-//! A test compares them with what is checked in; `PYENV_BUILD_BLESS=1 cargo test --lib reference` writes them.
+//! A test compares them with what is checked in; `PYENV_BUILD_BLESS=1 cargo test --lib reference`
+//! writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,9 +18,11 @@ use crate::build_env::settings::{Role, pip, uv};
 use crate::project::Settings;
 use crate::report::Report;
 
-const GENERATED: &str = "<!-- Made from the code by `PYENV_BUILD_BLESS=1 cargo test --lib reference`. -->\n";
+const GENERATED: &str =
+    "<!-- Made from the code by `PYENV_BUILD_BLESS=1 cargo test --lib reference`. -->\n";
 
-/// Variables that are not ours: what they are to us. A test finds each in the code, and none in the code that is not here.
+/// Variables that are not ours: what they are to us. A test finds each in the code, and none in the
+/// code that is not here.
 const OTHERS: &[(&str, &[&str], &str)] = &[
     (
         "Build requirements",
@@ -34,19 +38,46 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ("", &["UV_NO_SOURCES", "UV_NO_SOURCES_PACKAGE"], "Whether `[tool.uv.sources]` counts."),
     (
         "",
-        &["PIP_CONFIG_FILE", "UV_CONFIG_FILE", "UV_NO_CONFIG", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "APPDATA", "PROGRAMDATA"],
+        &[
+            "PIP_CONFIG_FILE",
+            "UV_CONFIG_FILE",
+            "UV_NO_CONFIG",
+            "XDG_CONFIG_HOME",
+            "XDG_CONFIG_DIRS",
+            "APPDATA",
+            "PROGRAMDATA",
+        ],
         "Where pip's and uv's own settings are looked for.",
     ),
-    ("Interpreter", &["VIRTUAL_ENV"], "The interpreter of the active environment comes before those on `PATH`."),
+    (
+        "Interpreter",
+        &["VIRTUAL_ENV"],
+        "The interpreter of the active environment comes before those on `PATH`.",
+    ),
     ("", &["VIRTUAL_ENV", "CONDA_PREFIX"], "The environment that `develop` installs into."),
     ("", &["PATH"], "Where interpreters, uv and cargo are looked for."),
-    ("", &["PYENV_ROOT", "PYENV_VERSION", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME"], "Where further interpreters are looked for."),
+    (
+        "",
+        &["PYENV_ROOT", "PYENV_VERSION", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME"],
+        "Where further interpreters are looked for.",
+    ),
     (
         "Cargo",
-        &["CARGO", "RUSTC", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"],
+        &[
+            "CARGO",
+            "RUSTC",
+            "CARGO_HOME",
+            "CARGO_TARGET_DIR",
+            "CARGO_BUILD_TARGET_DIR",
+            "CARGO_BUILD_BUILD_DIR",
+        ],
         "As cargo has them.",
     ),
-    ("", &["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"], "Your own wrapper of rustc, such as sccache: it is called behind ours."),
+    (
+        "",
+        &["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"],
+        "Your own wrapper of rustc, such as sccache: it is called behind ours.",
+    ),
     (
         "",
         &[
@@ -68,7 +99,13 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "",
-        &["CARGO_BUILD_TARGET", "PYO3_CROSS", "PYO3_CROSS_LIB_DIR", "_PYTHON_HOST_PLATFORM", "ARCHFLAGS"],
+        &[
+            "CARGO_BUILD_TARGET",
+            "PYO3_CROSS",
+            "PYO3_CROSS_LIB_DIR",
+            "_PYTHON_HOST_PLATFORM",
+            "ARCHFLAGS",
+        ],
         "If one is set, the extension modules of a wheel may be for another platform than the interpreter's.",
     ),
     (
@@ -78,8 +115,16 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ),
     ("Output", &["NO_COLOR", "CARGO_TERM_COLOR"], "Whether to colour; `--color` wins."),
     ("", &["CARGO_TERM_PROGRESS_WHEN", "TERM"], "Whether there is a progress bar."),
-    ("", &["CI"], "If it is set, and not `false` or `0`: what was resolved does not age, and there is no progress bar."),
-    ("Directories", &["HOME", "USERPROFILE", "XDG_CACHE_HOME", "LOCALAPPDATA"], "Where `--from-sdist` unpacks, and what `~` is."),
+    (
+        "",
+        &["CI"],
+        "If it is set, and not `false` or `0`: what was resolved does not age, and there is no progress bar.",
+    ),
+    (
+        "Directories",
+        &["HOME", "USERPROFILE", "XDG_CACHE_HOME", "LOCALAPPDATA"],
+        "Where `--from-sdist` unpacks, and what `~` is.",
+    ),
     (
         "GitHub",
         &["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_REPOSITORY", "GITHUB_API_URL"],
@@ -118,7 +163,9 @@ fn commands() -> Command {
 }
 
 fn visible(command: &Command) -> impl Iterator<Item = &Command> {
-    command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
+    command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set() && command.get_name() != "help")
 }
 
 /// All on one line.
@@ -138,7 +185,11 @@ fn cli_page(root: &Command) -> String {
     text += "| command | |\n| --- | --- |\n";
     for command in visible(root) {
         let name = command.get_name();
-        let _ = writeln!(text, "| [`{name}`](#{name}) | {} |", cell(&command.get_about().map(ToString::to_string).unwrap_or_default()));
+        let _ = writeln!(
+            text,
+            "| [`{name}`](#{name}) | {} |",
+            cell(&command.get_about().map(ToString::to_string).unwrap_or_default())
+        );
     }
     text += "\n## Global options\n\nThey stand before or after the command.\n\n";
     for arg in root.get_arguments().filter(|arg| arg.is_global_set()) {
@@ -158,7 +209,10 @@ fn section(command: &Command, level: usize, title: &str, text: &mut String) {
     let _ = writeln!(text, "```text\n{}\n```", usage.trim_start_matches("Usage: ").trim());
     let mut groups: Vec<(&str, Vec<&Arg>)> = Vec::new();
     for arg in command.get_arguments() {
-        if arg.is_hide_set() || arg.is_global_set() || ["help", "version"].contains(&arg.get_id().as_str()) {
+        if arg.is_hide_set()
+            || arg.is_global_set()
+            || ["help", "version"].contains(&arg.get_id().as_str())
+        {
             continue;
         }
         let heading = match (arg.get_help_heading(), arg.is_positional()) {
@@ -171,7 +225,9 @@ fn section(command: &Command, level: usize, title: &str, text: &mut String) {
             None => groups.push((heading, vec![arg])),
         }
     }
-    groups.sort_by_key(|(heading, _)| ["Arguments", "Options"].iter().position(|first| first == heading).unwrap_or(2));
+    groups.sort_by_key(|(heading, _)| {
+        ["Arguments", "Options"].iter().position(|first| first == heading).unwrap_or(2)
+    });
     for (heading, args) in groups {
         let _ = writeln!(text, "\n**{heading}**\n");
         for arg in args {
@@ -202,10 +258,19 @@ fn argument(arg: &Arg) -> String {
         let _ = write!(last, " {}", value());
     }
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    let help = arg.get_long_help().or(arg.get_help()).map(|help| flat(&help.to_string())).unwrap_or_default();
-    let mut text = if help.is_empty() { format!("- {}", names.join(", ")) } else { format!("- {}: {help}", names.join(", ")) };
+    let help = arg
+        .get_long_help()
+        .or(arg.get_help())
+        .map(|help| flat(&help.to_string()))
+        .unwrap_or_default();
+    let mut text = if help.is_empty() {
+        format!("- {}", names.join(", "))
+    } else {
+        format!("- {}: {help}", names.join(", "))
+    };
     if takes_value {
-        let defaults: Vec<String> = arg.get_default_values().iter().map(|value| format!("`{}`", value.display())).collect();
+        let defaults: Vec<String> =
+            arg.get_default_values().iter().map(|value| format!("`{}`", value.display())).collect();
         if !defaults.is_empty() {
             let _ = write!(text, ". Default: {}", defaults.join(", "));
         }
@@ -214,14 +279,19 @@ fn argument(arg: &Arg) -> String {
         }
     }
     text += "\n";
-    let values: Vec<_> = arg.get_possible_values().into_iter().filter(|value| !value.is_hide_set()).collect();
+    let values: Vec<_> =
+        arg.get_possible_values().into_iter().filter(|value| !value.is_hide_set()).collect();
     if values.iter().any(|value| value.get_help().is_some()) {
         for value in values {
-            let help = value.get_help().map(|help| format!(": {}", flat(&help.to_string()))).unwrap_or_default();
+            let help = value
+                .get_help()
+                .map(|help| format!(": {}", flat(&help.to_string())))
+                .unwrap_or_default();
             let _ = writeln!(text, "    - `{}`{help}", value.get_name());
         }
     } else if !values.is_empty() {
-        let values: Vec<String> = values.iter().map(|value| format!("`{}`", value.get_name())).collect();
+        let values: Vec<String> =
+            values.iter().map(|value| format!("`{}`", value.get_name())).collect();
         let _ = writeln!(text, "    - {}", values.join(", "));
     }
     text
@@ -248,9 +318,17 @@ fn settings_page(root: &Command) -> String {
     text += "| setting | type | | option | variable |\n| --- | --- | --- | --- | --- |\n";
     for (name, field) in schema["properties"].as_object().unwrap() {
         let option = option_for(build, name);
-        let long = option.and_then(Arg::get_long).map(|long| format!("`--{long}`")).unwrap_or_default();
-        let variable = option.and_then(Arg::get_env).map(|variable| format!("`{}`", variable.display())).unwrap_or_default();
-        let kind = if field["type"].is_null() { "string or boolean".to_owned() } else { without_null(&kind_of(field)).to_owned() };
+        let long =
+            option.and_then(Arg::get_long).map(|long| format!("`--{long}`")).unwrap_or_default();
+        let variable = option
+            .and_then(Arg::get_env)
+            .map(|variable| format!("`{}`", variable.display()))
+            .unwrap_or_default();
+        let kind = if field["type"].is_null() {
+            "string or boolean".to_owned()
+        } else {
+            without_null(&kind_of(field)).to_owned()
+        };
         let about = cell(field["description"].as_str().unwrap_or_default());
         let _ = writeln!(text, "| `{name}` | {kind} | {about} | {long} | {variable} |");
     }
@@ -278,11 +356,18 @@ fn constants(file: &str) -> Vec<(String, String, String)> {
 
 fn variables_page(root: &Command) -> String {
     let build = root.find_subcommand("build").unwrap();
-    let mut text = format!("# Environment variables\n\n{GENERATED}\n## Ours\n\nAn empty value counts as unset.\n\n");
+    let mut text = format!(
+        "# Environment variables\n\n{GENERATED}\n## Ours\n\nAn empty value counts as unset.\n\n"
+    );
     text += "| variable | | option |\n| --- | --- | --- |\n";
-    for (_, name, about) in constants("src/env_vars.rs").into_iter().filter(|(_, name, _)| !name.starts_with("__")) {
-        let option = build.get_arguments().find(|arg| arg.get_env().is_some_and(|variable| variable == name.as_str()));
-        let long = option.and_then(Arg::get_long).map(|long| format!("`--{long}`")).unwrap_or_default();
+    for (_, name, about) in
+        constants("src/env_vars.rs").into_iter().filter(|(_, name, _)| !name.starts_with("__"))
+    {
+        let option = build
+            .get_arguments()
+            .find(|arg| arg.get_env().is_some_and(|variable| variable == name.as_str()));
+        let long =
+            option.and_then(Arg::get_long).map(|long| format!("`--{long}`")).unwrap_or_default();
         let _ = writeln!(text, "| `{name}` | {} | {long} |", cell(&about));
     }
     text += "\n## Others that are read\n\n| | variables | |\n| --- | --- | --- |\n";
@@ -290,7 +375,8 @@ fn variables_page(root: &Command) -> String {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         let _ = writeln!(text, "| {group} | {} | {} |", names.join(", "), cell(about));
     }
-    text += "\nWhich variables of uv and pip count is in [settings of uv and pip](installers.md).\n";
+    text +=
+        "\nWhich variables of uv and pip count is in [settings of uv and pip](installers.md).\n";
     text += "\n## What hooks, and the commands of `run`, get\n\n\
              | variable | |\n| --- | --- |\n\
              | `PATH` | with the build environment's programs first |\n\
@@ -311,8 +397,14 @@ fn installers_page() -> String {
              What counts is taken from where the installer looks for it, and is part of what is asked for: after an edit the build \
              requirements are resolved again. Each setting has a variable, `UV_NO_BINARY` or `PIP_NO_BINARY`, of which the same holds. \
              Index variables of either installer count for both.\n";
-    for (title, prefix, settings) in [("uv: `[tool.uv]`, `uv.toml`", "UV_", uv::SETTINGS), ("pip: `pip.conf`", "PIP_", pip::SETTINGS)] {
-        let _ = writeln!(text, "\n## {title}\n\n| setting | variable | counts | |\n| --- | --- | --- | --- |");
+    for (title, prefix, settings) in [
+        ("uv: `[tool.uv]`, `uv.toml`", "UV_", uv::SETTINGS),
+        ("pip: `pip.conf`", "PIP_", pip::SETTINGS),
+    ] {
+        let _ = writeln!(
+            text,
+            "\n## {title}\n\n| setting | variable | counts | |\n| --- | --- | --- | --- |"
+        );
         for setting in settings {
             let (counts, about) = match setting.role {
                 Role::Chooses => ("yes", "Decides which packages there are to choose from."),
@@ -321,8 +413,17 @@ fn installers_page() -> String {
                 Role::Ignored => ("no", ""),
             };
             let about = if setting.note.is_empty() { about } else { setting.note };
-            let name = if setting.name.starts_with(prefix) { String::new() } else { format!("`{}`", setting.name) };
-            let _ = writeln!(text, "| {name} | `{}` | {counts} | {} |", setting.variable(prefix), cell(about));
+            let name = if setting.name.starts_with(prefix) {
+                String::new()
+            } else {
+                format!("`{}`", setting.name)
+            };
+            let _ = writeln!(
+                text,
+                "| {name} | `{}` | {counts} | {} |",
+                setting.variable(prefix),
+                cell(about)
+            );
         }
     }
     text
@@ -412,20 +513,36 @@ fn report_page(schema: &Value) -> String {
 }
 
 fn object(name: &str, definition: &Value, text: &mut String) {
-    let _ = writeln!(text, "\n## {name}\n\n{}\n", definition["description"].as_str().unwrap_or_default());
+    let _ = writeln!(
+        text,
+        "\n## {name}\n\n{}\n",
+        definition["description"].as_str().unwrap_or_default()
+    );
     if let Some(fields) = definition["properties"].as_object() {
-        let required: Vec<&str> = definition["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = definition["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         *text += "| field | type | |\n| --- | --- | --- |\n";
         for (field, value) in fields {
             let kind = kind_of(value);
             // What may be absent is absent instead of null.
-            let kind = if required.contains(&field.as_str()) { kind } else { format!("{}, may be absent", without_null(&kind)) };
+            let kind = if required.contains(&field.as_str()) {
+                kind
+            } else {
+                format!("{}, may be absent", without_null(&kind))
+            };
             let about = cell(value["description"].as_str().unwrap_or_default());
             let _ = writeln!(text, "| `{field}` | {kind} | {about} |");
         }
     } else {
         *text += "| value | |\n| --- | --- |\n";
-        for value in definition["oneOf"].as_array().unwrap_or_else(|| panic!("`{name}` is an object or has documented values")) {
+        for value in definition["oneOf"]
+            .as_array()
+            .unwrap_or_else(|| panic!("`{name}` is an object or has documented values"))
+        {
             let about = cell(value["description"].as_str().unwrap_or_default());
             let _ = writeln!(text, "| `{}` | {about} |", value["const"].as_str().unwrap());
         }
@@ -437,11 +554,18 @@ fn object(name: &str, definition: &Value, text: &mut String) {
 fn action_page() -> String {
     let action: Value = serde_yaml_ng::from_str(&text_of("action.yml")).unwrap();
     let mut text = format!("# Inputs and outputs of the action\n\n{GENERATED}\n");
-    text +=
-        "See [the guide](../guides/github-actions.md) for how they are used.\n\n## Inputs\n\n| input | default | |\n| --- | --- | --- |\n";
+    text += "See [the guide](../guides/github-actions.md) for how they are used.\n\n## Inputs\n\n| input | default | |\n| --- | --- | --- |\n";
     for (name, input) in action["inputs"].as_object().unwrap() {
-        let default = input["default"].as_str().filter(|text| !text.is_empty()).map(|text| format!("`{text}`")).unwrap_or_default();
-        let _ = writeln!(text, "| `{name}` | {default} | {} |", cell(input["description"].as_str().unwrap()));
+        let default = input["default"]
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(|text| format!("`{text}`"))
+            .unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "| `{name}` | {default} | {} |",
+            cell(input["description"].as_str().unwrap())
+        );
     }
     text += "\n## Outputs\n\n| output | |\n| --- | --- |\n";
     for (name, output) in action["outputs"].as_object().unwrap() {
@@ -478,9 +602,15 @@ fn the_reference_is_that_of_the_code() {
             fs_err::write(directory.join(name), text).unwrap();
         }
     }
-    let there: BTreeSet<String> =
-        fs_err::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(there, pages.keys().map(|name| (*name).to_owned()).collect(), "files in docs/reference");
+    let there: BTreeSet<String> = fs_err::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(
+        there,
+        pages.keys().map(|name| (*name).to_owned()).collect(),
+        "files in docs/reference"
+    );
     for (name, text) in &pages {
         let checked_in = text_of(&format!("docs/reference/{name}"));
         let different = text.lines().zip(checked_in.lines()).find(|(one, other)| one != other);
@@ -500,8 +630,10 @@ fn everything_in_the_reference_says_what_it_is() {
             if command.get_about().is_none() {
                 found.push(name.to_owned());
             }
-            let silent = |arg: &&Arg| !arg.is_hide_set() && !arg.is_positional() && arg.get_help().is_none();
-            found.extend(command.get_arguments().filter(silent).map(|arg| format!("{name}: {arg}")));
+            let silent =
+                |arg: &&Arg| !arg.is_hide_set() && !arg.is_positional() && arg.get_help().is_none();
+            found
+                .extend(command.get_arguments().filter(silent).map(|arg| format!("{name}: {arg}")));
             undescribed(command, found);
         }
     }
@@ -509,7 +641,9 @@ fn everything_in_the_reference_says_what_it_is() {
     undescribed(&commands(), &mut found);
     for (name, text) in pages().into_iter().filter(|(name, _)| *name != "report.schema.json") {
         let rows = text.lines().filter(|line| line.starts_with("| `") && !line.contains("--- |"));
-        let silent = rows.filter(|line| line.trim_end().ends_with("|  |") && !["settings.md", "environment.md"].contains(&name));
+        let silent = rows.filter(|line| {
+            line.trim_end().ends_with("|  |") && !["settings.md", "environment.md"].contains(&name)
+        });
         found.extend(silent.map(|line| format!("{name}: {line}")));
     }
     assert_eq!(found, Vec::<String>::new());
@@ -518,21 +652,29 @@ fn everything_in_the_reference_says_what_it_is() {
 /// All Rust files of the program.
 fn sources() -> Vec<(PathBuf, String)> {
     let entries = walkdir::WalkDir::new(repository().join("src")).into_iter().map(Result::unwrap);
-    let files = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"));
+    let files =
+        entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"));
     let others = files.filter(|entry| entry.file_name() != "reference.rs");
-    others.map(|entry| (entry.path().to_path_buf(), fs_err::read_to_string(entry.path()).unwrap())).collect()
+    others
+        .map(|entry| (entry.path().to_path_buf(), fs_err::read_to_string(entry.path()).unwrap()))
+        .collect()
 }
 
 #[test]
 fn every_variable_that_is_read_is_in_the_reference_and_no_other() {
-    let documented: BTreeSet<&str> = OTHERS.iter().flat_map(|(_, names, _)| names.iter().copied()).collect();
+    let documented: BTreeSet<&str> =
+        OTHERS.iter().flat_map(|(_, names, _)| names.iter().copied()).collect();
     let sources = sources();
     let mut read = BTreeSet::new();
     for (file, text) in &sources {
         for call in ["env_vars::get(\"", "env_vars::get_os(\""] {
             for rest in text.split(call).skip(1) {
                 let name = rest.split('"').next().unwrap();
-                assert!(documented.contains(name), "{} reads {name}, which the reference does not have", file.display());
+                assert!(
+                    documented.contains(name),
+                    "{} reads {name}, which the reference does not have",
+                    file.display()
+                );
                 read.insert(name);
             }
         }
@@ -548,7 +690,12 @@ fn every_variable_that_is_read_is_in_the_reference_and_no_other() {
 fn constants_are_read_with_all_their_lines() {
     let ours = constants("src/env_vars.rs");
     assert!(ours.iter().any(|(name, value, about)| {
-        name == "ROOT" && value == "PYENV_BUILD_ROOT" && about == "Our directory, instead of `<workspace root>/.pyenv-build`."
+        name == "ROOT"
+            && value == "PYENV_BUILD_ROOT"
+            && about == "Our directory, instead of `<workspace root>/.pyenv-build`."
     }));
-    assert_eq!(constants("src/exit_code.rs")[0], ("OK".to_owned(), "0".to_owned(), "Done.".to_owned()));
+    assert_eq!(
+        constants("src/exit_code.rs")[0],
+        ("OK".to_owned(), "0".to_owned(), "Done.".to_owned())
+    );
 }

@@ -1,4 +1,5 @@
-//! `run -- CMD`: any command, with the pins and the build environment first on PATH, and warm as a build is.
+//! `run -- CMD`: any command, with the pins and the build environment first on PATH, and warm as a
+//! build is.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -47,13 +48,21 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     let (layout, mut warmth);
     if project.is_python() {
         let context = Context::open(directory, root, &args.environment, ui)?;
-        let build_env = environment::provision(&context, Target::Wheel, Ask::WhenUnknown, &mut Sessions::new(ui), &mut Vec::new())?;
+        let build_env = environment::provision(
+            &context,
+            Target::Wheel,
+            Ask::WhenUnknown,
+            &mut Sessions::new(ui),
+            &mut Vec::new(),
+        )?;
         warmth = Warmth::begin(&project, &context.layout, wishes, None, ui);
         let cargo = warmth.as_ref().map(Warmth::workspace);
         let pins = env::pins(&context, &build_env, cargo);
         environ.extend(environment::environment_of(&build_env));
         environ.extend(pins.environ().map(|(name, value)| (name, Some(value))));
-        environ.extend(env::library_path(&context, cargo).map(|pin| (pin.name.to_owned(), Some(pin.value))));
+        environ.extend(
+            env::library_path(&context, cargo).map(|pin| (pin.name.to_owned(), Some(pin.value))),
+        );
         report.interpreter = Some(InterpreterReport::from(&context.interpreter));
         report.env = Some(EnvReport::from(&build_env));
         report.set_pins(&pins);
@@ -66,7 +75,9 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     if let Some(warmth) = &mut warmth {
         budget.look_at(warmth.workspace(), ui);
         warmth.also_in(target_dir);
-        if let Some(manifest) = option_of(&args.command, "--manifest-path").and_then(|path| std::path::absolute(path).ok()) {
+        if let Some(manifest) = option_of(&args.command, "--manifest-path")
+            .and_then(|path| std::path::absolute(path).ok())
+        {
             warmth.also_of(&manifest, ui);
         }
         environ.extend(warmth.ready(ui));
@@ -80,7 +91,8 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
         };
     }
     ui.detail(command.display());
-    // In our own process group: it is the terminal's foreground, and gets Ctrl-C from there as we do.
+    // In our own process group: it is the terminal's foreground, and gets Ctrl-C from there as we
+    // do.
     let status = command.spawn_foreground();
     if let Some(warmth) = &warmth {
         (report.crates, report.store) = warmth.end(ui);
@@ -115,7 +127,8 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
 
 /// The value of an option in a command: `cargo build --target-dir DIR`.
 fn option_of(command: &[OsString], option: &str) -> Option<String> {
-    let words: Vec<&str> = command.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
+    let words: Vec<&str> =
+        command.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
     let value = |(at, word): (usize, &&str)| match word.strip_prefix(option)? {
         "" => words.get(at + 1).map(|word| (*word).to_owned()),
         rest => rest.strip_prefix('=').map(str::to_owned),
@@ -138,7 +151,8 @@ mod tests {
 
     #[test]
     fn the_target_directory_that_cargo_is_told() {
-        let of = |text: &str| target_dir_of(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let of =
+            |text: &str| target_dir_of(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert_eq!(of("cargo test --target-dir /x -q"), Some("/x".into()));
         assert_eq!(of("cargo test --target-dir=/x"), Some("/x".into()));
         assert_eq!(of("cargo test -- --target-dir=/x"), None);

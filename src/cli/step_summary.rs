@@ -1,14 +1,16 @@
-//! What a command says in the summary of its step, where it is called in a job of GitHub Actions: one line, with the details folded.
+//! What a command says in the summary of its step, where it is called in a job of GitHub Actions:
+//! one line, with the details folded.
 
 use crate::actions::summary::{self, Summary};
 use crate::env_vars;
 use crate::report::{Crates, Report, render};
 use crate::ui::Ui;
 
-/// Writes it, unless the user does not want it. Of a command that had nothing to do with cargo nothing is said.
+/// Writes it, unless the user does not want it. Of a command that had nothing to do with cargo
+/// nothing is said.
 pub(super) fn write(report: &Report, ui: &Ui) {
-    let is_wanted =
-        env_vars::get("GITHUB_ACTIONS").as_deref() == Some("true") && env_vars::get(env_vars::SUMMARY).as_deref() != Some("false");
+    let is_wanted = env_vars::get("GITHUB_ACTIONS").as_deref() == Some("true")
+        && env_vars::get(env_vars::SUMMARY).as_deref() != Some("false");
     let crates = &report.crates;
     if !is_wanted || (crates.compiled.is_empty() && crates.reused.is_empty() && crates.fresh == 0) {
         return;
@@ -22,7 +24,11 @@ fn of_command(report: &Report) -> Summary {
     let mut summary = Summary::default();
     let failed = if report.ok { "" } else { ", and failed" };
     let line = format!("{} in {:.1} s{failed}", render::counted(&report.crates), report.seconds);
-    summary.push(&format!("<code>cargo pyenv-build {}</code>: {}", summary::text(&report.command), summary::text(&line)));
+    summary.push(&format!(
+        "<code>cargo pyenv-build {}</code>: {}",
+        summary::text(&report.command),
+        summary::text(&line)
+    ));
     if !report.crates.compiled.is_empty() {
         summary.fold("What was compiled, and why", &compiled(&report.crates));
     }
@@ -34,7 +40,11 @@ fn of_command(report: &Report) -> Summary {
 pub(super) fn compiled(crates: &Crates) -> String {
     let row = |one: &crate::report::CompiledCrate| {
         let whose = if one.workspace { "yours" } else { "a dependency" };
-        vec![summary::code(&format!("{} {}", one.name, one.version)), whose.to_owned(), summary::text(&render::because(one))]
+        vec![
+            summary::code(&format!("{} {}", one.name, one.version)),
+            whose.to_owned(),
+            summary::text(&render::because(one)),
+        ]
     };
     summary::table(&["crate", "whose", "why"], &crates.compiled.iter().map(row).collect::<Vec<_>>())
 }
@@ -48,9 +58,14 @@ pub(super) fn fold_build_scripts(crates: &Crates, summary: &mut Summary) {
             (false, Some(false)) => "made the same",
             (false, None) => "",
         };
-        vec![summary::code(&format!("{} {}", script.name, script.version)), format!("{:.2} s", script.seconds), outcome.to_owned()]
+        vec![
+            summary::code(&format!("{} {}", script.name, script.version)),
+            format!("{:.2} s", script.seconds),
+            outcome.to_owned(),
+        ]
     };
-    let rows: Vec<Vec<String>> = crates.build_scripts.iter().filter(|script| script.workspace).map(row).collect();
+    let rows: Vec<Vec<String>> =
+        crates.build_scripts.iter().filter(|script| script.workspace).map(row).collect();
     if !rows.is_empty() {
         summary.fold("Build scripts", &summary::table(&["crate", "took", "outcome"], &rows));
     }
@@ -68,7 +83,11 @@ mod tests {
             all
         };
         let crates = serde_json::json!({"compiled": [one(serde_json::json!({}))], "reused": [{"name": "c", "version": "1", "seconds_saved": 41.0}], "fresh": 3});
-        let report = Report { crates: serde_json::from_value(crates).unwrap(), seconds: 1.25, ..Report::new("run") };
+        let report = Report {
+            crates: serde_json::from_value(crates).unwrap(),
+            seconds: 1.25,
+            ..Report::new("run")
+        };
         assert_eq!(
             of_command(&report).render(10_000),
             "<code>cargo pyenv-build run</code>: 1 crate compiled, 1 reused, 41.0 s saved in 1.2 s\n\n\

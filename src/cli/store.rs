@@ -64,7 +64,12 @@ struct GcArgs {
     dry_run: bool,
 }
 
-pub(super) fn run(args: &StoreArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(
+    args: &StoreArgs,
+    root: Option<&Path>,
+    format: MessageFormat,
+    ui: &Ui,
+) -> anyhow::Result<()> {
     let layout = options::open_layout(directory_or_here(args.project.as_deref()), root)?;
     let store = Store::at(layout.store());
     match &args.command {
@@ -128,8 +133,10 @@ fn stat(store: &Store, format: MessageFormat, ui: &Ui) {
 }
 
 fn gc(store: &Store, args: &GcArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
-    let used_since = SystemTime::now().checked_sub(args.used_within).unwrap_or(SystemTime::UNIX_EPOCH);
-    let collected = upkeep::collect(store, upkeep::Keep { used_since, bytes: args.max_size }, args.dry_run)?;
+    let used_since =
+        SystemTime::now().checked_sub(args.used_within).unwrap_or(SystemTime::UNIX_EPOCH);
+    let collected =
+        upkeep::collect(store, upkeep::Keep { used_since, bytes: args.max_size }, args.dry_run)?;
     match format {
         MessageFormat::Json => ui.result(serde_json::json!({
             "schema": 1, "command": "store gc", "ok": true, "dry_run": args.dry_run, "entries": collected.entries,
@@ -150,7 +157,10 @@ fn verify(store: &Store, remove: bool, format: MessageFormat, ui: &Ui) -> anyhow
         fs_err::remove_file(&one.path)?;
     }
     if format == MessageFormat::Json {
-        let list: Vec<_> = damage.iter().map(|one| serde_json::json!({"path": one.path, "message": one.what})).collect();
+        let list: Vec<_> = damage
+            .iter()
+            .map(|one| serde_json::json!({"path": one.path, "message": one.what}))
+            .collect();
         ui.result(serde_json::json!({"schema": 1, "command": "store verify", "ok": damage.is_empty() || remove, "damaged": list, "removed": remove}));
     } else {
         for one in &damage {
@@ -164,14 +174,23 @@ fn verify(store: &Store, remove: bool, format: MessageFormat, ui: &Ui) -> anyhow
         }
         return Ok(());
     }
-    let hint = Some("`cargo pyenv-build store verify --remove` removes what is damaged; builds never use it".to_owned());
-    Err(BuildError { message: format!("`{}`: {} files are damaged", store.root().display(), damage.len()), hint }.into())
+    let hint = Some(
+        "`cargo pyenv-build store verify --remove` removes what is damaged; builds never use it"
+            .to_owned(),
+    );
+    Err(BuildError {
+        message: format!("`{}`: {} files are damaged", store.root().display(), damage.len()),
+        hint,
+    }
+    .into())
 }
 
 /// `500MB`, `2GiB`, `1000000`: bytes, with a unit of 1000 or 1024.
 fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().map_err(|_error| format!("`{text}` does not begin with a number"))?;
+    let number: u64 = text[..digits]
+        .parse()
+        .map_err(|_error| format!("`{text}` does not begin with a number"))?;
     let factor: u64 = match text[digits..].trim() {
         "" | "B" => 1,
         "kB" | "KB" => 1000,

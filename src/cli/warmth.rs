@@ -1,5 +1,6 @@
-//! What is done around everything that runs cargo: target directories from elsewhere are not believed, cargo is told of the
-//! wrapper, and afterwards it is found out what was compiled, what was reused, and why.
+//! What is done around everything that runs cargo: target directories from elsewhere are not
+//! believed, cargo is told of the wrapper, and afterwards it is found out what was compiled, what
+//! was reused, and why.
 //!
 //! Nothing here fails a build: without it cargo compiles more, and no reasons are known.
 
@@ -29,13 +30,16 @@ pub(super) struct WarmthArgs {
     // The alias is what scripts from before this flag was renamed say.
     #[arg(long, alias = "freshness", env = env_vars::REUSE, value_enum, value_name = "WHEN", help_heading = "Cargo")]
     pub reuse: Option<Reuse>,
-    /// Keep rustc's incremental state of the workspace's crates: for tests, not for wheels that are published [default: false]
+    /// Keep rustc's incremental state of the workspace's crates: for tests, not for wheels that
+    /// are published [default: false]
     #[arg(long, env = env_vars::INCREMENTAL, value_enum, value_name = "WHEN", help_heading = "Cargo")]
     pub incremental: Option<Incremental>,
-    /// Fail with code 3 if such a crate was compiled: `all`, `deps`, `workspace` or a pattern for names; can be repeated
+    /// Fail with code 3 if such a crate was compiled: `all`, `deps`, `workspace` or a pattern for
+    /// names; can be repeated
     #[arg(long, value_name = "SPEC", help_heading = "Cargo")]
     pub deny_rebuild: Vec<String>,
-    /// When --deny-rebuild counts: `warm`, if there was a state that it could have been taken from, or `always`
+    /// When --deny-rebuild counts: `warm`, if there was a state that it could have been taken
+    /// from, or `always`
     #[arg(long, value_enum, value_name = "WHEN", help_heading = "Cargo")]
     pub deny_rebuild_when: Option<When>,
 }
@@ -46,7 +50,8 @@ impl WarmthArgs {
         let word = |name| env_vars::get(name);
         Self {
             reuse: word(env_vars::REUSE).and_then(|word| Reuse::from_str(&word, true).ok()),
-            incremental: word(env_vars::INCREMENTAL).and_then(|word| Incremental::from_str(&word, true).ok()),
+            incremental: word(env_vars::INCREMENTAL)
+                .and_then(|word| Incremental::from_str(&word, true).ok()),
             ..Self::default()
         }
     }
@@ -112,29 +117,37 @@ pub(super) struct Wishes {
 impl Wishes {
     pub(super) fn new(args: &WarmthArgs, project: &Project) -> anyhow::Result<Self> {
         let wrong = |name: &str, text: &str, allowed: &str| UsageError {
-            message: format!("`{}`: `tool.pyenv-build.{name}` is `{text}`", project.pyproject_path().display()),
+            message: format!(
+                "`{}`: `tool.pyenv-build.{name}` is `{text}`",
+                project.pyproject_path().display()
+            ),
             hint: Some(format!("it can be {allowed}")),
         };
         let reuse = match (args.reuse, project.settings.reuse.as_deref()) {
             (Some(reuse), _) => reuse,
             (None, None) => Reuse::default(),
-            (None, Some(text)) => Reuse::from_str(text, true).map_err(|_reason| wrong("reuse", text, "`\"auto\"` or `\"off\"`"))?,
+            (None, Some(text)) => Reuse::from_str(text, true)
+                .map_err(|_reason| wrong("reuse", text, "`\"auto\"` or `\"off\"`"))?,
         };
         let set = project.settings.incremental.as_ref();
         let set = set.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let incremental = match (args.incremental, set.as_deref()) {
             (Some(incremental), _) => incremental,
             (None, None) => Incremental::default(),
-            (None, Some(text)) => {
-                Incremental::from_str(text, true).map_err(|_reason| wrong("incremental", text, "`\"auto\"`, `true` or `false`"))?
-            }
+            (None, Some(text)) => Incremental::from_str(text, true)
+                .map_err(|_reason| wrong("incremental", text, "`\"auto\"`, `true` or `false`"))?,
         };
         Ok(Self { reuse, incremental })
     }
 }
 
-/// The Cargo workspace of a project. `None`: it has no Rust, or cargo cannot read it, which it will say itself.
-pub(super) fn cargo_workspace(project: &Project, layout: &Layout, ui: &Ui) -> Option<CargoWorkspace> {
+/// The Cargo workspace of a project. `None`: it has no Rust, or cargo cannot read it, which it will
+/// say itself.
+pub(super) fn cargo_workspace(
+    project: &Project,
+    layout: &Layout,
+    ui: &Ui,
+) -> Option<CargoWorkspace> {
     match project.workspace.cargo(&layout.cargo(&project.directory)) {
         Ok(workspace) => workspace,
         Err(error) => {
@@ -163,7 +176,13 @@ pub(super) struct Warmth {
 
 impl Warmth {
     /// Looks at what there is. `None`: there is no Cargo workspace that could be looked at.
-    pub(super) fn begin(project: &Project, layout: &Layout, wishes: Wishes, target_dir: Option<&Path>, ui: &Ui) -> Option<Self> {
+    pub(super) fn begin(
+        project: &Project,
+        layout: &Layout,
+        wishes: Wishes,
+        target_dir: Option<&Path>,
+        ui: &Ui,
+    ) -> Option<Self> {
         let mut workspace = cargo_workspace(project, layout, ui)?;
         if let Some(target_dir) = target_dir {
             workspace = workspace.with_target_directory(target_dir.to_path_buf());
@@ -175,10 +194,23 @@ impl Warmth {
                 None
             }
         };
-        let main = project.workspace.manifests.first().and_then(|manifest| Some(manifest.parent()?.to_path_buf()));
+        let main = project
+            .workspace
+            .manifests
+            .first()
+            .and_then(|manifest| Some(manifest.parent()?.to_path_buf()));
         let others = project.workspace.target_directories(&project.directory);
         let plan = survey::plan(&workspace, project);
-        Some(Self { workspace, main, wishes, layout: layout.clone(), others, plan, events: None, before })
+        Some(Self {
+            workspace,
+            main,
+            wishes,
+            layout: layout.clone(),
+            others,
+            plan,
+            events: None,
+            before,
+        })
     }
 
     pub(super) fn workspace(&self) -> &CargoWorkspace {
@@ -199,14 +231,20 @@ impl Warmth {
         }
     }
 
-    /// To be called before cargo is run: sees to it that cargo believes no target directory that came from elsewhere, and returns
-    /// what cargo must be told.
+    /// To be called before cargo is run: sees to it that cargo believes no target directory that
+    /// came from elsewhere, and returns what cargo must be told.
     pub(super) fn ready(&mut self, ui: &Ui) -> Vec<(String, Option<String>)> {
         settle(&self.layout, &self.workspace, &self.others, ui);
         let mut environ: Vec<(String, Option<String>)> =
-            wrapper_variables(&self.layout, &self.plan, ui).into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+            wrapper_variables(&self.layout, &self.plan, ui)
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), Some(value)))
+                .collect();
         environ.push((env_vars::REUSE.to_owned(), Some(self.wishes.reuse.word().to_owned())));
-        environ.push((env_vars::INCREMENTAL.to_owned(), Some(self.wishes.incremental.word().to_owned())));
+        environ.push((
+            env_vars::INCREMENTAL.to_owned(),
+            Some(self.wishes.incremental.word().to_owned()),
+        ));
         match self.layout.temporary("units-") {
             Ok(directory) => {
                 let log = directory.path().join(EVENTS).to_string_lossy().into_owned();
@@ -221,7 +259,9 @@ impl Warmth {
     /// Finds out what was compiled: after a failure as well.
     pub(super) fn end(&self, ui: &Ui) -> (Crates, StoreReport) {
         let said = match (&self.before, Records::read(&self.workspace.build_directory)) {
-            (Some(before), Ok(after)) => explain(before, &after, &self.workspace, self.main.as_deref()),
+            (Some(before), Ok(after)) => {
+                explain(before, &after, &self.workspace, self.main.as_deref())
+            }
             (None, _) => Crates::default(),
             (Some(_), Err(error)) => {
                 ui.warning(format_args!("it is not known what was compiled: {error}"));
@@ -229,9 +269,15 @@ impl Warmth {
             }
         };
         tidy(&Store::at(self.layout.store()), ui);
-        let events = self.events.as_ref().map(|directory| log::read(&directory.path().join(EVENTS))).unwrap_or_default();
+        let events = self
+            .events
+            .as_ref()
+            .map(|directory| log::read(&directory.path().join(EVENTS)))
+            .unwrap_or_default();
         if let Some(error) = events.iter().find_map(reuse::store_error) {
-            ui.warning(format_args!("what was compiled could not all be kept for the next time: {error}"));
+            ui.warning(format_args!(
+                "what was compiled could not all be kept for the next time: {error}"
+            ));
         }
         // Within another command of ours, its report wants to know as well.
         events.iter().for_each(Event::report);
@@ -243,7 +289,10 @@ impl Warmth {
 fn tidy(store: &Store, ui: &Ui) {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let mark = store.root().join("last-gc");
-    let age = fs_err::metadata(&mark).and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
+    let age = fs_err::metadata(&mark)
+        .and_then(|metadata| metadata.modified())
+        .ok()
+        .and_then(|time| time.elapsed().ok());
     if age.is_some_and(|age| age < DAY) || !store.root().exists() {
         return;
     }
@@ -251,8 +300,11 @@ fn tidy(store: &Store, ui: &Ui) {
     if crate::units::store::put(&mark, b"").is_err() || is_first {
         return;
     }
-    let used_since = SystemTime::now().checked_sub(upkeep::DEFAULT_AGE).unwrap_or(SystemTime::UNIX_EPOCH);
-    if let Err(error) = upkeep::collect(store, upkeep::Keep { used_since, bytes: upkeep::DEFAULT_BYTES }, false) {
+    let used_since =
+        SystemTime::now().checked_sub(upkeep::DEFAULT_AGE).unwrap_or(SystemTime::UNIX_EPOCH);
+    if let Err(error) =
+        upkeep::collect(store, upkeep::Keep { used_since, bytes: upkeep::DEFAULT_BYTES }, false)
+    {
         ui.warning(format_args!("the store of compiled crates could not be made smaller: {error}"));
     }
 }
@@ -260,12 +312,15 @@ fn tidy(store: &Store, ui: &Ui) {
 /// The file of the wrapper's events.
 const EVENTS: &str = "events.jsonl";
 
-/// Sees to it that cargo takes no local crate for fresh by mtimes that were not made here: see [`target_trust`].
+/// Sees to it that cargo takes no local crate for fresh by mtimes that were not made here: see
+/// [`target_trust`].
 pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[PathBuf], ui: &Ui) {
     let local = workspace.local_packages();
-    let packages: Vec<LocalPackage> =
-        local.map(|package| LocalPackage { name: package.name.clone(), directory: package.root.clone() }).collect();
-    let mut directories = vec![workspace.target_directory.clone(), workspace.build_directory.clone()];
+    let packages: Vec<LocalPackage> = local
+        .map(|package| LocalPackage { name: package.name.clone(), directory: package.root.clone() })
+        .collect();
+    let mut directories =
+        vec![workspace.target_directory.clone(), workspace.build_directory.clone()];
     directories.extend(others.iter().cloned());
     directories.sort();
     directories.dedup();
@@ -273,7 +328,10 @@ pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[Path
         match target_trust::settle(layout, &directory, &workspace.root, &packages) {
             Ok(None) => {}
             Ok(Some(Distrust::Foreign)) => {
-                ui.detail(format_args!("`{}` was not built in this checkout: local crates are judged by content", directory.display()));
+                ui.detail(format_args!(
+                    "`{}` was not built in this checkout: local crates are judged by content",
+                    directory.display()
+                ));
             }
             Ok(Some(Distrust::TooMuch)) => {
                 ui.detail(format_args!(
@@ -282,15 +340,25 @@ pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[Path
                 ));
             }
             Ok(Some(Distrust::OldSource(source))) => {
-                ui.detail(format_args!("`{}` came with an old mtime: local crates are judged by content", source.display()));
+                ui.detail(format_args!(
+                    "`{}` came with an old mtime: local crates are judged by content",
+                    source.display()
+                ));
             }
-            Err(error) => ui.warning(format_args!("`{}` may be out of date, and could not be marked: {error}", directory.display())),
+            Err(error) => ui.warning(format_args!(
+                "`{}` may be out of date, and could not be marked: {error}",
+                directory.display()
+            )),
         }
     }
 }
 
 /// What makes cargo call us for each rustc, from here on and in all that this starts.
-pub(super) fn wrapper_variables(layout: &Layout, plan: &Plan, ui: &Ui) -> Vec<(&'static str, String)> {
+pub(super) fn wrapper_variables(
+    layout: &Layout,
+    plan: &Plan,
+    ui: &Ui,
+) -> Vec<(&'static str, String)> {
     let store = Store::at(layout.store());
     let program = match plan.write(&store).and_then(|()| std::env::current_exe()) {
         Ok(program) => program,
@@ -300,7 +368,8 @@ pub(super) fn wrapper_variables(layout: &Layout, plan: &Plan, ui: &Ui) -> Vec<(&
         }
     };
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let mut variables = vec![("RUSTC_WRAPPER", text(&program)), (env_vars::UNITS_STORE, text(store.root()))];
+    let mut variables =
+        vec![("RUSTC_WRAPPER", text(&program)), (env_vars::UNITS_STORE, text(store.root()))];
     // What an earlier step of ours has exported stands behind us still.
     let inner = cargo_config::rustc_wrapper(&plan.workspace, |wrapper| !is_ours(wrapper, &program))
         .or_else(|| env_vars::get_os(env_vars::INNER_WRAPPER).map(PathBuf::from));
@@ -311,5 +380,6 @@ pub(super) fn wrapper_variables(layout: &Layout, plan: &Plan, ui: &Ui) -> Vec<(&
 /// Whether a wrapper is this program, at whatever path.
 fn is_ours(wrapper: &Path, program: &Path) -> bool {
     wrapper.file_stem() == program.file_stem()
-        || fs::canonicalize(wrapper).is_ok_and(|real| fs::canonicalize(program).is_ok_and(|own| own == real))
+        || fs::canonicalize(wrapper)
+            .is_ok_and(|real| fs::canonicalize(program).is_ok_and(|own| own == real))
 }

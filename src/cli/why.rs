@@ -26,7 +26,12 @@ pub(super) struct WhyArgs {
     pub python: Option<String>,
 }
 
-pub(super) fn run(args: &WhyArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(
+    args: &WhyArgs,
+    root: Option<&Path>,
+    format: MessageFormat,
+    ui: &Ui,
+) -> anyhow::Result<()> {
     let project = Project::load_any(directory_or_here(args.directory.as_deref()))?;
     let layout = options::layout_of(&project, root)?;
     let path = layout.last_report();
@@ -38,11 +43,21 @@ pub(super) fn run(args: &WhyArgs, root: Option<&Path>, format: MessageFormat, ui
         .into());
     };
     if let (Some(python), Some(built)) = (&args.python, &report.interpreter) {
-        let wanted = interpreter::discover(&options::wanted(&project, Some(python)), &layout.interpreters())?.identity;
+        let wanted = interpreter::discover(
+            &options::wanted(&project, Some(python)),
+            &layout.interpreters(),
+        )?
+        .identity;
         if wanted.abi_tag() != built.abi_tag {
             return Err(UsageError {
-                message: format!("the last build was for {}, and not for {}", built.abi_tag, wanted.abi_tag()),
-                hint: Some(format!("only the last report is kept: build once more, with `-p {python}`")),
+                message: format!(
+                    "the last build was for {}, and not for {}",
+                    built.abi_tag,
+                    wanted.abi_tag()
+                ),
+                hint: Some(format!(
+                    "only the last report is kept: build once more, with `-p {python}`"
+                )),
             }
             .into());
         }
@@ -50,15 +65,26 @@ pub(super) fn run(args: &WhyArgs, root: Option<&Path>, format: MessageFormat, ui
     report.since = since(&path, &layout, report.project.as_deref().unwrap_or(Path::new("")));
     match format {
         MessageFormat::Human => ui.result(render::why(&report)),
-        MessageFormat::Json => ui.result(serde_json::to_string(&report).expect("our own plain data always serialises")),
+        MessageFormat::Json => {
+            ui.result(
+                serde_json::to_string(&report).expect("our own plain data always serialises"),
+            );
+        }
     }
     Ok(())
 }
 
 /// What the wrapper did for plain cargo after the report was written, if anything.
 fn since(report: &Path, layout: &Layout, root: &Path) -> Option<Crates> {
-    let written = fs_err::metadata(report).ok()?.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs_f64();
+    let written = fs_err::metadata(report)
+        .ok()?
+        .modified()
+        .ok()?
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()?
+        .as_secs_f64();
     let events = log::read(&log::beside(&Store::at(layout.store())));
-    let events: Vec<Event> = events.into_iter().filter(|event| !event.is_reported && event.at > written).collect();
+    let events: Vec<Event> =
+        events.into_iter().filter(|event| !event.is_reported && event.at > written).collect();
     (!events.is_empty()).then(|| reuse::combine(Crates::default(), &events, root).0)
 }

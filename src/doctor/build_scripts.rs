@@ -68,10 +68,15 @@ enum Evidence {
 }
 
 /// Crates for build scripts that print no `rerun-if` line.
-const SILENT: &[&str] = &["pyo3-build-config", "rustc_version", "version_check", "rustversion", "autocfg"];
+const SILENT: &[&str] =
+    &["pyo3-build-config", "rustc_version", "version_check", "rustversion", "autocfg"];
 
 fn runs<'a>(package: &'a Package, facts: &'a Facts) -> impl Iterator<Item = &'a Run> {
-    facts.build_directories.iter().flat_map(|directory| &directory.runs).filter(|run| run.package == package.name)
+    facts
+        .build_directories
+        .iter()
+        .flat_map(|directory| &directory.runs)
+        .filter(|run| run.package == package.name)
 }
 
 /// Whether the script is as it was when it ran.
@@ -101,15 +106,21 @@ fn without_rerun_if(facts: &Facts) -> Vec<Finding> {
             Evidence::Records => "when it ran last, it printed no `rerun-if` line",
             Evidence::Source => "it prints no `rerun-if` line",
         };
-        let message =
-            format!("the build script of `{}`: {seen}, so cargo looks at all {} files of the package", package.name, package.files.max(1));
+        let message = format!(
+            "the build script of `{}`: {seen}, so cargo looks at all {} files of the package",
+            package.name,
+            package.files.max(1)
+        );
         let mend = format!(
             "add to `main` in `{}`: println!(\"cargo:rerun-if-changed={}\"); and the same for each file that it reads",
             shown(&script.path, facts),
             declared_name(package, script)
         );
         let fixes = if reads_no_file(&script.text) {
-            vec![Fix::RerunIfChanged { file: script.path.clone(), name: declared_name(package, script) }]
+            vec![Fix::RerunIfChanged {
+                file: script.path.clone(),
+                name: declared_name(package, script),
+            }]
         } else {
             Vec::new()
         };
@@ -121,11 +132,16 @@ fn without_rerun_if(facts: &Facts) -> Vec<Finding> {
 /// The script as the package names it.
 fn declared_name(package: &Package, script: &Script) -> String {
     let relative = script.path.strip_prefix(&package.root).unwrap_or(&script.path);
-    relative.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+    relative
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy())
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
-/// Whether a script reads no file of the package for certain, so that looking at the script alone is enough: it has nothing in it but
-/// calls of `pyo3-build-config`, conditions by `CARGO_CFG_*`, which are a part of what tells units apart, and lines for rustc.
+/// Whether a script reads no file of the package for certain, so that looking at the script alone
+/// is enough: it has nothing in it but calls of `pyo3-build-config`, conditions by `CARGO_CFG_*`,
+/// which are a part of what tells units apart, and lines for rustc.
 ///
 /// Source: <https://github.com/PyO3/pyo3/blob/f168538672f2c32e32f7c1b702a502ee92de1edf/pyo3-build-config/src/lib.rs>
 fn reads_no_file(text: &str) -> bool {
@@ -153,12 +169,18 @@ fn reads_no_file(text: &str) -> bool {
         "add_python_framework_link_args",
     ];
     let is_word = |text: &str| {
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte))
+        !text.is_empty()
+            && text.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
+            })
     };
     let is_harmless = |text: &str| {
-        let instruction = text.strip_prefix("cargo:").map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+        let instruction =
+            text.strip_prefix("cargo:").map(|rest| rest.strip_prefix(':').unwrap_or(rest));
         let for_rustc = |rest: &str| {
-            ["rustc-link-arg", "rustc-cdylib-link-arg", "rustc-cfg=", "rustc-check-cfg="].iter().any(|start| rest.starts_with(start))
+            ["rustc-link-arg", "rustc-cdylib-link-arg", "rustc-cfg=", "rustc-check-cfg="]
+                .iter()
+                .any(|start| rest.starts_with(start))
         };
         text.starts_with("CARGO_CFG_") || is_word(text) || instruction.is_some_and(for_rustc)
     };
@@ -173,7 +195,8 @@ fn reads_no_file(text: &str) -> bool {
             }
             end + 2
         } else if first.is_ascii_alphabetic() || first == '_' {
-            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let end =
+                rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
             if !NAMES.contains(&&rest[..end]) {
                 return false;
             }
@@ -188,7 +211,8 @@ fn reads_no_file(text: &str) -> bool {
     code.contains("fn main()")
 }
 
-/// Rust without its comments. A text with `//` in it loses the rest of its line, which is no harm: it is searched for words only.
+/// Rust without its comments. A text with `//` in it loses the rest of its line, which is no harm:
+/// it is searched for words only.
 pub(super) fn without_comments(text: &str) -> String {
     let mut rest = text;
     let mut code = String::new();
@@ -206,11 +230,15 @@ pub(super) fn without_comments(text: &str) -> String {
     }
 }
 
-/// Whether what a run watched is still what the script says: it was not edited since, or still has the path in it.
+/// Whether what a run watched is still what the script says: it was not edited since, or still has
+/// the path in it.
 fn still_watches(run: &Run, declared: &Path, facts: &Facts) -> bool {
     let package = facts.packages.iter().find(|package| package.name == run.package);
     package.and_then(|package| package.script.as_ref()).is_none_or(|script| {
-        is_of(run, script) || declared.to_str().is_some_and(|name| without_comments(&script.text).contains(&format!("changed={name}\"")))
+        is_of(run, script)
+            || declared.to_str().is_some_and(|name| {
+                without_comments(&script.text).contains(&format!("changed={name}\""))
+            })
     })
 }
 
@@ -225,17 +253,30 @@ type Found = BTreeMap<(String, PathBuf), Finding>;
 fn missing_path(facts: &Facts) -> Vec<Finding> {
     let mut found = Found::new();
     for run in facts.build_directories.iter().flat_map(|directory| &directory.runs) {
-        for watched in run.watched.iter().filter(|watched| !watched.exists && still_watches(run, &watched.declared, facts)) {
+        for watched in run
+            .watched
+            .iter()
+            .filter(|watched| !watched.exists && still_watches(run, &watched.declared, facts))
+        {
             let path = shown(&watched.path, facts);
-            let message = format!("the build script of `{}` watches `{path}`, which does not exist", run.package);
-            let pattern = watched.declared.to_str().and_then(|text| text.find(['*', '?', '[']).map(|at| &text[..at]));
+            let message = format!(
+                "the build script of `{}` watches `{path}`, which does not exist",
+                run.package
+            );
+            let pattern = watched
+                .declared
+                .to_str()
+                .and_then(|text| text.find(['*', '?', '[']).map(|at| &text[..at]));
             let mend = match script_of(&run.package, facts) {
                 Some(script) if pattern.is_some() => format!(
                     "cargo knows no patterns: in `{}`, watch the directory `{}` as a whole, or each file",
                     shown(&script, facts),
                     pattern.unwrap_or_default().trim_end_matches('/')
                 ),
-                Some(script) => format!("in `{}`, print `rerun-if-changed` for it only if it exists, or make it", shown(&script, facts)),
+                Some(script) => format!(
+                    "in `{}`, print `rerun-if-changed` for it only if it exists, or make it",
+                    shown(&script, facts)
+                ),
                 None => format!("make it, or tell the authors of `{}`", run.package),
             };
             let finding = MISSING_PATH.finding(script_of(&run.package, facts), message, mend);
@@ -248,11 +289,19 @@ fn missing_path(facts: &Facts) -> Vec<Finding> {
 fn written_path(facts: &Facts) -> Vec<Finding> {
     let mut found = Found::new();
     for run in facts.build_directories.iter().flat_map(|directory| &directory.runs) {
-        for watched in run.watched.iter().filter(|watched| still_watches(run, &watched.declared, facts)) {
-            let during = |(_, mtime): &&(PathBuf, filetime::FileTime)| *mtime > run.reference && *mtime <= run.finished;
+        for watched in
+            run.watched.iter().filter(|watched| still_watches(run, &watched.declared, facts))
+        {
+            let during = |(_, mtime): &&(PathBuf, filetime::FileTime)| {
+                *mtime > run.reference && *mtime <= run.finished
+            };
             let Some((written, _)) = watched.newer.iter().find(during) else { continue };
             let place = if written.starts_with(&run.out_dir) { " in its OUT_DIR" } else { "" };
-            let below = if *written == watched.path { String::new() } else { format!(" (in it, `{}`)", shown(written, facts)) };
+            let below = if *written == watched.path {
+                String::new()
+            } else {
+                format!(" (in it, `{}`)", shown(written, facts))
+            };
             let message = format!(
                 "the build script of `{}` watches `{}`{below}{place}, which was written while it ran",
                 run.package,
@@ -260,7 +309,10 @@ fn written_path(facts: &Facts) -> Vec<Finding> {
             );
             let mend = match script_of(&run.package, facts) {
                 Some(script) => {
-                    format!("in `{}`, watch what it reads, not what it writes; or write only if the content differs", shown(&script, facts))
+                    format!(
+                        "in `{}`, watch what it reads, not what it writes; or write only if the content differs",
+                        shown(&script, facts)
+                    )
                 }
                 None => format!("tell the authors of `{}`", run.package),
             };
@@ -278,21 +330,40 @@ pub(super) fn is_pyo3(package: &str) -> bool {
 
 fn tied_to_environment(facts: &Facts) -> Vec<Finding> {
     let mut found = Found::new();
-    for run in facts.build_directories.iter().flat_map(|directory| &directory.runs).filter(|run| !is_pyo3(&run.package)) {
-        let script = facts.packages.iter().find(|package| package.name == run.package).and_then(|package| package.script.as_ref());
-        let is_valid = |name: &str| script.is_none_or(|script| is_of(run, script) || without_comments(&script.text).contains(name));
+    for run in facts
+        .build_directories
+        .iter()
+        .flat_map(|directory| &directory.runs)
+        .filter(|run| !is_pyo3(&run.package))
+    {
+        let script = facts
+            .packages
+            .iter()
+            .find(|package| package.name == run.package)
+            .and_then(|package| package.script.as_ref());
+        let is_valid = |name: &str| {
+            script.is_none_or(|script| {
+                is_of(run, script) || without_comments(&script.text).contains(name)
+            })
+        };
         for name in ["VIRTUAL_ENV", "CONDA_PREFIX", "PATH"] {
             // As a word of its own: PATH is in many names.
             if run.depends_on(name) && is_valid(&format!("={name}\"")) {
-                let message = format!("the build script of `{}` depends on the variable `{name}`", run.package);
+                let message = format!(
+                    "the build script of `{}` depends on the variable `{name}`",
+                    run.package
+                );
                 let mend = match script {
                     Some(script) => format!(
                         "in `{}`, use `rerun-if-env-changed=PYO3_PYTHON` instead, and find Python by that variable",
                         shown(&script.path, facts)
                     ),
-                    None => format!("keep `{name}` the same in all builds: `cargo pyenv-build run -- CMD`"),
+                    None => format!(
+                        "keep `{name}` the same in all builds: `cargo pyenv-build run -- CMD`"
+                    ),
                 };
-                let finding = TIED_TO_ENVIRONMENT.finding(script_of(&run.package, facts), message, mend);
+                let finding =
+                    TIED_TO_ENVIRONMENT.finding(script_of(&run.package, facts), message, mend);
                 found.insert((run.package.clone(), name.into()), finding);
             }
         }
@@ -308,21 +379,32 @@ fn tied_to_environment(facts: &Facts) -> Vec<Finding> {
                 shown(venv, facts)
             );
             let mend = "build with `cargo pyenv-build`, whose environments stay as they are; or do not watch it".to_owned();
-            let finding = TIED_TO_ENVIRONMENT.finding(script_of(&run.package, facts), message, mend);
+            let finding =
+                TIED_TO_ENVIRONMENT.finding(script_of(&run.package, facts), message, mend);
             found.insert((run.package.clone(), watched.path.clone()), finding);
         }
     }
     found.into_values().collect()
 }
 
-/// What leaves a file, and the pattern that ignores it where that cannot be a mistake: `/` at its beginning stands for the package.
+/// What leaves a file, and the pattern that ignores it where that cannot be a mistake: `/` at its
+/// beginning stands for the package.
 struct ByProduct {
     pattern: Option<String>,
 }
 
-/// Whether a file that git does not know is something that tools leave. `venvs`: directories with a `pyvenv.cfg`.
+/// Whether a file that git does not know is something that tools leave. `venvs`: directories with a
+/// `pyvenv.cfg`.
 fn by_product(relative: &Path, venvs: &[PathBuf]) -> Option<ByProduct> {
-    const DIRECTORIES: &[&str] = &["__pycache__", ".nox", ".tox", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"];
+    const DIRECTORIES: &[&str] = &[
+        "__pycache__",
+        ".nox",
+        ".tox",
+        ".pytest_cache",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".hypothesis",
+    ];
     let left = |pattern: Option<String>| Some(ByProduct { pattern });
     if let Some(venv) = venvs.iter().find(|venv| relative.starts_with(venv)) {
         return left(Some(format!("/{}/", slashed(venv))));
@@ -341,7 +423,9 @@ fn by_product(relative: &Path, venvs: &[PathBuf]) -> Option<ByProduct> {
     let in_dist = relative.parent().filter(|parent| parent.ends_with("dist"));
     match extension.as_str() {
         "whl" => left(in_dist.map(|parent| format!("/{}/", slashed(parent)))),
-        "gz" if name.ends_with(".tar.gz") && in_dist.is_some() => left(in_dist.map(|parent| format!("/{}/", slashed(parent)))),
+        "gz" if name.ends_with(".tar.gz") && in_dist.is_some() => {
+            left(in_dist.map(|parent| format!("/{}/", slashed(parent))))
+        }
         "pyc" | "so" | "pyd" | "dylib" | "profraw" | "gcda" => left(None),
         _ if name == ".coverage" => left(None),
         _ => None,
@@ -357,26 +441,37 @@ fn by_products(facts: &Facts) -> Vec<Finding> {
         names_nothing(package, facts)?;
         let inputs = &package.untracked;
         let is_venv = |path: &&PathBuf| path.file_name().is_some_and(|name| name == "pyvenv.cfg");
-        let parent = |path: &PathBuf| path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_path_buf);
+        let parent = |path: &PathBuf| {
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_path_buf)
+        };
         let venvs: Vec<PathBuf> = inputs.iter().filter(is_venv).filter_map(parent).collect();
-        let left: Vec<(&PathBuf, ByProduct)> = inputs.iter().filter_map(|path| Some((path, by_product(path, &venvs)?))).collect();
+        let left: Vec<(&PathBuf, ByProduct)> =
+            inputs.iter().filter_map(|path| Some((path, by_product(path, &venvs)?))).collect();
         if left.is_empty() {
             return None;
         }
-        let names: Vec<String> = left.iter().map(|(path, _)| shown(&package.root.join(path), facts)).collect();
-        let patterns: std::collections::BTreeSet<&String> = left.iter().filter_map(|(_, one)| one.pattern.as_ref()).collect();
+        let names: Vec<String> =
+            left.iter().map(|(path, _)| shown(&package.root.join(path), facts)).collect();
+        let patterns: std::collections::BTreeSet<&String> =
+            left.iter().filter_map(|(_, one)| one.pattern.as_ref()).collect();
         let fixes = match package.root.strip_prefix(&facts.checkout) {
             Ok(root) if facts.is_git => patterns
                 .into_iter()
                 .filter(|pattern| !package.tracked.iter().any(|path| covers(pattern, path)))
                 .map(|pattern| {
-                    let anchored = pattern.strip_prefix('/').map(|rest| format!("/{}", slashed(&root.join(rest)) + "/"));
-                    Fix::Ignore { file: facts.checkout.join(".gitignore"), pattern: anchored.unwrap_or_else(|| pattern.clone()) }
+                    let anchored = pattern
+                        .strip_prefix('/')
+                        .map(|rest| format!("/{}", slashed(&root.join(rest)) + "/"));
+                    Fix::Ignore {
+                        file: facts.checkout.join(".gitignore"),
+                        pattern: anchored.unwrap_or_else(|| pattern.clone()),
+                    }
                 })
                 .collect(),
             _ => Vec::new(),
         };
-        let message = format!("files of `{}` that are not ignored: {}", package.name, some_of(&names));
+        let message =
+            format!("files of `{}` that are not ignored: {}", package.name, some_of(&names));
         let mend = if facts.is_git {
             "add them to `.gitignore`, or remove them".to_owned()
         } else {
@@ -413,8 +508,19 @@ mod tests {
     }
 
     fn package(text: &str, mtime: i64) -> Package {
-        let script = Script { path: "/w/p/build.rs".into(), text: text.into(), mtime: at(mtime), dependencies: vec![] };
-        Package { name: "p".into(), root: "/w/p".into(), script: Some(script), files: 7, ..Package::default() }
+        let script = Script {
+            path: "/w/p/build.rs".into(),
+            text: text.into(),
+            mtime: at(mtime),
+            dependencies: vec![],
+        };
+        Package {
+            name: "p".into(),
+            root: "/w/p".into(),
+            script: Some(script),
+            files: 7,
+            ..Package::default()
+        }
     }
 
     fn run() -> Run {
@@ -435,7 +541,11 @@ mod tests {
             checkout: "/w".into(),
             is_git: true,
             packages: vec![package],
-            build_directories: vec![BuildDirectory { path: "/w/target".into(), runs, ..BuildDirectory::default() }],
+            build_directories: vec![BuildDirectory {
+                path: "/w/target".into(),
+                runs,
+                ..BuildDirectory::default()
+            }],
             ..Facts::default()
         }
     }
@@ -445,13 +555,19 @@ mod tests {
         let silent = "fn main() {}";
         let says = "fn main() { println!(\"cargo::rerun-if-changed=build.rs\"); }";
         let all = || Run { looks_at_all: true, ..run() };
-        let count = |text: &str, mtime: i64, runs: Vec<Run>| without_rerun_if(&facts(package(text, mtime), runs)).len();
+        let count = |text: &str, mtime: i64, runs: Vec<Run>| {
+            without_rerun_if(&facts(package(text, mtime), runs)).len()
+        };
         assert_eq!(count(silent, 1, vec![]), 1, "by its source");
         assert_eq!(count(says, 1, vec![]), 0);
         assert_eq!(count(silent, 1, vec![run()]), 0, "something that it calls said so");
         assert_eq!(count(says, 1, vec![all()]), 1, "it did not come to that line");
         assert_eq!(count(says, 200, vec![all()]), 0, "edited since");
-        assert_eq!(count("// rerun-if-changed\nfn main() {}", 1, vec![]), 1, "a comment prints nothing");
+        assert_eq!(
+            count("// rerun-if-changed\nfn main() {}", 1, vec![]),
+            1,
+            "a comment prints nothing"
+        );
         assert_eq!(count("mod more; fn main() { more::all() }", 1, vec![]), 0, "who knows");
         let mut calls = package(silent, 1);
         calls.script.as_mut().unwrap().dependencies = vec!["cc".into()];
@@ -484,22 +600,39 @@ mod tests {
 
     #[test]
     fn a_missing_path_counts_while_the_script_names_it() {
-        let watched = Watched { declared: "gone".into(), path: "/w/p/gone".into(), ..Watched::default() };
+        let watched =
+            Watched { declared: "gone".into(), path: "/w/p/gone".into(), ..Watched::default() };
         let run = Run { watched: vec![watched], ..run() };
-        let find = |text: &str, mtime: i64| missing_path(&facts(package(text, mtime), vec![run.clone(), run.clone()]));
+        let find = |text: &str, mtime: i64| {
+            missing_path(&facts(package(text, mtime), vec![run.clone(), run.clone()]))
+        };
         let found = find("x", 1);
         assert_eq!(found.len(), 1, "in two profiles it is one");
-        assert_eq!(found[0].message, "the build script of `p` watches `p/gone`, which does not exist");
+        assert_eq!(
+            found[0].message,
+            "the build script of `p` watches `p/gone`, which does not exist"
+        );
         assert_eq!(find("x", 200), [], "edited since");
-        assert_eq!(find("println!(\"cargo:rerun-if-changed=gone\")", 200).len(), 1, "a fresh checkout, and it is still there");
+        assert_eq!(
+            find("println!(\"cargo:rerun-if-changed=gone\")", 200).len(),
+            1,
+            "a fresh checkout, and it is still there"
+        );
     }
 
     #[test]
     fn what_was_written_during_the_run_counts_and_later_edits_do_not() {
         let find = |mtime: i64| {
             let newer = vec![(PathBuf::from("/w/p/made.rs"), at(mtime))];
-            let watched = Watched { declared: "made.rs".into(), path: "/w/p/made.rs".into(), exists: true, newer, venv: None };
-            written_path(&facts(package("x", 1), vec![Run { watched: vec![watched], ..run() }])).len()
+            let watched = Watched {
+                declared: "made.rs".into(),
+                path: "/w/p/made.rs".into(),
+                exists: true,
+                newer,
+                venv: None,
+            };
+            written_path(&facts(package("x", 1), vec![Run { watched: vec![watched], ..run() }]))
+                .len()
         };
         assert_eq!(find(105), 1);
         assert_eq!(find(111), 0, "edited after the build: dirty once, as it should be");
@@ -509,15 +642,28 @@ mod tests {
     #[test]
     fn variables_and_virtual_environments_but_not_pyo3s() {
         let find = |name: &str, variables: &[&str]| {
-            let variables = variables.iter().map(|variable| ((*variable).to_owned(), None)).collect();
+            let variables =
+                variables.iter().map(|variable| ((*variable).to_owned(), None)).collect();
             let run = Run { package: name.into(), variables, ..run() };
             tied_to_environment(&facts(package("x", 1), vec![run])).len()
         };
         assert_eq!(find("p", &["VIRTUAL_ENV", "PATH", "CC_PATH"]), 2);
         assert_eq!(find("other", &["CONDA_PREFIX"]), 1, "a registry's");
         assert_eq!(find("pyo3-ffi", &["VIRTUAL_ENV", "PATH"]), 0);
-        let watched = Watched { path: "/v/pyvenv.cfg".into(), exists: true, venv: Some("/v".into()), ..Watched::default() };
-        assert_eq!(tied_to_environment(&facts(package("x", 1), vec![Run { watched: vec![watched], ..run() }])).len(), 1);
+        let watched = Watched {
+            path: "/v/pyvenv.cfg".into(),
+            exists: true,
+            venv: Some("/v".into()),
+            ..Watched::default()
+        };
+        assert_eq!(
+            tied_to_environment(&facts(
+                package("x", 1),
+                vec![Run { watched: vec![watched], ..run() }]
+            ))
+            .len(),
+            1
+        );
     }
 
     #[test]
@@ -528,15 +674,34 @@ mod tests {
             package.tracked = tracked.iter().map(PathBuf::from).collect();
             let found = by_products(&facts(package, vec![]));
             let pattern = |fix: &Fix| match fix {
-                Fix::Ignore { file, pattern } if file == Path::new("/w/.gitignore") => pattern.clone(),
+                Fix::Ignore { file, pattern } if file == Path::new("/w/.gitignore") => {
+                    pattern.clone()
+                }
                 other => panic!("{other}"),
             };
             found.first().map(|finding| finding.fixes.iter().map(pattern).collect::<Vec<_>>())
         };
         assert_eq!(find(&["src/new.rs", "data.json"], &[]), None);
-        let left = ["py/__pycache__/a.pyc", "x.egg-info/PKG-INFO", "dist/p-1.whl", "venv/pyvenv.cfg", "venv/bin/python"];
-        assert_eq!(find(&left, &[]).unwrap(), ["*.egg-info/", "/p/dist/", "/p/venv/", "__pycache__/"]);
-        assert_eq!(find(&["dist/p-1.whl"], &["dist/README"]).unwrap(), [""; 0], "something in there is tracked");
-        assert_eq!(find(&["py/_native.so"], &[]).unwrap(), [""; 0], "an ignored one might be missing from a wheel");
+        let left = [
+            "py/__pycache__/a.pyc",
+            "x.egg-info/PKG-INFO",
+            "dist/p-1.whl",
+            "venv/pyvenv.cfg",
+            "venv/bin/python",
+        ];
+        assert_eq!(
+            find(&left, &[]).unwrap(),
+            ["*.egg-info/", "/p/dist/", "/p/venv/", "__pycache__/"]
+        );
+        assert_eq!(
+            find(&["dist/p-1.whl"], &["dist/README"]).unwrap(),
+            [""; 0],
+            "something in there is tracked"
+        );
+        assert_eq!(
+            find(&["py/_native.so"], &[]).unwrap(),
+            [""; 0],
+            "an ignored one might be missing from a wheel"
+        );
     }
 }

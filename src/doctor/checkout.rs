@@ -75,8 +75,11 @@ fn venv_not_ignored(facts: &Facts) -> Vec<Finding> {
         let name = shown(venv, facts);
         let pattern = format!("/{}/", name.replace(std::path::MAIN_SEPARATOR, "/"));
         let message = format!("git does not ignore the virtual environment `{name}`");
-        let fixes = vec![Fix::Ignore { file: facts.checkout.join(".gitignore"), pattern: pattern.clone() }];
-        VENV_NOT_IGNORED.finding(venv.clone(), message, format!("add `{pattern}` to `.gitignore`")).with(fixes)
+        let fixes =
+            vec![Fix::Ignore { file: facts.checkout.join(".gitignore"), pattern: pattern.clone() }];
+        VENV_NOT_IGNORED
+            .finding(venv.clone(), message, format!("add `{pattern}` to `.gitignore`"))
+            .with(fixes)
     };
     facts.venvs.iter().map(find).collect()
 }
@@ -89,17 +92,25 @@ fn ours_not_ignored(facts: &Facts) -> Vec<Finding> {
     let message = format!("git does not ignore what is in `{}`", shown(directory, facts));
     let file = directory.join(".gitignore");
     let mend = format!("write `*` into `{}`", shown(&file, facts));
-    vec![OURS_NOT_IGNORED.finding(directory.clone(), message, mend).with(vec![Fix::Ignore { file, pattern: "*".to_owned() }])]
+    vec![
+        OURS_NOT_IGNORED
+            .finding(directory.clone(), message, mend)
+            .with(vec![Fix::Ignore { file, pattern: "*".to_owned() }]),
+    ]
 }
 
 fn target_not_ignored(facts: &Facts) -> Vec<Finding> {
     let find = |workspace: &Workspace| {
         let target = &workspace.target_directory;
-        let relative = target.strip_prefix(&facts.checkout).ok().filter(|rest| !rest.as_os_str().is_empty())?;
+        let relative = target
+            .strip_prefix(&facts.checkout)
+            .ok()
+            .filter(|rest| !rest.as_os_str().is_empty())?;
         if workspace.ignores_target != Some(false) {
             return None;
         }
-        let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+        let parts: Vec<_> =
+            relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         let pattern = format!("/{}/", parts.join("/"));
         let message = format!("git does not ignore `{}`, where cargo builds", shown(target, facts));
         let mend = format!("add `{pattern}` to `.gitignore`");
@@ -120,15 +131,20 @@ fn target_outside(facts: &Facts) -> Vec<Finding> {
 
 fn lock_file(facts: &Facts) -> Vec<Finding> {
     let find = |workspace: &Workspace| {
-        let is_in = |package: &&Package| package.is_cdylib && package.root.starts_with(&workspace.root);
+        let is_in =
+            |package: &&Package| package.is_cdylib && package.root.starts_with(&workspace.root);
         let package = facts.packages.iter().find(is_in)?;
         let file = workspace.root.join("Cargo.lock");
         let name = shown(&file, facts);
         let (seen, mend) = match workspace.lock {
             LockFile::Tracked => return None,
-            LockFile::Absent => ("does not exist", format!("`cargo generate-lockfile`, then `git add {name}`")),
+            LockFile::Absent => {
+                ("does not exist", format!("`cargo generate-lockfile`, then `git add {name}`"))
+            }
             LockFile::Untracked => ("is not known to git", format!("`git add {name}`")),
-            LockFile::Ignored => ("is ignored by git", format!("take it out of `.gitignore`, then `git add {name}`")),
+            LockFile::Ignored => {
+                ("is ignored by git", format!("take it out of `.gitignore`, then `git add {name}`"))
+            }
         };
         let message = format!("`{name}`, by which `{}` is built, {seen}", package.name);
         facts.is_git.then(|| LOCK_FILE.finding(file, message, mend))
@@ -142,8 +158,19 @@ mod tests {
     use super::*;
 
     fn facts(workspace: Workspace) -> Facts {
-        let package = Package { name: "ext".into(), root: "/w/rust/ext".into(), is_cdylib: true, ..Package::default() };
-        Facts { checkout: "/w".into(), is_git: true, packages: vec![package], workspaces: vec![workspace], ..Facts::default() }
+        let package = Package {
+            name: "ext".into(),
+            root: "/w/rust/ext".into(),
+            is_cdylib: true,
+            ..Package::default()
+        };
+        Facts {
+            checkout: "/w".into(),
+            is_git: true,
+            packages: vec![package],
+            workspaces: vec![workspace],
+            ..Facts::default()
+        }
     }
 
     fn workspace() -> Workspace {
@@ -159,7 +186,11 @@ mod tests {
     #[test]
     fn a_lock_file_counts_for_extension_modules_under_git() {
         let count = |lock| lock_file(&facts(Workspace { lock, ..workspace() })).len();
-        assert_eq!([LockFile::Tracked, LockFile::Absent, LockFile::Untracked, LockFile::Ignored].map(count), [0, 1, 1, 1]);
+        assert_eq!(
+            [LockFile::Tracked, LockFile::Absent, LockFile::Untracked, LockFile::Ignored]
+                .map(count),
+            [0, 1, 1, 1]
+        );
         let mut library = facts(Workspace { lock: LockFile::Absent, ..workspace() });
         library.packages[0].is_cdylib = false;
         assert_eq!(lock_file(&library), []);
@@ -170,14 +201,30 @@ mod tests {
 
     #[test]
     fn what_is_not_ignored_is_ignored_by_its_place() {
-        let found = target_not_ignored(&facts(Workspace { ignores_target: Some(false), ..workspace() }));
-        assert_eq!(found[0].fixes, [Fix::Ignore { file: "/w/.gitignore".into(), pattern: "/rust/target/".into() }]);
+        let found =
+            target_not_ignored(&facts(Workspace { ignores_target: Some(false), ..workspace() }));
+        assert_eq!(
+            found[0].fixes,
+            [Fix::Ignore { file: "/w/.gitignore".into(), pattern: "/rust/target/".into() }]
+        );
         assert_eq!(target_not_ignored(&facts(workspace())), []);
-        assert_eq!(target_not_ignored(&facts(Workspace { ignores_target: None, ..workspace() })), [], "it is elsewhere");
+        assert_eq!(
+            target_not_ignored(&facts(Workspace { ignores_target: None, ..workspace() })),
+            [],
+            "it is elsewhere"
+        );
         let ours = |exists, ignored| {
             let ours = OurDirectory { path: "/w/.pyenv-build".into(), exists, ignored };
             ours_not_ignored(&Facts { ours, ..facts(workspace()) }).len()
         };
-        assert_eq!((ours(true, Some(false)), ours(true, Some(true)), ours(false, Some(false)), ours(true, None)), (1, 0, 0, 0));
+        assert_eq!(
+            (
+                ours(true, Some(false)),
+                ours(true, Some(true)),
+                ours(false, Some(false)),
+                ours(true, None)
+            ),
+            (1, 0, 0, 0)
+        );
     }
 }

@@ -8,7 +8,8 @@ use filetime::FileTime;
 /// Everything that is known of a project.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// The git checkout that the project is in; without git the project's own directory, or its Cargo workspace's.
+    /// The git checkout that the project is in; without git the project's own directory, or its
+    /// Cargo workspace's.
     pub checkout: PathBuf,
     pub is_git: bool,
     pub now: FileTime,
@@ -189,7 +190,8 @@ pub struct LastBuild {
     pub pyo3_python: String,
 }
 
-/// A variable in `[env]` of a `.cargo/config.toml` that names a Python or a file for PyO3, and is in effect.
+/// A variable in `[env]` of a `.cargo/config.toml` that names a Python or a file for PyO3, and is
+/// in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configured {
     pub file: PathBuf,
@@ -278,7 +280,8 @@ pub struct Workflow {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trigger {
     pub event: String,
-    /// Patterns for branches, as in `branches`; `branches-ignore` is written as `**` and negations.
+    /// Patterns for branches, as in `branches`; `branches-ignore` is written as `**` and
+    /// negations.
     pub branches: Option<Vec<String>>,
     /// The same for tags.
     pub tags: Option<Vec<String>>,
@@ -303,7 +306,8 @@ pub struct Job {
     pub can_prove_identity: bool,
     /// The workflow that it calls instead of having steps.
     pub calls: Option<String>,
-    /// The legs of its matrix: one without variables if it has no matrix, none if they are not known before it runs.
+    /// The legs of its matrix: one without variables if it has no matrix, none if they are not
+    /// known before it runs.
     pub legs: Vec<Leg>,
     pub steps: Vec<Step>,
 }

@@ -1,5 +1,5 @@
-//! The few edits that cannot change what is built: a line more in a `.gitignore` for what no build takes for a source, and a
-//! `rerun-if` line in a build script that reads no file.
+//! The few edits that cannot change what is built: a line more in a `.gitignore` for what no build
+//! takes for a source, and a `rerun-if` line in a build script that reads no file.
 //!
 //! Only in the checkout: a file that leads out of it by links is left alone.
 
@@ -39,7 +39,9 @@ impl Fix {
     fn line(&self) -> String {
         match self {
             Self::Ignore { pattern, .. } => pattern.clone(),
-            Self::RerunIfChanged { name, .. } => format!("    println!(\"cargo:rerun-if-changed={name}\");"),
+            Self::RerunIfChanged { name, .. } => {
+                format!("    println!(\"cargo:rerun-if-changed={name}\");")
+            }
         }
     }
 
@@ -49,7 +51,12 @@ impl Fix {
         let write = |source| Error::Write { path: path.clone(), source };
         let (text, permissions) = match fs_err::read_to_string(&path) {
             Ok(text) => (text, Some(fs_err::metadata(&path).map_err(write)?.permissions())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && matches!(self, Self::Ignore { .. }) => (String::new(), None),
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && matches!(self, Self::Ignore { .. }) =>
+            {
+                (String::new(), None)
+            }
             Err(error) => return Err(write(error)),
         };
         let Some(edited) = self.edited(&text) else { return Ok(false) };
@@ -93,12 +100,16 @@ impl fmt::Display for Fix {
 /// Where a file really is, which must be in the checkout and not in git's own directory.
 fn real_path(file: &Path, checkout: &Path) -> Result<PathBuf, Error> {
     let outside = || Error::Outside { path: file.to_path_buf() };
-    let real = |path: &Path| fs::canonicalize(path).map_err(|source| Error::Write { path: path.to_path_buf(), source });
+    let real = |path: &Path| {
+        fs::canonicalize(path).map_err(|source| Error::Write { path: path.to_path_buf(), source })
+    };
     let checkout = real(checkout)?;
     let path = if file.symlink_metadata().is_ok() {
         real(file)?
     } else {
-        let (Some(parent), Some(name)) = (file.parent(), file.file_name()) else { return Err(outside()) };
+        let (Some(parent), Some(name)) = (file.parent(), file.file_name()) else {
+            return Err(outside());
+        };
         real(parent)?.join(name)
     };
     match path.strip_prefix(&checkout) {
@@ -118,9 +129,18 @@ mod tests {
     #[test]
     fn a_script_says_what_it_watches_first() {
         let line = "    println!(\"cargo:rerun-if-changed=build.rs\");";
-        assert_eq!(script().edited("fn main() {\n    x();\n}\n").unwrap(), format!("fn main() {{\n{line}\n    x();\n}}\n"));
-        assert_eq!(script().edited("fn main() { x(); }").unwrap(), format!("fn main() {{\n{line}\n x(); }}"));
-        assert_eq!(script().edited("fn main() {\r\n}\r\n").unwrap(), format!("fn main() {{\r\n{line}\r\n}}\r\n"));
+        assert_eq!(
+            script().edited("fn main() {\n    x();\n}\n").unwrap(),
+            format!("fn main() {{\n{line}\n    x();\n}}\n")
+        );
+        assert_eq!(
+            script().edited("fn main() { x(); }").unwrap(),
+            format!("fn main() {{\n{line}\n x(); }}")
+        );
+        assert_eq!(
+            script().edited("fn main() {\r\n}\r\n").unwrap(),
+            format!("fn main() {{\r\n{line}\r\n}}\r\n")
+        );
         assert_eq!(script().edited(&format!("fn main() {{\n{line}\n}}")), None);
     }
 
@@ -134,11 +154,17 @@ mod tests {
         assert!(!fix.apply(dir.path()).unwrap());
         fs_err::write(&file, "a").unwrap();
         #[cfg(unix)]
-        fs_err::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs_err::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
         assert!(fix.apply(dir.path()).unwrap());
         assert_eq!(fs_err::read_to_string(&file).unwrap(), "a\n/target/\n");
         #[cfg(unix)]
-        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(&file).unwrap().permissions()) & 0o777, 0o600);
+        assert_eq!(
+            std::os::unix::fs::PermissionsExt::mode(
+                &fs_err::metadata(&file).unwrap().permissions()
+            ) & 0o777,
+            0o600
+        );
     }
 
     #[test]
@@ -148,10 +174,13 @@ mod tests {
         let checkout = dir.path().join("checkout");
         fs_err::create_dir(&checkout).unwrap();
         fs_err::write(dir.path().join("shared"), "x\n").unwrap();
-        fs_err::os::unix::fs::symlink(dir.path().join("shared"), checkout.join(".gitignore")).unwrap();
+        fs_err::os::unix::fs::symlink(dir.path().join("shared"), checkout.join(".gitignore"))
+            .unwrap();
         fs_err::create_dir(checkout.join(".git")).unwrap();
-        for file in [checkout.join(".gitignore"), dir.path().join("other"), checkout.join(".git/x")] {
-            let error = Fix::Ignore { file, pattern: "*".into() }.apply(&checkout).unwrap_err().to_string();
+        for file in [checkout.join(".gitignore"), dir.path().join("other"), checkout.join(".git/x")]
+        {
+            let error =
+                Fix::Ignore { file, pattern: "*".into() }.apply(&checkout).unwrap_err().to_string();
             assert!(error.ends_with("is outside of the checkout: it is left alone"), "{error}");
         }
         assert_eq!(fs_err::read_to_string(dir.path().join("shared")).unwrap(), "x\n");

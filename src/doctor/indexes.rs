@@ -55,7 +55,9 @@ impl IndexSettings {
     /// All indexes, in a form that can be compared.
     fn urls(&self) -> BTreeSet<&str> {
         let default = self.default.as_ref().map_or(PYPI, |index| index.url.trim_end_matches('/'));
-        std::iter::once(default).chain(self.extra.iter().map(|index| index.url.trim_end_matches('/'))).collect()
+        std::iter::once(default)
+            .chain(self.extra.iter().map(|index| index.url.trim_end_matches('/')))
+            .collect()
     }
 
     fn all(&self) -> impl Iterator<Item = &Index> {
@@ -64,8 +66,13 @@ impl IndexSettings {
 
     /// Said in a message.
     fn described(&self, name: &str) -> String {
-        let set: Vec<String> = self.all().map(|index| format!("`{}` by {}", index.url, index.set_by)).collect();
-        if set.is_empty() { format!("{name} asks PyPI") } else { format!("{name} asks {}", set.join(" and ")) }
+        let set: Vec<String> =
+            self.all().map(|index| format!("`{}` by {}", index.url, index.set_by)).collect();
+        if set.is_empty() {
+            format!("{name} asks PyPI")
+        } else {
+            format!("{name} asks {}", set.join(" and "))
+        }
     }
 }
 
@@ -83,7 +90,9 @@ fn at_odds(facts: &Facts) -> Vec<Finding> {
 fn is_for_one(facts: &Facts) -> Option<(&IndexSettings, &'static str, &'static str)> {
     let (uv, pip) = (&facts.indexes.uv, &facts.indexes.pip);
     let only = |one: &IndexSettings, other: &IndexSettings| {
-        one.all().next().is_some() && one.all().all(|index| index.is_variable) && other.all().next().is_none()
+        one.all().next().is_some()
+            && one.all().all(|index| index.is_variable)
+            && other.all().next().is_none()
     };
     match (only(uv, pip), only(pip, uv)) {
         (true, _) => Some((uv, "uv", "PIP_INDEX_URL or PIP_EXTRA_INDEX_URL")),
@@ -105,7 +114,11 @@ mod tests {
     use super::*;
 
     fn index(url: &str, is_variable: bool) -> Index {
-        Index { url: url.into(), set_by: if is_variable { "A_VARIABLE" } else { "a file" }.into(), is_variable }
+        Index {
+            url: url.into(),
+            set_by: if is_variable { "A_VARIABLE" } else { "a file" }.into(),
+            is_variable,
+        }
     }
 
     fn ids(uv: Option<Index>, pip: Option<Index>, chosen: bool) -> Vec<&'static str> {
@@ -121,10 +134,21 @@ mod tests {
         assert_eq!(ids(None, None, false), [""; 0]);
         assert_eq!(ids(Some(index(a, true)), None, false), ["index-for-one-installer"]);
         assert_eq!(ids(None, Some(index(a, true)), false), ["index-for-one-installer"]);
-        assert_eq!(ids(Some(index(a, false)), None, false), ["installers-at-odds"], "files are not handed on");
+        assert_eq!(
+            ids(Some(index(a, false)), None, false),
+            ["installers-at-odds"],
+            "files are not handed on"
+        );
         assert_eq!(ids(Some(index(a, true)), Some(index(b, true)), false), ["installers-at-odds"]);
         assert_eq!(ids(Some(index(a, true)), Some(index(b, true)), true), [""; 0]);
-        assert_eq!(ids(Some(index(b, true)), Some(index(b.trim_end_matches('/'), false)), false), [""; 0]);
-        assert_eq!(ids(Some(index("https://pypi.org/simple/", false)), None, false), [""; 0], "the default, spelled out");
+        assert_eq!(
+            ids(Some(index(b, true)), Some(index(b.trim_end_matches('/'), false)), false),
+            [""; 0]
+        );
+        assert_eq!(
+            ids(Some(index("https://pypi.org/simple/", false)), None, false),
+            [""; 0],
+            "the default, spelled out"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Gathers the facts: reads files, asks git and cargo. Changes nothing: cargo is asked with `--locked`, as it would write a
-//! `Cargo.lock` otherwise.
+//! Gathers the facts: reads files, asks git and cargo. Changes nothing: cargo is asked with
+//! `--locked`, as it would write a `Cargo.lock` otherwise.
 
 mod indexes;
 mod source_tree;
@@ -11,8 +11,8 @@ use cargo_metadata::{CrateType, DependencyKind, Metadata, TargetKind};
 use filetime::FileTime;
 
 use super::facts::{
-    BuildDirectory, Configured, Facts, LastBuild, LockFile, OurDirectory, Package, PlacedProject, Run, Script, StoreUse, Tar, Watched,
-    Workflow, Workspace,
+    BuildDirectory, Configured, Facts, LastBuild, LockFile, OurDirectory, Package, PlacedProject,
+    Run, Script, StoreUse, Tar, Watched, Workflow, Workspace,
 };
 use super::{machine, pythons, workflows};
 use crate::cargo_records::{Inputs, Kind, Records, Unit};
@@ -44,17 +44,31 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
     let project = given.project;
     let base = project.workspace.root.clone();
     let git = Git::of(&project.directory);
-    if git.is_none() && project.directory.ancestors().any(|directory| directory.join(".git").exists()) {
-        missed.push(format!("git gives no answer in `{}`: what it tracks and ignores is not known", project.directory.display()));
+    if git.is_none()
+        && project.directory.ancestors().any(|directory| directory.join(".git").exists())
+    {
+        missed.push(format!(
+            "git gives no answer in `{}`: what it tracks and ignores is not known",
+            project.directory.display()
+        ));
     }
-    let checkout = git.as_ref().map_or_else(|| common(&base, &project.directory), |git| git.root.clone());
+    let checkout =
+        git.as_ref().map_or_else(|| common(&base, &project.directory), |git| git.root.clone());
     let now = FileTime::now();
-    let mut facts =
-        Facts { is_git: git.is_some(), now, interpreter: given.interpreter.clone(), last: given.last.clone(), ..Facts::default() };
+    let mut facts = Facts {
+        is_git: git.is_some(),
+        now,
+        interpreter: given.interpreter.clone(),
+        last: given.last.clone(),
+        ..Facts::default()
+    };
     facts.is_windows = cfg!(windows);
     facts.ours = our_directory(&given.ours, git.as_ref());
     facts.temporary = temporary_directories();
-    facts.variables = env_vars::with_prefixes(&["PYO3_", "PYTHON_SYS_EXECUTABLE"]).into_iter().map(|(name, _)| name).collect();
+    facts.variables = env_vars::with_prefixes(&["PYO3_", "PYTHON_SYS_EXECUTABLE"])
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     facts.workflows = workflows_of(&checkout);
     facts.projects = projects_of(&facts.workflows, &checkout);
     facts.default_branch = git.as_ref().and_then(Git::default_branch);
@@ -70,7 +84,10 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
         let metadata = match metadata(manifest) {
             Ok(metadata) => metadata,
             Err(message) => {
-                missed.push(format!("cargo cannot read the workspace of `{}`: {message}", manifest.display()));
+                missed.push(format!(
+                    "cargo cannot read the workspace of `{}`: {message}",
+                    manifest.display()
+                ));
                 continue;
             }
         };
@@ -88,7 +105,9 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
         facts.configured.extend(configured(directory, given));
         if !facts.build_directories.iter().any(|known| known.path == cargo.build_directory) {
             match Records::read(&cargo.build_directory) {
-                Ok(records) => facts.build_directories.push(build_directory(&records, &cargo, &given.ours)),
+                Ok(records) => {
+                    facts.build_directories.push(build_directory(&records, &cargo, &given.ours));
+                }
                 Err(error) => missed.push(error.to_string()),
             }
         }
@@ -107,7 +126,8 @@ fn metadata(manifest: &Path) -> Result<Metadata, String> {
     let ask = |options: &[&str], no_deps: bool| {
         let mut command = cargo_metadata::MetadataCommand::new();
         command.manifest_path(manifest).current_dir(manifest.parent().unwrap_or(manifest));
-        command.other_options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>());
+        command
+            .other_options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>());
         if let Some(cargo) = env_vars::get_os("CARGO") {
             command.cargo_path(cargo);
         }
@@ -116,9 +136,11 @@ fn metadata(manifest: &Path) -> Result<Metadata, String> {
         }
         command.exec()
     };
-    ask(&["--locked", "--offline"], false).or_else(|_| ask(&["--offline"], true)).map_err(|error| match error {
-        cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
-        other => other.to_string(),
+    ask(&["--locked", "--offline"], false).or_else(|_| ask(&["--offline"], true)).map_err(|error| {
+        match error {
+            cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
+            other => other.to_string(),
+        }
     })
 }
 
@@ -129,30 +151,50 @@ struct Git {
 
 impl Git {
     fn of(directory: &Path) -> Option<Self> {
-        let answer = Cmd::new("git").args(["rev-parse", "--show-toplevel"]).cwd(directory).quick_answer()?;
+        let answer =
+            Cmd::new("git").args(["rev-parse", "--show-toplevel"]).cwd(directory).quick_answer()?;
         let root = PathBuf::from(String::from_utf8(answer).ok()?.trim_end());
         // git resolves links, cargo and we do not.
-        let same = directory.ancestors().find(|ancestor| fs::canonicalize(ancestor).is_ok_and(|real| real == root));
+        let same = directory
+            .ancestors()
+            .find(|ancestor| fs::canonicalize(ancestor).is_ok_and(|real| real == root));
         Some(Self { root: same.map_or(root.clone(), Path::to_path_buf) })
     }
 
     /// The default branch of the repository that this is a clone of, as `git clone` has noted it.
     fn default_branch(&self) -> Option<String> {
         let head = "refs/remotes/origin/HEAD";
-        let answer = Cmd::new("git").args(["symbolic-ref", "--quiet", head]).cwd(&self.root).quick_answer()?;
-        String::from_utf8(answer).ok()?.trim_end().strip_prefix("refs/remotes/origin/").map(str::to_owned)
+        let answer = Cmd::new("git")
+            .args(["symbolic-ref", "--quiet", head])
+            .cwd(&self.root)
+            .quick_answer()?;
+        String::from_utf8(answer)
+            .ok()?
+            .trim_end()
+            .strip_prefix("refs/remotes/origin/")
+            .map(str::to_owned)
     }
 
     /// Whether git ignores what is in a directory, if that is in the checkout.
     fn ignores(&self, directory: &Path) -> Option<bool> {
-        let inside = directory.strip_prefix(&self.root).ok().filter(|rest| !rest.as_os_str().is_empty())?;
+        let inside =
+            directory.strip_prefix(&self.root).ok().filter(|rest| !rest.as_os_str().is_empty())?;
         let any = inside.join("any");
-        Some(Cmd::new("git").args(["check-ignore", "-q", "--no-index"]).arg(any).cwd(&self.root).quick_answer().is_some())
+        Some(
+            Cmd::new("git")
+                .args(["check-ignore", "-q", "--no-index"])
+                .arg(any)
+                .cwd(&self.root)
+                .quick_answer()
+                .is_some(),
+        )
     }
 
     fn lock_file(&self, path: &Path) -> LockFile {
         let Ok(inside) = path.strip_prefix(&self.root) else { return LockFile::Tracked };
-        let asked = |args: &[&str]| Cmd::new("git").args(args).arg(inside).cwd(&self.root).quick_answer().is_some();
+        let asked = |args: &[&str]| {
+            Cmd::new("git").args(args).arg(inside).cwd(&self.root).quick_answer().is_some()
+        };
         match (path.is_file(), asked(&["ls-files", "--error-unmatch"])) {
             (_, true) => LockFile::Tracked,
             (true, false) if asked(&["check-ignore", "-q"]) => LockFile::Ignored,
@@ -163,46 +205,81 @@ impl Git {
 }
 
 fn tracked(directory: &Path) -> Vec<PathBuf> {
-    let listed = Cmd::new("git").args(["ls-files", "-z", "."]).cwd(directory).quick_answer().unwrap_or_default();
-    listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned().into()).collect()
+    let listed = Cmd::new("git")
+        .args(["ls-files", "-z", "."])
+        .cwd(directory)
+        .quick_answer()
+        .unwrap_or_default();
+    listed
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(|name| String::from_utf8_lossy(name).into_owned().into())
+        .collect()
 }
 
 /// Virtual environments in a source tree, at the top, that git does not ignore.
 fn venvs(directory: &Path, git: Option<&Git>) -> Vec<PathBuf> {
-    let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-    let mut found: Vec<PathBuf> =
-        entries.filter(|path| path.join("pyvenv.cfg").is_file() && git.is_some_and(|git| git.ignores(path) == Some(false))).collect();
+    let entries = fs_err::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.path());
+    let mut found: Vec<PathBuf> = entries
+        .filter(|path| {
+            path.join("pyvenv.cfg").is_file()
+                && git.is_some_and(|git| git.ignores(path) == Some(false))
+        })
+        .collect();
     found.sort();
     found
 }
 
 fn our_directory(path: &Path, git: Option<&Git>) -> OurDirectory {
-    OurDirectory { path: path.to_path_buf(), exists: path.is_dir(), ignored: git.and_then(|git| git.ignores(path)) }
+    OurDirectory {
+        path: path.to_path_buf(),
+        exists: path.is_dir(),
+        ignored: git.and_then(|git| git.ignores(path)),
+    }
 }
 
 fn temporary_directories() -> Vec<PathBuf> {
-    let known = ["/tmp", "/var/tmp", "/var/folders", "/private/tmp", "/private/var/folders"].map(PathBuf::from);
+    let known = ["/tmp", "/var/tmp", "/var/folders", "/private/tmp", "/private/var/folders"]
+        .map(PathBuf::from);
     let mut all: Vec<PathBuf> = std::iter::once(std::env::temp_dir()).chain(known).collect();
     all.extend(fs::canonicalize(&std::env::temp_dir()));
     all
 }
 
 fn is_busybox(tar: &Path) -> bool {
-    let leads_there =
-        fs::canonicalize(tar).is_ok_and(|real| real.file_name().is_some_and(|name| name.to_string_lossy().starts_with("busybox")));
+    let leads_there = fs::canonicalize(tar).is_ok_and(|real| {
+        real.file_name().is_some_and(|name| name.to_string_lossy().starts_with("busybox"))
+    });
     // A hard link, or a script that calls it. busybox says what it is on either stream.
     leads_there || {
-        let output = Cmd::new(tar).arg("--help").output_unchecked(Some(std::time::Duration::from_secs(5)));
-        output.is_ok_and(|output| [output.stdout, output.stderr].iter().any(|text| String::from_utf8_lossy(text).contains("BusyBox v")))
+        let output =
+            Cmd::new(tar).arg("--help").output_unchecked(Some(std::time::Duration::from_secs(5)));
+        output.is_ok_and(|output| {
+            [output.stdout, output.stderr]
+                .iter()
+                .any(|text| String::from_utf8_lossy(text).contains("BusyBox v"))
+        })
     }
 }
 
 fn workflows_of(checkout: &Path) -> Vec<Workflow> {
-    let entries = fs_err::read_dir(checkout.join(".github/workflows")).into_iter().flatten().filter_map(Result::ok);
+    let entries = fs_err::read_dir(checkout.join(".github/workflows"))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml"));
+    paths.retain(|path| {
+        path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
+    });
     paths.sort();
-    paths.iter().filter_map(|path| workflows::parse(path, &fs_err::read_to_string(path).ok()?)).collect()
+    paths
+        .iter()
+        .filter_map(|path| workflows::parse(path, &fs_err::read_to_string(path).ok()?))
+        .collect()
 }
 
 /// The projects that workflows give to our action, one by one or by the legs of a matrix.
@@ -210,7 +287,10 @@ fn projects_of(workflows: &[Workflow], checkout: &Path) -> BTreeMap<String, Plac
     let names: BTreeSet<String> = workflows.iter().flat_map(workflows::projects).collect();
     let placed = |name: String| {
         let project = Project::load_any(&checkout.join(&name)).ok()?;
-        Some((name, PlacedProject { root: project.workspace.root, requires: project.build_system.requires }))
+        Some((
+            name,
+            PlacedProject { root: project.workspace.root, requires: project.build_system.requires },
+        ))
     };
     names.into_iter().filter_map(placed).collect()
 }
@@ -220,27 +300,42 @@ fn packages(metadata: &Metadata, is_git: bool, now: FileTime) -> Vec<Package> {
     let own = metadata.packages.iter().filter(|package| package.source.is_none());
     own.filter_map(|package| {
         let root = package.manifest_path.parent()?.as_std_path().to_path_buf();
-        let script = package.targets.iter().find(|target| target.kind.contains(&TargetKind::CustomBuild)).and_then(|target| {
-            let path = target.src_path.clone().into_std_path_buf();
-            let dependencies = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Build);
-            Some(Script {
-                text: fs_err::read_to_string(&path).ok()?,
-                mtime: mtime(&path)?,
-                dependencies: dependencies.map(|dependency| dependency.name.clone()).collect(),
-                path,
-            })
-        });
+        let script = package
+            .targets
+            .iter()
+            .find(|target| target.kind.contains(&TargetKind::CustomBuild))
+            .and_then(|target| {
+                let path = target.src_path.clone().into_std_path_buf();
+                let dependencies = package
+                    .dependencies
+                    .iter()
+                    .filter(|dependency| dependency.kind == DependencyKind::Build);
+                Some(Script {
+                    text: fs_err::read_to_string(&path).ok()?,
+                    mtime: mtime(&path)?,
+                    dependencies: dependencies.map(|dependency| dependency.name.clone()).collect(),
+                    path,
+                })
+            });
         let files = files_of_package(&root);
         let known = if is_git { tracked(&root) } else { Vec::new() };
         let tracked: BTreeSet<&PathBuf> = known.iter().collect();
-        let relative = files.iter().filter_map(|path| path.strip_prefix(&root).ok().map(Path::to_path_buf));
+        let relative =
+            files.iter().filter_map(|path| path.strip_prefix(&root).ok().map(Path::to_path_buf));
         let untracked: Vec<PathBuf> = relative.filter(|path| !tracked.contains(path)).collect();
         Some(Package {
             name: package.name.to_string(),
-            is_cdylib: package.targets.iter().any(|target| target.crate_types.contains(&CrateType::CDyLib)),
+            is_cdylib: package
+                .targets
+                .iter()
+                .any(|target| target.crate_types.contains(&CrateType::CDyLib)),
             files: files.len(),
             untracked,
-            from_future: files.iter().filter(|path| mtime(path).is_some_and(|time| machine::is_future(time, now))).cloned().collect(),
+            from_future: files
+                .iter()
+                .filter(|path| mtime(path).is_some_and(|time| machine::is_future(time, now)))
+                .cloned()
+                .collect(),
             tracked: known,
             script,
             root,
@@ -250,26 +345,38 @@ fn packages(metadata: &Metadata, is_git: bool, now: FileTime) -> Vec<Package> {
 }
 
 fn mtime(path: &Path) -> Option<FileTime> {
-    fs_err::symlink_metadata(path).ok().map(|metadata| FileTime::from_last_modification_time(&metadata))
+    fs_err::symlink_metadata(path)
+        .ok()
+        .map(|metadata| FileTime::from_last_modification_time(&metadata))
 }
 
 fn workspace(cargo: &CargoWorkspace, directory: &Path, git: Option<&Git>) -> Workspace {
     let lock = cargo.root.join("Cargo.lock");
-    let is_outside = |path: &Path| !path.starts_with(&cargo.root) && git.is_none_or(|git| !path.starts_with(&git.root));
-    let moved = [&cargo.target_directory, &cargo.build_directory].into_iter().find(|path| is_outside(path)).map(|path| {
-        let (variables, keys) = if *path == cargo.target_directory {
-            (&["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"][..], "target-dir")
-        } else {
-            (&["CARGO_BUILD_BUILD_DIR"][..], "build-dir")
-        };
-        let variable = variables.iter().find(|name| env_vars::get_os(name).is_some()).map(|name| format!("`{name}`"));
-        let file = || {
-            let configs = cargo_configs(directory).into_iter();
-            let mut those = configs.filter(|(_, table)| table.get("build").and_then(|build| build.get(keys)).is_some());
-            those.next().map(|(file, _)| format!("`build.{keys}` in `{}`", file.display()))
-        };
-        (variable.or_else(file).unwrap_or_else(|| format!("`build.{keys}`")), path.clone())
-    });
+    let is_outside = |path: &Path| {
+        !path.starts_with(&cargo.root) && git.is_none_or(|git| !path.starts_with(&git.root))
+    };
+    let moved = [&cargo.target_directory, &cargo.build_directory]
+        .into_iter()
+        .find(|path| is_outside(path))
+        .map(|path| {
+            let (variables, keys) = if *path == cargo.target_directory {
+                (&["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"][..], "target-dir")
+            } else {
+                (&["CARGO_BUILD_BUILD_DIR"][..], "build-dir")
+            };
+            let variable = variables
+                .iter()
+                .find(|name| env_vars::get_os(name).is_some())
+                .map(|name| format!("`{name}`"));
+            let file = || {
+                let configs = cargo_configs(directory).into_iter();
+                let mut those = configs.filter(|(_, table)| {
+                    table.get("build").and_then(|build| build.get(keys)).is_some()
+                });
+                those.next().map(|(file, _)| format!("`build.{keys}` in `{}`", file.display()))
+            };
+            (variable.or_else(file).unwrap_or_else(|| format!("`build.{keys}`")), path.clone())
+        });
     Workspace {
         root: cargo.root.clone(),
         target_directory: cargo.target_directory.clone(),
@@ -290,10 +397,13 @@ fn cargo_configs(directory: &Path) -> Vec<(PathBuf, toml::Table)> {
     }
     candidates.push(["config", "config.toml"].map(|name| cargo_home().join(name)));
     let mut seen = HashSet::new();
-    let files = candidates.into_iter().filter_map(|pair| pair.into_iter().find(|path| path.is_file()));
+    let files =
+        candidates.into_iter().filter_map(|pair| pair.into_iter().find(|path| path.is_file()));
     files
         .filter(|path| seen.insert(path.clone()))
-        .filter_map(|path| Some((fs_err::read_to_string(&path).ok()?.parse::<toml::Table>().ok()?, path)))
+        .filter_map(|path| {
+            Some((fs_err::read_to_string(&path).ok()?.parse::<toml::Table>().ok()?, path))
+        })
         .map(|(table, path)| (path, table))
         .collect()
 }
@@ -302,7 +412,8 @@ fn configured(directory: &Path, given: &Given<'_>) -> Vec<Configured> {
     let configs = cargo_configs(directory);
     let mut found = Vec::new();
     for name in pythons::CONFIGURABLE {
-        let entry = configs.iter().find_map(|(file, table)| Some((file, table.get("env")?.get(*name)?)));
+        let entry =
+            configs.iter().find_map(|(file, table)| Some((file, table.get("env")?.get(*name)?)));
         let Some((file, entry)) = entry else { continue };
         let Some(value) = entry.as_str().or_else(|| entry.get("value")?.as_str()) else { continue };
         let flag = |key: &str| entry.get(key).and_then(toml::Value::as_bool).unwrap_or(false);
@@ -310,19 +421,43 @@ fn configured(directory: &Path, given: &Given<'_>) -> Vec<Configured> {
             continue;
         }
         // Relative to the directory that `.cargo` is in.
-        let base = if flag("relative") { file.parent().and_then(Path::parent).unwrap_or(directory) } else { directory };
-        let is_name = !value.contains(['/', '\\']) && !flag("relative") && *name != "PYO3_CONFIG_FILE";
-        let path = if is_name { which::which(value).ok() } else { Some(base.join(value)).filter(|path| path.exists()) };
-        let abi = path.as_deref().filter(|_| *name != "PYO3_CONFIG_FILE").and_then(|path| (given.abi_of)(path));
-        let value = if flag("relative") { base.join(value).display().to_string() } else { value.to_owned() };
-        found.push(Configured { file: file.clone(), name: (*name).to_owned(), value, found: path, abi });
+        let base = if flag("relative") {
+            file.parent().and_then(Path::parent).unwrap_or(directory)
+        } else {
+            directory
+        };
+        let is_name =
+            !value.contains(['/', '\\']) && !flag("relative") && *name != "PYO3_CONFIG_FILE";
+        let path = if is_name {
+            which::which(value).ok()
+        } else {
+            Some(base.join(value)).filter(|path| path.exists())
+        };
+        let abi = path
+            .as_deref()
+            .filter(|_| *name != "PYO3_CONFIG_FILE")
+            .and_then(|path| (given.abi_of)(path));
+        let value = if flag("relative") {
+            base.join(value).display().to_string()
+        } else {
+            value.to_owned()
+        };
+        found.push(Configured {
+            file: file.clone(),
+            name: (*name).to_owned(),
+            value,
+            found: path,
+            abi,
+        });
     }
     found
 }
 
 fn build_directory(records: &Records, cargo: &CargoWorkspace, ours: &Path) -> BuildDirectory {
     let mut latest: BTreeMap<(&str, &str), &Unit> = BTreeMap::new();
-    let done = |unit: &&Unit| unit.kind == Kind::Run && unit.fingerprint.len() == 16 && unit.record.is_some();
+    let done = |unit: &&Unit| {
+        unit.kind == Kind::Run && unit.fingerprint.len() == 16 && unit.record.is_some()
+    };
     for unit in records.units.values().filter(done) {
         let entry = latest.entry((&unit.package, &unit.profile)).or_insert(unit);
         if unit.finished > entry.finished {
@@ -345,7 +480,8 @@ fn run(unit: &Unit, cargo: &CargoWorkspace, ours: &Path) -> Option<Run> {
     });
     let mut watched = Vec::new();
     for path in declared.flatten() {
-        let roots: Vec<PathBuf> = cargo.local_named(&unit.package).map(|package| package.root.join(path)).collect();
+        let roots: Vec<PathBuf> =
+            cargo.local_named(&unit.package).map(|package| package.root.join(path)).collect();
         // Of several packages of one name, or none at hand, it is not known which it is.
         let real = match roots.as_slice() {
             _ if path.is_absolute() => path.clone(),
@@ -357,10 +493,17 @@ fn run(unit: &Unit, cargo: &CargoWorkspace, ours: &Path) -> Option<Run> {
         }
         let exists = real.exists();
         let in_venv = |path: &Path| {
-            let venv = path.ancestors().skip(1).find(|directory| directory.join("pyvenv.cfg").is_file());
+            let venv =
+                path.ancestors().skip(1).find(|directory| directory.join("pyvenv.cfg").is_file());
             venv.filter(|venv| !venv.starts_with(ours)).map(Path::to_path_buf)
         };
-        watched.push(Watched { newer: newer(&real, reference), venv: in_venv(&real), declared: path.clone(), exists, path: real });
+        watched.push(Watched {
+            newer: newer(&real, reference),
+            venv: in_venv(&real),
+            declared: path.clone(),
+            exists,
+            path: real,
+        });
     }
     Some(Run {
         package: unit.package.clone(),
@@ -368,7 +511,10 @@ fn run(unit: &Unit, cargo: &CargoWorkspace, ours: &Path) -> Option<Run> {
         reference,
         finished: unit.finished?,
         looks_at_all: unit.looks_at_whole_package(),
-        variables: unit.variables().map(|(name, value)| (name.to_owned(), value.map(str::to_owned))).collect(),
+        variables: unit
+            .variables()
+            .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)))
+            .collect(),
         watched,
         out_dir: unit.run_directory.as_ref()?.join("out"),
     })
@@ -378,7 +524,13 @@ fn run(unit: &Unit, cargo: &CargoWorkspace, ours: &Path) -> Option<Run> {
 ///
 /// Source: <https://github.com/rust-lang/cargo/blob/0.96.0/crates/cargo-util/src/paths.rs>, `mtime_recursive`
 fn newer(path: &Path, reference: FileTime) -> Vec<(PathBuf, FileTime)> {
-    let entries = walkdir::WalkDir::new(path).follow_links(true).into_iter().filter_map(Result::ok).take(MOST_FILES);
-    let dated = entries.filter_map(|entry| Some((FileTime::from_last_modification_time(&entry.metadata().ok()?), entry.into_path())));
+    let entries = walkdir::WalkDir::new(path)
+        .follow_links(true)
+        .into_iter()
+        .filter_map(Result::ok)
+        .take(MOST_FILES);
+    let dated = entries.filter_map(|entry| {
+        Some((FileTime::from_last_modification_time(&entry.metadata().ok()?), entry.into_path()))
+    });
     dated.filter(|(time, _)| *time > reference).map(|(time, path)| (path, time)).collect()
 }

@@ -67,10 +67,15 @@ fn tar(facts: &Facts) -> Vec<Finding> {
         findings.push(TAR.finding(None, message, "install GNU tar: `apk add tar`".to_owned()));
     }
     for (workflow, job) in workflows::jobs(facts) {
-        let Some(image) = job.container.as_deref().filter(|image| is_alpine(image)) else { continue };
+        let Some(image) = job.container.as_deref().filter(|image| is_alpine(image)) else {
+            continue;
+        };
         let Some(first) = job.steps.iter().position(is_cache) else { continue };
         if !job.steps[..first].iter().any(installs_tar) {
-            let message = format!("job `{}` restores caches in `{image}`, whose `tar` is busybox's", job.name);
+            let message = format!(
+                "job `{}` restores caches in `{image}`, whose `tar` is busybox's",
+                job.name
+            );
             let mend = "add a step before: `run: apk add tar`".to_owned();
             findings.push(TAR.finding(workflow.path.clone(), message, mend));
         }
@@ -81,22 +86,35 @@ fn tar(facts: &Facts) -> Vec<Finding> {
 /// Alpine's own images; others made from Alpine may have GNU tar.
 fn is_alpine(image: &str) -> bool {
     let name = image.split('@').next().unwrap_or(image);
-    let (repository, tag) = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((name, ""));
+    let (repository, tag) =
+        name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((name, ""));
     repository.rsplit('/').next().is_some_and(|last| last == "alpine" || last == "busybox")
         || (matches!(repository, "python" | "rust") && tag.contains("alpine"))
 }
 
 fn installs_tar(step: &super::facts::Step) -> bool {
-    step.run.as_deref().is_some_and(|run| run.contains("apk ") && run.split_whitespace().any(|word| word == "tar"))
+    step.run
+        .as_deref()
+        .is_some_and(|run| run.contains("apk ") && run.split_whitespace().any(|word| word == "tar"))
 }
 
 fn target_from_future(facts: &Facts) -> Vec<Finding> {
-    let directories =
-        facts.build_directories.iter().filter(|directory| directory.newest.is_some_and(|newest| is_future(newest, facts.now)));
+    let directories = facts
+        .build_directories
+        .iter()
+        .filter(|directory| directory.newest.is_some_and(|newest| is_future(newest, facts.now)));
     let finding = |directory: &super::facts::BuildDirectory| {
-        let ahead = directory.newest.map_or(0, |newest| newest.unix_seconds() - facts.now.unix_seconds());
-        let message = format!("`{}` has dates {} ahead of now", shown(&directory.path, facts), ahead_in_words(ahead));
-        let mend = format!("set the clock; then remove `{}`: `cargo clean`", shown(&directory.path, facts));
+        let ahead =
+            directory.newest.map_or(0, |newest| newest.unix_seconds() - facts.now.unix_seconds());
+        let message = format!(
+            "`{}` has dates {} ahead of now",
+            shown(&directory.path, facts),
+            ahead_in_words(ahead)
+        );
+        let mend = format!(
+            "set the clock; then remove `{}`: `cargo clean`",
+            shown(&directory.path, facts)
+        );
         TARGET_FROM_FUTURE.finding(directory.path.clone(), message, mend)
     };
     directories.map(finding).collect()
@@ -108,28 +126,36 @@ fn ahead_in_words(seconds: i64) -> String {
 
 fn source_from_future(facts: &Facts) -> Vec<Finding> {
     let find = |package: &Package| {
-        let names: Vec<String> = package.from_future.iter().map(|path| shown(path, facts)).collect();
-        let message = format!("files of `{}` are dated in the future: {}", package.name, some_of(&names));
+        let names: Vec<String> =
+            package.from_future.iter().map(|path| shown(path, facts)).collect();
+        let message =
+            format!("files of `{}` are dated in the future: {}", package.name, some_of(&names));
         let mend = SOURCE_FROM_FUTURE.mend.to_owned();
         (!names.is_empty()).then(|| SOURCE_FROM_FUTURE.finding(package.root.clone(), message, mend))
     };
     facts.packages.iter().filter_map(find).collect()
 }
 
-/// The longest paths below our directory (`envs/<name>/Lib/site-packages/...` of setuptools and maturin) and below a target directory
-/// (`release/build/<package>-<hash>/...`) are about this long.
+/// The longest paths below our directory (`envs/<name>/Lib/site-packages/...` of setuptools and
+/// maturin) and below a target directory (`release/build/<package>-<hash>/...`) are about this
+/// long.
 const BELOW: usize = 130;
 
 fn path_too_long(facts: &Facts) -> Vec<Finding> {
     if !facts.is_windows {
         return Vec::new();
     }
-    let directories = std::iter::once(&facts.ours.path).chain(facts.workspaces.iter().map(|workspace| &workspace.target_directory));
+    let directories = std::iter::once(&facts.ours.path)
+        .chain(facts.workspaces.iter().map(|workspace| &workspace.target_directory));
     let longest = directories.max_by_key(|path| path.as_os_str().len());
     let find = |path: &std::path::PathBuf| {
         let length = path.as_os_str().len();
-        let message = format!("`{}` has {length} characters, and about {BELOW} come after it", path.display());
-        (length + BELOW > 259).then(|| PATH_TOO_LONG.finding(path.clone(), message, PATH_TOO_LONG.mend.to_owned()))
+        let message = format!(
+            "`{}` has {length} characters, and about {BELOW} come after it",
+            path.display()
+        );
+        (length + BELOW > 259)
+            .then(|| PATH_TOO_LONG.finding(path.clone(), message, PATH_TOO_LONG.mend.to_owned()))
     };
     longest.and_then(find).into_iter().collect()
 }
@@ -156,14 +182,19 @@ mod tests {
 
     #[test]
     fn busybox_here_or_in_a_container() {
-        let here = |is_busybox| Facts { tar: Some(Tar { path: "/bin/tar".into(), is_busybox }), ..Facts::default() };
+        let here = |is_busybox| Facts {
+            tar: Some(Tar { path: "/bin/tar".into(), is_busybox }),
+            ..Facts::default()
+        };
         assert_eq!(tar(&here(true)).len(), 1);
         assert_eq!(tar(&here(false)).len(), 0);
         let cache = Step { uses: Some("actions/cache".into()), ..Step::default() };
         let apk = Step { run: Some("apk add --no-cache bash tar".into()), ..Step::default() };
         let count = |image: &str, steps: Vec<Step>| {
-            let job = Job { name: "j".into(), container: Some(image.into()), steps, ..Job::default() };
-            let workflow = Workflow { path: "w.yml".into(), jobs: vec![job], ..Workflow::default() };
+            let job =
+                Job { name: "j".into(), container: Some(image.into()), steps, ..Job::default() };
+            let workflow =
+                Workflow { path: "w.yml".into(), jobs: vec![job], ..Workflow::default() };
             tar(&Facts { workflows: vec![workflow], ..Facts::default() }).len()
         };
         assert_eq!(count("alpine:3.22", vec![cache.clone()]), 1);
@@ -179,7 +210,11 @@ mod tests {
         let at = |seconds| FileTime::from_unix_time(seconds, 0);
         let with = |newest| Facts {
             now: at(1000),
-            build_directories: vec![BuildDirectory { path: "/t".into(), newest: Some(at(newest)), ..BuildDirectory::default() }],
+            build_directories: vec![BuildDirectory {
+                path: "/t".into(),
+                newest: Some(at(newest)),
+                ..BuildDirectory::default()
+            }],
             ..Facts::default()
         };
         assert_eq!(target_from_future(&with(1004)), []);
@@ -194,9 +229,21 @@ mod tests {
             ..Facts::default()
         };
         let long = format!("/{}", "d".repeat(131));
-        assert_eq!((shebang(&with("/p/.pyenv-build", false)).len(), path_too_long(&with("/p/.pyenv-build", true)).len()), (0, 0));
+        assert_eq!(
+            (
+                shebang(&with("/p/.pyenv-build", false)).len(),
+                path_too_long(&with("/p/.pyenv-build", true)).len()
+            ),
+            (0, 0)
+        );
         assert_eq!(shebang(&with("/my project/.pyenv-build", false)).len(), 1);
-        assert_eq!((shebang(&with(&long, false)).len(), path_too_long(&with(&long, true)).len()), (1, 1));
-        assert_eq!((shebang(&with(&long, true)).len(), path_too_long(&with(&long, false)).len()), (0, 0));
+        assert_eq!(
+            (shebang(&with(&long, false)).len(), path_too_long(&with(&long, true)).len()),
+            (1, 1)
+        );
+        assert_eq!(
+            (shebang(&with(&long, true)).len(), path_too_long(&with(&long, false)).len()),
+            (0, 0)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Which Python PyO3 is built for, and whether it stays the same.
 //!
-//! PyO3's build scripts watch `PYO3_PYTHON`; without it `VIRTUAL_ENV` and `CONDA_PREFIX`, without these `PATH`.
-//! Source: <https://github.com/PyO3/pyo3/blob/f168538672f2c32e32f7c1b702a502ee92de1edf/pyo3-build-config/src/impl_.rs#L2649-L2656>
+//! PyO3's build scripts watch `PYO3_PYTHON`; without it `VIRTUAL_ENV` and `CONDA_PREFIX`, without
+//! these `PATH`. Source: <https://github.com/PyO3/pyo3/blob/f168538672f2c32e32f7c1b702a502ee92de1edf/pyo3-build-config/src/impl_.rs#L2649-L2656>
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -49,21 +49,27 @@ pub const CONFIGURED_OTHER: Rule = Rule {
 };
 
 /// Variables in `[env]` that lead to a Python, or to what PyO3 should know of it.
-pub(super) const CONFIGURABLE: &[&str] = &["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "PYO3_CONFIG_FILE"];
+pub(super) const CONFIGURABLE: &[&str] =
+    &["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "PYO3_CONFIG_FILE"];
 
 /// Variables that say which Python a build script has found.
-const TIES: &[&str] = &["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "PYO3_CONFIG_FILE", "VIRTUAL_ENV", "CONDA_PREFIX"];
+const TIES: &[&str] =
+    &["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "PYO3_CONFIG_FILE", "VIRTUAL_ENV", "CONDA_PREFIX"];
 
 /// Whether a path is one that does not last.
 fn is_temporary(path: &Path, facts: &Facts) -> bool {
-    let own = [&facts.checkout, &facts.ours.path].into_iter().chain(facts.workspaces.iter().map(|workspace| &workspace.target_directory));
+    let own = [&facts.checkout, &facts.ours.path]
+        .into_iter()
+        .chain(facts.workspaces.iter().map(|workspace| &workspace.target_directory));
     if own.filter(|own| !own.as_os_str().is_empty()).any(|own| path.starts_with(own)) {
         return false;
     }
     let by_installer = path.components().any(|part| {
         let part = part.as_os_str().to_string_lossy();
         // pip's, and uv's in its cache.
-        part.starts_with("pip-build-env-") || part.starts_with("build-env-") || part.starts_with("builds-v")
+        part.starts_with("pip-build-env-")
+            || part.starts_with("build-env-")
+            || part.starts_with("builds-v")
     });
     by_installer || facts.temporary.iter().any(|directory| path.starts_with(directory))
 }
@@ -72,8 +78,13 @@ fn temporary_path(facts: &Facts) -> Vec<Finding> {
     let mut found: BTreeMap<PathBuf, (Vec<&str>, String, &BuildDirectory)> = BTreeMap::new();
     for directory in &facts.build_directories {
         for run in &directory.runs {
-            let told = TIES.iter().filter_map(|name| Some((PathBuf::from(run.value(name)?), format!("`{name}`"))));
-            let watched = run.watched.iter().map(|watched| (watched.path.clone(), "`rerun-if-changed`".to_owned()));
+            let told = TIES
+                .iter()
+                .filter_map(|name| Some((PathBuf::from(run.value(name)?), format!("`{name}`"))));
+            let watched = run
+                .watched
+                .iter()
+                .map(|watched| (watched.path.clone(), "`rerun-if-changed`".to_owned()));
             for (path, how) in told.chain(watched).filter(|(path, _)| is_temporary(path, facts)) {
                 let entry = found.entry(path).or_insert_with(|| (Vec::new(), how, directory));
                 if !entry.0.contains(&run.package.as_str()) {
@@ -82,17 +93,28 @@ fn temporary_path(facts: &Facts) -> Vec<Finding> {
             }
         }
     }
-    let finding = |(path, (packages, how, directory)): (PathBuf, (Vec<&str>, String, &BuildDirectory))| {
-        let message = format!("in `{}`, {} depended on `{}` by {how}", shown(&directory.path, facts), packages.join(", "), path.display());
-        let mend = "build with `cargo pyenv-build`; the next build replaces the records".to_owned();
-        TEMPORARY_PATH.finding(directory.path.clone(), message, mend)
-    };
+    let finding =
+        |(path, (packages, how, directory)): (PathBuf, (Vec<&str>, String, &BuildDirectory))| {
+            let message = format!(
+                "in `{}`, {} depended on `{}` by {how}",
+                shown(&directory.path, facts),
+                packages.join(", "),
+                path.display()
+            );
+            let mend =
+                "build with `cargo pyenv-build`; the next build replaces the records".to_owned();
+            TEMPORARY_PATH.finding(directory.path.clone(), message, mend)
+        };
     found.into_iter().map(finding).collect()
 }
 
 fn not_pinned(facts: &Facts) -> Vec<Finding> {
-    let is_set_now = facts.variables.iter().any(|name| name == "PYO3_PYTHON" || name == "PYO3_CONFIG_FILE")
-        || facts.configured.iter().any(|one| one.name == "PYO3_PYTHON" || one.name == "PYO3_CONFIG_FILE");
+    let is_set_now =
+        facts.variables.iter().any(|name| name == "PYO3_PYTHON" || name == "PYO3_CONFIG_FILE")
+            || facts
+                .configured
+                .iter()
+                .any(|one| one.name == "PYO3_PYTHON" || one.name == "PYO3_CONFIG_FILE");
     if is_set_now {
         return Vec::new();
     }
@@ -100,28 +122,39 @@ fn not_pinned(facts: &Facts) -> Vec<Finding> {
     for directory in &facts.build_directories {
         for run in directory.runs.iter().filter(|run| is_pyo3(&run.package)) {
             // Only where the variable was looked for, and not found, does it look on.
-            let by = ["PATH", "CONDA_PREFIX", "VIRTUAL_ENV"].into_iter().find(|name| run.depends_on(name));
+            let by = ["PATH", "CONDA_PREFIX", "VIRTUAL_ENV"]
+                .into_iter()
+                .find(|name| run.depends_on(name));
             let Some(by) = by.filter(|_| run.value("PYO3_PYTHON").is_none()) else { continue };
-            found.entry((&directory.path, &run.profile)).or_insert_with(|| (by, BTreeSet::new())).1.insert(&run.package);
+            found
+                .entry((&directory.path, &run.profile))
+                .or_insert_with(|| (by, BTreeSet::new()))
+                .1
+                .insert(&run.package);
         }
     }
-    let finding = |((directory, profile), (by, packages)): ((&Path, &str), (&str, BTreeSet<&str>))| {
+    let finding = |((directory, profile), (by, packages)): (
+        (&Path, &str),
+        (&str, BTreeSet<&str>),
+    )| {
         let packages: Vec<&str> = packages.into_iter().collect();
         let message = format!(
             "in `{}`, {} found Python by `{by}`: `PYO3_PYTHON` was not set",
             shown(&directory.join(profile), facts),
             packages.join(", ")
         );
-        let mend =
-            "run cargo as `cargo pyenv-build run -- cargo ...`; for editors, `cargo pyenv-build env --format cargo >> .cargo/config.toml`";
+        let mend = "run cargo as `cargo pyenv-build run -- cargo ...`; for editors, `cargo pyenv-build env --format cargo >> .cargo/config.toml`";
         NOT_PINNED.finding(directory.to_path_buf(), message, mend.to_owned())
     };
     found.into_iter().map(finding).collect()
 }
 
-/// What is configured; of two variables with one value, as `env --format cargo` prints them, the one that PyO3 reads.
+/// What is configured; of two variables with one value, as `env --format cargo` prints them, the
+/// one that PyO3 reads.
 fn configured(facts: &Facts) -> impl Iterator<Item = &Configured> {
-    let is_told = |one: &Configured| facts.configured.iter().any(|other| other.name == "PYO3_PYTHON" && other.value == one.value);
+    let is_told = |one: &Configured| {
+        facts.configured.iter().any(|other| other.name == "PYO3_PYTHON" && other.value == one.value)
+    };
     facts.configured.iter().filter(move |one| one.name != "PYTHON_SYS_EXECUTABLE" || !is_told(one))
 }
 
@@ -134,7 +167,8 @@ fn configured_missing(facts: &Facts) -> Vec<Finding> {
         );
         let finding = CONFIGURED_MISSING.finding(one.file.clone(), message, mend);
         // PyO3 of today does not read it.
-        let severity = if one.name == "PYTHON_SYS_EXECUTABLE" { Severity::Warning } else { finding.severity };
+        let severity =
+            if one.name == "PYTHON_SYS_EXECUTABLE" { Severity::Warning } else { finding.severity };
         one.found.is_none().then_some(Finding { severity, ..finding })
     };
     configured(facts).filter_map(find).collect()
@@ -142,13 +176,22 @@ fn configured_missing(facts: &Facts) -> Vec<Finding> {
 
 fn configured_other(facts: &Facts) -> Vec<Finding> {
     let find = |one: &Configured| {
-        let (_, abi, wanted) = (one.found.as_ref()?, one.abi.as_ref()?, facts.interpreter.as_ref()?);
+        let (_, abi, wanted) =
+            (one.found.as_ref()?, one.abi.as_ref()?, facts.interpreter.as_ref()?);
         let message = if abi == wanted {
             // The same Python by another path is another Python to PyO3's build scripts.
-            let last = facts.last.as_ref().filter(|last| one.name == "PYO3_PYTHON" && last.abi == *abi && last.pyo3_python != one.value)?;
-            format!("`{}` in `[env]` is `{}`, but the last build was told `{}`", one.name, one.value, last.pyo3_python)
+            let last = facts.last.as_ref().filter(|last| {
+                one.name == "PYO3_PYTHON" && last.abi == *abi && last.pyo3_python != one.value
+            })?;
+            format!(
+                "`{}` in `[env]` is `{}`, but the last build was told `{}`",
+                one.name, one.value, last.pyo3_python
+            )
         } else {
-            format!("`{}` in `[env]` is `{}`, which is a {abi}, but builds are for {wanted}", one.name, one.value)
+            format!(
+                "`{}` in `[env]` is `{}`, which is a {abi}, but builds are for {wanted}",
+                one.name, one.value
+            )
         };
         let mend = format!(
             "write the entry in `{}` anew with what `cargo pyenv-build env --format cargo` prints, or choose that Python with `-p`",
@@ -173,7 +216,10 @@ mod tests {
             reference: FileTime::zero(),
             finished: FileTime::zero(),
             looks_at_all: false,
-            variables: variables.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect(),
+            variables: variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned)))
+                .collect(),
             watched: vec![],
             out_dir: PathBuf::new(),
         }
@@ -184,7 +230,11 @@ mod tests {
             checkout: "/tmp/w".into(),
             temporary: vec!["/tmp".into()],
             ours: OurDirectory { path: "/tmp/w/.pyenv-build".into(), ..OurDirectory::default() },
-            build_directories: vec![BuildDirectory { path: "/tmp/w/target".into(), runs, ..BuildDirectory::default() }],
+            build_directories: vec![BuildDirectory {
+                path: "/tmp/w/target".into(),
+                runs,
+                ..BuildDirectory::default()
+            }],
             ..Facts::default()
         }
     }
@@ -198,15 +248,25 @@ mod tests {
         assert_eq!(find("/tmp/build-env-abc/bin/python"), 1);
         assert_eq!(find("/home/me/.cache/uv/builds-v0/.tmpX/bin/python"), 1);
         assert_eq!(find("/home/me/.venv/bin/python"), 0);
-        assert_eq!(find("/tmp/w/.pyenv-build/envs/cp312-a/bin/python"), 0, "a checkout in a temporary directory lasts as long as itself");
+        assert_eq!(
+            find("/tmp/w/.pyenv-build/envs/cp312-a/bin/python"),
+            0,
+            "a checkout in a temporary directory lasts as long as itself"
+        );
     }
 
     #[test]
     fn pyo3_without_its_variable_until_it_is_set() {
         let by_venv = || run("pyo3-ffi", &[("PYO3_PYTHON", None), ("VIRTUAL_ENV", Some("/v"))]);
         assert_eq!(not_pinned(&facts(vec![by_venv()])).len(), 1);
-        assert_eq!(not_pinned(&facts(vec![run("pyo3-ffi", &[("PYO3_PYTHON", Some("/p"))])])).len(), 0);
-        assert_eq!(not_pinned(&facts(vec![run("pyo3-ffi", &[("PYO3_CONFIG_FILE", Some("/c"))])])).len(), 0);
+        assert_eq!(
+            not_pinned(&facts(vec![run("pyo3-ffi", &[("PYO3_PYTHON", Some("/p"))])])).len(),
+            0
+        );
+        assert_eq!(
+            not_pinned(&facts(vec![run("pyo3-ffi", &[("PYO3_CONFIG_FILE", Some("/c"))])])).len(),
+            0
+        );
         let mut now = facts(vec![by_venv()]);
         now.variables = vec!["PYO3_PYTHON".into()];
         assert_eq!(not_pinned(&now).len(), 0);
@@ -230,7 +290,11 @@ mod tests {
         let missing = configured_missing(&with(one(None, None), None));
         assert_eq!((missing.len(), missing[0].severity), (1, Severity::Error));
         let old = || Configured { name: "PYTHON_SYS_EXECUTABLE".into(), ..one(None, None) };
-        assert_eq!(configured_missing(&with(old(), None))[0].severity, Severity::Warning, "nothing of today reads it");
+        assert_eq!(
+            configured_missing(&with(old(), None))[0].severity,
+            Severity::Warning,
+            "nothing of today reads it"
+        );
         let mut both = with(one(None, None), None);
         both.configured.push(old());
         assert_eq!(configured_missing(&both).len(), 1, "one mistake is one finding");
@@ -239,6 +303,10 @@ mod tests {
         assert_eq!(is_other(&with(one(Some("/p/python"), Some("cp313t")), None)), 1);
         assert_eq!(is_other(&with(one(Some("/p/python"), Some("cp312")), Some("/p/python"))), 0);
         assert_eq!(is_other(&with(one(Some("/p/python"), Some("cp312")), Some("/q/python"))), 1);
-        assert_eq!(is_other(&with(one(Some("/p/python"), None), Some("/q/python"))), 0, "it could not be asked");
+        assert_eq!(
+            is_other(&with(one(Some("/p/python"), None), Some("/q/python"))),
+            0,
+            "it could not be asked"
+        );
     }
 }

@@ -28,8 +28,10 @@ fn not_worth_it(facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     }
     let mib = |bytes: f64| (bytes / MIB).round();
-    let message =
-        format!("the store weighs {} MiB, about {taken:.0} s to restore and save, and it saved {saved:.1} s in this job", mib(bytes));
+    let message = format!(
+        "the store weighs {} MiB, about {taken:.0} s to restore and save, and it saved {saved:.1} s in this job",
+        mib(bytes)
+    );
     let worth = mib(saved * BYTES_PER_SECOND).max(1.0);
     let mut mend = format!(
         "keep less in it: `cargo pyenv-build store gc --max-size {worth}MiB` at the end of the job, fewer profiles in one job, or less debuginfo \
@@ -37,7 +39,9 @@ fn not_worth_it(facts: &Facts) -> Vec<Finding> {
     );
     if store.incremental_bytes > store.bytes / 2 {
         let part = mib(store.incremental_bytes as f64);
-        mend = format!("set `incremental = false` in `[tool.pyenv-build]`: {part} MiB are rustc's incremental state");
+        mend = format!(
+            "set `incremental = false` in `[tool.pyenv-build]`: {part} MiB are rustc's incremental state"
+        );
     }
     vec![NOT_WORTH_IT.finding(store.path.clone(), message, mend)]
 }
@@ -49,21 +53,43 @@ mod tests {
 
     fn found(mib: u64, served: u64, seconds_saved: f64, incremental: u64) -> Vec<Finding> {
         let bytes = |mib: u64| mib * 1024 * 1024;
-        let store = StoreUse { path: "s".into(), bytes: bytes(mib), incremental_bytes: bytes(incremental), served, seconds_saved };
+        let store = StoreUse {
+            path: "s".into(),
+            bytes: bytes(mib),
+            incremental_bytes: bytes(incremental),
+            served,
+            seconds_saved,
+        };
         not_worth_it(&Facts { store: Some(store), ..Facts::default() })
     }
 
     #[test]
     fn a_store_that_takes_longer_than_it_saves() {
         let [finding] = &found(812, 3, 6.34, 0)[..] else { panic!() };
-        assert_eq!(finding.message, "the store weighs 812 MiB, about 41 s to restore and save, and it saved 6.3 s in this job");
-        assert!(finding.mend.contains("`cargo pyenv-build store gc --max-size 127MiB` at the end of the job"), "{}", finding.mend);
+        assert_eq!(
+            finding.message,
+            "the store weighs 812 MiB, about 41 s to restore and save, and it saved 6.3 s in this job"
+        );
+        assert!(
+            finding
+                .mend
+                .contains("`cargo pyenv-build store gc --max-size 127MiB` at the end of the job"),
+            "{}",
+            finding.mend
+        );
         let [finding] = &found(812, 3, 6.34, 500)[..] else { panic!() };
-        assert_eq!(finding.mend, "set `incremental = false` in `[tool.pyenv-build]`: 500 MiB are rustc's incremental state");
+        assert_eq!(
+            finding.mend,
+            "set `incremental = false` in `[tool.pyenv-build]`: 500 MiB are rustc's incremental state"
+        );
         assert_eq!(found(201, 1, 10.0, 0).len(), 1);
         assert_eq!(found(812, 3, 41.0, 0), [], "it is worth it");
         assert_eq!(found(200, 3, 1.0, 0), [], "it is small");
-        assert_eq!(found(812, 0, 0.0, 0), [], "nothing was reused, as after a change of everything");
+        assert_eq!(
+            found(812, 0, 0.0, 0),
+            [],
+            "nothing was reused, as after a change of everything"
+        );
         assert_eq!(not_worth_it(&Facts::default()), [], "it is not a job");
     }
 }

@@ -1,9 +1,9 @@
 //! What GitHub's workflows do to caches.
 //!
-//! What rust-cache deletes before it saves, measured with 2.9.2: the workspace's own crates, unless `cache-workspace-crates: true`; an
-//! extension module's un-hashed `deps/lib<name>.so` even then; every plain file in `target` and in its directories that are no
-//! profile, such as `target/maturin`.
-//! Source: <https://github.com/Swatinem/rust-cache/blob/6323deb102c322ba6fcbdcafc7e3dddab59af2b6/src/cleanup.ts>
+//! What rust-cache deletes before it saves, measured with 2.9.2: the workspace's own crates, unless
+//! `cache-workspace-crates: true`; an extension module's un-hashed `deps/lib<name>.so` even then;
+//! every plain file in `target` and in its directories that are no profile, such as
+//! `target/maturin`. Source: <https://github.com/Swatinem/rust-cache/blob/6323deb102c322ba6fcbdcafc7e3dddab59af2b6/src/cleanup.ts>
 
 pub mod caches;
 mod file;
@@ -68,14 +68,23 @@ pub(super) fn jobs(facts: &Facts) -> impl Iterator<Item = (&Workflow, &Job)> {
 
 /// The projects that a workflow gives to our action.
 pub(super) fn projects(workflow: &Workflow) -> Vec<String> {
-    let steps = workflow.jobs.iter().flat_map(|job| job.steps.iter().filter(|step| step.is_our_action()).map(move |step| (job, step)));
+    let steps = workflow.jobs.iter().flat_map(|job| {
+        job.steps.iter().filter(|step| step.is_our_action()).map(move |step| (job, step))
+    });
     let named = steps.map(|(job, step)| (job, step.input("project").unwrap_or(".")));
-    named.flat_map(|(job, project)| job.legs.iter().map(move |leg| shared_keys::directory(&file::filled(project, leg)))).collect()
+    named
+        .flat_map(|(job, project)| {
+            job.legs.iter().map(move |leg| shared_keys::directory(&file::filled(project, leg)))
+        })
+        .collect()
 }
 
 /// Whether a step restores caches by `tar`.
 pub(super) fn is_cache(step: &Step) -> bool {
-    step.is("actions/cache") || step.is("actions/cache/restore") || step.is_rust_cache() || step.is_our_action()
+    step.is("actions/cache")
+        || step.is("actions/cache/restore")
+        || step.is_rust_cache()
+        || step.is_our_action()
 }
 
 /// How a step builds the project without us, if it does.
@@ -90,9 +99,16 @@ fn builds_otherwise(step: &Step) -> Option<String> {
 
 /// Whether a command builds the project that is checked out.
 fn builds(command: &str) -> bool {
-    let words = shlex::split(command).unwrap_or_else(|| command.split_whitespace().map(str::to_owned).collect());
-    let mut words: Vec<&str> = words.iter().map(String::as_str).skip_while(|word| word.contains('=') && !word.starts_with('-')).collect();
-    let is_python = |word: &str| Path::new(word).file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"));
+    let words = shlex::split(command)
+        .unwrap_or_else(|| command.split_whitespace().map(str::to_owned).collect());
+    let mut words: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .skip_while(|word| word.contains('=') && !word.starts_with('-'))
+        .collect();
+    let is_python = |word: &str| {
+        Path::new(word).file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"))
+    };
     let is_module = matches!(words.as_slice(), [first, "-m", ..] if is_python(first));
     if is_module {
         words.drain(..2);
@@ -109,14 +125,17 @@ fn builds(command: &str) -> bool {
         ["pip" | "pip3", "install" | "wheel", rest @ ..] => {
             // `-r ./requirements.txt` names a file.
             let named = rest.iter().zip(std::iter::once(&"").chain(rest));
-            named.filter(|(_, before)| !matches!(**before, "-r" | "-c" | "--find-links" | "-f")).any(|(word, _)| is_here(word))
+            named
+                .filter(|(_, before)| !matches!(**before, "-r" | "-c" | "--find-links" | "-f"))
+                .any(|(word, _)| is_here(word))
         }
         _ => false,
     }
 }
 
 fn is_archive(path: &str) -> bool {
-    [".whl", ".tar.gz", ".zip", ".txt"].iter().any(|suffix| path.ends_with(suffix)) || path.contains('*')
+    [".whl", ".tar.gz", ".zip", ".txt"].iter().any(|suffix| path.ends_with(suffix))
+        || path.contains('*')
 }
 
 fn rust_cache_twice(facts: &Facts) -> Vec<Finding> {
@@ -125,8 +144,12 @@ fn rust_cache_twice(facts: &Facts) -> Vec<Finding> {
         let ours = job.steps.iter().find(|step| step.is_our_action())?;
         let is_off = ours.with.get("rust-cache").is_some_and(|value| value == "false")
             || ours.with.get("cache").is_some_and(|value| value == "false");
-        let message = format!("job `{}` runs Swatinem/rust-cache beside our action, which runs it too", job.name);
-        let mend = "leave out the step, or add `rust-cache: false` to our action's inputs".to_owned();
+        let message = format!(
+            "job `{}` runs Swatinem/rust-cache beside our action, which runs it too",
+            job.name
+        );
+        let mend =
+            "leave out the step, or add `rust-cache: false` to our action's inputs".to_owned();
         (!is_off).then(|| RUST_CACHE_TWICE.finding(workflow.path.clone(), message, mend))
     };
     jobs(facts).filter_map(find).collect()
@@ -145,15 +168,26 @@ fn rust_cache_unaware(facts: &Facts) -> Vec<Finding> {
         }
         // With a `shared-key`, rust-cache does not look at `key`.
         let key = if step.input("shared-key").is_some() { "shared-key" } else { "key" };
-        let has_key = ["prefix-key", key].iter().any(|name| step.input(name).is_some_and(names_python));
+        let has_key =
+            ["prefix-key", key].iter().any(|name| step.input(name).is_some_and(names_python));
         if !has_key {
             missing.push("no `prefix-key` that names the Python");
         }
         if !step.with.get("cache-directories").is_some_and(|value| value.contains(".pyenv-build")) {
             missing.push("no `cache-directories: .pyenv-build/envs`");
         }
-        let message = format!("job `{}` runs `cargo pyenv-build` with a rust-cache step that has {}", job.name, missing.join(", "));
-        (!missing.is_empty()).then(|| RUST_CACHE_UNAWARE.finding(workflow.path.clone(), message, RUST_CACHE_UNAWARE.mend.to_owned()))
+        let message = format!(
+            "job `{}` runs `cargo pyenv-build` with a rust-cache step that has {}",
+            job.name,
+            missing.join(", ")
+        );
+        (!missing.is_empty()).then(|| {
+            RUST_CACHE_UNAWARE.finding(
+                workflow.path.clone(),
+                message,
+                RUST_CACHE_UNAWARE.mend.to_owned(),
+            )
+        })
     };
     jobs(facts).filter_map(find).collect()
 }
@@ -162,7 +196,10 @@ fn rust_cache_unaware(facts: &Facts) -> Vec<Finding> {
 fn names_python(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
     let has_tag = lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| {
-        let rest = part.strip_prefix("cp").or_else(|| part.strip_prefix("pp")).or_else(|| part.strip_prefix("py"));
+        let rest = part
+            .strip_prefix("cp")
+            .or_else(|| part.strip_prefix("pp"))
+            .or_else(|| part.strip_prefix("py"));
         rest.is_some_and(|rest| rest.starts_with('3'))
     });
     has_tag || lower.contains("python") || lower.contains("abi")
@@ -176,9 +213,20 @@ fn rust_cache_deletes(facts: &Facts) -> Vec<Finding> {
         }
         let how = job.steps.iter().find_map(builds_otherwise)?;
         let keeps = step.with.get("cache-workspace-crates").is_some_and(|value| value == "true");
-        let lost = if keeps { "the extension module and `target/maturin`" } else { "the workspace's own crates and `target/maturin`" };
-        let message = format!("job `{}` builds by `{how}` with rust-cache, which does not keep {lost}", job.name);
-        Some(RUST_CACHE_DELETES.finding(workflow.path.clone(), message, RUST_CACHE_DELETES.mend.to_owned()))
+        let lost = if keeps {
+            "the extension module and `target/maturin`"
+        } else {
+            "the workspace's own crates and `target/maturin`"
+        };
+        let message = format!(
+            "job `{}` builds by `{how}` with rust-cache, which does not keep {lost}",
+            job.name
+        );
+        Some(RUST_CACHE_DELETES.finding(
+            workflow.path.clone(),
+            message,
+            RUST_CACHE_DELETES.mend.to_owned(),
+        ))
     };
     jobs(facts).filter_map(find).collect()
 }
@@ -201,12 +249,15 @@ mod tests {
 
     /// A workflow of one job with these steps.
     fn ids(steps: &str) -> Vec<&'static str> {
-        let indented = steps.lines().map(|line| format!("      {line}\n")).collect::<Vec<_>>().concat();
-        let text = format!("on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n{indented}");
+        let indented =
+            steps.lines().map(|line| format!("      {line}\n")).collect::<Vec<_>>().concat();
+        let text =
+            format!("on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n{indented}");
         let workflow = parse(Path::new("ci.yml"), &text).unwrap();
         assert!(!workflow.jobs[0].steps.is_empty(), "{text}");
         let facts = Facts { workflows: vec![workflow], ..Facts::default() };
-        let all = [rust_cache_twice, rust_cache_unaware, rust_cache_deletes, builds_beside].map(|check| check(&facts));
+        let all = [rust_cache_twice, rust_cache_unaware, rust_cache_deletes, builds_beside]
+            .map(|check| check(&facts));
         all.into_iter().flatten().map(|finding| finding.rule).collect()
     }
 
@@ -215,7 +266,10 @@ mod tests {
         let both = "- uses: Swatinem/rust-cache@v2\n- uses: o/cargo-pyenv-build@v1\n";
         assert_eq!(ids(both), ["rust-cache-twice"]);
         assert_eq!(ids(&format!("{both}  with:\n    rust-cache: false\n")), [""; 0]);
-        assert_eq!(ids("- uses: o/cargo-pyenv-build@v1\n- run: cargo pyenv-build run -- cargo test\n"), [""; 0]);
+        assert_eq!(
+            ids("- uses: o/cargo-pyenv-build@v1\n- run: cargo pyenv-build run -- cargo test\n"),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -223,10 +277,16 @@ mod tests {
         let whole = "- run: cargo pyenv-build provision\n- uses: Swatinem/rust-cache@v2\n  with:\n    prefix-key: v0-rust-cp313\n    \
                      cache-directories: .pyenv-build/envs\n- run: cargo pyenv-build\n";
         assert_eq!(ids(whole), [""; 0]);
-        for line in
-            ["- run: cargo pyenv-build provision\n", "    prefix-key: v0-rust-cp313\n", "    cache-directories: .pyenv-build/envs\n"]
-        {
-            assert_eq!(ids(&whole.replace(line, "")), ["rust-cache-without-python"], "without {line}");
+        for line in [
+            "- run: cargo pyenv-build provision\n",
+            "    prefix-key: v0-rust-cp313\n",
+            "    cache-directories: .pyenv-build/envs\n",
+        ] {
+            assert_eq!(
+                ids(&whole.replace(line, "")),
+                ["rust-cache-without-python"],
+                "without {line}"
+            );
         }
     }
 
@@ -245,16 +305,22 @@ mod tests {
     #[test]
     fn rust_cache_alone_where_a_package_is_built() {
         assert_eq!(
-            ids("- uses: Swatinem/rust-cache@v2\n- run: |\n    pip install -U pip\n    pip install -e .[test]\n"),
+            ids(
+                "- uses: Swatinem/rust-cache@v2\n- run: |\n    pip install -U pip\n    pip install -e .[test]\n"
+            ),
             ["rust-cache-deletes"]
         );
-        assert_eq!(ids("- uses: Swatinem/rust-cache@v2\n- uses: PyO3/maturin-action@v1\n"), ["rust-cache-deletes"]);
+        assert_eq!(
+            ids("- uses: Swatinem/rust-cache@v2\n- uses: PyO3/maturin-action@v1\n"),
+            ["rust-cache-deletes"]
+        );
         assert_eq!(ids("- uses: Swatinem/rust-cache@v2\n- run: cargo clippy\n"), [""; 0]);
     }
 
     #[test]
     fn builds_beside_ours_are_told_from_installs() {
-        let beside = |command: &str| ids(&format!("- uses: o/cargo-pyenv-build@v1\n- run: {command}\n"));
+        let beside =
+            |command: &str| ids(&format!("- uses: o/cargo-pyenv-build@v1\n- run: {command}\n"));
         for yes in [
             "maturin develop --release",
             "pip install .",
@@ -281,11 +347,20 @@ mod tests {
 
     #[test]
     fn a_command_that_runs_us_is_told_from_one_that_names_us() {
-        for yes in ["cargo pyenv-build", "nice cargo pyenv-build run -- x", "A=b cargo-pyenv-build build", "'./bin/cargo-pyenv-build' env"]
-        {
+        for yes in [
+            "cargo pyenv-build",
+            "nice cargo pyenv-build run -- x",
+            "A=b cargo-pyenv-build build",
+            "'./bin/cargo-pyenv-build' env",
+        ] {
             assert!(is_ours(yes), "{yes}");
         }
-        for no in ["cp target/cargo-pyenv-build out", "cargo build --bin cargo-pyenv-build", "cd cargo-pyenv-build", "cargo test"] {
+        for no in [
+            "cp target/cargo-pyenv-build out",
+            "cargo build --bin cargo-pyenv-build",
+            "cd cargo-pyenv-build",
+            "cargo test",
+        ] {
             assert!(!is_ours(no), "{no}");
         }
     }

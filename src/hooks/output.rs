@@ -64,7 +64,8 @@ pub(super) fn trim(path: &Path) -> std::io::Result<()> {
     fs_err::rename(trimmed, path)
 }
 
-/// Cuts bytes into lines, at line feeds and at carriage returns (cargo's progress bar overwrites itself with those).
+/// Cuts bytes into lines, at line feeds and at carriage returns (cargo's progress bar overwrites
+/// itself with those).
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     pending: Vec<u8>,
@@ -111,7 +112,10 @@ mod tests {
 
     #[test]
     fn lines_end_at_either_end_and_survive_being_cut() {
-        assert_eq!(cut(&[b"a\nb", b"c\n\n", b"10%\r20%\r\nlast"]), ["a", "bc", "", "10%", "20%", "", "last"]);
+        assert_eq!(
+            cut(&[b"a\nb", b"c\n\n", b"10%\r20%\r\nlast"]),
+            ["a", "bc", "", "10%", "20%", "", "last"]
+        );
         assert_eq!(cut(&[b"\xff\xfe\n"]), ["\u{fffd}\u{fffd}"]);
     }
 

@@ -1,5 +1,5 @@
-//! The lines that hookd and we exchange. Pure text; no process here. `hookd/README.md` is the contract:
-//!
+//! The lines that hookd and we exchange. Pure text; no process here. `hookd/README.md` is the
+//! contract:
 #![doc = include_str!("../../hookd/README.md")]
 
 use base64::Engine as _;
@@ -81,8 +81,11 @@ impl Message {
             "TRACEBACK" => Self::Traceback(unescape(rest)),
             "SHUTDOWN" => Self::Shutdown,
             "CHILD" => rest.parse().map_or_else(|_| Self::Unknown(line.to_owned()), Self::Child),
-            "USAGE" => serde_json::from_str(&unescape(rest)).map_or_else(|_| Self::Unknown(line.to_owned()), Self::Usage),
-            "DATA" => BASE64.decode(rest).map_or_else(|_| Self::Unknown(line.to_owned()), Self::Data),
+            "USAGE" => serde_json::from_str(&unescape(rest))
+                .map_or_else(|_| Self::Unknown(line.to_owned()), Self::Usage),
+            "DATA" => {
+                BASE64.decode(rest).map_or_else(|_| Self::Unknown(line.to_owned()), Self::Data)
+            }
             "OUTPUT" => match rest.split_once(' ').unwrap_or((rest, "")) {
                 ("1", text) => Self::Output { stream: 1, text: unescape(text) },
                 ("2", text) => Self::Output { stream: 2, text: unescape(text) },
@@ -139,10 +142,16 @@ mod tests {
             Message::parse("ERROR HookRuntimeError it\\nfailed"),
             Message::Error { kind: "HookRuntimeError".into(), text: "it\nfailed".into() }
         );
-        assert_eq!(Message::parse("FATAL X"), Message::Fatal { kind: "X".into(), text: String::new() });
+        assert_eq!(
+            Message::parse("FATAL X"),
+            Message::Fatal { kind: "X".into(), text: String::new() }
+        );
         assert_eq!(Message::parse("CHILD 12"), Message::Child(12));
         assert_eq!(Message::parse("CHILD x"), Message::Unknown("CHILD x".into()));
-        assert_eq!(Message::parse("OUTPUT 2 a\\n"), Message::Output { stream: 2, text: "a\n".into() });
+        assert_eq!(
+            Message::parse("OUTPUT 2 a\\n"),
+            Message::Output { stream: 2, text: "a\n".into() }
+        );
         assert_eq!(Message::parse("DATA aGk="), Message::Data(b"hi".to_vec()));
         assert_eq!(Message::parse("DATA ?"), Message::Unknown("DATA ?".into()));
         let usage = Message::parse(r#"USAGE {"user_seconds": 1.5, "later": 1}"#);

@@ -21,7 +21,8 @@ pub enum Source {
 pub struct Wanted {
     /// The explicit wish, if there is one, and where it was uttered.
     pub request: Option<(String, Source)>,
-    /// The project's `requires-python`. It chooses among what is found by default; an explicit wish beats it.
+    /// The project's `requires-python`. It chooses among what is found by default; an explicit
+    /// wish beats it.
     pub requires_python: Option<VersionSpecifiers>,
     /// Relative paths in a request, and pyenv's `.python-version`, are looked up from here.
     pub directory: PathBuf,
@@ -31,21 +32,36 @@ pub struct Wanted {
 pub fn discover(wanted: &Wanted, cache: &Path) -> Result<Interpreter, Error> {
     match &wanted.request {
         Some((text, source)) => {
-            let request = text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
-            // A path in the settings file is relative to the project; one typed by a user is relative to where they are.
-            let base = if *source == Source::Settings { wanted.directory.as_path() } else { Path::new("") };
+            let request =
+                text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
+            // A path in the settings file is relative to the project; one typed by a user is
+            // relative to where they are.
+            let base = if *source == Source::Settings {
+                wanted.directory.as_path()
+            } else {
+                Path::new("")
+            };
             explicit(&request, text, base, &wanted.directory, cache)
         }
         None => default(wanted, cache),
     }
 }
 
-fn explicit(request: &Request, text: &str, base: &Path, directory: &Path, cache: &Path) -> Result<Interpreter, Error> {
+fn explicit(
+    request: &Request,
+    text: &str,
+    base: &Path,
+    directory: &Path,
+    cache: &Path,
+) -> Result<Interpreter, Error> {
     match request {
         Request::Path(path) => probe::probe(&executable_in(&base.join(path)), cache),
         Request::Name(name) => match on_path(name, directory) {
             Some(path) => probe::probe(&path, cache),
-            None => Err(Error::NotFound { wanted: Some(text.to_owned()), looked_at: vec!["PATH".to_owned()] }),
+            None => Err(Error::NotFound {
+                wanted: Some(text.to_owned()),
+                looked_at: vec!["PATH".to_owned()],
+            }),
         },
         Request::Version(version) => by_version(version, text, directory, cache),
     }
@@ -57,19 +73,30 @@ fn executable_in(path: &Path) -> PathBuf {
         return path.to_path_buf();
     }
     let names = ["bin/python3", "bin/python", "Scripts/python.exe", "python.exe", "python3"];
-    names.iter().map(|name| path.join(name)).find(|path| path.is_file()).unwrap_or_else(|| path.join(names[0]))
+    names
+        .iter()
+        .map(|name| path.join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| path.join(names[0]))
 }
 
 fn default(wanted: &Wanted, cache: &Path) -> Result<Interpreter, Error> {
     let mut looked_at = Vec::new();
     let mut first_error = None;
     let mut unsuitable = None;
-    let active = env_vars::get_os("VIRTUAL_ENV").map(|path| executable_in(Path::new(&path))).filter(|path| path.exists());
+    let active = env_vars::get_os("VIRTUAL_ENV")
+        .map(|path| executable_in(Path::new(&path)))
+        .filter(|path| path.exists());
     let named = ["python3", "python"].iter().filter_map(|name| on_path(name, &wanted.directory));
     let installed = wanted.requires_python.iter().flat_map(|_| installed_everywhere());
     for path in active.into_iter().chain(named).chain(installed) {
         match probe::probe(&path, cache) {
-            Ok(interpreter) if wanted.requires_python.as_ref().is_none_or(|wanted| interpreter.satisfies(wanted)) => {
+            Ok(interpreter)
+                if wanted
+                    .requires_python
+                    .as_ref()
+                    .is_none_or(|wanted| interpreter.satisfies(wanted)) =>
+            {
                 return Ok(interpreter);
             }
             Ok(interpreter) => unsuitable = unsuitable.or(Some(interpreter)),
@@ -86,7 +113,12 @@ fn default(wanted: &Wanted, cache: &Path) -> Result<Interpreter, Error> {
     }
 }
 
-fn by_version(version: &Version, text: &str, directory: &Path, cache: &Path) -> Result<Interpreter, Error> {
+fn by_version(
+    version: &Version,
+    text: &str,
+    directory: &Path,
+    cache: &Path,
+) -> Result<Interpreter, Error> {
     let active = env_vars::get_os("VIRTUAL_ENV").map(|path| executable_in(Path::new(&path)));
     let named = version.executable_names().into_iter().filter_map(|name| on_path(&name, directory));
     let mut looked_at = Vec::new();
@@ -100,8 +132,12 @@ fn by_version(version: &Version, text: &str, directory: &Path, cache: &Path) -> 
         match probe::probe(&path, cache) {
             Ok(interpreter) if version.matches(&interpreter.identity) => return Ok(interpreter),
             Err(Error::Interrupted(signal)) => return Err(Error::Interrupted(signal)),
-            Ok(interpreter) => looked_at.push(format!("`{}` ({})", path.display(), interpreter.identity.version)),
-            Err(Error::Unsupported { what, .. }) => looked_at.push(format!("`{}` (too old: {what})", path.display())),
+            Ok(interpreter) => {
+                looked_at.push(format!("`{}` ({})", path.display(), interpreter.identity.version));
+            }
+            Err(Error::Unsupported { what, .. }) => {
+                looked_at.push(format!("`{}` (too old: {what})", path.display()));
+            }
             Err(_) => looked_at.push(format!("`{}`, which does not work", path.display())),
         }
     }
@@ -131,8 +167,8 @@ fn pyenv_root() -> Option<PathBuf> {
         .filter(|root| root.is_dir())
 }
 
-/// What a pyenv shim would run, without the 30 ms that it takes to ask: the versions named by `PYENV_VERSION`, else
-/// by the nearest `.python-version`, else by the global `version` file.
+/// What a pyenv shim would run, without the 30 ms that it takes to ask: the versions named by
+/// `PYENV_VERSION`, else by the nearest `.python-version`, else by the global `version` file.
 ///
 /// Source: <https://github.com/pyenv/pyenv/blob/v2.4.0/libexec/pyenv-version-file> and `pyenv-version-name`.
 fn behind_shim(name: &str, directory: &Path) -> Option<PathBuf> {
@@ -142,10 +178,12 @@ fn behind_shim(name: &str, directory: &Path) -> Option<PathBuf> {
         .map(|versions| versions.replace(':', "\n"))
         .or_else(|| directory.ancestors().find_map(|dir| read(&dir.join(".python-version"))))
         .or_else(|| read(&root.join("version")))?;
-    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).find_map(|version| {
-        let path = pyenv_version(&root, version)?.join("bin").join(name);
-        path.is_file().then_some(path)
-    })
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).find_map(
+        |version| {
+            let path = pyenv_version(&root, version)?.join("bin").join(name);
+            path.is_file().then_some(path)
+        },
+    )
 }
 
 /// The directory of an installed version; `3.12` stands for the newest `3.12.x`.
@@ -156,16 +194,18 @@ fn pyenv_version(root: &Path, version: &str) -> Option<PathBuf> {
         return Some(exact);
     }
     let prefix = format!("{version}.");
-    newest_first(&versions).into_iter().find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
+    newest_first(&versions).into_iter().find(|path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+    })
 }
 
 /// Interpreters that pyenv and uv have installed, newest first.
 fn installed_everywhere() -> Vec<PathBuf> {
     let pyenv = pyenv_root().map(|root| root.join("versions"));
     let uv = env_vars::get_os("UV_PYTHON_INSTALL_DIR").map(PathBuf::from).or_else(|| {
-        let data = env_vars::get_os("XDG_DATA_HOME")
-            .map(PathBuf::from)
-            .or_else(|| env_vars::get_os("HOME").map(|home| Path::new(&home).join(".local/share")))?;
+        let data = env_vars::get_os("XDG_DATA_HOME").map(PathBuf::from).or_else(|| {
+            env_vars::get_os("HOME").map(|home| Path::new(&home).join(".local/share"))
+        })?;
         Some(data.join("uv/python"))
     });
     let mut seen = Vec::new();
@@ -192,9 +232,12 @@ fn real(path: &Path) -> PathBuf {
 }
 
 fn newest_first(directory: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> =
-        fs_err::read_dir(directory).map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).collect()).unwrap_or_default();
-    found.sort_by_key(|path| std::cmp::Reverse(numbers_in(&path.file_name().unwrap_or_default().to_string_lossy())));
+    let mut found: Vec<PathBuf> = fs_err::read_dir(directory)
+        .map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    found.sort_by_key(|path| {
+        std::cmp::Reverse(numbers_in(&path.file_name().unwrap_or_default().to_string_lossy()))
+    });
     found
 }
 
@@ -213,8 +256,10 @@ mod tests {
         for name in ["3.9.1", "3.12.10", "3.12.9", "3.12.10-debug"] {
             fs_err::create_dir(dir.path().join(name)).unwrap();
         }
-        let names: Vec<String> =
-            newest_first(dir.path()).iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        let names: Vec<String> = newest_first(dir.path())
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
         assert_eq!(names[2..], ["3.12.9", "3.9.1"]);
     }
 

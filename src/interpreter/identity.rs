@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Everything about an interpreter that can change what is built with it.
 ///
-/// Field order is part of the environment fingerprint's canonical JSON; see [`crate::build_env::fingerprint`].
+/// Field order is part of the environment fingerprint's canonical JSON; see
+/// [`crate::build_env::fingerprint`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// `sys.implementation.name`: `cpython`, `pypy`.
@@ -51,10 +52,19 @@ impl Identity {
         format!("{prefix}{major}{minor}{threads}{debug}")
     }
 
-    /// The ABI tag: `cp312-linux-x86_64`. musl is told from glibc, whose `get_platform()` is the same.
+    /// The ABI tag: `cp312-linux-x86_64`. musl is told from glibc, whose `get_platform()` is the
+    /// same.
     pub fn abi_tag(&self) -> String {
-        let musl = self.soabi.as_deref().or(self.ext_suffix.as_deref()).is_some_and(|tag| tag.contains("musl"));
-        let platform = if musl { self.platform.replacen("linux", "musllinux", 1) } else { self.platform.clone() };
+        let musl = self
+            .soabi
+            .as_deref()
+            .or(self.ext_suffix.as_deref())
+            .is_some_and(|tag| tag.contains("musl"));
+        let platform = if musl {
+            self.platform.replacen("linux", "musllinux", 1)
+        } else {
+            self.platform.clone()
+        };
         format!("{}-{platform}", self.abi())
     }
 
@@ -98,9 +108,13 @@ pub(crate) mod tests {
     fn abi_tags_keep_apart_what_must_not_mix() {
         let gil = cpython("3.13.0");
         assert_eq!(gil.abi_tag(), "cp313-linux-x86_64");
-        assert_eq!(Identity { free_threaded: true, ..gil.clone() }.abi_tag(), "cp313t-linux-x86_64");
+        assert_eq!(
+            Identity { free_threaded: true, ..gil.clone() }.abi_tag(),
+            "cp313t-linux-x86_64"
+        );
         assert_eq!(Identity { debug: true, ..gil.clone() }.abi_tag(), "cp313d-linux-x86_64");
-        let pypy = Identity { implementation: "pypy".into(), version: "3.10.14".into(), ..gil.clone() };
+        let pypy =
+            Identity { implementation: "pypy".into(), version: "3.10.14".into(), ..gil.clone() };
         assert_eq!(pypy.abi_tag(), "pp310-linux-x86_64");
         let musl = Identity { soabi: Some("cpython-313-x86_64-linux-musl".into()), ..gil };
         assert_eq!(musl.abi_tag(), "cp313-musllinux-x86_64");

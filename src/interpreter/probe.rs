@@ -1,8 +1,9 @@
 //! Asking an executable what it is: `probe.py`, run with `-I`, and a cache of its answers.
 //!
-//! An answer is kept under the executable's real path and holds as long as that file's mtime, size and inode, and the
-//! kernel's release (a PEP 508 marker), are the same. It is kept only when the python that answered *is* that file: a
-//! shim (pyenv, asdf, mise) is one file that runs different interpreters in different directories.
+//! An answer is kept under the executable's real path and holds as long as that file's mtime, size
+//! and inode, and the kernel's release (a PEP 508 marker), are the same. It is kept only when the
+//! python that answered *is* that file: a shim (pyenv, asdf, mise) is one file that runs different
+//! interpreters in different directories.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,7 +58,8 @@ impl Stamp {
         let metadata = fs_err::metadata(&real_path)?;
         let mtime = filetime::FileTime::from_last_modification_time(&metadata);
         Ok(Self {
-            mtime_ns: i128::from(mtime.unix_seconds()) * 1_000_000_000 + i128::from(mtime.nanoseconds()),
+            mtime_ns: i128::from(mtime.unix_seconds()) * 1_000_000_000
+                + i128::from(mtime.nanoseconds()),
             size_bytes: metadata.len(),
             inode: inode(&metadata),
             kernel_release: kernel_release(),
@@ -88,16 +90,19 @@ fn kernel_release() -> String {
 
 /// Probes an executable, or takes the cached answer. `cache` is the directory of answers.
 pub(super) fn probe(executable: &Path, cache: &Path) -> Result<Interpreter, Error> {
-    let stamp = Stamp::of(executable).map_err(|source| Error::Missing { path: executable.to_path_buf(), source })?;
+    let stamp = Stamp::of(executable)
+        .map_err(|source| Error::Missing { path: executable.to_path_buf(), source })?;
     let file = cache.join(format!("{}.json", &digest::bytes(&key(&stamp.real_path))[..16]));
     if let Some(found) = read_cached(&file, &stamp) {
         return interpreter(executable, found);
     }
     let found = ask(executable)?;
-    let answered_itself = fs::canonicalize(&found.executable).is_ok_and(|real| real == stamp.real_path);
+    let answered_itself =
+        fs::canonicalize(&found.executable).is_ok_and(|real| real == stamp.real_path);
     if answered_itself {
         let cached = Cached { schema: SCHEMA, stamp, found: found.clone() };
-        let json = serde_json::to_vec_pretty(&cached).expect("our own plain data always serialises");
+        let json =
+            serde_json::to_vec_pretty(&cached).expect("our own plain data always serialises");
         // A cache that cannot be written costs time, not correctness.
         let _ = fs::write_atomic(&file, &json);
     }
@@ -112,19 +117,26 @@ fn key(real_path: &Path) -> Vec<u8> {
 fn read_cached(file: &Path, stamp: &Stamp) -> Option<Found> {
     let cached: Cached = serde_json::from_slice(&fs_err::read(file).ok()?).ok()?;
     // The base may have gone while a copied venv python stayed.
-    (cached.schema == SCHEMA && cached.stamp == *stamp && cached.found.base_executable.exists()).then_some(cached.found)
+    (cached.schema == SCHEMA && cached.stamp == *stamp && cached.found.base_executable.exists())
+        .then_some(cached.found)
 }
 
 fn ask(executable: &Path) -> Result<Found, Error> {
     let broken = |reason: String| Error::Broken { path: executable.to_path_buf(), reason };
     // macOS hands the launcher's path down in this variable, and a child python believes it.
-    let command = Cmd::new(executable).args(["-I", "-B", "-c", SCRIPT]).env_remove("__PYVENV_LAUNCHER__");
+    let command =
+        Cmd::new(executable).args(["-I", "-B", "-c", SCRIPT]).env_remove("__PYVENV_LAUNCHER__");
     let output = match command.output_unchecked(Some(TIMEOUT)) {
         Ok(output) => output,
         Err(process::Error::Interrupted { signal, .. }) => return Err(Error::Interrupted(signal)),
-        Err(process::Error::Start { source, .. }) => return Err(broken(format!("it does not start: {source}"))),
+        Err(process::Error::Start { source, .. }) => {
+            return Err(broken(format!("it does not start: {source}")));
+        }
         Err(process::Error::TimedOut { timeout, .. }) => {
-            return Err(broken(format!("it did not answer within {}", humantime::format_duration(timeout))));
+            return Err(broken(format!(
+                "it did not answer within {}",
+                humantime::format_duration(timeout)
+            )));
         }
         Err(other) => return Err(broken(other.to_string())),
     };
@@ -137,13 +149,22 @@ fn ask(executable: &Path) -> Result<Found, Error> {
         }
         Some(Answer::Error { message, .. }) => Err(broken(message)),
         // Python 2 has no -I.
-        None if stderr.contains("Unknown option: -I") => {
-            Err(Error::Unsupported { path: executable.to_path_buf(), what: "this is Python 2".to_owned() })
-        }
+        None if stderr.contains("Unknown option: -I") => Err(Error::Unsupported {
+            path: executable.to_path_buf(),
+            what: "this is Python 2".to_owned(),
+        }),
         None => {
-            let said = stderr.trim().lines().last().or_else(|| stdout.trim().lines().last()).unwrap_or("it printed nothing");
+            let said = stderr
+                .trim()
+                .lines()
+                .last()
+                .or_else(|| stdout.trim().lines().last())
+                .unwrap_or("it printed nothing");
             let said = crate::ui::shortened(said, 200);
-            Err(broken(format!("it {} without an answer to our probe ({said})", process::describe(output.status))))
+            Err(broken(format!(
+                "it {} without an answer to our probe ({said})",
+                process::describe(output.status)
+            )))
         }
     }
 }
@@ -164,8 +185,11 @@ pub(crate) fn understands(stdout: &str) -> bool {
 
 fn interpreter(executable: &Path, found: Found) -> Result<Interpreter, Error> {
     let broken = |reason: String| Error::Broken { path: executable.to_path_buf(), reason };
-    let Some(markers) = found.markers.as_object() else { return Err(broken("its answer has no markers".to_owned())) };
-    let marker = |name: &str| markers.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let Some(markers) = found.markers.as_object() else {
+        return Err(broken("its answer has no markers".to_owned()));
+    };
+    let marker =
+        |name: &str| markers.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
     let markers = pep508_rs::MarkerEnvironment::try_from(pep508_rs::MarkerEnvironmentBuilder {
         implementation_name: marker("implementation_name"),
         implementation_version: marker("implementation_version"),
@@ -182,5 +206,10 @@ fn interpreter(executable: &Path, found: Found) -> Result<Interpreter, Error> {
     })
     .map_err(|error| broken(format!("its version is no version: {error}")))?;
     let path = std::path::absolute(executable).unwrap_or_else(|_| executable.to_path_buf());
-    Ok(Interpreter { path, base_executable: found.base_executable, identity: found.identity, markers })
+    Ok(Interpreter {
+        path,
+        base_executable: found.base_executable,
+        identity: found.identity,
+        markers,
+    })
 }

@@ -32,9 +32,16 @@ impl FromStr for Request {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        if text.contains('/') || text.contains(std::path::MAIN_SEPARATOR) || text.starts_with('.') || text.starts_with('~') {
+        if text.contains('/')
+            || text.contains(std::path::MAIN_SEPARATOR)
+            || text.starts_with('.')
+            || text.starts_with('~')
+        {
             let home = text.strip_prefix("~/").zip(crate::env_vars::get_os("HOME"));
-            return Ok(Self::Path(home.map_or_else(|| PathBuf::from(text), |(rest, home)| PathBuf::from(home).join(rest))));
+            return Ok(Self::Path(home.map_or_else(
+                || PathBuf::from(text),
+                |(rest, home)| PathBuf::from(home).join(rest),
+            )));
         }
         Ok(Version::parse(text).map_or_else(|| Self::Name(text.to_owned()), Self::Version))
     }
@@ -53,7 +60,8 @@ impl Version {
             _ => return None,
         };
         let (rest, debug) = rest.strip_suffix('d').map_or((rest, false), |rest| (rest, true));
-        let (rest, free_threaded) = rest.strip_suffix('t').map_or((rest, false), |rest| (rest, true));
+        let (rest, free_threaded) =
+            rest.strip_suffix('t').map_or((rest, false), |rest| (rest, true));
         let mut numbers = Vec::new();
         if !rest.is_empty() {
             for part in rest.split('.') {
@@ -66,7 +74,9 @@ impl Version {
             numbers = vec![digits[..1].parse().ok()?, digits[1..].parse().ok()?];
         }
         let named_only = numbers.is_empty();
-        if numbers.len() > 3 || (named_only && (implementation == "cpython" || free_threaded || debug)) {
+        if numbers.len() > 3
+            || (named_only && (implementation == "cpython" || free_threaded || debug))
+        {
             return None;
         }
         Some(Self { implementation: implementation.to_owned(), numbers, free_threaded, debug })
@@ -79,7 +89,13 @@ impl Version {
         let actual: Vec<u32> = identity
             .version
             .split('.')
-            .map(|part| part.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0))
+            .map(|part| {
+                part.chars()
+                    .take_while(char::is_ascii_digit)
+                    .collect::<String>()
+                    .parse()
+                    .unwrap_or(0)
+            })
             .collect();
         identity.implementation == self.implementation
             && identity.free_threaded == self.free_threaded
@@ -90,7 +106,11 @@ impl Version {
     /// Names under which PATH may hold it, the most precise first.
     pub fn executable_names(&self) -> Vec<String> {
         let stem = if self.implementation == "cpython" { "python" } else { &self.implementation };
-        let suffix = format!("{}{}", if self.free_threaded { "t" } else { "" }, if self.debug { "d" } else { "" });
+        let suffix = format!(
+            "{}{}",
+            if self.free_threaded { "t" } else { "" },
+            if self.debug { "d" } else { "" }
+        );
         let mut names = Vec::new();
         for length in (1..=self.numbers.len().min(2)).rev() {
             let numbers: Vec<String> = self.numbers[..length].iter().map(u32::to_string).collect();
@@ -114,7 +134,8 @@ impl std::fmt::Display for Version {
             "pypy" => "PyPy ",
             other => other,
         };
-        let text = format!("{name}{}{}", numbers.join("."), if self.free_threaded { "t" } else { "" });
+        let text =
+            format!("{name}{}{}", numbers.join("."), if self.free_threaded { "t" } else { "" });
         f.write_str(text.trim_end())
     }
 }
@@ -159,7 +180,10 @@ mod tests {
 
     #[test]
     fn looks_for_the_most_precise_name_first() {
-        assert_eq!(version("3.13t").unwrap().executable_names(), ["python3.13t", "python3.13", "python3t", "python3", "python"]);
+        assert_eq!(
+            version("3.13t").unwrap().executable_names(),
+            ["python3.13t", "python3.13", "python3t", "python3", "python"]
+        );
         assert_eq!(version("pypy3.10").unwrap().executable_names(), ["pypy3.10", "pypy3", "pypy"]);
     }
 }

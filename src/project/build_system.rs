@@ -25,8 +25,9 @@ pub enum Backend {
     Other,
 }
 
-/// PEP 517: "If the pyproject.toml file is absent, or the build-backend key is missing, the source tree is not using this
-/// specification, and tools should revert to the legacy behaviour of running setup.py", which today means this backend.
+/// PEP 517: "If the pyproject.toml file is absent, or the build-backend key is missing, the source
+/// tree is not using this specification, and tools should revert to the legacy behaviour of running
+/// setup.py", which today means this backend.
 const LEGACY_BACKEND: &str = "setuptools.build_meta:__legacy__";
 /// What pip and build require when there is no `[build-system]` table.
 const LEGACY_REQUIRES: &str = "setuptools >= 40.8.0";
@@ -46,7 +47,9 @@ impl BuildSystem {
                     backend_path: None,
                 });
             }
-            Some(value) => value.as_table().ok_or_else(|| invalid("`build-system` is not a table".to_owned(), ""))?,
+            Some(value) => value
+                .as_table()
+                .ok_or_else(|| invalid("`build-system` is not a table".to_owned(), ""))?,
         };
         let requires = match table.get("requires") {
             None => {
@@ -56,36 +59,48 @@ impl BuildSystem {
                 ));
             }
             Some(value) => strings(value).ok_or_else(|| {
-                invalid("`build-system.requires` is not a list of strings".to_owned(), "write `requires = [\"maturin>=1.9,<2\"]`")
+                invalid(
+                    "`build-system.requires` is not a list of strings".to_owned(),
+                    "write `requires = [\"maturin>=1.9,<2\"]`",
+                )
             })?,
         };
         let requires: Vec<String> = requires.iter().map(|text| text.trim().to_owned()).collect();
         for text in &requires {
             parse_requirement(text).map_err(|message| {
-                invalid(format!("`{text}` in `build-system.requires` is not a requirement: {message}"), "see PEP 508 for the syntax")
+                invalid(
+                    format!("`{text}` in `build-system.requires` is not a requirement: {message}"),
+                    "see PEP 508 for the syntax",
+                )
             })?;
         }
         let backend_path = match table.get("backend-path") {
             None => None,
-            Some(value) => {
-                Some(strings(value).ok_or_else(|| invalid("`build-system.backend-path` is not a list of strings".to_owned(), ""))?)
-            }
+            Some(value) => Some(strings(value).ok_or_else(|| {
+                invalid("`build-system.backend-path` is not a list of strings".to_owned(), "")
+            })?),
         };
         let build_backend = match table.get("build-backend") {
             None if backend_path.is_some() => {
-                return Err(invalid("`build-system.backend-path` needs a `build-backend`".to_owned(), ""));
+                return Err(invalid(
+                    "`build-system.backend-path` needs a `build-backend`".to_owned(),
+                    "",
+                ));
             }
             None => LEGACY_BACKEND.to_owned(),
-            Some(value) => {
-                value.as_str().map(str::to_owned).ok_or_else(|| invalid("`build-system.build-backend` is not a string".to_owned(), ""))?
-            }
+            Some(value) => value.as_str().map(str::to_owned).ok_or_else(|| {
+                invalid("`build-system.build-backend` is not a string".to_owned(), "")
+            })?,
         };
         for path in backend_path.iter().flatten() {
             let inside = !Path::new(path).is_absolute()
-                && crate::fs::absolute(&file.with_file_name(path)).is_ok_and(|path| path.starts_with(file.parent().unwrap_or(file)));
+                && crate::fs::absolute(&file.with_file_name(path))
+                    .is_ok_and(|path| path.starts_with(file.parent().unwrap_or(file)));
             if !inside {
                 return Err(invalid(
-                    format!("`build-system.backend-path` names `{path}`, which is outside the source tree"),
+                    format!(
+                        "`build-system.backend-path` names `{path}`, which is outside the source tree"
+                    ),
                     "PEP 517 allows directories inside the source tree only",
                 ));
             }
@@ -97,7 +112,9 @@ impl BuildSystem {
     pub fn backend(&self) -> Backend {
         let module = self.build_backend.split([':', '.']).next().unwrap_or_default();
         let requires = |wanted: &str| {
-            self.requires.iter().any(|text| parse_requirement(text).is_ok_and(|requirement| requirement.name.as_ref() == wanted))
+            self.requires.iter().any(|text| {
+                parse_requirement(text).is_ok_and(|requirement| requirement.name.as_ref() == wanted)
+            })
         };
         if module == "maturin" || (self.backend_path.is_some() && requires("maturin")) {
             Backend::Maturin
@@ -111,15 +128,20 @@ impl BuildSystem {
 
 /// Parses one PEP 508 requirement; the error is one line.
 pub fn parse_requirement(text: &str) -> Result<Requirement, String> {
-    // pep508_rs 0.9 panics on names that end in a separator, and on some errors beside a character of more than one byte.
-    // Remove when it does not: the property test of pyproject files finds both within a million cases.
+    // pep508_rs 0.9 panics on names that end in a separator, and on some errors beside a character
+    // of more than one byte. Remove when it does not: the property test of pyproject files
+    // finds both within a million cases.
     if let Some(c) = text.chars().find(|c| !c.is_ascii()) {
         return Err(format!("it has the character `{c}`; a URL must be percent-encoded"));
     }
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     let rest = text.trim_start();
     let (name, rest) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
-    let extras = rest.trim_start().strip_prefix('[').and_then(|rest| rest.split(']').next()).unwrap_or_default();
+    let extras = rest
+        .trim_start()
+        .strip_prefix('[')
+        .and_then(|rest| rest.split(']').next())
+        .unwrap_or_default();
     // What stands behind an extra and is neither a comma nor a bracket, it reads later.
     let extras = extras.split(',').filter_map(|extra| extra.split_whitespace().next());
     for word in std::iter::once(name).chain(extras).filter(|word| !word.is_empty()) {
@@ -127,7 +149,8 @@ pub fn parse_requirement(text: &str) -> Result<Requirement, String> {
             return Err(format!("the name `{word}` must begin and end with a letter or digit"));
         }
     }
-    Requirement::from_str(text).map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
+    Requirement::from_str(text)
+        .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
 fn strings(value: &toml::Value) -> Option<Vec<String>> {
@@ -156,25 +179,72 @@ mod tests {
     #[test]
     fn says_what_is_wrong_and_where() {
         let message = |text: &str| read(text).unwrap_err();
-        assert_eq!(message("build-system = 1"), "`/p/pyproject.toml`: `build-system` is not a table");
-        assert_eq!(message("[build-system]"), "`/p/pyproject.toml`: `build-system.requires` is missing");
-        assert_eq!(message("[build-system]\nrequires = 'x'"), "`/p/pyproject.toml`: `build-system.requires` is not a list of strings");
-        assert_eq!(message("[build-system]\nrequires = [1]"), "`/p/pyproject.toml`: `build-system.requires` is not a list of strings");
-        assert!(message("[build-system]\nrequires = ['maturin_=1.9']").contains("the name `maturin_` must begin and end"));
-        assert!(message("[build-system]\nrequires = ['a [x_ ]>=1']").contains("the name `x_` must begin and end"));
-        assert!(message("[build-system]\nrequires = ['a[b, x- y']").contains("the name `x-` must begin and end"));
-        assert!(message("[build-system]\nrequires = ['a b c']").contains("`a b c` in `build-system.requires` is not a requirement"));
-        assert!(message("[build-system]\nrequires = []\nbuild-backend = 'b'\nbackend-path = ['../x']").contains("outside the source tree"));
-        assert!(message("[build-system]\nrequires = []\nbuild-backend = 'b'\nbackend-path = ['/x']").contains("outside the source tree"));
-        assert!(message("[build-system]\nrequires = []\nbackend-path = ['.']").contains("needs a `build-backend`"));
+        assert_eq!(
+            message("build-system = 1"),
+            "`/p/pyproject.toml`: `build-system` is not a table"
+        );
+        assert_eq!(
+            message("[build-system]"),
+            "`/p/pyproject.toml`: `build-system.requires` is missing"
+        );
+        assert_eq!(
+            message("[build-system]\nrequires = 'x'"),
+            "`/p/pyproject.toml`: `build-system.requires` is not a list of strings"
+        );
+        assert_eq!(
+            message("[build-system]\nrequires = [1]"),
+            "`/p/pyproject.toml`: `build-system.requires` is not a list of strings"
+        );
+        assert!(
+            message("[build-system]\nrequires = ['maturin_=1.9']")
+                .contains("the name `maturin_` must begin and end")
+        );
+        assert!(
+            message("[build-system]\nrequires = ['a [x_ ]>=1']")
+                .contains("the name `x_` must begin and end")
+        );
+        assert!(
+            message("[build-system]\nrequires = ['a[b, x- y']")
+                .contains("the name `x-` must begin and end")
+        );
+        assert!(
+            message("[build-system]\nrequires = ['a b c']")
+                .contains("`a b c` in `build-system.requires` is not a requirement")
+        );
+        assert!(
+            message("[build-system]\nrequires = []\nbuild-backend = 'b'\nbackend-path = ['../x']")
+                .contains("outside the source tree")
+        );
+        assert!(
+            message("[build-system]\nrequires = []\nbuild-backend = 'b'\nbackend-path = ['/x']")
+                .contains("outside the source tree")
+        );
+        assert!(
+            message("[build-system]\nrequires = []\nbackend-path = ['.']")
+                .contains("needs a `build-backend`")
+        );
     }
 
     #[test]
     fn knows_the_rust_backends_even_behind_an_in_tree_one() {
         let backend = |text: &str| read(text).unwrap().backend();
-        assert_eq!(backend("[build-system]\nrequires = ['maturin']\nbuild-backend = 'maturin'"), Backend::Maturin);
-        assert_eq!(backend("[build-system]\nrequires = ['maturin']\nbuild-backend = 'b'\nbackend-path = ['.']"), Backend::Maturin);
-        assert_eq!(backend("[build-system]\nrequires = ['setuptools', 'setuptools-rust>=1']"), Backend::Setuptools);
-        assert_eq!(backend("[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'"), Backend::Other);
+        assert_eq!(
+            backend("[build-system]\nrequires = ['maturin']\nbuild-backend = 'maturin'"),
+            Backend::Maturin
+        );
+        assert_eq!(
+            backend(
+                "[build-system]\nrequires = ['maturin']\nbuild-backend = 'b'\nbackend-path = ['.']"
+            ),
+            Backend::Maturin
+        );
+        assert_eq!(
+            backend("[build-system]\nrequires = ['setuptools', 'setuptools-rust>=1']"),
+            Backend::Setuptools
+        );
+        assert_eq!(
+            backend("[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'"),
+            Backend::Other
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! What cargo knows of a project's Cargo workspace: its packages and what they depend on, and where it is built.
+//! What cargo knows of a project's Cargo workspace: its packages and what they depend on, and where
+//! it is built.
 //!
-//! [`CargoWorkspace::ask`] asks `cargo metadata`. Asking leaves no trace: a `Cargo.lock` is afterwards what it was before, and where
-//! there was none there is none, though cargo writes one.
+//! [`CargoWorkspace::ask`] asks `cargo metadata`. Asking leaves no trace: a `Cargo.lock` is
+//! afterwards what it was before, and where there was none there is none, though cargo writes one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ pub struct CargoWorkspace {
     pub build_directory: PathBuf,
     /// Every package of the resolution, whatever it comes from and for whatever platform it is.
     pub packages: Vec<CargoPackage>,
-    /// Whether the resolution is that of all features. It is not where a package that only some feature needs could not be had.
+    /// Whether the resolution is that of all features. It is not where a package that only some
+    /// feature needs could not be had.
     pub has_all_features: bool,
 }
 
@@ -42,7 +44,8 @@ pub struct CargoPackage {
     pub source: Option<String>,
     /// A member of the workspace.
     pub is_member: bool,
-    /// Its sources may change: a member, a path dependency or a vendored one, not one in cargo's home.
+    /// Its sources may change: a member, a path dependency or a vendored one, not one in cargo's
+    /// home.
     pub is_local: bool,
     /// The native library that it says it links.
     pub links: Option<String>,
@@ -92,7 +95,8 @@ impl CargoWorkspace {
         let lock = LockFile::look(&workspace_root(manifest).join("Cargo.lock"));
         let all = true;
         let mut answer = metadata(manifest, &["--locked", "--offline"], all);
-        // A lock file that is missing or lags behind the manifests, then packages that are not on this machine.
+        // A lock file that is missing or lags behind the manifests, then packages that are not on
+        // this machine.
         for options in [&["--offline"][..], &[]] {
             answer = answer.or_else(|_| metadata(manifest, options, all));
         }
@@ -102,7 +106,8 @@ impl CargoWorkspace {
             Err(_) => metadata(manifest, &["--offline"], false).map(|metadata| (metadata, false)),
         };
         lock.restore()?;
-        let (metadata, has_all_features) = asked.map_err(|message| Error::Cargo { manifest: manifest.to_path_buf(), message })?;
+        let (metadata, has_all_features) =
+            asked.map_err(|message| Error::Cargo { manifest: manifest.to_path_buf(), message })?;
         Ok(Self { has_all_features, ..Self::new(&metadata) })
     }
 
@@ -110,10 +115,16 @@ impl CargoWorkspace {
     pub fn new(metadata: &Metadata) -> Self {
         let target_directory = metadata.target_directory.clone().into_std_path_buf();
         // cargo says where it is since 1.91.
-        let build_directory =
-            metadata.build_directory.as_ref().map_or_else(|| target_directory.clone(), |path| path.clone().into_std_path_buf());
+        let build_directory = metadata
+            .build_directory
+            .as_ref()
+            .map_or_else(|| target_directory.clone(), |path| path.clone().into_std_path_buf());
         let home = cargo_home();
-        let packages = metadata.packages.iter().map(|package| CargoPackage::new(package, metadata, &home)).collect();
+        let packages = metadata
+            .packages
+            .iter()
+            .map(|package| CargoPackage::new(package, metadata, &home))
+            .collect();
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Self { root, target_directory, build_directory, packages, has_all_features: false }
     }
@@ -140,27 +151,43 @@ impl CargoWorkspace {
 
     /// All versions of a package.
     pub fn versions_of(&self, name: &str) -> BTreeSet<&str> {
-        self.packages.iter().filter(|package| package.name == name).map(|package| package.version.as_str()).collect()
+        self.packages
+            .iter()
+            .filter(|package| package.name == name)
+            .map(|package| package.version.as_str())
+            .collect()
     }
 
     /// The package with a manifest in this directory.
     pub fn package_in(&self, directory: &Path) -> Option<&CargoPackage> {
         let real = fs::canonicalize(directory).ok();
         let is_it = |package: &&CargoPackage| {
-            package.root == directory || real.is_some() && package.is_local && fs::canonicalize(&package.root).ok() == real
+            package.root == directory
+                || real.is_some()
+                    && package.is_local
+                    && fs::canonicalize(&package.root).ok() == real
         };
         self.packages.iter().find(is_it)
     }
 
     /// A package and all that it depends on as one of `kinds`, directly or through others.
-    pub fn closure<'a>(&'a self, package: &'a CargoPackage, kinds: &[DependencyKind]) -> Vec<&'a CargoPackage> {
-        let by_id: BTreeMap<&str, &CargoPackage> = self.packages.iter().map(|package| (package.id.as_str(), package)).collect();
+    pub fn closure<'a>(
+        &'a self,
+        package: &'a CargoPackage,
+        kinds: &[DependencyKind],
+    ) -> Vec<&'a CargoPackage> {
+        let by_id: BTreeMap<&str, &CargoPackage> =
+            self.packages.iter().map(|package| (package.id.as_str(), package)).collect();
         let mut seen = BTreeSet::from([package.id.as_str()]);
         let mut found = vec![package];
         let mut next = 0;
         while let Some(package) = found.get(next).copied() {
             next += 1;
-            for dependency in package.dependencies.iter().filter(|one| kinds.iter().any(|kind| one.kinds.contains(kind))) {
+            for dependency in package
+                .dependencies
+                .iter()
+                .filter(|one| kinds.iter().any(|kind| one.kinds.contains(kind)))
+            {
                 if let Some(further) = by_id.get(dependency.id.as_str())
                     && seen.insert(&further.id)
                 {
@@ -174,7 +201,8 @@ impl CargoWorkspace {
     /// The manifests of the workspace: its own, then those of local packages.
     pub fn manifests(&self) -> Vec<PathBuf> {
         let own = self.root.join("Cargo.toml");
-        let mut manifests: Vec<PathBuf> = self.local_packages().map(|package| package.root.join("Cargo.toml")).collect();
+        let mut manifests: Vec<PathBuf> =
+            self.local_packages().map(|package| package.root.join("Cargo.toml")).collect();
         manifests.retain(|manifest| *manifest != own);
         manifests.sort();
         manifests.insert(0, own);
@@ -185,7 +213,8 @@ impl CargoWorkspace {
 impl CargoPackage {
     fn new(package: &cargo_metadata::Package, metadata: &Metadata, cargo_home: &Path) -> Self {
         let manifest = package.manifest_path.as_std_path();
-        let has = |kind: &TargetKind| package.targets.iter().any(|target| target.kind.contains(kind));
+        let has =
+            |kind: &TargetKind| package.targets.iter().any(|target| target.kind.contains(kind));
         let is_proc_macro = has(&TargetKind::ProcMacro);
         let is_library = |kind: &TargetKind| {
             use TargetKind::{CDyLib, DyLib, Lib, ProcMacro, RLib, StaticLib};
@@ -212,11 +241,16 @@ impl CargoPackage {
 
 fn dependencies(package: &cargo_metadata::Package, metadata: &Metadata) -> Vec<CargoDependency> {
     let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
-    let Some(node) = nodes.into_iter().find(|node| node.id == package.id) else { return Vec::new() };
-    let name_of = |id: &cargo_metadata::PackageId| metadata.packages.iter().find(|one| one.id == *id).map(|one| one.name.as_str());
+    let Some(node) = nodes.into_iter().find(|node| node.id == package.id) else {
+        return Vec::new();
+    };
+    let name_of = |id: &cargo_metadata::PackageId| {
+        metadata.packages.iter().find(|one| one.id == *id).map(|one| one.name.as_str())
+    };
     let of_edge = |edge: &cargo_metadata::NodeDep| {
         let name = name_of(&edge.pkg);
-        let asked = package.dependencies.iter().filter(|declared| name == Some(declared.name.as_str()));
+        let asked =
+            package.dependencies.iter().filter(|declared| name == Some(declared.name.as_str()));
         CargoDependency {
             id: edge.pkg.repr.clone(),
             kinds: edge.dep_kinds.iter().map(|kind| kind_of(kind.kind)).collect(),
@@ -250,7 +284,8 @@ pub fn is_in_cargo_home(path: &Path, cargo_home: &Path) -> bool {
 /// What cargo said, or why it said nothing.
 fn metadata(manifest: &Path, options: &[&str], all_features: bool) -> Result<Metadata, String> {
     let mut command = MetadataCommand::new();
-    // Where the backend will run it, so that the same `.cargo/config.toml` and toolchain file apply.
+    // Where the backend will run it, so that the same `.cargo/config.toml` and toolchain file
+    // apply.
     command.manifest_path(manifest).current_dir(manifest.parent().unwrap_or(manifest));
     command.other_options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>());
     if let Some(cargo) = env_vars::get_os("CARGO") {
@@ -315,9 +350,15 @@ mod tests {
                 ),
                 ("app/src/lib.rs", ""),
                 ("app/build.rs", "fn main() {}"),
-                ("mac/Cargo.toml", "[package]\nname = 'mac'\nversion = '0.1.0'\nedition = '2021'\n[lib]\nproc-macro = true\n"),
+                (
+                    "mac/Cargo.toml",
+                    "[package]\nname = 'mac'\nversion = '0.1.0'\nedition = '2021'\n[lib]\nproc-macro = true\n",
+                ),
                 ("mac/src/lib.rs", ""),
-                ("beside/Cargo.toml", "[package]\nname = 'beside'\nversion = '0.2.0'\nedition = '2021'\n[features]\nf = []\n"),
+                (
+                    "beside/Cargo.toml",
+                    "[package]\nname = 'beside'\nversion = '0.2.0'\nedition = '2021'\n[features]\nf = []\n",
+                ),
                 ("beside/src/lib.rs", ""),
             ],
         );
@@ -333,16 +374,30 @@ mod tests {
         // Where it is built, the environment of the test may say.
         assert_eq!((&workspace.root, workspace.has_all_features), (&root, true));
         let app = workspace.package_in(&root.join("app")).unwrap();
-        assert_eq!((app.name.as_str(), app.version.as_str(), app.library.as_deref()), ("my-app", "1.0.0", Some("my_app")));
-        assert_eq!((app.links.as_deref(), &app.source, app.is_member, app.is_local), (Some("z"), &None, true, true));
+        assert_eq!(
+            (app.name.as_str(), app.version.as_str(), app.library.as_deref()),
+            ("my-app", "1.0.0", Some("my_app"))
+        );
+        assert_eq!(
+            (app.links.as_deref(), &app.source, app.is_member, app.is_local),
+            (Some("z"), &None, true, true)
+        );
         assert!(app.has_build_script && !app.is_proc_macro);
         assert_eq!(app.features["default"], ["more"]);
         let beside = workspace.local_named("beside").next().unwrap();
         let edge = app.dependencies.iter().find(|one| one.id == beside.id).unwrap();
         assert_eq!(edge.kinds, BTreeSet::from([DependencyKind::Normal, DependencyKind::Build]));
         assert_eq!(edge.features, BTreeSet::from(["f".to_owned()]));
-        assert!(workspace.local_named("mac").all(|package| package.is_proc_macro && package.library.as_deref() == Some("mac")));
-        let mut names: Vec<&str> = workspace.closure(app, DependencyKind::ALL).iter().map(|package| package.name.as_str()).collect();
+        assert!(
+            workspace
+                .local_named("mac")
+                .all(|package| package.is_proc_macro && package.library.as_deref() == Some("mac"))
+        );
+        let mut names: Vec<&str> = workspace
+            .closure(app, DependencyKind::ALL)
+            .iter()
+            .map(|package| package.name.as_str())
+            .collect();
         names.sort_unstable();
         assert_eq!(names, ["beside", "mac", "my-app"]);
         assert_eq!(workspace.closure(app, &[DependencyKind::Build]).len(), 2);
@@ -377,8 +432,14 @@ mod tests {
     #[test]
     fn what_cargo_cannot_read_is_said_in_its_words() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &[("Cargo.toml", "[package]\nname = 'x'\nedition = 'nine'\n"), ("src/lib.rs", "")]);
+        write(
+            dir.path(),
+            &[("Cargo.toml", "[package]\nname = 'x'\nedition = 'nine'\n"), ("src/lib.rs", "")],
+        );
         let error = CargoWorkspace::ask(&dir.path().join("Cargo.toml")).unwrap_err().to_string();
-        assert!(error.starts_with("cargo cannot read the workspace of `") && error.contains("nine"), "{error}");
+        assert!(
+            error.starts_with("cargo cannot read the workspace of `") && error.contains("nine"),
+            "{error}"
+        );
     }
 }

@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use super::cargo::cargo_home;
 use crate::env_vars;
 
-/// The first line of a configuration that our action writes for later steps: wrapper and pins, and nothing else.
+/// The first line of a configuration that our action writes for later steps: wrapper and pins, and
+/// nothing else.
 pub const OF_OUR_ACTION: &str = "# Written by cargo-pyenv-build for one job of GitHub Actions.";
 
 pub fn is_of_our_action(file: &Path) -> bool {
     fs_err::read_to_string(file).is_ok_and(|text| text.starts_with(OF_OUR_ACTION))
 }
 
-/// The wrapper of rustc that the user has set, by a variable or in the configuration that counts in `directory`: the first one that
-/// `is_users`, for ours may stand before it.
+/// The wrapper of rustc that the user has set, by a variable or in the configuration that counts in
+/// `directory`: the first one that `is_users`, for ours may stand before it.
 pub fn rustc_wrapper(directory: &Path, is_users: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     for name in ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"] {
         match env_vars::raw(name).map(PathBuf::from) {
@@ -25,8 +26,11 @@ pub fn rustc_wrapper(directory: &Path, is_users: impl Fn(&Path) -> bool) -> Opti
             _ => {}
         }
     }
-    let homes = directory.ancestors().map(|directory| directory.join(".cargo")).chain([cargo_home()]);
-    let files = homes.flat_map(|home| [home.join("config"), home.join("config.toml")]).filter(|file| file.is_file());
+    let homes =
+        directory.ancestors().map(|directory| directory.join(".cargo")).chain([cargo_home()]);
+    let files = homes
+        .flat_map(|home| [home.join("config"), home.join("config.toml")])
+        .filter(|file| file.is_file());
     files.filter_map(|file| wrapper_in(&file)).find(|wrapper| is_users(wrapper))
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::process::Cmd;
 
-/// The files of the package in `root`, sorted: with git, those tracked and those untracked but not ignored; without, all that are
-/// not hidden. Nested packages and `target` are left out.
+/// The files of the package in `root`, sorted: with git, those tracked and those untracked but not
+/// ignored; without, all that are not hidden. Nested packages and `target` are left out.
 ///
 /// Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/sources/path.rs>, `list_files`
 pub fn files_of_package(root: &Path) -> Vec<PathBuf> {
@@ -18,20 +18,32 @@ pub fn files_of_package(root: &Path) -> Vec<PathBuf> {
         .filter(|directory| directory != root)
         .collect();
     let target = root.join("target");
-    files.retain(|path| !path.starts_with(&target) && !nested.iter().any(|directory| path.starts_with(directory)));
+    files.retain(|path| {
+        !path.starts_with(&target) && !nested.iter().any(|directory| path.starts_with(directory))
+    });
     files
 }
 
 fn from_git(root: &Path) -> Option<Vec<PathBuf>> {
-    let listed = Cmd::new("git").args(["ls-files", "-coz", "--exclude-standard", "--deduplicate", "."]).cwd(root).quick_answer()?;
+    let listed = Cmd::new("git")
+        .args(["ls-files", "-coz", "--exclude-standard", "--deduplicate", "."])
+        .cwd(root)
+        .quick_answer()?;
     let files: Option<Vec<PathBuf>> = listed
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
         .map(|name| Some(root.join(std::str::from_utf8(name).ok()?)))
         .collect();
     // Of a submodule git names the directory only; and it names what is gone.
-    let whole = |path: PathBuf| if path.is_dir() && !path.is_symlink() { walk(&path) } else { vec![path] };
-    let files = files.map(|files| files.into_iter().flat_map(whole).filter(|path| path.symlink_metadata().is_ok()).collect::<Vec<_>>());
+    let whole =
+        |path: PathBuf| if path.is_dir() && !path.is_symlink() { walk(&path) } else { vec![path] };
+    let files = files.map(|files| {
+        files
+            .into_iter()
+            .flat_map(whole)
+            .filter(|path| path.symlink_metadata().is_ok())
+            .collect::<Vec<_>>()
+    });
     // What git ignores as a whole, cargo walks.
     files.filter(|files| files.iter().any(|path| *path == root.join("Cargo.toml")))
 }
@@ -58,13 +70,24 @@ mod tests {
     fn a_packages_files_are_those_that_cargo_lists() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
-        for name in ["Cargo.toml", "src/lib.rs", "nested/Cargo.toml", "nested/src/lib.rs", "target/x", ".hidden", "ignored", "sub/target/x"]
-        {
+        for name in [
+            "Cargo.toml",
+            "src/lib.rs",
+            "nested/Cargo.toml",
+            "nested/src/lib.rs",
+            "target/x",
+            ".hidden",
+            "ignored",
+            "sub/target/x",
+        ] {
             fs_err::create_dir_all(root.join(name).parent().unwrap()).unwrap();
             fs_err::write(root.join(name), "").unwrap();
         }
         let listed = || -> Vec<String> {
-            files_of_package(root).iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()).collect()
+            files_of_package(root)
+                .iter()
+                .map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned())
+                .collect()
         };
         assert_eq!(listed(), ["Cargo.toml", "ignored", "src/lib.rs", "sub/target/x"]);
         Cmd::new("git").args(["init", "-q"]).cwd(root).output().unwrap();

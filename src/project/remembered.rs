@@ -1,5 +1,5 @@
-//! What cargo has said of a workspace, for as long as nothing has changed that it said it from: a `cargo metadata` takes as long as
-//! starting a backend, and on the same processors.
+//! What cargo has said of a workspace, for as long as nothing has changed that it said it from: a
+//! `cargo metadata` takes as long as starting a backend, and on the same processors.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,12 @@ pub(super) fn ask(manifest: &Path, memory: &Path) -> Result<CargoWorkspace, Erro
     let workspace = CargoWorkspace::ask(manifest)?;
     // Without a lock file it depends on what is in registries.
     if workspace.has_all_features && workspace.root.join("Cargo.lock").is_file() {
-        let kept =
-            Memory { schema: SCHEMA, manifest: manifest.to_path_buf(), key: key(manifest, &workspace), workspace: workspace.clone() };
+        let kept = Memory {
+            schema: SCHEMA,
+            manifest: manifest.to_path_buf(),
+            key: key(manifest, &workspace),
+            workspace: workspace.clone(),
+        };
         // Without it, cargo is asked again.
         let _ = serde_json::to_vec(&kept).map(|text| fs::write_atomic(memory, &text));
     }
@@ -38,7 +42,9 @@ pub(super) fn ask(manifest: &Path, memory: &Path) -> Result<CargoWorkspace, Erro
 
 fn recall(manifest: &Path, memory: &Path) -> Option<CargoWorkspace> {
     let memory: Memory = serde_json::from_slice(&fs_err::read(memory).ok()?).ok()?;
-    let holds = memory.schema == SCHEMA && memory.manifest == manifest && memory.key == key(manifest, &memory.workspace);
+    let holds = memory.schema == SCHEMA
+        && memory.manifest == manifest
+        && memory.key == key(manifest, &memory.workspace);
     holds.then_some(memory.workspace)
 }
 
@@ -50,21 +56,30 @@ fn key(manifest: &Path, workspace: &CargoWorkspace) -> String {
     let mut files: Vec<PathBuf> = workspace.manifests();
     files.push(workspace.root.join("Cargo.lock"));
     for directory in package.ancestors() {
-        for name in [".cargo/config.toml", ".cargo/config", "rust-toolchain", "rust-toolchain.toml"] {
+        for name in [".cargo/config.toml", ".cargo/config", "rust-toolchain", "rust-toolchain.toml"]
+        {
             files.push(directory.join(name));
         }
     }
     files.extend(["config.toml", "config"].map(|name| home.join(name)));
     // rustup's defaults and overrides.
-    let rustup = env_vars::get_os("RUSTUP_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".rustup")));
+    let rustup = env_vars::get_os("RUSTUP_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env_vars::home()?.join(".rustup")));
     files.extend(rustup.map(|rustup| rustup.join("settings.toml")));
     for file in files {
-        hasher.field(file.as_os_str().as_encoded_bytes()).field(&fs_err::read(&file).unwrap_or_default());
+        hasher
+            .field(file.as_os_str().as_encoded_bytes())
+            .field(&fs_err::read(&file).unwrap_or_default());
     }
     // Targets that no manifest names, and members that a pattern finds.
     let mut directories = BTreeSet::new();
     for package in workspace.local_packages() {
-        directories.extend([package.root.clone(), package.root.join("src"), package.root.join("src/bin")]);
+        directories.extend([
+            package.root.clone(),
+            package.root.join("src"),
+            package.root.join("src/bin"),
+        ]);
         directories.extend(package.root.parent().map(Path::to_path_buf));
     }
     for directory in directories {
@@ -95,7 +110,8 @@ fn key(manifest: &Path, workspace: &CargoWorkspace) -> String {
     hasher.finish()
 }
 
-/// Sorted names of what may make another package or target: Rust sources, and directories with a manifest or a `main.rs`.
+/// Sorted names of what may make another package or target: Rust sources, and directories with a
+/// manifest or a `main.rs`.
 fn relevant_names(directory: &Path) -> BTreeSet<String> {
     let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
     let is_relevant = |path: &PathBuf| {
@@ -123,13 +139,20 @@ mod tests {
         let manifest = "[package]\nname = 'one'\nversion = '0.1.0'\nedition = '2021'\n[workspace]\nmembers = ['crates/*']\n";
         write("Cargo.toml", manifest);
         write("src/lib.rs", "");
-        write("crates/two/Cargo.toml", "[package]\nname = 'two'\nversion = '0.1.0'\nedition = '2021'\n");
+        write(
+            "crates/two/Cargo.toml",
+            "[package]\nname = 'two'\nversion = '0.1.0'\nedition = '2021'\n",
+        );
         write("crates/two/src/lib.rs", "");
         // What is remembered is made to differ from what cargo says.
         let is_asked = || {
             let workspace = ask(&root.join("Cargo.toml"), &memory).unwrap();
             if let Ok(text) = fs_err::read_to_string(&memory) {
-                fs_err::write(&memory, text.replace("\"version\":\"0.1.0\"", "\"version\":\"from memory\"")).unwrap();
+                fs_err::write(
+                    &memory,
+                    text.replace("\"version\":\"0.1.0\"", "\"version\":\"from memory\""),
+                )
+                .unwrap();
             }
             workspace.packages.iter().all(|package| package.version == "0.1.0")
         };
@@ -156,7 +179,8 @@ mod tests {
         for (name, text) in changes {
             write(name, &text);
             // A package without its source, in between, is an error.
-            let broken = name == "crates/three/Cargo.toml" && ask(&root.join("Cargo.toml"), &memory).is_err();
+            let broken = name == "crates/three/Cargo.toml"
+                && ask(&root.join("Cargo.toml"), &memory).is_err();
             assert!(broken || is_asked(), "{name}");
             assert!(broken || !is_asked(), "{name}");
         }

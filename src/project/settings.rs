@@ -24,10 +24,12 @@ pub struct Settings {
     pub reuse: Option<String>,
     /// Further inputs of all crates: patterns for files, relative to the project.
     pub inputs: Vec<String>,
-    /// What procedural macros read, by the names of their packages: patterns for files, relative to the workspace, or `env:NAME`. With an
-    /// empty list it is your word that a macro reads nothing.
+    /// What procedural macros read, by the names of their packages: patterns for files, relative
+    /// to the workspace, or `env:NAME`. With an empty list it is your word that a macro reads
+    /// nothing.
     pub macros: BTreeMap<String, Vec<String>>,
-    /// Packages whose build scripts read nothing but what they declare, and need not be run where that is what it was.
+    /// Packages whose build scripts read nothing but what they declare, and need not be run where
+    /// that is what it was.
     pub trusted_build_scripts: Vec<String>,
     /// rustc's incremental state: `"auto"`, `true` or `false`.
     #[cfg_attr(test, schemars(with = "Option<serde_json::Value>"))]
@@ -82,37 +84,60 @@ impl Form {
             Self::Text => format!("{name} = \"...\""),
             Self::Texts => format!("{name} = [\"...\"]"),
             Self::TextOrBoolean => format!("{name} = \"auto\""),
-            Self::TableOfTexts => format!("{name} = {{ sqlx-macros = [\"migrations/*.sql\", \"env:DATABASE_URL\"] }}"),
+            Self::TableOfTexts => {
+                format!("{name} = {{ sqlx-macros = [\"migrations/*.sql\", \"env:DATABASE_URL\"] }}")
+            }
         }
     }
 
     fn fits(self, value: &toml::Value) -> bool {
         match self {
             Self::Text => value.is_str(),
-            Self::Texts => value.as_array().is_some_and(|list| list.iter().all(toml::Value::is_str)),
+            Self::Texts => {
+                value.as_array().is_some_and(|list| list.iter().all(toml::Value::is_str))
+            }
             Self::TextOrBoolean => value.is_str() || value.is_bool(),
-            Self::TableOfTexts => value.as_table().is_some_and(|table| table.values().all(|value| Self::Texts.fits(value))),
+            Self::TableOfTexts => value
+                .as_table()
+                .is_some_and(|table| table.values().all(|value| Self::Texts.fits(value))),
         }
     }
 }
 
 impl Settings {
     pub(super) fn read(file: &Path, pyproject: &toml::Table) -> Result<Self, Error> {
-        let Some(value) = pyproject.get("tool").and_then(|tool| tool.get("pyenv-build")) else { return Ok(Self::default()) };
-        let invalid = |message: String, hint: String| Error::Invalid { path: file.to_path_buf(), message, hint: Some(hint) };
-        let names = || format!("the settings are {}", KNOWN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "));
-        let table = value.as_table().ok_or_else(|| invalid("`tool.pyenv-build` is not a table".to_owned(), names()))?;
+        let Some(value) = pyproject.get("tool").and_then(|tool| tool.get("pyenv-build")) else {
+            return Ok(Self::default());
+        };
+        let invalid = |message: String, hint: String| Error::Invalid {
+            path: file.to_path_buf(),
+            message,
+            hint: Some(hint),
+        };
+        let names = || {
+            format!(
+                "the settings are {}",
+                KNOWN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+            )
+        };
+        let table = value
+            .as_table()
+            .ok_or_else(|| invalid("`tool.pyenv-build` is not a table".to_owned(), names()))?;
         for (name, form) in KNOWN {
             let Some(value) = table.get(*name).filter(|value| !form.fits(value)) else { continue };
             let value = one_line(value);
-            let message = format!("`tool.pyenv-build.{name}` is `{value}`, which is not {}", form.name());
+            let message =
+                format!("`tool.pyenv-build.{name}` is `{value}`, which is not {}", form.name());
             return Err(invalid(message, format!("write it as `{}`", form.example(name))));
         }
-        let mut settings: Self = value
-            .clone()
-            .try_into()
-            .map_err(|error: toml::de::Error| invalid(format!("`tool.pyenv-build`: {}", error.message()), names()))?;
-        settings.unknown = table.keys().filter(|key| !KNOWN.iter().any(|(name, _)| name == key)).cloned().collect();
+        let mut settings: Self = value.clone().try_into().map_err(|error: toml::de::Error| {
+            invalid(format!("`tool.pyenv-build`: {}", error.message()), names())
+        })?;
+        settings.unknown = table
+            .keys()
+            .filter(|key| !KNOWN.iter().any(|(name, _)| name == key))
+            .cloned()
+            .collect();
         Ok(settings)
     }
 }
@@ -127,13 +152,21 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Settings, String> {
-        Settings::read(Path::new("/p/pyproject.toml"), &toml::from_str(text).unwrap()).map_err(|error| error.to_string())
+        Settings::read(Path::new("/p/pyproject.toml"), &toml::from_str(text).unwrap())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn every_field_is_a_setting_that_is_known() {
         let schema = schemars::schema_for!(Settings);
-        let fields: Vec<&str> = schema.get("properties").unwrap().as_object().unwrap().keys().map(String::as_str).collect();
+        let fields: Vec<&str> = schema
+            .get("properties")
+            .unwrap()
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         assert_eq!(fields, KNOWN.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     }
 
@@ -147,10 +180,22 @@ mod tests {
         let of = |rest: &str| format!("`/p/pyproject.toml`: `tool.pyenv-build.{rest}");
         assert_eq!(wrong("python = 3.12"), of("python` is `3.12`, which is not a string"));
         assert_eq!(wrong("inputs = 'a'"), of("inputs` is `\"a\"`, which is not a list of strings"));
-        assert_eq!(wrong("trusted-build-scripts = [1]"), of("trusted-build-scripts` is `[1]`, which is not a list of strings"));
-        assert_eq!(wrong("macros = ['x']"), of("macros` is `[\"x\"]`, which is not a table of lists of strings"));
-        assert_eq!(wrong("macros.x = 'y'"), of("macros` is `{ x = \"y\" }`, which is not a table of lists of strings"));
-        assert_eq!(read("tool.pyenv-build = 1").unwrap_err(), "`/p/pyproject.toml`: `tool.pyenv-build` is not a table");
+        assert_eq!(
+            wrong("trusted-build-scripts = [1]"),
+            of("trusted-build-scripts` is `[1]`, which is not a list of strings")
+        );
+        assert_eq!(
+            wrong("macros = ['x']"),
+            of("macros` is `[\"x\"]`, which is not a table of lists of strings")
+        );
+        assert_eq!(
+            wrong("macros.x = 'y'"),
+            of("macros` is `{ x = \"y\" }`, which is not a table of lists of strings")
+        );
+        assert_eq!(
+            read("tool.pyenv-build = 1").unwrap_err(),
+            "`/p/pyproject.toml`: `tool.pyenv-build` is not a table"
+        );
     }
 
     #[test]
@@ -158,7 +203,10 @@ mod tests {
         let text = "[tool.pyenv-build]\nreuse = 'off'\ntrusted-build-scripts = ['cffi']\nincremental = true\n\
             [tool.pyenv-build.macros]\nsqlx-macros = ['migrations/*', 'env:DATABASE_URL']\npure = []\n";
         let settings = read(text).unwrap();
-        assert_eq!((settings.reuse.as_deref(), settings.trusted_build_scripts), (Some("off"), vec!["cffi".to_owned()]));
+        assert_eq!(
+            (settings.reuse.as_deref(), settings.trusted_build_scripts),
+            (Some("off"), vec!["cffi".to_owned()])
+        );
         assert_eq!(settings.macros["sqlx-macros"], ["migrations/*", "env:DATABASE_URL"]);
         assert_eq!(settings.macros["pure"], [""; 0]);
     }

@@ -1,11 +1,13 @@
-//! `[tool.uv.sources]` and `extra-build-dependencies`: where the project says that a build requirement comes from.
+//! `[tool.uv.sources]` and `extra-build-dependencies`: where the project says that a build
+//! requirement comes from.
 //!
-//! `uv build` honours both. pip knows neither, so [`Sources::lower`] turns them into requirements that every installer understands:
-//! `name @ file:///...` for a path or a member of the workspace, `name @ git+https://...`, `name @ https://...`. Only a source that names an
-//! index has no such form: it stays beside the requirement, and whoever resolves asks that index for it, and no other.
+//! `uv build` honours both. pip knows neither, so [`Sources::lower`] turns them into requirements
+//! that every installer understands: `name @ file:///...` for a path or a member of the workspace, `name @ git+https://...`, `name @ https://...`. Only a source that names an
+//! index has no such form: it stays beside the requirement, and whoever resolves asks that index
+//! for it, and no other.
 //!
-//! A name with a source is the project's own: somebody else's package of that name on a public index must never be taken for it. So a
-//! source that cannot be honoured is an error.
+//! A name with a source is the project's own: somebody else's package of that name on a public
+//! index must never be taken for it. So a source that cannot be honoured is an error.
 //!
 //! Source: <https://docs.astral.sh/uv/concepts/projects/dependencies/#dependency-sources>
 
@@ -49,7 +51,8 @@ struct Place {
 impl Place {
     fn error(&self, reason: &str, hint: &str) -> Error {
         let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        let message = format!("{line}`{}`, for a build requirement, {reason}: `{}`", self.key, self.text);
+        let message =
+            format!("{line}`{}`, for a build requirement, {reason}: `{}`", self.key, self.text);
         Error::Invalid { path: self.file.clone(), message, hint: Some(hint.to_owned()) }
     }
 }
@@ -57,7 +60,8 @@ impl Place {
 impl NamedIndex {
     /// No configuration that counts has it.
     pub fn unknown(&self) -> Error {
-        let hint = format!("add a `[[tool.uv.index]]` with `name = \"{}\"` and its `url`", self.name);
+        let hint =
+            format!("add a `[[tool.uv.index]]` with `name = \"{}\"` and its `url`", self.name);
         self.place.error("names an index that is not defined", &hint)
     }
 }
@@ -98,8 +102,14 @@ pub struct Sources {
 }
 
 impl Sources {
-    pub(super) fn new(directory: &Path, pyproject: &Table, workspace: Option<&Path>, uv_file: Option<&UvFile>) -> Self {
-        let of_workspace = workspace.filter(|root| *root != directory).map(|root| root.join("pyproject.toml"));
+    pub(super) fn new(
+        directory: &Path,
+        pyproject: &Table,
+        workspace: Option<&Path>,
+        uv_file: Option<&UvFile>,
+    ) -> Self {
+        let of_workspace =
+            workspace.filter(|root| *root != directory).map(|root| root.join("pyproject.toml"));
         let of_workspace = of_workspace.and_then(|path| Some((uv::read_pyproject(&path)?, path)));
         let files = std::iter::once((directory.join("pyproject.toml"), pyproject.clone()))
             .chain(of_workspace.map(|(table, path)| (path, table)))
@@ -119,45 +129,68 @@ impl Sources {
     /// `extra-build-dependencies` of a project.
     pub(super) fn extra_build_dependencies(&self, project: &str) -> Result<Vec<String>, Error> {
         let name = |name: &str| name.parse::<PackageName>().ok();
-        let tables = std::iter::once(self.settings.get("extra-build-dependencies"))
-            .chain(self.files.first().map(|(_, table)| lookup(table, &["tool", "uv", "extra-build-dependencies"])));
+        let tables = std::iter::once(self.settings.get("extra-build-dependencies")).chain(
+            self.files
+                .first()
+                .map(|(_, table)| lookup(table, &["tool", "uv", "extra-build-dependencies"])),
+        );
         let Some(table) = tables.flatten().find_map(Value::as_table) else { return Ok(Vec::new()) };
-        let Some((key, items)) = table.iter().find(|(key, _)| name(key).is_some_and(|key| Some(key) == name(project))) else {
+        let Some((key, items)) =
+            table.iter().find(|(key, _)| name(key).is_some_and(|key| Some(key) == name(project)))
+        else {
             return Ok(Vec::new());
         };
         let place = self.place(0, &["tool", "uv", "extra-build-dependencies"], key, items);
         let text = |item: &Value| {
             let of_table = || item.get("requirement").and_then(Value::as_str);
-            let text =
-                item.as_str().or_else(of_table).ok_or_else(|| place.error("has an item that is not a requirement", "write a string"))?;
+            let text = item.as_str().or_else(of_table).ok_or_else(|| {
+                place.error("has an item that is not a requirement", "write a string")
+            })?;
             if item.get("match-runtime").and_then(Value::as_bool) == Some(true) {
                 let hint = "write the version that the project is used with: a build environment knows no other environment";
                 return Err(place.error("cannot be honoured: there is no version to match", hint));
             }
             let valid = parse_requirement(text).map(|_| text.to_owned());
             valid.map_err(|reason| {
-                place.error(&format!("has `{text}`, which is not a requirement ({reason})"), "see PEP 508 for the syntax")
+                place.error(
+                    &format!("has `{text}`, which is not a requirement ({reason})"),
+                    "see PEP 508 for the syntax",
+                )
             })
         };
-        items.as_array().ok_or_else(|| place.error("is not a list", "write a list of requirements"))?.iter().map(text).collect()
+        items
+            .as_array()
+            .ok_or_else(|| place.error("is not a list", "write a list of requirements"))?
+            .iter()
+            .map(text)
+            .collect()
     }
 
     fn place(&self, file: usize, table: &[&str], key: &str, value: &Value) -> Place {
         let file = self.files[file].0.clone();
         let text = format!("{key} = {}", one_line(value));
-        Place { line: line_of(&file, table, key), file, key: format!("{}.{key}", table.join(".")), text }
+        Place {
+            line: line_of(&file, table, key),
+            file,
+            key: format!("{}.{key}", table.join(".")),
+            text,
+        }
     }
 
-    /// What requirements are where their sources are honoured. One requirement may become several, with markers that exclude each other.
+    /// What requirements are where their sources are honoured. One requirement may become several,
+    /// with markers that exclude each other.
     pub fn lower(&self, requirements: &[Requirement]) -> Result<Vec<Lowered>, Error> {
-        let lowered: Result<Vec<_>, _> = requirements.iter().map(|requirement| self.lower_one(requirement)).collect();
+        let lowered: Result<Vec<_>, _> =
+            requirements.iter().map(|requirement| self.lower_one(requirement)).collect();
         Ok(lowered?.concat())
     }
 
     fn lower_one(&self, requirement: &Requirement) -> Result<Vec<Lowered>, Error> {
         let plain = Lowered { requirement: requirement.clone(), index: None };
         let has_url = matches!(requirement.version_or_url, Some(VersionOrUrl::Url(_)));
-        let Some((file, key, value)) = self.find(&requirement.name).filter(|_| !has_url && !self.is_off(&requirement.name)) else {
+        let Some((file, key, value)) =
+            self.find(&requirement.name).filter(|_| !has_url && !self.is_off(&requirement.name))
+        else {
             return Ok(vec![plain]);
         };
         let place = self.place(file, &["tool", "uv", "sources"], key, value);
@@ -178,7 +211,11 @@ impl Sources {
             let marker = match source.marker.as_deref().map(str::parse::<MarkerTree>) {
                 None => MarkerTree::TRUE,
                 Some(Ok(marker)) => marker,
-                Some(Err(_)) => return Err(place.error("has a marker that is not one", "see PEP 508 for the syntax")),
+                Some(Err(_)) => {
+                    return Err(
+                        place.error("has a marker that is not one", "see PEP 508 for the syntax")
+                    );
+                }
             };
             let mut lowered = self.from(&source, requirement, &place)?;
             lowered.requirement.marker = requirement.marker.clone();
@@ -197,7 +234,9 @@ impl Sources {
     fn find(&self, name: &PackageName) -> Option<(usize, &str, &Value)> {
         self.files.iter().enumerate().find_map(|(file, (_, table))| {
             let sources = lookup(table, &["tool", "uv", "sources"])?.as_table()?;
-            let (key, value) = sources.iter().find(|(key, _)| key.parse::<PackageName>().is_ok_and(|key| key == *name))?;
+            let (key, value) = sources
+                .iter()
+                .find(|(key, _)| key.parse::<PackageName>().is_ok_and(|key| key == *name))?;
             Some((file, key.as_str(), value))
         })
     }
@@ -206,64 +245,115 @@ impl Sources {
     fn is_off(&self, name: &PackageName) -> bool {
         let is = |text: &str| text.parse::<PackageName>().is_ok_and(|one| one == *name);
         let packages = self.settings.get("no-sources-package").and_then(Value::as_array);
-        let off = env_vars::get("UV_NO_SOURCES")
-            .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off"));
+        let off = env_vars::get("UV_NO_SOURCES").is_some_and(|value| {
+            !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
+        });
         off || self.settings.get("no-sources").and_then(Value::as_bool) == Some(true)
             || packages.into_iter().flatten().filter_map(Value::as_str).any(is)
-            || env_vars::get("UV_NO_SOURCES_PACKAGE").is_some_and(|names| names.split_whitespace().any(is))
+            || env_vars::get("UV_NO_SOURCES_PACKAGE")
+                .is_some_and(|names| names.split_whitespace().any(is))
     }
 
-    fn from(&self, source: &Source, requirement: &Requirement, place: &Place) -> Result<Lowered, Error> {
+    fn from(
+        &self,
+        source: &Source,
+        requirement: &Requirement,
+        place: &Place,
+    ) -> Result<Lowered, Error> {
         let base = place.file.parent().unwrap_or(Path::new(""));
-        let subdirectory = source.subdirectory.as_deref().map(|path| format!("#subdirectory={path}")).unwrap_or_default();
+        let subdirectory = source
+            .subdirectory
+            .as_deref()
+            .map(|path| format!("#subdirectory={path}"))
+            .unwrap_or_default();
         if source.lfs {
-            return Err(place.error("cannot be honoured: `lfs`", "set GIT_LFS_SKIP_SMUDGE=0 and leave `lfs` out, or name a wheel"));
+            return Err(place.error(
+                "cannot be honoured: `lfs`",
+                "set GIT_LFS_SKIP_SMUDGE=0 and leave `lfs` out, or name a wheel",
+            ));
         }
         if source.package == Some(false) {
-            return Err(place.error("cannot be honoured: `package = false`", "name what it depends on instead"));
+            return Err(place.error(
+                "cannot be honoured: `package = false`",
+                "name what it depends on instead",
+            ));
         }
         let url = match (&source.git, &source.url, &source.path, source.workspace, &source.index) {
             (Some(git), None, None, false, None) => {
                 let reference = match (&source.rev, &source.tag, &source.branch) {
                     (None, None, None) => String::new(),
-                    (Some(one), None, None) | (None, Some(one), None) | (None, None, Some(one)) => format!("@{one}"),
-                    _ => return Err(place.error("has more than one of `rev`, `tag` and `branch`", "keep one of them")),
+                    (Some(one), None, None) | (None, Some(one), None) | (None, None, Some(one)) => {
+                        format!("@{one}")
+                    }
+                    _ => {
+                        return Err(place.error(
+                            "has more than one of `rev`, `tag` and `branch`",
+                            "keep one of them",
+                        ));
+                    }
                 };
                 format!("git+{}{reference}{subdirectory}", git.trim_start_matches("git+"))
             }
             (None, Some(url), None, false, None) => format!("{url}{subdirectory}"),
             (None, None, Some(path), false, None) => {
-                let path = crate::fs::absolute(&base.join(path)).unwrap_or_else(|_| base.join(path));
+                let path =
+                    crate::fs::absolute(&base.join(path)).unwrap_or_else(|_| base.join(path));
                 if !path.exists() {
-                    return Err(place.error("names a path that does not exist", "is a submodule, or a step before this one, missing?"));
+                    return Err(place.error(
+                        "names a path that does not exist",
+                        "is a submodule, or a step before this one, missing?",
+                    ));
                 }
                 file_url(&path)
             }
             (None, None, None, true, None) => {
-                let member = self
-                    .member(&requirement.name)
-                    .ok_or_else(|| place.error("names a package that is not in the workspace", "see `members` in `[tool.uv.workspace]`"))?;
+                let member = self.member(&requirement.name).ok_or_else(|| {
+                    place.error(
+                        "names a package that is not in the workspace",
+                        "see `members` in `[tool.uv.workspace]`",
+                    )
+                })?;
                 file_url(&member)
             }
             (None, None, None, false, Some(index)) => {
-                let index = NamedIndex { name: index.clone(), definition: self.index(index), place: place.clone() };
+                let index = NamedIndex {
+                    name: index.clone(),
+                    definition: self.index(index),
+                    place: place.clone(),
+                };
                 return Ok(Lowered { requirement: requirement.clone(), index: Some(index) });
             }
-            _ => return Err(place.error("is not one of a path, the workspace, git, a URL and an index", "keep one of them")),
+            _ => {
+                return Err(place.error(
+                    "is not one of a path, the workspace, git, a URL and an index",
+                    "keep one of them",
+                ));
+            }
         };
         let extras: Vec<&str> = requirement.extras.iter().map(AsRef::as_ref).collect();
-        let extras = if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+        let extras =
+            if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
         let text = format!("{}{extras} @ {url}", requirement.name);
-        let requirement = parse_requirement(&text)
-            .map_err(|reason| place.error(&format!("is not a requirement that installers understand ({reason})"), "write a whole URL"))?;
+        let requirement = parse_requirement(&text).map_err(|reason| {
+            place.error(
+                &format!("is not a requirement that installers understand ({reason})"),
+                "write a whole URL",
+            )
+        })?;
         Ok(Lowered { requirement, index: None })
     }
 
     /// `[[tool.uv.index]]` of that name, in the project or its workspace.
     fn index(&self, name: &str) -> Option<Table> {
         self.files.iter().find_map(|(file, table)| {
-            let indexes = lookup(table, &["tool", "uv", "index"])?.as_array()?.iter().filter_map(Value::as_table);
-            let mut index = indexes.into_iter().find(|index| index.get("name").and_then(Value::as_str) == Some(name))?.clone();
+            let indexes = lookup(table, &["tool", "uv", "index"])?
+                .as_array()?
+                .iter()
+                .filter_map(Value::as_table);
+            let mut index = indexes
+                .into_iter()
+                .find(|index| index.get("name").and_then(Value::as_str) == Some(name))?
+                .clone();
             if let Some(Value::String(url)) = index.get_mut("url")
                 && !url.contains("://")
             {
@@ -277,45 +367,74 @@ impl Sources {
     fn member(&self, name: &PackageName) -> Option<PathBuf> {
         let root = self.workspace.as_ref()?;
         uv::members(root).into_iter().find(|directory| {
-            let pyproject = uv::read_pyproject(&directory.join("pyproject.toml")).unwrap_or_default();
+            let pyproject =
+                uv::read_pyproject(&directory.join("pyproject.toml")).unwrap_or_default();
             let own = lookup(&pyproject, &["project", "name"]).and_then(Value::as_str);
             own.is_some_and(|own| own.parse::<PackageName>().is_ok_and(|own| own == *name))
         })
     }
 
-    /// Every name that the project, or one in a directory that `lowered` leads to, says is its own, with its source: for requirements of
-    /// requirements. A source that nobody may need, and that cannot be had, is left out.
+    /// Every name that the project, or one in a directory that `lowered` leads to, says is its own,
+    /// with its source: for requirements of requirements. A source that nobody may need, and
+    /// that cannot be had, is left out.
     pub fn own(&self, lowered: &[Lowered]) -> Vec<Lowered> {
         let mut found: BTreeMap<String, Lowered> = BTreeMap::new();
-        let names = self.files.iter().filter_map(|(_, table)| lookup(table, &["tool", "uv", "sources"])?.as_table());
-        let bare: Vec<Requirement> = names.flat_map(|sources| sources.keys()).filter_map(|name| parse_requirement(name).ok()).collect();
+        let names = self
+            .files
+            .iter()
+            .filter_map(|(_, table)| lookup(table, &["tool", "uv", "sources"])?.as_table());
+        let bare: Vec<Requirement> = names
+            .flat_map(|sources| sources.keys())
+            .filter_map(|name| parse_requirement(name).ok())
+            .collect();
         let mut queue: Vec<Lowered> = lowered.to_vec();
-        queue.extend(bare.iter().filter_map(|requirement| self.lower_one(requirement).ok()).flatten());
+        queue.extend(
+            bare.iter().filter_map(|requirement| self.lower_one(requirement).ok()).flatten(),
+        );
         while let Some(next) = queue.pop() {
             let is_direct = matches!(next.requirement.version_or_url, Some(VersionOrUrl::Url(_)));
-            if (!is_direct && next.index.is_none()) || found.insert(next.requirement.to_string(), next.clone()).is_some() {
+            if (!is_direct && next.index.is_none())
+                || found.insert(next.requirement.to_string(), next.clone()).is_some()
+            {
                 continue;
             }
             let Some(directory) = local_path(&next.requirement) else { continue };
             let Some((sources, pyproject)) = Self::of(&directory) else { continue };
-            let dependencies = lookup(&pyproject, &["project", "dependencies"]).and_then(Value::as_array).into_iter().flatten();
-            let dependencies = dependencies.filter_map(|text| parse_requirement(text.as_str()?).ok());
-            queue.extend(dependencies.filter_map(|requirement| sources.lower_one(&requirement).ok()).flatten());
+            let dependencies = lookup(&pyproject, &["project", "dependencies"])
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            let dependencies =
+                dependencies.filter_map(|text| parse_requirement(text.as_str()?).ok());
+            queue.extend(
+                dependencies
+                    .filter_map(|requirement| sources.lower_one(&requirement).ok())
+                    .flatten(),
+            );
         }
         found.into_values().map(without_extras).collect()
     }
 
-    /// Fails if a directory that `lowered` names needs a source to be built: pip, which builds it, would ask its index.
+    /// Fails if a directory that `lowered` names needs a source to be built: pip, which builds it,
+    /// would ask its index.
     pub fn fit_for_pip(lowered: &[Lowered]) -> Result<(), Error> {
         for directory in lowered.iter().filter_map(|lowered| local_path(&lowered.requirement)) {
             let Some((sources, pyproject)) = Self::of(&directory) else { continue };
-            let requires = lookup(&pyproject, &["build-system", "requires"]).and_then(Value::as_array).into_iter().flatten();
+            let requires = lookup(&pyproject, &["build-system", "requires"])
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
             for requirement in requires.filter_map(|text| parse_requirement(text.as_str()?).ok()) {
-                let Some((file, key, value)) = sources.find(&requirement.name).filter(|_| !sources.is_off(&requirement.name)) else {
+                let Some((file, key, value)) =
+                    sources.find(&requirement.name).filter(|_| !sources.is_off(&requirement.name))
+                else {
                     continue;
                 };
                 let place = sources.place(file, &["tool", "uv", "sources"], key, value);
-                return Err(place.error("cannot be honoured by pip, which builds a requirement of the project", "use `--installer uv`"));
+                return Err(place.error(
+                    "cannot be honoured by pip, which builds a requirement of the project",
+                    "use `--installer uv`",
+                ));
             }
         }
         Ok(())
@@ -325,7 +444,9 @@ impl Sources {
 /// The local path of a requirement such as `x @ file:///path`.
 pub fn local_path(requirement: &Requirement) -> Option<PathBuf> {
     match requirement.version_or_url.as_ref()? {
-        VersionOrUrl::Url(url) if url.to_url().scheme() == "file" => url.to_url().to_file_path().ok(),
+        VersionOrUrl::Url(url) if url.to_url().scheme() == "file" => {
+            url.to_url().to_file_path().ok()
+        }
         _ => None,
     }
 }
@@ -337,7 +458,8 @@ fn without_extras(mut lowered: Lowered) -> Lowered {
 }
 
 fn file_url(path: &Path) -> String {
-    url::Url::from_file_path(path).map_or_else(|()| path.to_string_lossy().into_owned(), |url| url.to_string())
+    url::Url::from_file_path(path)
+        .map_or_else(|()| path.to_string_lossy().into_owned(), |url| url.to_string())
 }
 
 fn one_line(value: &Value) -> String {

@@ -19,9 +19,12 @@ pub struct UvFile {
 impl UvFile {
     /// Reads a `uv.toml`. What is wrong with it is said in one line.
     pub fn read(path: &Path) -> Result<Self, (PathBuf, String)> {
-        let failed = |reason: String| (path.to_path_buf(), reason.lines().next().unwrap_or_default().to_owned());
+        let failed = |reason: String| {
+            (path.to_path_buf(), reason.lines().next().unwrap_or_default().to_owned())
+        };
         let text = fs_err::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-        let table = text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
+        let table =
+            text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
         Ok(Self { path: path.to_path_buf(), table })
     }
 
@@ -36,7 +39,8 @@ impl UvFile {
         Some(Self { path, table })
     }
 
-    /// The file that has the settings of the project in `directory`, which is in the workspace of `root`.
+    /// The file that has the settings of the project in `directory`, which is in the workspace of
+    /// `root`.
     pub(super) fn of_project(directory: &Path, root: Option<&Path>) -> Option<Self> {
         root.unwrap_or(directory).ancestors().find_map(Self::in_directory)
     }
@@ -46,12 +50,18 @@ impl UvFile {
         let invalid = |what: String| Error::Invalid {
             path: self.path.clone(),
             message: format!("`build-constraint-dependencies`, a setting of uv, {what}"),
-            hint: Some("write it as `build-constraint-dependencies = [\"setuptools<80\"]`".to_owned()),
+            hint: Some(
+                "write it as `build-constraint-dependencies = [\"setuptools<80\"]`".to_owned(),
+            ),
         };
-        let Some(value) = self.table.get("build-constraint-dependencies") else { return Ok(Vec::new()) };
+        let Some(value) = self.table.get("build-constraint-dependencies") else {
+            return Ok(Vec::new());
+        };
         let items = value.as_array().ok_or_else(|| invalid("is not a list".to_owned()))?;
         let text = |item: &toml::Value| {
-            item.as_str().map(str::to_owned).ok_or_else(|| invalid(format!("has `{}`, which is not a string", item.to_string().trim())))
+            item.as_str().map(str::to_owned).ok_or_else(|| {
+                invalid(format!("has `{}`, which is not a string", item.to_string().trim()))
+            })
         };
         items.iter().map(text).collect()
     }
@@ -69,7 +79,10 @@ pub(super) fn workspace_root(directory: &Path, pyproject: &Table) -> Option<Path
     // The nearest one has the word, whether it is for us or not.
     let (root, workspace) = directory.ancestors().skip(1).find_map(|above| {
         let pyproject = read_pyproject(&above.join("pyproject.toml"))?;
-        Some((above.to_path_buf(), lookup(&pyproject, &["tool", "uv", "workspace"])?.as_table()?.clone()))
+        Some((
+            above.to_path_buf(),
+            lookup(&pyproject, &["tool", "uv", "workspace"])?.as_table()?.clone(),
+        ))
     })?;
     let relative = directory.strip_prefix(&root).expect("an ancestor is a prefix");
     let is_listed = |key: &str| patterns(&workspace, key).is_match(relative);
@@ -79,14 +92,24 @@ pub(super) fn workspace_root(directory: &Path, pyproject: &Table) -> Option<Path
 /// The directories of a workspace's members, its root among them.
 pub(super) fn members(root: &Path) -> Vec<PathBuf> {
     let pyproject = read_pyproject(&root.join("pyproject.toml")).unwrap_or_default();
-    let workspace = lookup(&pyproject, &["tool", "uv", "workspace"]).and_then(toml::Value::as_table).cloned().unwrap_or_default();
+    let workspace = lookup(&pyproject, &["tool", "uv", "workspace"])
+        .and_then(toml::Value::as_table)
+        .cloned()
+        .unwrap_or_default();
     let (members, exclude) = (patterns(&workspace, "members"), patterns(&workspace, "exclude"));
     let is_searched = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_string_lossy();
-        entry.depth() == 0 || entry.file_type().is_dir() && !name.starts_with('.') && !matches!(&*name, "target" | "node_modules")
+        entry.depth() == 0
+            || entry.file_type().is_dir()
+                && !name.starts_with('.')
+                && !matches!(&*name, "target" | "node_modules")
     };
-    let directories =
-        walkdir::WalkDir::new(root).max_depth(8).sort_by_file_name().into_iter().filter_entry(is_searched).filter_map(Result::ok);
+    let directories = walkdir::WalkDir::new(root)
+        .max_depth(8)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(is_searched)
+        .filter_map(Result::ok);
     let directories = directories.map(walkdir::DirEntry::into_path).filter(|directory| {
         let relative = directory.strip_prefix(root).unwrap_or(directory);
         directory == root || members.is_match(relative) && !exclude.is_match(relative)
@@ -96,7 +119,13 @@ pub(super) fn members(root: &Path) -> Vec<PathBuf> {
 
 fn patterns(workspace: &Table, key: &str) -> GlobSet {
     let mut set = GlobSetBuilder::new();
-    for pattern in workspace.get(key).and_then(toml::Value::as_array).into_iter().flatten().filter_map(toml::Value::as_str) {
+    for pattern in workspace
+        .get(key)
+        .and_then(toml::Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(toml::Value::as_str)
+    {
         let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
         if let Ok(glob) = GlobBuilder::new(pattern).literal_separator(true).build() {
             set.add(glob);
@@ -126,7 +155,10 @@ mod tests {
 
     #[test]
     fn settings_are_those_of_the_workspace_or_of_the_nearest_file() {
-        let root = ("w/pyproject.toml", "[tool.uv.workspace]\nmembers = ['packages/*', 'one/']\nexclude = ['packages/out']");
+        let root = (
+            "w/pyproject.toml",
+            "[tool.uv.workspace]\nmembers = ['packages/*', 'one/']\nexclude = ['packages/out']",
+        );
         let own = "[tool.uv]\nno-index = true";
         assert_eq!(
             find(&[root, ("w/packages/in/pyproject.toml", own)], "w/packages/in"),
@@ -134,20 +166,34 @@ mod tests {
         );
         assert_eq!(find(&[root, ("w/one/pyproject.toml", "")], "w/one").0, Some("w".into()));
         let out = [root, ("w/packages/out/pyproject.toml", own)];
-        assert_eq!(find(&out, "w/packages/out"), (None, Some("w/packages/out/pyproject.toml".into())));
+        assert_eq!(
+            find(&out, "w/packages/out"),
+            (None, Some("w/packages/out/pyproject.toml".into()))
+        );
         assert_eq!(find(&[root, ("w/packages/a/b/pyproject.toml", "")], "w/packages/a/b").0, None);
-        assert_eq!(find(&[root, ("w/uv.toml", "no-index = true")], "w"), (Some("w".into()), Some("w/uv.toml".into())));
-        assert_eq!(find(&[("a/uv.toml", ""), ("a/b/pyproject.toml", "[project]")], "a/b"), (None, Some("a/uv.toml".into())));
+        assert_eq!(
+            find(&[root, ("w/uv.toml", "no-index = true")], "w"),
+            (Some("w".into()), Some("w/uv.toml".into()))
+        );
+        assert_eq!(
+            find(&[("a/uv.toml", ""), ("a/b/pyproject.toml", "[project]")], "a/b"),
+            (None, Some("a/uv.toml".into()))
+        );
         assert_eq!(find(&[("a/pyproject.toml", "[project]")], "a"), (None, None));
     }
 
     #[test]
     fn a_constraint_that_cannot_be_used_is_an_error() {
-        let of = |text: &str| UvFile { path: "/p/uv.toml".into(), table: text.parse().unwrap() }.build_constraints();
+        let of = |text: &str| {
+            UvFile { path: "/p/uv.toml".into(), table: text.parse().unwrap() }.build_constraints()
+        };
         assert_eq!(of("build-constraint-dependencies = ['a<2']").unwrap(), ["a<2"]);
         assert_eq!(of("").unwrap(), [""; 0]);
         let message = of("build-constraint-dependencies = [1]").unwrap_err().to_string();
-        assert_eq!(message, "`/p/uv.toml`: `build-constraint-dependencies`, a setting of uv, has `1`, which is not a string");
+        assert_eq!(
+            message,
+            "`/p/uv.toml`: `build-constraint-dependencies`, a setting of uv, has `1`, which is not a string"
+        );
         of("build-constraint-dependencies = 'a<2'").unwrap_err();
     }
 }

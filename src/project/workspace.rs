@@ -1,9 +1,9 @@
 //! Where the project's Rust is.
 //!
-//! Finding the workspace root costs a few file reads instead of a `cargo locate-project`, as even a run with nothing to do
-//! needs it (our directory is there). The rules are cargo's: `package.workspace`, else the nearest manifest at or above
-//! with a `[workspace]` table that does not exclude the package.
-//! Source: <https://doc.rust-lang.org/cargo/reference/workspaces.html#the-workspace-section>
+//! Finding the workspace root costs a few file reads instead of a `cargo locate-project`, as even a
+//! run with nothing to do needs it (our directory is there). The rules are cargo's:
+//! `package.workspace`, else the nearest manifest at or above with a `[workspace]` table that does
+//! not exclude the package. Source: <https://doc.rust-lang.org/cargo/reference/workspaces.html#the-workspace-section>
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,11 @@ use crate::{env_vars, fs};
 /// The Cargo side of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workspace {
-    /// The manifests that the backend builds, as far as that is known; none for a project without Rust.
+    /// The manifests that the backend builds, as far as that is known; none for a project without
+    /// Rust.
     pub manifests: Vec<PathBuf>,
-    /// Where `.pyenv-build` goes: the Cargo workspace's root, or the source tree when that contains the workspace or
-    /// there is none.
+    /// Where `.pyenv-build` goes: the Cargo workspace's root, or the source tree when that
+    /// contains the workspace or there is none.
     pub root: PathBuf,
     /// The root of the Cargo workspace of the first manifest.
     pub cargo_root: Option<PathBuf>,
@@ -34,53 +35,81 @@ impl Workspace {
     /// Whether a crate below our directory would be taken for a part of somebody's Cargo workspace.
     pub fn is_inside_cargo_workspace(&self) -> bool {
         self.root.ancestors().any(|directory| {
-            fs_err::read_to_string(directory.join("Cargo.toml"))
-                .is_ok_and(|text| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("workspace")))
+            fs_err::read_to_string(directory.join("Cargo.toml")).is_ok_and(|text| {
+                text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("workspace"))
+            })
         })
     }
 
-    /// Target directories of Cargo workspaces below `directory`, as far as they can be found without asking cargo: where variables say,
-    /// or beside the manifests. cargo tags those that it makes.
+    /// Target directories of Cargo workspaces below `directory`, as far as they can be found
+    /// without asking cargo: where variables say, or beside the manifests. cargo tags those
+    /// that it makes.
     pub fn target_directories(&self, directory: &Path) -> Vec<PathBuf> {
-        let set = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].into_iter().filter_map(env_vars::get_os).map(PathBuf::from);
-        let roots = self.cargo_root.iter().cloned().chain(self.manifests.iter().skip(1).map(|manifest| workspace_root(manifest)));
+        let set = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
+            .into_iter()
+            .filter_map(env_vars::get_os)
+            .map(PathBuf::from);
+        let roots = self
+            .cargo_root
+            .iter()
+            .cloned()
+            .chain(self.manifests.iter().skip(1).map(|manifest| workspace_root(manifest)));
         let mut found: Vec<PathBuf> = set
             .chain(roots.map(|root| root.join("target")))
             .filter_map(|path| fs::absolute(&directory.join(path)).ok())
-            .filter(|path| path.starts_with(directory) && path != directory && path.join("CACHEDIR.TAG").is_file())
+            .filter(|path| {
+                path.starts_with(directory)
+                    && path != directory
+                    && path.join("CACHEDIR.TAG").is_file()
+            })
             .collect();
         found.sort();
         found.dedup();
         found
     }
 
-    /// The Cargo workspace's root and its target directory; asks cargo, but resolves and downloads nothing.
+    /// The Cargo workspace's root and its target directory; asks cargo, but resolves and downloads
+    /// nothing.
     pub fn cargo_directories(&self) -> Option<(PathBuf, PathBuf)> {
         let manifest = self.manifests.first()?;
         let mut command = cargo_metadata::MetadataCommand::new();
-        command.manifest_path(manifest).no_deps().current_dir(manifest.parent().unwrap_or(manifest));
+        command
+            .manifest_path(manifest)
+            .no_deps()
+            .current_dir(manifest.parent().unwrap_or(manifest));
         if let Some(cargo) = env_vars::get_os("CARGO") {
             command.cargo_path(cargo);
         }
         let metadata = command.exec().ok()?;
-        Some((metadata.workspace_root.into_std_path_buf(), metadata.target_directory.into_std_path_buf()))
+        Some((
+            metadata.workspace_root.into_std_path_buf(),
+            metadata.target_directory.into_std_path_buf(),
+        ))
     }
 
-    /// What cargo knows of the workspace of the first manifest: as it was said the last time, which is in the file `memory`, if nothing
-    /// has changed since. `None`: the project has no Rust.
+    /// What cargo knows of the workspace of the first manifest: as it was said the last time, which
+    /// is in the file `memory`, if nothing has changed since. `None`: the project has no Rust.
     pub fn cargo(&self, memory: &Path) -> Result<Option<CargoWorkspace>, Error> {
         self.manifests.first().map(|manifest| remembered::ask(manifest, memory)).transpose()
     }
 }
 
 fn manifests(directory: &Path, pyproject: &toml::Table) -> Vec<PathBuf> {
-    let resolve = |path: &str| fs::absolute(&directory.join(path)).ok().filter(|path| path.is_file());
-    if let Some(path) = lookup(pyproject, &["tool", "maturin", "manifest-path"]).and_then(toml::Value::as_str).and_then(resolve) {
+    let resolve =
+        |path: &str| fs::absolute(&directory.join(path)).ok().filter(|path| path.is_file());
+    if let Some(path) = lookup(pyproject, &["tool", "maturin", "manifest-path"])
+        .and_then(toml::Value::as_str)
+        .and_then(resolve)
+    {
         return vec![path];
     }
     let mut declared = Vec::new();
     for list in ["ext-modules", "bins"] {
-        for item in lookup(pyproject, &["tool", "setuptools-rust", list]).and_then(toml::Value::as_array).into_iter().flatten() {
+        for item in lookup(pyproject, &["tool", "setuptools-rust", list])
+            .and_then(toml::Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             let path = item.get("path").and_then(toml::Value::as_str).unwrap_or("Cargo.toml");
             declared.extend(resolve(path));
         }
@@ -93,13 +122,18 @@ fn manifests(directory: &Path, pyproject: &toml::Table) -> Vec<PathBuf> {
         return vec![path];
     }
     // A `setup.py` names it where we cannot read it: the shallowest one it is.
-    let skipped = |name: &str| name.starts_with('.') || ["target", "node_modules", "build", "dist", "tests", "venv"].contains(&name);
+    let skipped = |name: &str| {
+        name.starts_with('.')
+            || ["target", "node_modules", "build", "dist", "tests", "venv"].contains(&name)
+    };
     walkdir::WalkDir::new(directory)
         .min_depth(1)
         .max_depth(4)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| !entry.file_type().is_dir() || !skipped(&entry.file_name().to_string_lossy()))
+        .filter_entry(|entry| {
+            !entry.file_type().is_dir() || !skipped(&entry.file_name().to_string_lossy())
+        })
         .filter_map(Result::ok)
         .filter(|entry| entry.file_name() == "Cargo.toml")
         .min_by_key(walkdir::DirEntry::depth)
@@ -123,8 +157,13 @@ pub(super) fn workspace_root(manifest: &Path) -> PathBuf {
     for directory in own.ancestors() {
         let Some(table) = read(&directory.join("Cargo.toml")) else { continue };
         let Some(workspace) = table.get("workspace") else { continue };
-        let excluded = workspace.get("exclude").and_then(toml::Value::as_array).into_iter().flatten();
-        if directory == own || !excluded.filter_map(toml::Value::as_str).any(|path| own.starts_with(directory.join(path))) {
+        let excluded =
+            workspace.get("exclude").and_then(toml::Value::as_array).into_iter().flatten();
+        if directory == own
+            || !excluded
+                .filter_map(toml::Value::as_str)
+                .any(|path| own.starts_with(directory.join(path)))
+        {
             return directory.to_path_buf();
         }
     }
@@ -149,8 +188,13 @@ mod tests {
         }
 
         fn find(&self, directory: &str, pyproject: &str) -> (Vec<String>, String) {
-            let relative = |path: &Path| path.strip_prefix(self.0.path()).unwrap().to_string_lossy().into_owned();
-            let found = Workspace::find(&self.0.path().join(directory), &toml::from_str(pyproject).unwrap());
+            let relative = |path: &Path| {
+                path.strip_prefix(self.0.path()).unwrap().to_string_lossy().into_owned()
+            };
+            let found = Workspace::find(
+                &self.0.path().join(directory),
+                &toml::from_str(pyproject).unwrap(),
+            );
             (found.manifests.iter().map(|path| relative(path)).collect(), relative(&found.root))
         }
     }
@@ -180,9 +224,16 @@ mod tests {
             tree.find("python", "[tool.maturin]\nmanifest-path = '../rust/py/Cargo.toml'"),
             (vec!["rust/py/Cargo.toml".into()], "rust".into())
         );
-        assert_eq!(tree.find("python", ""), (vec!["python/src/_x/Cargo.toml".into()], "python".into()));
-        let declared = "[[tool.setuptools-rust.ext-modules]]\ntarget = 'x'\npath = 'src/_x/Cargo.toml'";
-        assert_eq!(tree.find("python", declared), (vec!["python/src/_x/Cargo.toml".into()], "python".into()));
+        assert_eq!(
+            tree.find("python", ""),
+            (vec!["python/src/_x/Cargo.toml".into()], "python".into())
+        );
+        let declared =
+            "[[tool.setuptools-rust.ext-modules]]\ntarget = 'x'\npath = 'src/_x/Cargo.toml'";
+        assert_eq!(
+            tree.find("python", declared),
+            (vec!["python/src/_x/Cargo.toml".into()], "python".into())
+        );
     }
 
     #[test]
@@ -200,9 +251,14 @@ mod tests {
         ]);
         let directory = tree.0.path().join("pyproject");
         let modules = ["one/py", "two", "three", "../outside", "one/py"]
-            .map(|package| format!("[[tool.setuptools-rust.ext-modules]]\npath = '{package}/Cargo.toml'\n"))
+            .map(|package| {
+                format!("[[tool.setuptools-rust.ext-modules]]\npath = '{package}/Cargo.toml'\n")
+            })
             .concat();
         let workspace = Workspace::find(&directory, &toml::from_str(&modules).unwrap());
-        assert_eq!(workspace.target_directories(&directory), [directory.join("one/target"), directory.join("two/target")]);
+        assert_eq!(
+            workspace.target_directories(&directory),
+            [directory.join("one/target"), directory.join("two/target")]
+        );
     }
 }

@@ -52,8 +52,12 @@ impl CargoOutput {
                 Line::Other
             }
             "Dirty" => {
-                if let Some((package, reason)) = rest.split_once(": ").and_then(|(head, reason)| Some((package(head)?, reason))) {
-                    self.dirty.entry((package.name, package.version)).or_insert_with(|| reason.to_owned());
+                if let Some((package, reason)) =
+                    rest.split_once(": ").and_then(|(head, reason)| Some((package(head)?, reason)))
+                {
+                    self.dirty
+                        .entry((package.name, package.version))
+                        .or_insert_with(|| reason.to_owned());
                 }
                 Line::Other
             }
@@ -98,7 +102,11 @@ fn package(text: &str) -> Option<Package> {
         let part = part.trim();
         !part.is_empty() && part != "proc-macro" && !part.contains("://")
     });
-    (is_name && is_version).then(|| Package { name: name.to_owned(), version: version.to_owned(), local })
+    (is_name && is_version).then(|| Package {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        local,
+    })
 }
 
 /// `[=====>    ] 12/38: pyo3, serde`
@@ -106,7 +114,11 @@ fn progress(text: &str) -> Option<Line> {
     let (_, rest) = text.split_once(']')?;
     let (counts, now) = rest.split_once(':').unwrap_or((rest, ""));
     let (done, total) = counts.trim().split_once('/')?;
-    Some(Line::Progress { done: done.parse().ok()?, total: total.parse().ok()?, now: now.trim().to_owned() })
+    Some(Line::Progress {
+        done: done.parse().ok()?,
+        total: total.parse().ok()?,
+        now: now.trim().to_owned(),
+    })
 }
 
 /// Sorts cargo's words.
@@ -122,7 +134,8 @@ fn reason(said: &str) -> (Reason, Option<String>) {
         return (Reason::InputChanged, quoted());
     }
     if said.starts_with("the dependency") {
-        let name = said.strip_prefix("the dependency").and_then(|rest| rest.split_whitespace().next());
+        let name =
+            said.strip_prefix("the dependency").and_then(|rest| rest.split_whitespace().next());
         return (Reason::DependencyRebuilt, quoted().or_else(|| name.map(str::to_owned)));
     }
     (Reason::Other, Some(said.to_owned()))
@@ -135,7 +148,10 @@ mod tests {
     #[test]
     fn counts_each_crate_once_and_knows_whose_it_is() {
         let mut output = CargoOutput::default();
-        assert_eq!(output.line("\u{1b}[1m\u{1b}[92m   Compiling\u{1b}[0m pyo3 v0.29.3"), Line::Compiling("pyo3 v0.29.3".into()));
+        assert_eq!(
+            output.line("\u{1b}[1m\u{1b}[92m   Compiling\u{1b}[0m pyo3 v0.29.3"),
+            Line::Compiling("pyo3 v0.29.3".into())
+        );
         output.line("   Compiling rpds-py v0.1.0 (/w/rpds py)");
         output.line("   Compiling git-dep v0.1.0 (https://h/r?rev=1#12345678)");
         output.line("   Compiling mac v0.1.0 (proc-macro) (/w/mac)");
@@ -144,7 +160,8 @@ mod tests {
         output.line("       Fresh serde v1.0.0");
         output.line("       Fresh pyo3 v0.29.3");
         let crates = output.finish();
-        let names: Vec<(&str, bool)> = crates.compiled.iter().map(|one| (one.name.as_str(), one.workspace)).collect();
+        let names: Vec<(&str, bool)> =
+            crates.compiled.iter().map(|one| (one.name.as_str(), one.workspace)).collect();
         assert_eq!(names, [("pyo3", false), ("rpds-py", true), ("git-dep", false), ("mac", true)]);
         assert_eq!(crates.fresh, 1);
     }
@@ -161,7 +178,8 @@ mod tests {
             output.line(&format!("       Dirty {name} v1.0.0: {said}"));
             output.line(&format!("   Compiling {name} v1.0.0"));
         }
-        let found: Vec<(Reason, Option<String>)> = output.finish().compiled.into_iter().map(|one| (one.reason, one.detail)).collect();
+        let found: Vec<(Reason, Option<String>)> =
+            output.finish().compiled.into_iter().map(|one| (one.reason, one.detail)).collect();
         assert_eq!(
             found,
             [

@@ -8,13 +8,22 @@ use crate::cargo_records::{Inputs, Kind, Unit};
 use crate::project::cargo::{CargoWorkspace, cargo_home, is_in_cargo_home};
 use crate::project::files_of_package;
 
-/// The paths that cargo compares with the references of a unit. A path relative to the package stands below every package of that
-/// name: which it is, the records do not say. What is in cargo's home is left out, as cargo does not look at its dates.
+/// The paths that cargo compares with the references of a unit. A path relative to the package
+/// stands below every package of that name: which it is, the records do not say. What is in cargo's
+/// home is left out, as cargo does not look at its dates.
 pub(super) fn inputs_of(unit: &Unit, workspace: &CargoWorkspace) -> Vec<PathBuf> {
-    let roots: Vec<&Path> = workspace.local_named(&unit.package).map(|package| package.root.as_path()).collect();
+    let roots: Vec<&Path> =
+        workspace.local_named(&unit.package).map(|package| package.root.as_path()).collect();
     let below = |path: &Path| -> Vec<PathBuf> {
         // `rerun-if-changed=` with nothing is the package itself.
-        roots.iter().map(|root| if path.as_os_str().is_empty() { root.to_path_buf() } else { root.join(path) }).collect()
+        roots
+            .iter()
+            .map(
+                |root| {
+                    if path.as_os_str().is_empty() { root.to_path_buf() } else { root.join(path) }
+                },
+            )
+            .collect()
     };
     let mut paths = BTreeSet::new();
     for reference in &unit.references {

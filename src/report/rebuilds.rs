@@ -1,7 +1,8 @@
 //! Which crates were compiled, and why: cargo's own records before and after, compared.
 //!
-//! Needs no flag that would change the build, and works whoever runs cargo. What ran is told by the date of its
-//! `invoked.timestamp`; why, by what differs between the two records of a unit, and by the dates of its inputs.
+//! Needs no flag that would change the build, and works whoever runs cargo. What ran is told by the
+//! date of its `invoked.timestamp`; why, by what differs between the two records of a unit, and by
+//! the dates of its inputs.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -47,27 +48,40 @@ impl Before {
         let mut names: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
         for unit in records.units.values() {
             names.entry(&unit.profile).or_insert_with(|| {
-                let entries =
-                    fs_err::read_dir(records.directory.join(&unit.profile).join("deps")).into_iter().flatten().filter_map(Result::ok);
+                let entries = fs_err::read_dir(records.directory.join(&unit.profile).join("deps"))
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Result::ok);
                 entries
                     .filter_map(|entry| entry.file_name().into_string().ok())
-                    .filter(|name| Path::new(name).extension().is_none_or(|extension| extension != "d"))
+                    .filter(|name| {
+                        Path::new(name).extension().is_none_or(|extension| extension != "d")
+                    })
                     .collect()
             });
         }
         // Both what has the hash in its name and what has none.
         let stems: BTreeMap<&str, HashSet<&str>> = names
             .iter()
-            .map(|(profile, names)| (*profile, names.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect()))
+            .map(|(profile, names)| {
+                (*profile, names.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect())
+            })
             .collect();
         let incomplete = records
             .units
             .values()
-            .filter(|unit| unit.kind == Kind::Compile && unit.key.contains("/.fingerprint/") && unit.stem.starts_with("lib-"))
+            .filter(|unit| {
+                unit.kind == Kind::Compile
+                    && unit.key.contains("/.fingerprint/")
+                    && unit.stem.starts_with("lib-")
+            })
             .filter(|unit| {
                 let name = unit.crate_name().replace('-', "_");
-                let has = |stem: &str| stems.get(unit.profile.as_str()).is_some_and(|stems| stems.contains(stem));
-                let windows = cfg!(windows) && (has(&name) || has(&format!("{name}-{}", unit.hash)));
+                let has = |stem: &str| {
+                    stems.get(unit.profile.as_str()).is_some_and(|stems| stems.contains(stem))
+                };
+                let windows =
+                    cfg!(windows) && (has(&name) || has(&format!("{name}-{}", unit.hash)));
                 !has(&format!("lib{name}-{}", unit.hash)) && !has(&format!("lib{name}")) && !windows
             })
             .map(|unit| unit.key.clone())
@@ -76,13 +90,25 @@ impl Before {
     }
 }
 
-/// What was compiled between `before` and `after`. `main`: the directory of the crate that was asked for, whose dependencies
-/// are the fresh ones if they were not compiled.
-pub fn explain(before: &Before, after: &Records, workspace: &CargoWorkspace, main: Option<&Path>) -> Crates {
+/// What was compiled between `before` and `after`. `main`: the directory of the crate that was
+/// asked for, whose dependencies are the fresh ones if they were not compiled.
+pub fn explain(
+    before: &Before,
+    after: &Records,
+    workspace: &CargoWorkspace,
+    main: Option<&Path>,
+) -> Crates {
     let ran: Vec<&Unit> = after
         .units
         .values()
-        .filter(|unit| unit.invoked.is_some() && before.records.units.get(&unit.key).is_none_or(|then| then.invoked != unit.invoked))
+        .filter(|unit| {
+            unit.invoked.is_some()
+                && before
+                    .records
+                    .units
+                    .get(&unit.key)
+                    .is_none_or(|then| then.invoked != unit.invoked)
+        })
         .collect();
     let keys: HashSet<&str> = ran.iter().map(|unit| unit.key.as_str()).collect();
     let by_fingerprint = after.by_fingerprint();
@@ -94,9 +120,13 @@ pub fn explain(before: &Before, after: &Records, workspace: &CargoWorkspace, mai
     let mut crates = Crates::default();
     let mut by_package: BTreeMap<(String, String), Vec<(&Unit, Why)>> = BTreeMap::new();
     for unit in &ran {
-        let rebuilt = dependencies(unit).into_iter().find(|dependency| keys.contains(dependency.key.as_str()));
+        let rebuilt = dependencies(unit)
+            .into_iter()
+            .find(|dependency| keys.contains(dependency.key.as_str()));
         let why = own_reason(unit, before, workspace)
-            .or_else(|| rebuilt.map(|dependency| Why::new(Reason::DependencyRebuilt, &dependency.package)))
+            .or_else(|| {
+                rebuilt.map(|dependency| Why::new(Reason::DependencyRebuilt, &dependency.package))
+            })
             .or_else(|| variant(unit, &before.records))
             .unwrap_or_else(|| Why::only(Reason::Unknown));
         by_package.entry((unit.package.clone(), version(unit))).or_default().push((unit, why));
@@ -105,16 +135,23 @@ pub fn explain(before: &Before, after: &Records, workspace: &CargoWorkspace, mai
     packages.sort_by_key(|(_, units)| units.iter().filter_map(|(unit, _)| unit.invoked).min());
     for ((name, version), units) in packages {
         let seconds = |kind: fn(&Unit) -> bool| {
-            let spans = units.iter().filter(|(unit, _)| kind(unit)).filter_map(|(unit, _)| span(unit));
+            let spans =
+                units.iter().filter(|(unit, _)| kind(unit)).filter_map(|(unit, _)| span(unit));
             super::round(spans.sum::<f64>())
         };
         let is_local = workspace.local_named(&name).any(|package| package.version == version);
-        let is_consequence = |why: &Why| matches!(why.reason, Reason::DependencyRebuilt | Reason::Unknown);
-        // A cause in one of its units (its build script was run for a variable) explains the others.
+        let is_consequence =
+            |why: &Why| matches!(why.reason, Reason::DependencyRebuilt | Reason::Unknown);
+        // A cause in one of its units (its build script was run for a variable) explains the
+        // others.
         let (_, why) = units
             .iter()
             .find(|(_, why)| !is_consequence(why))
-            .or_else(|| units.iter().find(|(_, why)| why.reason == Reason::DependencyRebuilt && why.detail.as_deref() != Some(&name)))
+            .or_else(|| {
+                units.iter().find(|(_, why)| {
+                    why.reason == Reason::DependencyRebuilt && why.detail.as_deref() != Some(&name)
+                })
+            })
             .unwrap_or(&units[0]);
         if let Some((run, why)) = units.iter().find(|(unit, _)| unit.kind == Kind::Run) {
             crates.build_scripts.push(BuildScriptRun {
@@ -142,9 +179,13 @@ pub fn explain(before: &Before, after: &Records, workspace: &CargoWorkspace, mai
             });
         }
     }
-    let compiled: HashSet<(&str, &str)> = crates.compiled.iter().map(|one| (one.name.as_str(), one.version.as_str())).collect();
+    let compiled: HashSet<(&str, &str)> =
+        crates.compiled.iter().map(|one| (one.name.as_str(), one.version.as_str())).collect();
     let all = reachable(after, workspace, main, &ran, &dependencies, &version);
-    crates.fresh = all.iter().filter(|(name, version)| !compiled.contains(&(name.as_str(), version.as_str()))).count() as u64;
+    crates.fresh = all
+        .iter()
+        .filter(|(name, version)| !compiled.contains(&(name.as_str(), version.as_str())))
+        .count() as u64;
     crates
 }
 
@@ -159,7 +200,10 @@ fn reachable<'a>(
 ) -> BTreeSet<(String, String)> {
     let is_main = |unit: &&Unit| {
         let is_product = unit.stem.starts_with("lib-") || unit.stem.starts_with("bin-");
-        is_product && workspace.local_named(&unit.package).any(|package| Some(package.root.as_path()) == main)
+        is_product
+            && workspace
+                .local_named(&unit.package)
+                .any(|package| Some(package.root.as_path()) == main)
     };
     let newest = after.units.values().filter(is_main).max_by_key(|unit| unit.finished);
     let mut queue: Vec<&Unit> = ran.iter().copied().chain(newest).collect();
@@ -182,21 +226,35 @@ fn span(unit: &Unit) -> Option<f64> {
     Some(seconds + fraction / 1e9).filter(|span| *span >= 0.0)
 }
 
-fn version_of(unit: &Unit, workspace: &CargoWorkspace, records: &Records, dependencies: &[&Unit]) -> String {
+fn version_of(
+    unit: &Unit,
+    workspace: &CargoWorkspace,
+    records: &Records,
+    dependencies: &[&Unit],
+) -> String {
     let all = workspace.versions_of(&unit.package);
     if let (Some(only), 1) = (all.first(), all.len()) {
         return (*only).to_owned();
     }
     // Its sources' directory has it in its name; a script that is run was compiled first.
-    let compiled = if unit.kind == Kind::Run { dependencies.iter().copied().find(|one| one.package == unit.package) } else { Some(unit) };
-    let text = compiled.and_then(|unit| fs_err::read_to_string(unit.rustc_dep_file(&records.directory)?).ok()).unwrap_or_default();
+    let compiled = if unit.kind == Kind::Run {
+        dependencies.iter().copied().find(|one| one.package == unit.package)
+    } else {
+        Some(unit)
+    };
+    let text = compiled
+        .and_then(|unit| fs_err::read_to_string(unit.rustc_dep_file(&records.directory)?).ok())
+        .unwrap_or_default();
     let mut all: Vec<&str> = all.into_iter().collect();
     // The longest first: 1.0.1 is not 1.0.10.
     all.sort_by_key(|version| std::cmp::Reverse(version.len()));
-    let found = all.into_iter().find(|version| text.contains(&format!("/{}-{version}/", unit.package)));
+    let found =
+        all.into_iter().find(|version| text.contains(&format!("/{}-{version}/", unit.package)));
     found
         .map(str::to_owned)
-        .or_else(|| workspace.local_named(&unit.package).next().map(|package| package.version.clone()))
+        .or_else(|| {
+            workspace.local_named(&unit.package).next().map(|package| package.version.clone())
+        })
         .unwrap_or_else(|| "?".to_owned())
 }
 
@@ -212,7 +270,9 @@ fn version_in_sources(unit: &Unit, build_directory: &Path) -> Option<String> {
 
 /// A reason that lies in the unit itself.
 fn own_reason(unit: &Unit, before: &Before, workspace: &CargoWorkspace) -> Option<Why> {
-    let Some(then) = before.records.units.get(&unit.key) else { return new_unit(unit, &before.records, workspace) };
+    let Some(then) = before.records.units.get(&unit.key) else {
+        return new_unit(unit, &before.records, workspace);
+    };
     if let (Some(one), Some(other)) = (&then.record, &unit.record)
         && let Some(why) = record_difference(one, other)
     {
@@ -235,17 +295,23 @@ fn own_reason(unit: &Unit, before: &Before, workspace: &CargoWorkspace) -> Optio
 
 /// The last unit that was like this one, but for what cargo makes its hash from.
 fn alike<'a>(unit: &Unit, before: &'a Records) -> Option<&'a Unit> {
-    let is_alike =
-        |then: &&Unit| then.key != unit.key && then.package == unit.package && then.stem == unit.stem && then.profile == unit.profile;
+    let is_alike = |then: &&Unit| {
+        then.key != unit.key
+            && then.package == unit.package
+            && then.stem == unit.stem
+            && then.profile == unit.profile
+    };
     before.units.values().filter(is_alike).max_by_key(|then| then.finished)
 }
 
-/// Why there is a unit that was not there: perhaps one like it was. Nothing if only what its dependencies are compiled with differs.
+/// Why there is a unit that was not there: perhaps one like it was. Nothing if only what its
+/// dependencies are compiled with differs.
 fn new_unit(unit: &Unit, before: &Records, workspace: &CargoWorkspace) -> Option<Why> {
     let first = Some(Why::only(Reason::FirstBuild));
     let Some(alike) = alike(unit, before) else { return first };
     let (Some(then), Some(now)) = (&alike.record, &unit.record) else { return first };
-    let versions = (version_in_sources(alike, &before.directory), version_in_sources(unit, &before.directory));
+    let versions =
+        (version_in_sources(alike, &before.directory), version_in_sources(unit, &before.directory));
     if let (Some(old), Some(new)) = &versions
         && old != new
     {
@@ -254,7 +320,9 @@ fn new_unit(unit: &Unit, before: &Records, workspace: &CargoWorkspace) -> Option
     if let Some(why) = record_difference(then, now) {
         return Some(why);
     }
-    let names = |record: &Record| -> BTreeSet<(u64, String)> { record.deps.iter().map(|(id, name, _, _)| (*id, name.clone())).collect() };
+    let names = |record: &Record| -> BTreeSet<(u64, String)> {
+        record.deps.iter().map(|(id, name, _, _)| (*id, name.clone())).collect()
+    };
     let (old, new) = (names(then), names(now));
     if let Some((_, name)) = new.difference(&old).chain(old.difference(&new)).next() {
         return Some(Why::new(Reason::DependencyChanged, name));
@@ -269,21 +337,30 @@ fn new_unit(unit: &Unit, before: &Records, workspace: &CargoWorkspace) -> Option
 /// A dependency of both that was compiled otherwise for one than for the other.
 fn other_dependency<'a>(then: &Record, now: &'a Record) -> Option<&'a str> {
     let is_other = |(id, name, _, fingerprint): &&(u64, String, bool, u64)| {
-        then.deps.iter().any(|(then_id, then_name, _, was)| (then_id, then_name) == (id, name) && was != fingerprint)
+        then.deps.iter().any(|(then_id, then_name, _, was)| {
+            (then_id, then_name) == (id, name) && was != fingerprint
+        })
     };
     now.deps.iter().find(is_other).map(|(_, name, _, _)| name.as_str())
 }
 
-/// Why a unit was compiled in which nothing has changed: there is another of the crate, with other features, flags, crate types or
-/// dependencies. The library of an extension module has no hash in its name, so both write it to the same file.
+/// Why a unit was compiled in which nothing has changed: there is another of the crate, with other
+/// features, flags, crate types or dependencies. The library of an extension module has no hash in
+/// its name, so both write it to the same file.
 fn variant(unit: &Unit, before: &Records) -> Option<Why> {
     let alike = alike(unit, before)?;
     match before.units.get(&unit.key) {
         Some(then) if unit.kind == Kind::Compile && alike.finished > then.finished => {
-            Some(Why::new(Reason::Other, "in between it was compiled with other features, flags or crate types, to the same file"))
+            Some(Why::new(
+                Reason::Other,
+                "in between it was compiled with other features, flags or crate types, to the same file",
+            ))
         }
         Some(_) => None,
-        None => Some(Why::new(Reason::DependencyChanged, other_dependency(alike.record.as_ref()?, unit.record.as_ref()?)?)),
+        None => Some(Why::new(
+            Reason::DependencyChanged,
+            other_dependency(alike.record.as_ref()?, unit.record.as_ref()?)?,
+        )),
     }
 }
 
@@ -295,12 +372,20 @@ fn record_difference(then: &Record, now: &Record) -> Option<Why> {
         return Some(Why::only(Reason::ProfileChanged));
     }
     if then.features != now.features {
-        let changed = Why { old: Some(then.features.clone()), new: Some(now.features.clone()), ..Why::only(Reason::FeaturesChanged) };
+        let changed = Why {
+            old: Some(then.features.clone()),
+            new: Some(now.features.clone()),
+            ..Why::only(Reason::FeaturesChanged)
+        };
         return Some(changed);
     }
     if then.rustflags != now.rustflags {
         let text = |flags: &[String]| Some(mask_credentials(&flags.join(" ")));
-        return Some(Why { old: text(&then.rustflags), new: text(&now.rustflags), ..Why::only(Reason::RustflagsChanged) });
+        return Some(Why {
+            old: text(&then.rustflags),
+            new: text(&now.rustflags),
+            ..Why::only(Reason::RustflagsChanged)
+        });
     }
     if then.declared_features != now.declared_features || then.metadata != now.metadata {
         return Some(Why::new(Reason::InputChanged, "Cargo.toml"));
@@ -332,7 +417,8 @@ fn record_difference(then: &Record, now: &Record) -> Option<Why> {
     };
     match (newest(then), newest(now)) {
         (Some(old), Some(new)) if old != new => {
-            let file = new.split_once(" (").map_or(new.as_str(), |(_, file)| file.trim_end_matches(')'));
+            let file =
+                new.split_once(" (").map_or(new.as_str(), |(_, file)| file.trim_end_matches(')'));
             Some(Why::new(Reason::InputChanged, file))
         }
         _ => None,
@@ -348,7 +434,9 @@ fn variable(name: &str, old: Option<&str>, new: Option<&str>) -> Why {
 pub(super) fn mask(name: &str, value: &str) -> String {
     let name = name.to_ascii_uppercase();
     let is_secret =
-        ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "AUTH"].iter().any(|part| name.contains(part));
+        ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "AUTH"]
+            .iter()
+            .any(|part| name.contains(part));
     if is_secret { "***".to_owned() } else { mask_credentials(value) }
 }
 
@@ -363,7 +451,11 @@ fn newer_input(then: &Unit, workspace: &CargoWorkspace) -> Option<PathBuf> {
         }
         let entries = walkdir::WalkDir::new(&input).into_iter().filter_map(Result::ok);
         entries
-            .filter(|entry| entry.metadata().is_ok_and(|metadata| FileTime::from_last_modification_time(&metadata) > reference))
+            .filter(|entry| {
+                entry.metadata().is_ok_and(|metadata| {
+                    FileTime::from_last_modification_time(&metadata) > reference
+                })
+            })
             .map(walkdir::DirEntry::into_path)
             .last()
     })
@@ -403,7 +495,11 @@ mod tests {
             version_in_sources(&unit, dir.path())
         };
         assert_eq!(version("/t/release/deps/app-00.d: /ws/app/src/lib.rs\n"), None);
-        assert_eq!(version("/t/release/deps/app-00.d: /r/src/index-1/app-1.0.2-rc.1/src/lib.rs\n").as_deref(), Some("1.0.2-rc.1"));
+        assert_eq!(
+            version("/t/release/deps/app-00.d: /r/src/index-1/app-1.0.2-rc.1/src/lib.rs\n")
+                .as_deref(),
+            Some("1.0.2-rc.1")
+        );
     }
 
     #[test]
@@ -415,8 +511,12 @@ mod tests {
 
     #[test]
     fn what_differs_between_two_records_is_named() {
-        let base =
-            Record { rustc: 1, features: "[]".into(), local: vec![Local::Precalculated("1.0s (src/a.rs)".into())], ..Record::default() };
+        let base = Record {
+            rustc: 1,
+            features: "[]".into(),
+            local: vec![Local::Precalculated("1.0s (src/a.rs)".into())],
+            ..Record::default()
+        };
         let reason = |change: fn(&mut Record)| {
             let mut other = base.clone();
             change(&mut other);
@@ -424,8 +524,14 @@ mod tests {
         };
         assert_eq!(reason(|_| ()), None);
         assert_eq!(reason(|record| record.rustc = 2), Some((Reason::RustcChanged, None)));
-        assert_eq!(reason(|record| record.features = "[\"x\"]".into()), Some((Reason::FeaturesChanged, None)));
-        assert_eq!(reason(|record| record.rustflags = vec!["-g".into()]), Some((Reason::RustflagsChanged, None)));
+        assert_eq!(
+            reason(|record| record.features = "[\"x\"]".into()),
+            Some((Reason::FeaturesChanged, None))
+        );
+        assert_eq!(
+            reason(|record| record.rustflags = vec!["-g".into()]),
+            Some((Reason::RustflagsChanged, None))
+        );
         assert_eq!(
             reason(|record| record.local = vec![Local::Precalculated("2.0s (src/b.rs)".into())]),
             Some((Reason::InputChanged, Some("src/b.rs".into())))

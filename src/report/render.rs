@@ -25,14 +25,19 @@ fn reused_words(crates: &Crates) -> String {
 pub fn counted(crates: &Crates) -> String {
     let compiled = crates.compiled.len();
     let saved: f64 = crates.reused.iter().map(|one| one.seconds_saved).sum();
-    let reused = if crates.reused.is_empty() { String::new() } else { format!(", {} reused, {saved:.1} s saved", crates.reused.len()) };
+    let reused = if crates.reused.is_empty() {
+        String::new()
+    } else {
+        format!(", {} reused, {saved:.1} s saved", crates.reused.len())
+    };
     format!("{compiled} {} compiled{reused}", if compiled == 1 { "crate" } else { "crates" })
 }
 
 fn compiled_line(crates: &Crates) -> String {
     const NAMED: usize = 6;
     let count = crates.compiled.len();
-    let mut names: Vec<&str> = crates.compiled.iter().map(|one| one.name.as_str()).take(NAMED).collect();
+    let mut names: Vec<&str> =
+        crates.compiled.iter().map(|one| one.name.as_str()).take(NAMED).collect();
     let more = format!("and {} more", count.saturating_sub(NAMED));
     if count > NAMED {
         names.push(&more);
@@ -61,7 +66,9 @@ pub fn because(one: &CompiledCrate) -> String {
         Reason::DependencyChanged => format!("its dependency {detail} is another"),
         Reason::FeaturesChanged => values("its features changed".to_owned()),
         Reason::ProfileChanged => "the profile changed".to_owned(),
-        Reason::TargetChanged => "other crate types are made of it, or its target in Cargo.toml changed".to_owned(),
+        Reason::TargetChanged => {
+            "other crate types are made of it, or its target in Cargo.toml changed".to_owned()
+        }
         Reason::RustflagsChanged => values("the flags for rustc changed".to_owned()),
         Reason::RustcChanged => "rustc is another".to_owned(),
         Reason::VersionChanged => match &one.old {
@@ -80,7 +87,11 @@ pub fn because(one: &CompiledCrate) -> String {
 /// The text of `why`.
 pub fn why(report: &Report) -> String {
     let mut text = String::new();
-    let parts = if report.projects.is_empty() { std::slice::from_ref(report) } else { &report.projects[..] };
+    let parts = if report.projects.is_empty() {
+        std::slice::from_ref(report)
+    } else {
+        &report.projects[..]
+    };
     for part in parts {
         if let Some(project) = &part.project {
             let _ = write!(text, "{}: ", project.display());
@@ -98,13 +109,19 @@ pub fn why(report: &Report) -> String {
 
 /// A line for each crate and for each build script of the workspace.
 fn list(crates: &Crates, text: &mut String) {
-    let (causes, consequences): (Vec<_>, Vec<_>) = crates.compiled.iter().partition(|one| one.root_cause);
+    let (causes, consequences): (Vec<_>, Vec<_>) =
+        crates.compiled.iter().partition(|one| one.root_cause);
     for one in causes.into_iter().chain(consequences) {
-        let seconds = if one.seconds > 0.0 { format!(" ({:.1}s)", one.seconds) } else { String::new() };
+        let seconds =
+            if one.seconds > 0.0 { format!(" ({:.1}s)", one.seconds) } else { String::new() };
         let _ = writeln!(text, "  {} v{}: {}{seconds}", one.name, one.version, because(one));
     }
     for one in &crates.reused {
-        let _ = writeln!(text, "  {} v{}: reused ({:.1}s saved)", one.name, one.version, one.seconds_saved);
+        let _ = writeln!(
+            text,
+            "  {} v{}: reused ({:.1}s saved)",
+            one.name, one.version, one.seconds_saved
+        );
     }
     for script in crates.build_scripts.iter().filter(|script| script.workspace) {
         let changed = match script.products_changed {
@@ -138,11 +155,22 @@ mod tests {
             root_cause: true,
             seconds: 0.0,
         };
-        let crates = |names: &str| Crates { compiled: names.split_whitespace().map(one).collect(), ..Crates::default() };
+        let crates = |names: &str| Crates {
+            compiled: names.split_whitespace().map(one).collect(),
+            ..Crates::default()
+        };
         assert_eq!(crates_line(&crates("")), "0 crates compiled");
         assert_eq!(crates_line(&crates("a")), "1 crate compiled: a");
-        assert_eq!(crates_line(&crates("a b c d e f g h")), "8 crates compiled: a, b, c, d, e, f, and 2 more");
-        let report = Report { crates: crates("a"), project: Some("/p".into()), seconds: 1.0, ..Report::new("build") };
+        assert_eq!(
+            crates_line(&crates("a b c d e f g h")),
+            "8 crates compiled: a, b, c, d, e, f, and 2 more"
+        );
+        let report = Report {
+            crates: crates("a"),
+            project: Some("/p".into()),
+            seconds: 1.0,
+            ..Report::new("build")
+        };
         assert_eq!(why(&report), "/p: 1 crate compiled: a in 1.0s\n  a v1.0.0: src/lib.rs changed");
     }
 }

@@ -1,7 +1,8 @@
 //! What the wrapper did, in the report: its events, put together with what cargo's records say.
 //!
-//! cargo's records tell that a unit was made, but not whether rustc made it: for crates that are judged the events have the
-//! word, and the reason. For all others, and for build scripts, the records have.
+//! cargo's records tell that a unit was made, but not whether rustc made it: for crates that are
+//! judged the events have the word, and the reason. For all others, and for build scripts, the
+//! records have.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,12 +28,20 @@ pub fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crates, Stor
     let mut crates = Crates { fresh: said.fresh, ..Crates::default() };
     for key in &order {
         let of_package = &by_package[key];
-        let recorded =
-            said.compiled.iter().position(|one| (one.name.as_str(), one.version.as_str()) == *key).map(|at| said.compiled.remove(at));
+        let recorded = said
+            .compiled
+            .iter()
+            .position(|one| (one.name.as_str(), one.version.as_str()) == *key)
+            .map(|at| said.compiled.remove(at));
         // rustc ran for one of its units: then it was compiled, whatever became of the others.
-        if let Some(event) = of_package.iter().find(|event| !matches!(event.what, What::Served { .. })) {
-            let seconds: f64 =
-                of_package.iter().filter(|event| !matches!(event.what, What::Served { .. })).map(|event| event.seconds).sum();
+        if let Some(event) =
+            of_package.iter().find(|event| !matches!(event.what, What::Served { .. }))
+        {
+            let seconds: f64 = of_package
+                .iter()
+                .filter(|event| !matches!(event.what, What::Served { .. }))
+                .map(|event| event.seconds)
+                .sum();
             crates.compiled.push(compiled(event, recorded, seconds, root));
         } else {
             let saved = of_package.iter().map(|event| match event.what {
@@ -47,8 +56,10 @@ pub fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crates, Stor
     crates.compiled.append(&mut said.compiled);
     for script in &mut said.build_scripts {
         let of_package = by_package.get(&(script.name.as_str(), script.version.as_str()));
-        script.skipped =
-            events.iter().filter(is_of_script).any(|event| (&event.package, &event.version) == (&script.name, &script.version));
+        script.skipped = events
+            .iter()
+            .filter(is_of_script)
+            .any(|event| (&event.package, &event.version) == (&script.name, &script.version));
         script.products_changed = of_package.and_then(|events| products_changed(events));
     }
     crates.build_scripts = said.build_scripts;
@@ -58,7 +69,9 @@ pub fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crates, Stor
 /// Why an event's call could not be kept, if that is for the store.
 pub fn store_error(event: &Event) -> Option<&str> {
     match &event.what {
-        What::Compiled { why_not: Some(why), .. } => Some(why).filter(|why| why.starts_with(STORE_ERROR)).map(String::as_str),
+        What::Compiled { why_not: Some(why), .. } => {
+            Some(why).filter(|why| why.starts_with(STORE_ERROR)).map(String::as_str)
+        }
         _ => None,
     }
 }
@@ -80,7 +93,8 @@ fn totals(events: &[Event]) -> StoreReport {
     store
 }
 
-/// Whether what a build script made is something else than it was; `None`: nothing was judged by it.
+/// Whether what a build script made is something else than it was; `None`: nothing was judged by
+/// it.
 fn products_changed(events: &[&Event]) -> Option<bool> {
     let mut known = None;
     for event in events.iter().filter(|event| event.kind != "build-script") {
@@ -93,7 +107,12 @@ fn products_changed(events: &[&Event]) -> Option<bool> {
     known
 }
 
-fn compiled(event: &Event, recorded: Option<CompiledCrate>, seconds: f64, root: &Path) -> CompiledCrate {
+fn compiled(
+    event: &Event,
+    recorded: Option<CompiledCrate>,
+    seconds: f64,
+    root: &Path,
+) -> CompiledCrate {
     let unknown = CompiledCrate {
         name: event.package.clone(),
         version: event.version.clone(),
@@ -113,10 +132,19 @@ fn compiled(event: &Event, recorded: Option<CompiledCrate>, seconds: f64, root: 
         What::Passed { because: Some(text), macro_name } => {
             let reason = if macro_name.is_some() { Reason::Macro } else { Reason::NotJudged };
             let detail = match macro_name {
-                Some(line) => format!("{text}; if that is all right: `{line}` in `[tool.pyenv-build.macros]`"),
+                Some(line) => {
+                    format!("{text}; if that is all right: `{line}` in `[tool.pyenv-build.macros]`")
+                }
                 None => text.clone(),
             };
-            CompiledCrate { reason, detail: Some(detail), old: None, new: None, root_cause: true, ..base }
+            CompiledCrate {
+                reason,
+                detail: Some(detail),
+                old: None,
+                new: None,
+                root_cause: true,
+                ..base
+            }
         }
         _ => base,
     }
@@ -129,7 +157,10 @@ fn because(difference: &Difference, base: CompiledCrate, root: &Path) -> Compile
     {
         // Why the script said something else is in cargo's records, if anywhere.
         return match base.reason {
-            Reason::Unknown | Reason::DependencyRebuilt | Reason::Other | Reason::RustflagsChanged => CompiledCrate {
+            Reason::Unknown
+            | Reason::DependencyRebuilt
+            | Reason::Other
+            | Reason::RustflagsChanged => CompiledCrate {
                 detail: Some("set of flags".to_owned()),
                 old: None,
                 new: None,
@@ -141,27 +172,45 @@ fn because(difference: &Difference, base: CompiledCrate, root: &Path) -> Compile
         };
     }
     let base = CompiledCrate { detail: None, old: None, new: None, root_cause: true, ..base };
-    let with = |reason: Reason, detail: String| CompiledCrate { reason, detail: Some(detail), ..base.clone() };
+    let with = |reason: Reason, detail: String| CompiledCrate {
+        reason,
+        detail: Some(detail),
+        ..base.clone()
+    };
     match difference {
         Difference::First => CompiledCrate { reason: Reason::FirstBuild, ..base },
         Difference::Compiler => CompiledCrate { reason: Reason::RustcChanged, ..base },
         Difference::Linker => with(Reason::Other, "the linker changed".to_owned()),
         Difference::Blob => CompiledCrate { reason: Reason::OutputMissing, ..base },
-        Difference::Messages => with(Reason::Other, "its messages were kept for another width, colour or format".to_owned()),
+        Difference::Messages => with(
+            Reason::Other,
+            "its messages were kept for another width, colour or format".to_owned(),
+        ),
         Difference::Directory { old } => with(Reason::Moved, old.display().to_string()),
         Difference::Variable { name, old, new } => {
-            let shown = |value: &Option<String>| value.as_ref().map(|value| super::rebuilds::mask(name, value));
-            CompiledCrate { old: shown(old), new: shown(new), ..with(Reason::EnvVarChanged, name.clone()) }
+            let shown = |value: &Option<String>| {
+                value.as_ref().map(|value| super::rebuilds::mask(name, value))
+            };
+            CompiledCrate {
+                old: shown(old),
+                new: shown(new),
+                ..with(Reason::EnvVarChanged, name.clone())
+            }
         }
-        Difference::Extern { path } => CompiledCrate { root_cause: false, ..with(Reason::DependencyRebuilt, crate_of(path)) },
+        Difference::Extern { path } => {
+            CompiledCrate { root_cause: false, ..with(Reason::DependencyRebuilt, crate_of(path)) }
+        }
         Difference::Product { path } => with(Reason::ProductChanged, path.clone()),
         Difference::File { path } => match crate_of_library(path) {
-            Some(name) => CompiledCrate { root_cause: false, ..with(Reason::DependencyRebuilt, name) },
+            Some(name) => {
+                CompiledCrate { root_cause: false, ..with(Reason::DependencyRebuilt, name) }
+            }
             None => with(Reason::InputChanged, shown(path, root)),
         },
-        Difference::Library { name, directory } => {
-            with(Reason::InputChanged, format!("{} (it has a library `{name}` now)", directory.display()))
-        }
+        Difference::Library { name, directory } => with(
+            Reason::InputChanged,
+            format!("{} (it has a library `{name}` now)", directory.display()),
+        ),
         Difference::Arguments { old, new } => arguments(old, new, &base),
     }
 }
@@ -178,7 +227,9 @@ fn crate_of(path: &Path) -> String {
 }
 
 fn crate_of_library(path: &Path) -> Option<String> {
-    path.extension().is_some_and(|ending| ending == "rlib" || ending == "rmeta").then(|| crate_of(path))
+    path.extension()
+        .is_some_and(|ending| ending == "rlib" || ending == "rmeta")
+        .then(|| crate_of(path))
 }
 
 /// Which kind of argument differs: features, the profile, other flags.
@@ -201,16 +252,27 @@ fn arguments(old: &[String], new: &[String], base: &CompiledCrate) -> CompiledCr
             .iter()
             .any(|start| argument.starts_with(start))
     };
-    let telling = |arguments: &[String]| -> Vec<String> { arguments.iter().filter(|argument| !is_hash(argument)).cloned().collect() };
+    let telling = |arguments: &[String]| -> Vec<String> {
+        arguments.iter().filter(|argument| !is_hash(argument)).cloned().collect()
+    };
     let (old, new) = (telling(old), telling(new));
     let any = |test: &dyn Fn(&String) -> bool| old.iter().chain(&new).any(test);
     let features = |arguments: &[String]| {
-        let named = arguments.iter().filter_map(|argument| argument.strip_prefix("--cfg=feature=")).map(|name| name.trim_matches('"'));
+        let named = arguments
+            .iter()
+            .filter_map(|argument| argument.strip_prefix("--cfg=feature="))
+            .map(|name| name.trim_matches('"'));
         Some(named.collect::<Vec<_>>().join(", "))
     };
-    let joined = |arguments: &[String]| Some(crate::process::mask_credentials(&arguments.join(" ")));
+    let joined =
+        |arguments: &[String]| Some(crate::process::mask_credentials(&arguments.join(" ")));
     if any(&|argument| argument.starts_with("--cfg=feature=")) {
-        return CompiledCrate { reason: Reason::FeaturesChanged, old: features(&old), new: features(&new), ..base.clone() };
+        return CompiledCrate {
+            reason: Reason::FeaturesChanged,
+            old: features(&old),
+            new: features(&new),
+            ..base.clone()
+        };
     }
     if any(&|argument| PROFILE.iter().any(|start| argument.starts_with(start))) {
         return CompiledCrate { reason: Reason::ProfileChanged, ..base.clone() };
@@ -219,7 +281,12 @@ fn arguments(old: &[String], new: &[String], base: &CompiledCrate) -> CompiledCr
         return CompiledCrate { reason: Reason::TargetChanged, ..base.clone() };
     }
     if any(&|argument| argument.starts_with("--extern") || argument.starts_with("-L")) {
-        return CompiledCrate { reason: Reason::DependencyChanged, root_cause: false, detail: changed_extern(&old, &new), ..base.clone() };
+        return CompiledCrate {
+            reason: Reason::DependencyChanged,
+            root_cause: false,
+            detail: changed_extern(&old, &new),
+            ..base.clone()
+        };
     }
     if old.is_empty() && new.is_empty() {
         // Only hashes: something that its dependencies are made with.
@@ -230,14 +297,22 @@ fn arguments(old: &[String], new: &[String], base: &CompiledCrate) -> CompiledCr
             ..base.clone()
         };
     }
-    CompiledCrate { reason: Reason::RustflagsChanged, old: joined(&old), new: joined(&new), ..base.clone() }
+    CompiledCrate {
+        reason: Reason::RustflagsChanged,
+        old: joined(&old),
+        new: joined(&new),
+        ..base.clone()
+    }
 }
 
-/// Whether only such arguments differ as a build script sets: `--cfg` of its own, libraries and where they are.
+/// Whether only such arguments differ as a build script sets: `--cfg` of its own, libraries and
+/// where they are.
 fn are_from_build_script(old: &[String], new: &[String]) -> bool {
     let is_set = |argument: &String| {
         (argument.starts_with("--cfg=") && !argument.starts_with("--cfg=feature="))
-            || ["--check-cfg=", "-Lnative=", "-Lall=", "-l", "-Clink-arg"].iter().any(|start| argument.starts_with(start))
+            || ["--check-cfg=", "-Lnative=", "-Lall=", "-l", "-Clink-arg"]
+                .iter()
+                .any(|start| argument.starts_with(start))
     };
     let mut differs = old.iter().chain(new);
     !(old.is_empty() && new.is_empty()) && differs.all(is_set)
@@ -245,7 +320,10 @@ fn are_from_build_script(old: &[String], new: &[String]) -> bool {
 
 fn changed_extern(old: &[String], new: &[String]) -> Option<String> {
     let name = |argument: &String| {
-        argument.strip_prefix("--extern=")?.split_once('=').map(|(name, _path)| name.rsplit(':').next().unwrap_or(name).to_owned())
+        argument
+            .strip_prefix("--extern=")?
+            .split_once('=')
+            .map(|(name, _path)| name.rsplit(':').next().unwrap_or(name).to_owned())
     };
     new.iter().chain(old).find_map(name)
 }
@@ -286,8 +364,21 @@ mod tests {
             event("a", "lib", served()),
             event("b", "lib", served()),
             event("b", "test", ran(Difference::File { path: "/w/b/src/x.rs".into() })),
-            event("c", "lib", ran(Difference::Extern { path: "/w/target/debug/deps/libb-0123456789abcdef.rmeta".into() })),
-            event("d", "lib", What::Passed { because: Some("the macro reads".to_owned()), macro_name: Some("m = []".to_owned()) }),
+            event(
+                "c",
+                "lib",
+                ran(Difference::Extern {
+                    path: "/w/target/debug/deps/libb-0123456789abcdef.rmeta".into(),
+                }),
+            ),
+            event(
+                "d",
+                "lib",
+                What::Passed {
+                    because: Some("the macro reads".to_owned()),
+                    macro_name: Some("m = []".to_owned()),
+                },
+            ),
         ];
         let script = super::super::BuildScriptRun {
             name: "c".into(),
@@ -302,17 +393,30 @@ mod tests {
         let said = Crates { fresh: 3, build_scripts: vec![script], ..Crates::default() };
         let root = Path::new("/w");
         let (crates, store) = combine(said, &events, root);
-        let compiled: Vec<_> =
-            crates.compiled.iter().map(|one| (one.name.as_str(), one.reason, one.detail.as_deref(), one.root_cause)).collect();
+        let compiled: Vec<_> = crates
+            .compiled
+            .iter()
+            .map(|one| (one.name.as_str(), one.reason, one.detail.as_deref(), one.root_cause))
+            .collect();
         assert_eq!(
             compiled,
             [
                 ("b", Reason::InputChanged, Some("b/src/x.rs"), true),
                 ("c", Reason::DependencyRebuilt, Some("b"), false),
-                ("d", Reason::Macro, Some("the macro reads; if that is all right: `m = []` in `[tool.pyenv-build.macros]`"), true),
+                (
+                    "d",
+                    Reason::Macro,
+                    Some(
+                        "the macro reads; if that is all right: `m = []` in `[tool.pyenv-build.macros]`"
+                    ),
+                    true
+                ),
             ]
         );
-        assert_eq!(crates.reused, [ReusedCrate { name: "a".into(), version: "1.0.0".into(), seconds_saved: 2.0 }]);
+        assert_eq!(
+            crates.reused,
+            [ReusedCrate { name: "a".into(), version: "1.0.0".into(), seconds_saved: 2.0 }]
+        );
         assert_eq!((crates.fresh, crates.build_scripts[0].products_changed), (3, Some(false)));
         assert_eq!(store, StoreReport { served: 2, recorded: 2, bytes: 20, seconds: 1.0 });
     }
@@ -320,8 +424,15 @@ mod tests {
     #[test]
     fn flags_of_a_build_script_have_the_reason_of_its_run() {
         let base = compiled(&event("a", "lib", served()), None, 0.0, Path::new("/w"));
-        let difference = Difference::Arguments { old: vec!["--cfg=Py_3_12".into()], new: vec!["--cfg=Py_3_13".into()] };
-        let recorded = CompiledCrate { reason: Reason::EnvVarChanged, detail: Some("PYO3_PYTHON".into()), ..base.clone() };
+        let difference = Difference::Arguments {
+            old: vec!["--cfg=Py_3_12".into()],
+            new: vec!["--cfg=Py_3_13".into()],
+        };
+        let recorded = CompiledCrate {
+            reason: Reason::EnvVarChanged,
+            detail: Some("PYO3_PYTHON".into()),
+            ..base.clone()
+        };
         assert_eq!(because(&difference, recorded.clone(), Path::new("/w")), recorded);
         assert_eq!(because(&difference, base, Path::new("/w")).reason, Reason::ProductChanged);
     }
@@ -330,14 +441,21 @@ mod tests {
     fn arguments_in_the_words_of_cargo() {
         let base = compiled(&event("a", "lib", served()), None, 0.0, Path::new("/w"));
         let of = |old: &[&str], new: &[&str]| {
-            let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+            let texts =
+                |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
             let one = arguments(&texts(old), &texts(new), &base);
             (one.reason, one.old, one.new)
         };
         let text = |text: &str| Some(text.to_owned());
-        assert_eq!(of(&["--cfg=feature=\"a\""], &["-Cmetadata=1"]), (Reason::FeaturesChanged, text("a"), text("")));
+        assert_eq!(
+            of(&["--cfg=feature=\"a\""], &["-Cmetadata=1"]),
+            (Reason::FeaturesChanged, text("a"), text(""))
+        );
         assert_eq!(of(&["-Copt-level=3"], &[]).0, Reason::ProfileChanged);
-        assert_eq!(of(&[], &["-Ctarget-cpu=native"]), (Reason::RustflagsChanged, text(""), text("-Ctarget-cpu=native")));
+        assert_eq!(
+            of(&[], &["-Ctarget-cpu=native"]),
+            (Reason::RustflagsChanged, text(""), text("-Ctarget-cpu=native"))
+        );
         assert_eq!(of(&["-Cmetadata=1"], &["-Cmetadata=2"]).0, Reason::DependencyRebuilt);
         assert_eq!(of(&[], &["--extern=priv:mid=/x/libmid-1.rlib"]).0, Reason::DependencyChanged);
     }

@@ -1,7 +1,7 @@
 //! The members of an rlib: which of them rustc did not make itself.
 //!
-//! An rlib is an `ar` archive of object files (`*.rcgu.o`) and the crate's metadata (`lib.rmeta`). Members of other names come
-//! from native libraries that were put into it.
+//! An rlib is an `ar` archive of object files (`*.rcgu.o`) and the crate's metadata (`lib.rmeta`).
+//! Members of other names come from native libraries that were put into it.
 //!
 //! A *thin* archive only names its members, which are files of their own and are read in its stead.
 
@@ -35,11 +35,17 @@ fn start_of(path: &Path) -> Option<[u8; 8]> {
     Some(start)
 }
 
-/// Whether an rlib holds nothing but what rustc made for it. What cannot be read counts as holding more.
+/// Whether an rlib holds nothing but what rustc made for it. What cannot be read counts as holding
+/// more.
 ///
-/// `stem` is the crate's name with its hash: a native library may have been written in Rust, too, and have members like these.
+/// `stem` is the crate's name with its hash: a native library may have been written in Rust, too,
+/// and have members like these.
 pub fn has_only_own_members(rlib: &Path, stem: &str) -> bool {
-    fs_err::read(rlib).ok().as_deref().and_then(members).is_some_and(|names| names.iter().all(|name| is_own(name, stem)))
+    fs_err::read(rlib)
+        .ok()
+        .as_deref()
+        .and_then(members)
+        .is_some_and(|names| names.iter().all(|name| is_own(name, stem)))
 }
 
 fn is_own(name: &str, stem: &str) -> bool {
@@ -47,7 +53,8 @@ fn is_own(name: &str, stem: &str) -> bool {
     name == "lib.rmeta" || is_of_crate && (name.ends_with(".rcgu.o") || name.ends_with(".rcgu.dwo"))
 }
 
-/// The names of an archive's members, in the forms that GNU, BSD and LLVM write. `None`: it is none.
+/// The names of an archive's members, in the forms that GNU, BSD and LLVM write. `None`: it is
+/// none.
 ///
 /// Format: <https://en.wikipedia.org/wiki/Ar_(Unix)#File_format_details>
 fn members(archive: &[u8]) -> Option<Vec<String>> {
@@ -77,7 +84,10 @@ fn members(archive: &[u8]) -> Option<Vec<String>> {
                     String::from_utf8_lossy(text).trim_end_matches('\0').to_owned()
                 } else if let Some(offset) = name.strip_prefix('/') {
                     let text = long_names.get(offset.parse().ok()?..)?;
-                    let end = text.iter().position(|byte| matches!(byte, b'\n' | 0)).unwrap_or(text.len());
+                    let end = text
+                        .iter()
+                        .position(|byte| matches!(byte, b'\n' | 0))
+                        .unwrap_or(text.len());
                     String::from_utf8_lossy(&text[..end]).trim_end_matches('/').to_owned()
                 } else {
                     name.trim_end_matches('/').to_owned()
@@ -97,7 +107,14 @@ mod tests {
 
     fn member(name: &str, content: &str) -> String {
         let padding = if content.len() % 2 == 1 { "\n" } else { "" };
-        format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n{content}{padding}", 0, 0, 0, 644, content.len())
+        format!(
+            "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n{content}{padding}",
+            0,
+            0,
+            0,
+            644,
+            content.len()
+        )
     }
 
     #[test]
@@ -111,7 +128,10 @@ mod tests {
             &member("lib.rmeta/", ""),
         ]
         .concat();
-        assert_eq!(members(archive.as_bytes()).unwrap(), ["app-1.app.0.rcgu.o", "foo.c.o", "lib.rmeta"]);
+        assert_eq!(
+            members(archive.as_bytes()).unwrap(),
+            ["app-1.app.0.rcgu.o", "foo.c.o", "lib.rmeta"]
+        );
         let bsd = ["!<arch>\n", &member("#1/12", "foo.rcgu.o\0\0data")].concat();
         assert_eq!(members(bsd.as_bytes()).unwrap(), ["foo.rcgu.o"]);
         assert_eq!(members(b"!<arch>\nshort"), None);
@@ -123,10 +143,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("libx.a");
         // The size is that of the file, which is elsewhere.
-        let named = |name: &str| format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, 1234);
-        let archive = ["!<thin>\n", &member("/", "x"), &member("//", "objects/a.o/\nb.o/\n"), &named("/0"), &named("/13")].concat();
+        let named =
+            |name: &str| format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, 1234);
+        let archive = [
+            "!<thin>\n",
+            &member("/", "x"),
+            &member("//", "objects/a.o/\nb.o/\n"),
+            &named("/0"),
+            &named("/13"),
+        ]
+        .concat();
         fs_err::write(&path, archive).unwrap();
-        assert_eq!(thin_members(&path).unwrap(), [dir.path().join("objects/a.o"), dir.path().join("b.o")]);
+        assert_eq!(
+            thin_members(&path).unwrap(),
+            [dir.path().join("objects/a.o"), dir.path().join("b.o")]
+        );
         assert!(is_one(&path));
         fs_err::write(&path, "!<arch>\n").unwrap();
         assert_eq!(thin_members(&path), None);
@@ -137,7 +168,9 @@ mod tests {
     fn a_native_library_shows() {
         let dir = tempfile::tempdir().unwrap();
         let rlib = dir.path().join("libx.rlib");
-        let write = |members: &[String]| fs_err::write(&rlib, format!("!<arch>\n{}", members.concat())).unwrap();
+        let write = |members: &[String]| {
+            fs_err::write(&rlib, format!("!<arch>\n{}", members.concat())).unwrap();
+        };
         let has_only_own = || has_only_own_members(&rlib, "x-1");
         write(&[member("lib.rmeta/", "m"), member("x-1.0.rcgu.o/", "o")]);
         assert!(has_only_own());

@@ -1,8 +1,8 @@
 //! One rustc call as cargo makes it: the command line, taken apart by an allow-list.
 //!
-//! An argument that is not on the list may read or write something that we would not notice, so a call that has one is
-//! passed through to rustc untouched. What the list knows is in [`FLAGS`], [`CODEGEN`], [`UNSTABLE`] and
-//! [`link_argument_is_known`]; rustc's own lists are in
+//! An argument that is not on the list may read or write something that we would not notice, so a
+//! call that has one is passed through to rustc untouched. What the list knows is in [`FLAGS`],
+//! [`CODEGEN`], [`UNSTABLE`] and [`link_argument_is_known`]; rustc's own lists are in
 //! <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_session/src/options.rs> and
 //! <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_session/src/config.rs>.
 
@@ -67,12 +67,14 @@ pub struct Call {
     pub target: Option<String>,
     pub linker: Option<String>,
     pub link_arguments: Vec<String>,
-    /// Files that an argument names and that are read: a target specification, a profile, a linker's script.
+    /// Files that an argument names and that are read: a target specification, a profile, a
+    /// linker's script.
     pub files: Vec<PathBuf>,
     pub incremental: Option<PathBuf>,
     /// `-C target-cpu=native`.
     pub native_cpu: bool,
-    /// `-C linker-plugin-lto`, as cargo has it for libraries that go into something with LTO: they are made of bitcode alone.
+    /// `-C linker-plugin-lto`, as cargo has it for libraries that go into something with LTO: they
+    /// are made of bitcode alone.
     pub is_bitcode: bool,
 }
 
@@ -125,7 +127,11 @@ impl Call {
     pub fn parse(command: &[OsString]) -> Result<Self, Unjudged> {
         let count = command.iter().take_while(|word| !starts_arguments(word)).count();
         let (programs, given) = command.split_at(count);
-        let mut call = Self { programs: programs.iter().map(PathBuf::from).collect(), given: given.to_vec(), ..Self::default() };
+        let mut call = Self {
+            programs: programs.iter().map(PathBuf::from).collect(),
+            given: given.to_vec(),
+            ..Self::default()
+        };
         call.check_programs()?;
         let words = expanded(given)?;
         call.read(&words)?;
@@ -145,7 +151,11 @@ impl Call {
     /// Whether a linker makes something of it.
     pub fn is_linked(&self) -> bool {
         self.emit.contains("link")
-            && (self.is_test || self.crate_types.iter().any(|kind| matches!(kind.as_str(), "bin" | "cdylib" | "dylib" | "proc-macro")))
+            && (self.is_test
+                || self
+                    .crate_types
+                    .iter()
+                    .any(|kind| matches!(kind.as_str(), "bin" | "cdylib" | "dylib" | "proc-macro")))
     }
 
     /// Whether what other crates are made of is copied into what it makes.
@@ -153,19 +163,22 @@ impl Call {
         self.is_linked() || (self.emit.contains("link") && self.crate_types.contains("staticlib"))
     }
 
-    /// What the names of its files begin with, up to the first dot: `serde-0123456789abcdef`; libraries have `lib` before it.
+    /// What the names of its files begin with, up to the first dot: `serde-0123456789abcdef`;
+    /// libraries have `lib` before it.
     pub fn stem(&self) -> String {
         format!("{}{}", self.crate_name, self.extra_filename)
     }
 
     /// Whether cargo is to be told about artifacts as they are finished.
     pub fn announces_artifacts(&self) -> bool {
-        let values = self.presentation.iter().filter_map(|argument| argument.strip_prefix("--json="));
+        let values =
+            self.presentation.iter().filter_map(|argument| argument.strip_prefix("--json="));
         values.flat_map(|value| value.split(',')).any(|value| value == "artifacts")
     }
 
     fn check_programs(&self) -> Result<(), Unjudged> {
-        let name = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name =
+            |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let names: Vec<String> = self.programs.iter().map(name).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         match names.as_slice() {
@@ -191,7 +204,11 @@ impl Call {
                 self.arguments.push(word.clone());
             }
         }
-        if inputs != 1 || self.crate_name.is_empty() || self.out_dir.as_os_str().is_empty() || !self.emit.contains("dep-info") {
+        if inputs != 1
+            || self.crate_name.is_empty()
+            || self.out_dir.as_os_str().is_empty()
+            || !self.emit.contains("dep-info")
+        {
             return Err(Unjudged::Probe);
         }
         // A linker would need a plugin for it, which we do not look at.
@@ -206,7 +223,12 @@ impl Call {
         Ok(())
     }
 
-    fn long<'a>(&mut self, word: &str, long: &str, words: &mut impl Iterator<Item = &'a String>) -> Result<(), Unjudged> {
+    fn long<'a>(
+        &mut self,
+        word: &str,
+        long: &str,
+        words: &mut impl Iterator<Item = &'a String>,
+    ) -> Result<(), Unjudged> {
         if long == "test" {
             self.is_test = true;
             self.arguments.push(word.to_owned());
@@ -214,8 +236,12 @@ impl Call {
         }
         let (flag, value) = match long.split_once('=') {
             Some((flag, value)) => (flag, value.to_owned()),
-            None if matches!(long, "print" | "version" | "help" | "explain") => return Err(Unjudged::Probe),
-            None if has_word(FLAGS, long) => (long, words.next().ok_or_else(|| Unjudged::Argument(word.to_owned()))?.clone()),
+            None if matches!(long, "print" | "version" | "help" | "explain") => {
+                return Err(Unjudged::Probe);
+            }
+            None if has_word(FLAGS, long) => {
+                (long, words.next().ok_or_else(|| Unjudged::Argument(word.to_owned()))?.clone())
+            }
             None => return Err(Unjudged::Argument(word.to_owned())),
         };
         if flag == "print" {
@@ -246,7 +272,9 @@ impl Call {
                     self.emit.insert(kind.to_owned());
                 }
             }
-            "extern" => self.externs.push(parse_extern(value).ok_or_else(|| Unjudged::Argument(argument.clone()))?),
+            "extern" => self
+                .externs
+                .push(parse_extern(value).ok_or_else(|| Unjudged::Argument(argument.clone()))?),
             "target" => {
                 if Path::new(value).extension().is_some_and(|ending| ending == "json") {
                     self.files.push(PathBuf::from(value));
@@ -259,7 +287,12 @@ impl Call {
         Ok(())
     }
 
-    fn short<'a>(&mut self, word: &str, short: &str, words: &mut impl Iterator<Item = &'a String>) -> Result<(), Unjudged> {
+    fn short<'a>(
+        &mut self,
+        word: &str,
+        short: &str,
+        words: &mut impl Iterator<Item = &'a String>,
+    ) -> Result<(), Unjudged> {
         if matches!(short, "g" | "O") {
             self.arguments.push(word.to_owned());
             return Ok(());
@@ -274,7 +307,11 @@ impl Call {
         if !matches!(letter, 'A' | 'W' | 'D' | 'F' | 'C' | 'L' | 'l' | 'Z') {
             return Err(unknown());
         }
-        let value = if rest.is_empty() { words.next().ok_or_else(unknown)?.clone() } else { rest.to_owned() };
+        let value = if rest.is_empty() {
+            words.next().ok_or_else(unknown)?.clone()
+        } else {
+            rest.to_owned()
+        };
         match letter {
             'C' => return self.codegen(&value),
             'L' => {
@@ -308,7 +345,9 @@ impl Call {
             "extra-filename" => value.clone_into(&mut self.extra_filename),
             "incremental" => self.incremental = Some(PathBuf::from(value)),
             "linker" => self.linker = Some(value.to_owned()),
-            "linker-flavor" if !matches!(value, "gcc" | "gnu-cc" | "gnu-lld-cc" | "darwin-cc") => return Err(Unjudged::Argument(argument)),
+            "linker-flavor" if !matches!(value, "gcc" | "gnu-cc" | "gnu-lld-cc" | "darwin-cc") => {
+                return Err(Unjudged::Argument(argument));
+            }
             "link-arg" => self.link_argument(value)?,
             "link-args" => value.split_whitespace().try_for_each(|one| self.link_argument(one))?,
             "linker-plugin-lto" if !value.is_empty() => return Err(Unjudged::Argument(argument)),
@@ -333,7 +372,8 @@ impl Call {
     }
 }
 
-/// Whether an argument for the linker's driver writes nothing but the output, and reads only what it names.
+/// Whether an argument for the linker's driver writes nothing but the output, and reads only what
+/// it names.
 fn link_argument_is_known(argument: &str) -> bool {
     const WHOLE: &[&str] = &[
         "-bundle",
@@ -360,7 +400,19 @@ fn link_argument_is_known(argument: &str) -> bool {
         "-Xlinker",
         "-u",
     ];
-    const STARTS: &[&str] = &["-l", "-L", "-m", "-O", "-fPIC", "-fpic", "-fsanitize=", "-fno-", "-F", "--target=", "--ld-path="];
+    const STARTS: &[&str] = &[
+        "-l",
+        "-L",
+        "-m",
+        "-O",
+        "-fPIC",
+        "-fpic",
+        "-fsanitize=",
+        "-fno-",
+        "-F",
+        "--target=",
+        "--ld-path=",
+    ];
     if let Some(list) = argument.strip_prefix("-Wl,") {
         return list.split(',').all(linker_option_is_known);
     }
@@ -372,7 +424,9 @@ fn link_argument_is_known(argument: &str) -> bool {
         return false;
     }
     // A file, or the value of the argument before it.
-    !argument.starts_with('-') || WHOLE.contains(&argument) || STARTS.iter().any(|start| argument.starts_with(start))
+    !argument.starts_with('-')
+        || WHOLE.contains(&argument)
+        || STARTS.iter().any(|start| argument.starts_with(start))
 }
 
 /// The same for an option that the driver hands on to the linker.
@@ -390,7 +444,10 @@ fn linker_option_is_known(option: &str) -> bool {
         version-script warn-unresolved-symbols whole-archive wrap";
     if !option.starts_with('-') {
         // A file of further options is not read here.
-        return !option.starts_with('@') || ["@rpath", "@loader_path", "@executable_path"].iter().any(|start| option.starts_with(start));
+        return !option.starts_with('@')
+            || ["@rpath", "@loader_path", "@executable_path"]
+                .iter()
+                .any(|start| option.starts_with(start));
     }
     let name = option.split('=').next().unwrap_or(option);
     has_word(KNOWN, name)
@@ -410,16 +467,19 @@ fn starts_arguments(word: &OsStr) -> bool {
     bytes.first().is_some_and(|first| matches!(first, b'-' | b'@')) || bytes.ends_with(b".rs")
 }
 
-/// All arguments as text, with those of response files in their place: one per line, as rustc reads them.
+/// All arguments as text, with those of response files in their place: one per line, as rustc reads
+/// them.
 ///
 /// Source: <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_driver_impl/src/args.rs>
 fn expanded(given: &[OsString]) -> Result<Vec<String>, Unjudged> {
     let mut words = Vec::with_capacity(given.len());
     for word in given {
-        let text = word.to_str().ok_or_else(|| Unjudged::Argument(word.to_string_lossy().into_owned()))?;
+        let text =
+            word.to_str().ok_or_else(|| Unjudged::Argument(word.to_string_lossy().into_owned()))?;
         match text.strip_prefix('@') {
             Some(file) if !file.starts_with("shell:") => {
-                let content = fs_err::read_to_string(file).map_err(|_error| Unjudged::Unreadable(PathBuf::from(file)))?;
+                let content = fs_err::read_to_string(file)
+                    .map_err(|_error| Unjudged::Unreadable(PathBuf::from(file)))?;
                 words.extend(content.lines().map(str::to_owned));
             }
             Some(_) => return Err(Unjudged::Argument(text.to_owned())),
@@ -437,7 +497,10 @@ fn parse_extern(value: &str) -> Option<Extern> {
     };
     let name = match name.split_once(':') {
         Some((modifiers, name)) => {
-            if !modifiers.split(',').all(|modifier| matches!(modifier, "priv" | "noprelude" | "nounused" | "force")) {
+            if !modifiers
+                .split(',')
+                .all(|modifier| matches!(modifier, "priv" | "noprelude" | "nounused" | "force"))
+            {
                 return None;
             }
             name
@@ -467,16 +530,33 @@ mod tests {
         let call = parse(USUAL).unwrap();
         assert_eq!(call.stem(), "app-e276");
         assert!(call.is_linked() && !call.is_clippy() && call.announces_artifacts());
-        assert_eq!(call.externs.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["mid", "sys", "proc_macro"]);
+        assert_eq!(
+            call.externs.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
+            ["mid", "sys", "proc_macro"]
+        );
         assert_eq!(call.search[1], Search { kind: "native".into(), path: "/usr/lib".into() });
         assert_eq!(call.libraries, ["static=foo"]);
-        assert!(call.arguments.contains(&"-Cmetadata=f5b4".to_owned()) && call.arguments.contains(&"src/main.rs".to_owned()));
-        assert!(!call.arguments.iter().any(|argument| argument.contains("json") || argument.contains("width")));
         assert!(
-            parse(&USUAL.replace("crate-type bin", "crate-type lib -C linker-plugin-lto")).unwrap().is_bitcode,
+            call.arguments.contains(&"-Cmetadata=f5b4".to_owned())
+                && call.arguments.contains(&"src/main.rs".to_owned())
+        );
+        assert!(
+            !call
+                .arguments
+                .iter()
+                .any(|argument| argument.contains("json") || argument.contains("width"))
+        );
+        assert!(
+            parse(&USUAL.replace("crate-type bin", "crate-type lib -C linker-plugin-lto"))
+                .unwrap()
+                .is_bitcode,
             "cargo's libraries for LTO"
         );
-        assert!(parse(&USUAL.replace("/t/bin/rustc", "/t/bin/clippy-driver /t/bin/rustc")).unwrap().is_clippy());
+        assert!(
+            parse(&USUAL.replace("/t/bin/rustc", "/t/bin/clippy-driver /t/bin/rustc"))
+                .unwrap()
+                .is_clippy()
+        );
     }
 
     #[test]
@@ -516,7 +596,10 @@ mod tests {
         for (command, why) in [
             ("/t/rustc -vV", Unjudged::Probe),
             ("/t/rustc - --crate-name ___ --print=cfg", Unjudged::Probe),
-            ("/t/cargo-llvm-cov /t/rustc --crate-name x", Unjudged::Program("cargo-llvm-cov".into())),
+            (
+                "/t/cargo-llvm-cov /t/rustc --crate-name x",
+                Unjudged::Program("cargo-llvm-cov".into()),
+            ),
             ("/t/sccache /t/rustc src/lib.rs", Unjudged::Program("sccache".into())),
             ("", Unjudged::Probe),
         ] {
@@ -547,9 +630,13 @@ mod tests {
     fn response_files_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("args");
-        fs_err::write(&file, USUAL.split_whitespace().skip(1).collect::<Vec<_>>().join("\n")).unwrap();
+        fs_err::write(&file, USUAL.split_whitespace().skip(1).collect::<Vec<_>>().join("\n"))
+            .unwrap();
         let call = parse(&format!("/t/rustc @{}", file.display())).unwrap();
         assert_eq!(call.arguments, parse(USUAL).unwrap().arguments);
-        assert_eq!(parse("/t/rustc @/no/such").unwrap_err(), Unjudged::Unreadable("/no/such".into()));
+        assert_eq!(
+            parse("/t/rustc @/no/such").unwrap_err(),
+            Unjudged::Unreadable("/no/such".into())
+        );
     }
 }

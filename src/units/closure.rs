@@ -1,14 +1,15 @@
 //! All crates that a call is made of, not only those that it names.
 //!
-//! rustc finds the crates that its externs need by itself, in the `-L dependency` directories. To know them, too, each call
-//! for a library leaves a note in the store: which libraries it was given. The note is of a file with this content: another cargo may
-//! have put another one in its place. Only that of a crate from a registry is of a name, for its sources do not change and
+//! rustc finds the crates that its externs need by itself, in the `-L dependency` directories. To
+//! know them, too, each call for a library leaves a note in the store: which libraries it was
+//! given. The note is of a file with this content: another cargo may have put another one in its
+//! place. Only that of a crate from a registry is of a name, for its sources do not change and
 //! the hash in its name covers those of all that it depends on
 //! (<https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/build_runner/compilation_files.rs>,
 //! `compute_metadata`).
 //!
-//! Where a note is missing, since a cargo without us made the library, the workspace's plan says which packages it may be
-//! made of, and all files that have their names count.
+//! Where a note is missing, since a cargo without us made the library, the workspace's plan says
+//! which packages it may be made of, and all files that have their names count.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -44,35 +45,54 @@ pub struct Note {
     traits: Traits,
 }
 
-/// The traits of what is in a package's directory; of one that cargo takes for unchangeable it is looked for once.
+/// The traits of what is in a package's directory; of one that cargo takes for unchangeable it is
+/// looked for once.
 fn traits_of_package(directory: &Path, store: &Store, is_unchangeable: bool) -> Traits {
     if !is_unchangeable {
         return Traits::of_directory(directory);
     }
     let memory = store.crates().join(format!("traits-{}.json", digest::short_of_path(directory)));
-    if let Some(traits) = fs_err::read(&memory).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+    if let Some(traits) =
+        fs_err::read(&memory).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+    {
         return traits;
     }
     let traits = Traits::of_directory(directory);
-    let _ = store::put(&memory, &serde_json::to_vec(&traits).expect("our own plain data always serialises"));
+    let _ = store::put(
+        &memory,
+        &serde_json::to_vec(&traits).expect("our own plain data always serialises"),
+    );
     traits
 }
 
 /// Whether a call makes something that other crates can be made of.
 fn makes_library(call: &Call) -> bool {
-    !call.is_test && !call.crate_types.iter().all(|kind| matches!(kind.as_str(), "bin" | "cdylib" | "staticlib"))
+    !call.is_test
+        && !call
+            .crate_types
+            .iter()
+            .all(|kind| matches!(kind.as_str(), "bin" | "cdylib" | "staticlib"))
 }
 
 impl Note {
-    /// Of a call for a crate from a registry, before it is made: nothing is known afterwards, since rustc takes our place.
-    pub fn of_registry_crate(call: &Call, package: &Package, store: &Store, digests: &mut Digests) -> Option<Self> {
+    /// Of a call for a crate from a registry, before it is made: nothing is known afterwards, since
+    /// rustc takes our place.
+    pub fn of_registry_crate(
+        call: &Call,
+        package: &Package,
+        store: &Store,
+        digests: &mut Digests,
+    ) -> Option<Self> {
         if !makes_library(call) || call.stem() == call.crate_name {
             return None;
         }
         let mut own_macros = Vec::new();
-        for (name, path) in call.externs.iter().filter_map(|one| Some((one.name.as_str(), one.path.as_deref()?))) {
-            let is_unlisted_macro =
-                Self::read(store, path, digests).is_some_and(|note| note.is_macro && !macros::is_listed(&note.package, &note.version));
+        for (name, path) in
+            call.externs.iter().filter_map(|one| Some((one.name.as_str(), one.path.as_deref()?)))
+        {
+            let is_unlisted_macro = Self::read(store, path, digests).is_some_and(|note| {
+                note.is_macro && !macros::is_listed(&note.package, &note.version)
+            });
             if is_unlisted_macro && !may_reexport(&package.directory, name) {
                 own_macros.extend(stem(path));
             }
@@ -85,9 +105,11 @@ impl Note {
         Some(Self { own_macros, ..Self::new(call, package, traits) })
     }
 
-    /// Of a call for a local crate that has written its dependency file. What it does with its macros is not looked at.
+    /// Of a call for a local crate that has written its dependency file. What it does with its
+    /// macros is not looked at.
     pub fn of_local_crate(call: &Call, package: &Package) -> Option<Self> {
-        makes_library(call).then(|| Self::new(call, package, Traits::of_files(outcome::sources(call))))
+        makes_library(call)
+            .then(|| Self::new(call, package, Traits::of_files(outcome::sources(call))))
     }
 
     fn new(call: &Call, package: &Package, traits: Traits) -> Self {
@@ -109,7 +131,12 @@ impl Note {
     }
 
     /// The same for each file of the library that there is.
-    pub fn write_for_content(&self, store: &Store, call: &Call, digests: &mut Digests) -> std::io::Result<()> {
+    pub fn write_for_content(
+        &self,
+        store: &Store,
+        call: &Call,
+        digests: &mut Digests,
+    ) -> std::io::Result<()> {
         let stem = format!("{}{}", self.prefix(), call.stem());
         for file in LIBRARIES.iter().map(|ending| call.out_dir.join(format!("{stem}.{ending}"))) {
             digests.forget(&file);
@@ -128,7 +155,11 @@ impl Note {
     /// Equal content is not written again.
     fn write(&self, path: &Path) -> std::io::Result<()> {
         let bytes = serde_json::to_vec(self).expect("our own plain data always serialises");
-        if fs_err::read(path).is_ok_and(|old| old == bytes) { Ok(()) } else { store::put(path, &bytes) }
+        if fs_err::read(path).is_ok_and(|old| old == bytes) {
+            Ok(())
+        } else {
+            store::put(path, &bytes)
+        }
     }
 
     /// The note of a library, if it is of this very file.
@@ -156,8 +187,14 @@ fn of_content(store: &Store, stem: &str, digest: &str) -> PathBuf {
 
 /// The directories in which rustc finds the crates of a call.
 fn places(call: &Call) -> Vec<&Path> {
-    let searched = call.search.iter().filter(|search| search.kind == "dependency").map(|search| search.path.as_path());
-    let mut places: Vec<&Path> = searched.chain(call.externs.iter().filter_map(|one| one.path.as_deref()?.parent())).collect();
+    let searched = call
+        .search
+        .iter()
+        .filter(|search| search.kind == "dependency")
+        .map(|search| search.path.as_path());
+    let mut places: Vec<&Path> = searched
+        .chain(call.externs.iter().filter_map(|one| one.path.as_deref()?.parent()))
+        .collect();
     places.sort();
     places.dedup();
     places
@@ -192,10 +229,25 @@ pub struct Macro {
 
 impl Closure {
     /// Follows the externs of a call.
-    pub fn of(call: &Call, store: &Store, plans: &Plans, digests: &mut Digests) -> Result<Self, Unjudged> {
-        let mut walk = Walk { store, plans, digests, directories: places(call), closure: Self::default(), seen: BTreeSet::new() };
+    pub fn of(
+        call: &Call,
+        store: &Store,
+        plans: &Plans,
+        digests: &mut Digests,
+    ) -> Result<Self, Unjudged> {
+        let mut walk = Walk {
+            store,
+            plans,
+            digests,
+            directories: places(call),
+            closure: Self::default(),
+            seen: BTreeSet::new(),
+        };
         for path in call.externs.iter().filter_map(|one| one.path.as_deref()) {
-            walk.visit(&stem(path).ok_or_else(|| Unjudged::Unreadable(path.to_path_buf()))?, Some(path))?;
+            walk.visit(
+                &stem(path).ok_or_else(|| Unjudged::Unreadable(path.to_path_buf()))?,
+                Some(path),
+            )?;
         }
         Ok(walk.closure)
     }
@@ -223,10 +275,12 @@ impl Walk<'_> {
             // Its note names it, and it is not where it was.
             return Err(Unjudged::Closure(stem.to_owned()));
         }
-        // Where the same name is in several directories, such as those of the host and of a target, a crate that is named by its path is
-        // that one, and any other may be any of them.
-        let asked: Vec<PathBuf> = path.map_or_else(|| files.clone(), |path| vec![path.to_path_buf()]);
-        let notes: Option<Vec<Note>> = asked.iter().map(|file| Note::read(self.store, file, self.digests)).collect();
+        // Where the same name is in several directories, such as those of the host and of a target,
+        // a crate that is named by its path is that one, and any other may be any of them.
+        let asked: Vec<PathBuf> =
+            path.map_or_else(|| files.clone(), |path| vec![path.to_path_buf()]);
+        let notes: Option<Vec<Note>> =
+            asked.iter().map(|file| Note::read(self.store, file, self.digests)).collect();
         let Some(notes) = notes else { return self.guess(stem) };
         for note in notes {
             self.closure.traits |= note.traits;
@@ -234,9 +288,15 @@ impl Walk<'_> {
                 self.closure.macro_libraries.extend(files.iter().cloned());
                 let mut made_of = BTreeSet::new();
                 self.crates_in_macro(&note, &mut made_of)?;
-                self.closure.macros.insert(Macro { package: note.package, version: note.version, directory: note.directory, made_of });
+                self.closure.macros.insert(Macro {
+                    package: note.package,
+                    version: note.version,
+                    directory: note.directory,
+                    made_of,
+                });
             } else {
-                for dependency in note.externs.iter().filter(|stem| !note.own_macros.contains(stem)) {
+                for dependency in note.externs.iter().filter(|stem| !note.own_macros.contains(stem))
+                {
                     self.visit(dependency, None)?;
                 }
             }
@@ -246,15 +306,24 @@ impl Walk<'_> {
     }
 
     /// Everything whose code runs in a procedural macro.
-    fn crates_in_macro(&mut self, note: &Note, made_of: &mut BTreeSet<(PathBuf, String)>) -> Result<(), Unjudged> {
+    fn crates_in_macro(
+        &mut self,
+        note: &Note,
+        made_of: &mut BTreeSet<(PathBuf, String)>,
+    ) -> Result<(), Unjudged> {
         for stem in &note.externs {
             let mut files = self.files_of(stem);
             if files.is_empty() {
                 // Only the macro itself is needed to run it.
-                files = self.directories.iter().map(|directory| directory.join(format!("{stem}.rlib"))).collect();
+                files = self
+                    .directories
+                    .iter()
+                    .map(|directory| directory.join(format!("{stem}.rlib")))
+                    .collect();
                 files.retain(|file| Note::read(self.store, file, self.digests).is_some());
             }
-            let notes: Option<Vec<Note>> = files.iter().map(|file| Note::read(self.store, file, self.digests)).collect();
+            let notes: Option<Vec<Note>> =
+                files.iter().map(|file| Note::read(self.store, file, self.digests)).collect();
             if let Some(notes) = notes.filter(|notes| !notes.is_empty()) {
                 for dependency in notes {
                     if made_of.insert((dependency.directory.clone(), dependency.package.clone())) {
@@ -267,7 +336,9 @@ impl Walk<'_> {
             if packages.is_empty() {
                 return Err(Unjudged::Closure(stem.clone()));
             }
-            made_of.extend(packages.iter().map(|package| (package.directory.clone(), package.name.clone())));
+            made_of.extend(
+                packages.iter().map(|package| (package.directory.clone(), package.name.clone())),
+            );
         }
         Ok(())
     }
@@ -279,20 +350,31 @@ impl Walk<'_> {
             return Err(Unjudged::Closure(stem.to_owned()));
         }
         for package in &packages {
-            let files = package.library.as_deref().map(|library| self.files_named(library)).unwrap_or_default();
-            self.closure.traits |= traits_of_package(&package.directory, self.store, package.source != Source::Path);
+            let files = package
+                .library
+                .as_deref()
+                .map(|library| self.files_named(library))
+                .unwrap_or_default();
+            self.closure.traits |=
+                traits_of_package(&package.directory, self.store, package.source != Source::Path);
             if package.source == Source::Path {
                 // Other directories' sources.
-                self.closure.traits |= Traits::of_files(files.iter().flat_map(|file| outcome::sources_of_library(file)));
+                self.closure.traits |= Traits::of_files(
+                    files.iter().flat_map(|file| outcome::sources_of_library(file)),
+                );
             }
             if package.is_macro {
                 self.closure.macro_libraries.extend(files.iter().cloned());
-                let made_of = self.plans.closure_of_library(package.library.as_deref().unwrap_or_default());
+                let made_of =
+                    self.plans.closure_of_library(package.library.as_deref().unwrap_or_default());
                 self.closure.macros.insert(Macro {
                     package: package.name.clone(),
                     version: package.version.clone(),
                     directory: package.directory.clone(),
-                    made_of: made_of.iter().map(|package| (package.directory.clone(), package.name.clone())).collect(),
+                    made_of: made_of
+                        .iter()
+                        .map(|package| (package.directory.clone(), package.name.clone()))
+                        .collect(),
                 });
             }
             self.closure.libraries.extend(files);
@@ -303,13 +385,19 @@ impl Walk<'_> {
     /// The files of a library: whatever of these there is.
     fn files_of(&self, stem: &str) -> Vec<PathBuf> {
         const ENDINGS: &[&str] = &["rlib", "so", "dylib", "dll"];
-        let in_directory =
-            |directory: &&Path| ENDINGS.iter().map(|ending| directory.join(format!("{stem}.{ending}"))).find(|path| path.is_file());
+        let in_directory = |directory: &&Path| {
+            ENDINGS
+                .iter()
+                .map(|ending| directory.join(format!("{stem}.{ending}")))
+                .find(|path| path.is_file())
+        };
         let found: Vec<PathBuf> = self.directories.iter().filter_map(in_directory).collect();
         if !found.is_empty() {
             return found;
         }
-        let metadata = |directory: &&Path| Some(directory.join(format!("{stem}.rmeta"))).filter(|path| path.is_file());
+        let metadata = |directory: &&Path| {
+            Some(directory.join(format!("{stem}.rmeta"))).filter(|path| path.is_file())
+        };
         self.directories.iter().filter_map(metadata).collect()
     }
 
@@ -318,7 +406,9 @@ impl Walk<'_> {
         for directory in &self.directories {
             for entry in fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
                 let path = entry.path();
-                let is_library = path.extension().is_some_and(|ending| ["rlib", "so", "dylib", "dll"].iter().any(|one| ending == *one));
+                let is_library = path.extension().is_some_and(|ending| {
+                    ["rlib", "so", "dylib", "dll"].iter().any(|one| ending == *one)
+                });
                 if is_library && stem(&path).is_some_and(|stem| crate_name(&stem) == library) {
                     found.push(path);
                 }
@@ -375,7 +465,9 @@ mod tests {
             let call = self.call(name, kind, externs);
             let directory = self.dir.path().join("src").join(name);
             let package = Package { name: name.to_owned(), version: "1.0.0".to_owned(), directory };
-            let note = Note::of_registry_crate(&call, &package, &self.store, &mut Digests::default()).unwrap();
+            let note =
+                Note::of_registry_crate(&call, &package, &self.store, &mut Digests::default())
+                    .unwrap();
             note.write_for_name(&self.store, &call).unwrap();
         }
     }
@@ -392,11 +484,15 @@ mod tests {
         world.note("x_derive", "proc-macro", &["libsyn-1.rlib"]);
         world.note("mid", "lib", &["libsys-1.rmeta", "libx_derive-1.so"]);
         let app = world.call("app", "bin", &["libmid-1.rlib"]);
-        let closure = Closure::of(&app, &world.store, &Plans::default(), &mut Digests::default()).unwrap();
+        let closure =
+            Closure::of(&app, &world.store, &Plans::default(), &mut Digests::default()).unwrap();
         assert_eq!(closure.libraries, [sys, mid, derive.clone()].into());
         assert_eq!(closure.macro_libraries, [derive].into());
         let found = closure.macros.first().unwrap();
-        assert_eq!((found.package.as_str(), found.made_of.first().unwrap().1.as_str()), ("x_derive", "syn"));
+        assert_eq!(
+            (found.package.as_str(), found.made_of.first().unwrap().1.as_str()),
+            ("x_derive", "syn")
+        );
     }
 
     #[test]
@@ -407,10 +503,15 @@ mod tests {
         let macros = |text: &str| {
             fs_err::write(&source, text).unwrap();
             world.note("mid", "lib", &["libx_derive-1.so"]);
-            Closure::of(&world.call("app", "bin", &["libmid-1.rlib"]), &world.store, &Plans::default(), &mut Digests::default())
-                .unwrap()
-                .macros
-                .len()
+            Closure::of(
+                &world.call("app", "bin", &["libmid-1.rlib"]),
+                &world.store,
+                &Plans::default(),
+                &mut Digests::default(),
+            )
+            .unwrap()
+            .macros
+            .len()
         };
         world.file("libmid-1.rlib");
         world.file("libx_derive-1.so");
@@ -422,16 +523,28 @@ mod tests {
     #[test]
     fn without_notes_the_plan_says_what_it_may_be_made_of() {
         let world = World::new();
-        let files = [world.file("libmid-1.rlib"), world.file("libsys-1.rlib"), world.file("libsys-2.rlib"), world.file("libx_derive-1.so")];
+        let files = [
+            world.file("libmid-1.rlib"),
+            world.file("libsys-1.rlib"),
+            world.file("libsys-2.rlib"),
+            world.file("libx_derive-1.so"),
+        ];
         let app = world.call("app", "bin", &["libmid-1.rlib"]);
         assert_eq!(
-            Closure::of(&app, &world.store, &Plans::default(), &mut Digests::default()).unwrap_err(),
+            Closure::of(&app, &world.store, &Plans::default(), &mut Digests::default())
+                .unwrap_err(),
             Unjudged::Closure("libmid-1".into())
         );
-        plan(vec![package("mid", Source::Other, &[1, 2]), package("sys", Source::Other, &[]), package("x_derive", Source::CratesIo, &[])])
-            .write(&world.store)
-            .unwrap();
-        let closure = Closure::of(&app, &world.store, &Plans::load(&world.store), &mut Digests::default()).unwrap();
+        plan(vec![
+            package("mid", Source::Other, &[1, 2]),
+            package("sys", Source::Other, &[]),
+            package("x_derive", Source::CratesIo, &[]),
+        ])
+        .write(&world.store)
+        .unwrap();
+        let closure =
+            Closure::of(&app, &world.store, &Plans::load(&world.store), &mut Digests::default())
+                .unwrap();
         assert_eq!(closure.libraries, files.into());
         assert_eq!(closure.macros.first().unwrap().package, "x_derive");
     }

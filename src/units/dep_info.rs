@@ -1,4 +1,5 @@
-//! rustc's dependency files (`deps/<name>.d`): the files that a crate was made of, and the variables it looked at.
+//! rustc's dependency files (`deps/<name>.d`): the files that a crate was made of, and the
+//! variables it looked at.
 //!
 //! ```text
 //! /p/target/debug/deps/app-1.d: src/main.rs src/a\ b.rs
@@ -85,23 +86,29 @@ fn joined(text: &str) -> Vec<String> {
     lines
 }
 
-/// A rule's targets and prerequisites: the colon that ends the targets is followed by white space or nothing, which one in a
-/// Windows path is not.
+/// A rule's targets and prerequisites: the colon that ends the targets is followed by white space
+/// or nothing, which one in a Windows path is not.
 fn split_rule(line: &str) -> Option<(&str, &str)> {
     let bytes = line.as_bytes();
-    let at = (0..bytes.len()).find(|&at| bytes[at] == b':' && bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace))?;
+    let at = (0..bytes.len())
+        .find(|&at| bytes[at] == b':' && bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace))?;
     Some((&line[..at], &line[at + 1..]))
 }
 
-/// Words between white space. `\ ` is a blank in one; where they are `escaped`, `\#` is a hash and `$$` a dollar.
+/// Words between white space. `\ ` is a blank in one; where they are `escaped`, `\#` is a hash and
+/// `$$` a dollar.
 fn words(text: &str, escaped: &[char]) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
         match letter {
-            '\\' if letters.peek().is_some_and(|next| escaped.contains(next)) => word.extend(letters.next()),
-            '$' if escaped.contains(&'$') && letters.peek() == Some(&'$') => word.extend(letters.next()),
+            '\\' if letters.peek().is_some_and(|next| escaped.contains(next)) => {
+                word.extend(letters.next());
+            }
+            '$' if escaped.contains(&'$') && letters.peek() == Some(&'$') => {
+                word.extend(letters.next());
+            }
             letter if letter.is_ascii_whitespace() => {
                 if !word.is_empty() {
                     words.push(std::mem::take(&mut word));
@@ -116,7 +123,8 @@ fn words(text: &str, escaped: &[char]) -> Vec<String> {
     words
 }
 
-/// rustc writes `\n`, `\r` and `\\` for these three. Anything else behind a backslash is not of its making.
+/// rustc writes `\n`, `\r` and `\\` for these three. Anything else behind a backslash is not of its
+/// making.
 fn unescaped_variable(text: &str) -> Option<String> {
     let mut value = String::with_capacity(text.len());
     let mut letters = text.chars();
@@ -147,7 +155,10 @@ mod tests {
         .unwrap();
         assert_eq!(info.files, ["src/main.rs", "src/a b.rs", "C:\\x\\y.rs"].map(PathBuf::from));
         let expected = [("A", Some("b\nc\\d")), ("EMPTY", Some("")), ("NOT_SET", None)];
-        assert_eq!(info.variables, expected.map(|(name, value)| (name.to_owned(), value.map(str::to_owned))).into());
+        assert_eq!(
+            info.variables,
+            expected.map(|(name, value)| (name.to_owned(), value.map(str::to_owned))).into()
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Digests of files, each file read once per process, and large ones once for all processes.
 //!
-//! Compilers, standard libraries and rlibs are read for every call. The digest of a large file is therefore kept in
-//! `store/digests`, together with its device, inode, size, mtime and ctime, and believed while these are equal. A program can
-//! set an mtime but not a ctime, which is how git's index and CUTOFF's rule for compilers do it. A file that was changed so
-//! lately that the clock may not have ticked since is not kept.
+//! Compilers, standard libraries and rlibs are read for every call. The digest of a large file is
+//! therefore kept in `store/digests`, together with its device, inode, size, mtime and ctime, and
+//! believed while these are equal. A program can set an mtime but not a ctime, which is how git's
+//! index and CUTOFF's rule for compilers do it. A file that was changed so lately that the clock
+//! may not have ticked since is not kept.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ const LARGE: u64 = 256 * 1024;
 /// Longer than a tick of any clock that file systems use for ctimes with fractions of a second.
 const SETTLED: Duration = Duration::from_millis(50);
 
-/// What identifies the content of a file without reading it: device, inode, size, mtime and ctime in nanoseconds.
+/// What identifies the content of a file without reading it: device, inode, size, mtime and ctime
+/// in nanoseconds.
 pub type Stamp = [i128; 5];
 
 #[derive(Debug, Default)]
@@ -32,7 +34,8 @@ impl Digests {
         Self { directory: Some(directory), known: HashMap::new() }
     }
 
-    /// The digest of a file's content, and of the files that it stands for if it is a thin archive; `None` if it cannot be read.
+    /// The digest of a file's content, and of the files that it stands for if it is a thin archive;
+    /// `None` if it cannot be read.
     pub fn file(&mut self, path: &Path) -> Option<String> {
         if let Some(known) = self.known.get(path) {
             return known.clone();
@@ -57,12 +60,15 @@ impl Digests {
         if !metadata.is_file() {
             return None;
         }
-        // A file that is mapped into memory can be changed without its times. That is done with data, not with what compilers make.
+        // A file that is mapped into memory can be changed without its times. That is done with
+        // data, not with what compilers make.
         let kept = self
             .directory
             .as_ref()
             .filter(|_| metadata.len() >= LARGE && is_program_or_library(path))
-            .map(|directory| directory.join(&digest::bytes(path.as_os_str().as_encoded_bytes())[..24]));
+            .map(|directory| {
+                directory.join(&digest::bytes(path.as_os_str().as_encoded_bytes())[..24])
+            });
         let stamp = stamp(&metadata);
         if let (Some(kept), Some(stamp)) = (&kept, &stamp)
             && let Some(digest) = read(kept, stamp)
@@ -89,7 +95,8 @@ impl Digests {
 fn is_program_or_library(path: &Path) -> bool {
     const ENDINGS: &[&str] = &["a", "dll", "dylib", "exe", "lib", "o", "rlib", "rmeta", "so"];
     let is_one = |ending: &std::ffi::OsStr| ENDINGS.iter().any(|one| ending == *one);
-    path.extension().is_none_or(is_one) || path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so."))
+    path.extension().is_none_or(is_one)
+        || path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so."))
 }
 
 fn read(kept: &Path, stamp: &Stamp) -> Option<String> {
@@ -133,7 +140,9 @@ fn stamp(_metadata: &std::fs::Metadata) -> Option<Stamp> {
 
 fn is_settled(stamp: &Stamp) -> bool {
     let ctime = stamp[4];
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_nanos().cast_signed());
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |now| now.as_nanos().cast_signed());
     // Whole seconds may be all that the file system has.
     let tick = if ctime % 1_000_000_000 == 0 { Duration::from_secs(2) } else { SETTLED };
     now - ctime > tick.as_nanos().cast_signed()
@@ -157,7 +166,8 @@ mod tests {
         assert_eq!(digest(), first);
         assert_eq!(fs_err::read_dir(&kept).unwrap().count(), 1);
         assert_eq!(digest(), first);
-        let mtime = filetime::FileTime::from_last_modification_time(&fs_err::metadata(&file).unwrap());
+        let mtime =
+            filetime::FileTime::from_last_modification_time(&fs_err::metadata(&file).unwrap());
         fs_err::write(&file, vec![2; large]).unwrap();
         filetime::set_file_mtime(&file, mtime).unwrap();
         assert_ne!(digest(), first, "the ctime tells");

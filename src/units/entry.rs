@@ -1,7 +1,8 @@
 //! An entry: everything that one rustc call read, and what it wrote and said.
 //!
-//! [`Before`] is what is known before rustc runs; its digest is the entry's key, so several states of one unit live side by
-//! side. [`After`] is what only the call itself found out: rustc names its source files, the linker its libraries.
+//! [`Before`] is what is known before rustc runs; its digest is the entry's key, so several states
+//! of one unit live side by side. [`After`] is what only the call itself found out: rustc names its
+//! source files, the linker its libraries.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -60,7 +61,8 @@ pub struct After {
     pub crates: BTreeMap<PathBuf, String>,
     /// Where the linker looks for libraries, in its order.
     pub search: Vec<PathBuf>,
-    /// Libraries that it found, each with the number of directories of `search` in which it looked in vain before.
+    /// Libraries that it found, each with the number of directories of `search` in which it looked
+    /// in vain before.
     pub found: BTreeMap<String, usize>,
 }
 
@@ -104,7 +106,8 @@ pub fn is_artifact_notice(line: &str) -> bool {
     line.starts_with(r#"{"$message_type":"artifact""#) || line.starts_with(r#"{"artifact":"#)
 }
 
-/// Why an entry does not serve a call: the first difference that is found, the most telling ones first.
+/// Why an entry does not serve a call: the first difference that is found, the most telling ones
+/// first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Difference {
@@ -156,15 +159,21 @@ pub fn compare(old: &Before, new: &Before) -> Option<Difference> {
         return Some(Difference::Directory { old: old.directory.clone() });
     }
     if old.arguments != new.arguments {
-        let without = |these: &[String], those: &[String]| these.iter().filter(|one| !those.contains(one)).cloned().collect();
-        return Some(Difference::Arguments { old: without(&old.arguments, &new.arguments), new: without(&new.arguments, &old.arguments) });
+        let without = |these: &[String], those: &[String]| {
+            these.iter().filter(|one| !those.contains(one)).cloned().collect()
+        };
+        return Some(Difference::Arguments {
+            old: without(&old.arguments, &new.arguments),
+            new: without(&new.arguments, &old.arguments),
+        });
     }
     if let Some(name) = first_difference(&old.variables, &new.variables) {
         let (old, new) = (old.variables.get(&name).cloned(), new.variables.get(&name).cloned());
         return Some(Difference::Variable { name, old, new });
     }
     let nothing = BTreeMap::new();
-    let products = (old.out_dir.as_ref().unwrap_or(&nothing), new.out_dir.as_ref().unwrap_or(&nothing));
+    let products =
+        (old.out_dir.as_ref().unwrap_or(&nothing), new.out_dir.as_ref().unwrap_or(&nothing));
     if let Some(path) = first_difference(products.0, products.1) {
         return Some(Difference::Product { path });
     }
@@ -177,19 +186,36 @@ pub fn compare(old: &Before, new: &Before) -> Option<Difference> {
     (old.linker != new.linker).then_some(Difference::Linker)
 }
 
-fn first_difference<K: Ord + Clone>(old: &BTreeMap<K, String>, new: &BTreeMap<K, String>) -> Option<K> {
-    let changed = old.iter().find(|(name, value)| new.get(*name) != Some(*value)).map(|(name, _)| name);
+fn first_difference<K: Ord + Clone>(
+    old: &BTreeMap<K, String>,
+    new: &BTreeMap<K, String>,
+) -> Option<K> {
+    let changed =
+        old.iter().find(|(name, value)| new.get(*name) != Some(*value)).map(|(name, _)| name);
     changed.or_else(|| new.keys().find(|name| !old.contains_key(*name))).cloned()
 }
 
 /// The value of a variable as it may be written down: that of a secret one by its digest.
 pub fn shown(name: &str, value: &str) -> String {
     let name = name.to_ascii_uppercase();
-    let is_secret = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE", "DATABASE_URL"]
-        .iter()
-        .any(|word| name.contains(word));
+    let is_secret = [
+        "TOKEN",
+        "SECRET",
+        "PASSWORD",
+        "PASSWD",
+        "CREDENTIAL",
+        "API_KEY",
+        "PRIVATE",
+        "DATABASE_URL",
+    ]
+    .iter()
+    .any(|word| name.contains(word));
     let has_credentials = crate::process::mask_credentials(value) != value;
-    if is_secret || has_credentials { format!("sha256:{}", digest::bytes(value.as_bytes())) } else { value.to_owned() }
+    if is_secret || has_credentials {
+        format!("sha256:{}", digest::bytes(value.as_bytes()))
+    } else {
+        value.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -221,16 +247,25 @@ pub(super) mod tests {
             (|new| new.linker = None, Difference::Linker),
             (
                 |new| new.arguments[1] = "-Copt-level=0".into(),
-                Difference::Arguments { old: vec!["-Copt-level=3".into()], new: vec!["-Copt-level=0".into()] },
+                Difference::Arguments {
+                    old: vec!["-Copt-level=3".into()],
+                    new: vec!["-Copt-level=0".into()],
+                },
             ),
             (|new| new.directory = "/q".into(), Difference::Directory { old: "/p".into() }),
             (
                 |new| drop(new.variables.insert("X".into(), "2".into())),
                 Difference::Variable { name: "X".into(), old: None, new: Some("2".into()) },
             ),
-            (|new| drop(new.externs.insert("/p/libx.rlib".into(), "2".into())), Difference::Extern { path: "/p/libx.rlib".into() }),
+            (
+                |new| drop(new.externs.insert("/p/libx.rlib".into(), "2".into())),
+                Difference::Extern { path: "/p/libx.rlib".into() },
+            ),
             (|new| new.out_dir = None, Difference::Product { path: "a.rs".into() }),
-            (|new| drop(new.files.insert("/clippy.toml".into(), "1".into())), Difference::File { path: "/clippy.toml".into() }),
+            (
+                |new| drop(new.files.insert("/clippy.toml".into(), "1".into())),
+                Difference::File { path: "/clippy.toml".into() },
+            ),
         ];
         for (change, expected) in cases {
             let mut new = before();
@@ -250,7 +285,9 @@ pub(super) mod tests {
 
     #[test]
     fn notices_of_artifacts_are_no_diagnostics() {
-        assert!(is_artifact_notice(r#"{"$message_type":"artifact","artifact":"/t/libx.rmeta","emit":"metadata"}"#));
+        assert!(is_artifact_notice(
+            r#"{"$message_type":"artifact","artifact":"/t/libx.rmeta","emit":"metadata"}"#
+        ));
         assert!(!is_artifact_notice(r#"{"$message_type":"diagnostic","message":"unused"}"#));
     }
 }

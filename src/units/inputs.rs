@@ -55,10 +55,25 @@ pub fn is_compared_for_every_crate(name: &str) -> bool {
 }
 
 /// Lines of `/proc/cpuinfo` that differ from core to core, or from moment to moment.
-const CHANGING: &[&str] = &["apicid", "bogomips", "clock", "core id", "cpu MHz", "initial apicid", "processor", "timebase"];
+const CHANGING: &[&str] = &[
+    "apicid",
+    "bogomips",
+    "clock",
+    "core id",
+    "cpu MHz",
+    "initial apicid",
+    "processor",
+    "timebase",
+];
 
 /// Variables of clippy beside those.
-pub const CLIPPY_VARIABLES: &[&str] = &["CARGO", "CARGO_PRIMARY_PACKAGE", "CLIPPY_ARGS", "CLIPPY_CONF_DIR", "CLIPPY_DISABLE_DOCS_LINKS"];
+pub const CLIPPY_VARIABLES: &[&str] = &[
+    "CARGO",
+    "CARGO_PRIMARY_PACKAGE",
+    "CLIPPY_ARGS",
+    "CLIPPY_CONF_DIR",
+    "CLIPPY_DISABLE_DOCS_LINKS",
+];
 
 /// Everything about a call that is needed to judge it, and to record it afterwards.
 #[derive(Debug)]
@@ -74,19 +89,35 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    pub fn look(call: &Call, package: &Package, store: &Store, plans: &Plans, digests: &mut Digests) -> Result<Self, Unjudged> {
-        let directory = std::env::current_dir().map_err(|_error| Unjudged::Unreadable(PathBuf::from(".")))?;
+    pub fn look(
+        call: &Call,
+        package: &Package,
+        store: &Store,
+        plans: &Plans,
+        digests: &mut Digests,
+    ) -> Result<Self, Unjudged> {
+        let directory =
+            std::env::current_dir().map_err(|_error| Unjudged::Unreadable(PathBuf::from(".")))?;
         let settings = plans.current_with(&package.directory)?;
         let closure = Closure::of(call, store, plans, digests)?;
-        let reads = macros::reads(&closure.macros, &settings, plans, closure.traits.names_variables)?;
+        let reads =
+            macros::reads(&closure.macros, &settings, plans, closure.traits.names_variables)?;
         let linker = if call.is_linked() { Some(Linker::of(call, store, digests)?) } else { None };
         // With `links` overridden in a configuration, cargo names it and does not make it.
-        let out_dir = match env_vars::get_os("OUT_DIR").map(PathBuf::from).filter(|path| path.exists()) {
-            Some(path) => Some(tree::whole(&path, digests).ok_or(Unjudged::Unreadable(path))?),
-            None => None,
-        };
+        let out_dir =
+            match env_vars::get_os("OUT_DIR").map(PathBuf::from).filter(|path| path.exists()) {
+                Some(path) => Some(tree::whole(&path, digests).ok_or(Unjudged::Unreadable(path))?),
+                None => None,
+            };
         let patterns = patterns(&settings, &reads);
-        let mut look = Look { call, package, directory: &directory, digests, variables: BTreeMap::new(), files: BTreeMap::new() };
+        let mut look = Look {
+            call,
+            package,
+            directory: &directory,
+            digests,
+            variables: BTreeMap::new(),
+            files: BTreeMap::new(),
+        };
         look.variables();
         look.named_files()?;
         if call.is_clippy() {
@@ -100,14 +131,23 @@ impl Inputs {
                 look.state(&path);
             }
         }
-        if closure.macros.iter().any(|one| settings.iter().any(|plan| plan.macros.contains_key(&one.package))) {
+        if closure
+            .macros
+            .iter()
+            .any(|one| settings.iter().any(|plan| plan.macros.contains_key(&one.package)))
+        {
             look.set_by_build_script();
         }
         let (variables, files) = (look.variables, look.files);
         let toolchain = Toolchain::of(call, store, digests)?;
         let mut externs = BTreeMap::new();
-        for path in call.externs.iter().filter_map(|one| one.path.as_ref()).chain(&closure.macro_libraries) {
-            externs.insert(path.clone(), digests.file(path).ok_or_else(|| Unjudged::Unreadable(path.clone()))?);
+        for path in
+            call.externs.iter().filter_map(|one| one.path.as_ref()).chain(&closure.macro_libraries)
+        {
+            externs.insert(
+                path.clone(),
+                digests.file(path).ok_or_else(|| Unjudged::Unreadable(path.clone()))?,
+            );
         }
         let before = Before {
             schema: SCHEMA,
@@ -161,18 +201,26 @@ impl Look<'_> {
     /// Files that arguments name, and the processor where code is made for the one at hand.
     fn named_files(&mut self) -> Result<(), Unjudged> {
         for path in &self.call.files {
-            let digest = self.digests.file(path).ok_or_else(|| Unjudged::Unreadable(path.clone()))?;
+            let digest =
+                self.digests.file(path).ok_or_else(|| Unjudged::Unreadable(path.clone()))?;
             self.files.insert(path.clone(), digest);
         }
         if self.call.native_cpu {
             let info = PathBuf::from("/proc/cpuinfo");
-            let text = fs_err::read_to_string(&info).map_err(|_error| Unjudged::Argument("-Ctarget-cpu=native".to_owned()))?;
-            let is_telling = |line: &&str| !CHANGING.iter().any(|start| line.to_ascii_lowercase().starts_with(&start.to_ascii_lowercase()));
+            let text = fs_err::read_to_string(&info)
+                .map_err(|_error| Unjudged::Argument("-Ctarget-cpu=native".to_owned()))?;
+            let is_telling = |line: &&str| {
+                !CHANGING
+                    .iter()
+                    .any(|start| line.to_ascii_lowercase().starts_with(&start.to_ascii_lowercase()))
+            };
             let lines: std::collections::BTreeSet<&str> = text.lines().filter(is_telling).collect();
             self.files.insert(info, crate::digest::json(&lines));
         }
         // A target's name is a file in there, if it is there.
-        if let (Some(paths), Some(target)) = (env_vars::get_os("RUST_TARGET_PATH"), &self.call.target) {
+        if let (Some(paths), Some(target)) =
+            (env_vars::get_os("RUST_TARGET_PATH"), &self.call.target)
+        {
             for directory in std::env::split_paths(&paths) {
                 self.state(&directory.join(format!("{target}.json")));
             }
@@ -183,13 +231,18 @@ impl Look<'_> {
     /// The state of a file that is read if it is there.
     fn state(&mut self, path: &Path) {
         let path = self.directory.join(path);
-        let state = self.digests.file(&path).unwrap_or_else(|| if path.exists() { PRESENT.to_owned() } else { ABSENT.to_owned() });
+        let state = self
+            .digests
+            .file(&path)
+            .unwrap_or_else(|| if path.exists() { PRESENT.to_owned() } else { ABSENT.to_owned() });
         self.files.insert(path, state);
     }
 
-    /// Its configuration, from the package up to the root; and what its `cargo` lints read through `cargo metadata`.
+    /// Its configuration, from the package up to the root; and what its `cargo` lints read through
+    /// `cargo metadata`.
     fn clippy(&mut self, settings: &[&Plan]) {
-        let start = env_vars::get_os("CLIPPY_CONF_DIR").map_or_else(|| self.package.directory.clone(), PathBuf::from);
+        let start = env_vars::get_os("CLIPPY_CONF_DIR")
+            .map_or_else(|| self.package.directory.clone(), PathBuf::from);
         let start = self.directory.join(start);
         // clippy goes up from where a link leads, too.
         let real = fs::canonicalize(&start).unwrap_or_else(|_error| start.clone());
@@ -201,7 +254,12 @@ impl Look<'_> {
         self.state(Path::new("Cargo.toml"));
         self.state(Path::new("Cargo.lock"));
         // What cargo itself is told, when it is asked.
-        for directory in self.directory.ancestors().map(|directory| directory.join(".cargo")).chain([cargo_home()]) {
+        for directory in self
+            .directory
+            .ancestors()
+            .map(|directory| directory.join(".cargo"))
+            .chain([cargo_home()])
+        {
             for file in ["config.toml", "config"].map(|name| directory.join(name)) {
                 // Another one in each job, and nothing for `cargo metadata`.
                 if !cargo_config::is_of_our_action(&file) {
@@ -230,7 +288,10 @@ impl Look<'_> {
 }
 
 /// The files that count as inputs of every local crate, each with its state.
-pub fn matched(settings: &[&Plan], digests: &mut Digests) -> Result<BTreeMap<PathBuf, String>, Unjudged> {
+pub fn matched(
+    settings: &[&Plan],
+    digests: &mut Digests,
+) -> Result<BTreeMap<PathBuf, String>, Unjudged> {
     let mut found = BTreeMap::new();
     for plan in settings {
         for path in matching(&plan.workspace, &plan.inputs)? {
@@ -244,22 +305,33 @@ pub fn matched(settings: &[&Plan], digests: &mut Digests) -> Result<BTreeMap<Pat
 /// The patterns of a call: the workspaces' inputs, and what its macros are declared to read.
 fn patterns(settings: &[&Plan], reads: &[String]) -> Vec<(PathBuf, Vec<String>)> {
     let declared: Vec<&String> = reads.iter().filter(|one| !one.starts_with("env:")).collect();
-    settings.iter().map(|plan| (plan.workspace.clone(), plan.inputs.iter().chain(declared.iter().copied()).cloned().collect())).collect()
+    settings
+        .iter()
+        .map(|plan| {
+            (
+                plan.workspace.clone(),
+                plan.inputs.iter().chain(declared.iter().copied()).cloned().collect(),
+            )
+        })
+        .collect()
 }
 
-/// The files that patterns match, relative to a workspace or absolute. A path without special characters is one whether it is there
-/// or not; where it is a directory, all that is in it counts.
+/// The files that patterns match, relative to a workspace or absolute. A path without special
+/// characters is one whether it is there or not; where it is a directory, all that is in it counts.
 pub fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, Unjudged> {
     let mut found = Vec::new();
     for pattern in patterns {
-        let text = workspace
-            .to_str()
-            .map(|workspace| pattern.strip_prefix(workspace).map_or(pattern.as_str(), |rest| rest.trim_start_matches('/')));
+        let text = workspace.to_str().map(|workspace| {
+            pattern
+                .strip_prefix(workspace)
+                .map_or(pattern.as_str(), |rest| rest.trim_start_matches('/'))
+        });
         let (base, text) = match text.unwrap_or(pattern).strip_prefix('/') {
             Some(rest) => (Path::new("/"), rest),
             None => (workspace, text.unwrap_or(pattern)),
         };
-        let mut text = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/");
+        let mut text =
+            text.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/");
         if !text.contains(SPECIAL) {
             let path = base.join(&text);
             if !path.is_dir() {
@@ -272,11 +344,16 @@ pub fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, U
         // What stands in a directory that is named counts, but for what is built there.
         let is_left_out = |path: &Path| {
             let is_everywhere = start.as_os_str().is_empty();
-            (is_everywhere && fs::is_made_by_tools(path)) || path.join("CACHEDIR.TAG").exists() || path.ends_with(".git")
+            (is_everywhere && fs::is_made_by_tools(path))
+                || path.join("CACHEDIR.TAG").exists()
+                || path.ends_with(".git")
         };
         let matcher = globset::GlobBuilder::new(&text).literal_separator(true).build();
-        let matcher = matcher.map_err(|_error| Unjudged::Argument(pattern.clone()))?.compile_matcher();
-        let walk = fs::walk_with_links(&base.join(&start), |entry| !(entry.file_type().is_dir() && is_left_out(entry.path())));
+        let matcher =
+            matcher.map_err(|_error| Unjudged::Argument(pattern.clone()))?.compile_matcher();
+        let walk = fs::walk_with_links(&base.join(&start), |entry| {
+            !(entry.file_type().is_dir() && is_left_out(entry.path()))
+        });
         // What is not there matches nothing.
         for entry in walk.filter_map(Result::ok) {
             let Ok(relative) = entry.path().strip_prefix(base) else { continue };
@@ -291,12 +368,20 @@ pub fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, U
 /// Characters that mean more than themselves in a pattern.
 const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
 
-/// Variables that a build script sets, from what it printed: beside `OUT_DIR` in cargo's layouts, old and new.
+/// Variables that a build script sets, from what it printed: beside `OUT_DIR` in cargo's layouts,
+/// old and new.
 fn set_by_build_script(out_dir: &Path) -> Vec<String> {
     let candidates = ["../output", "../run/stdout", "../stdout"].map(|name| out_dir.join(name));
-    let text = candidates.iter().find_map(|path| fs_err::read_to_string(path).ok()).unwrap_or_default();
-    let variable =
-        |line: &str| line.strip_prefix("cargo:")?.trim_start_matches(':').strip_prefix("rustc-env=")?.split('=').next().map(str::to_owned);
+    let text =
+        candidates.iter().find_map(|path| fs_err::read_to_string(path).ok()).unwrap_or_default();
+    let variable = |line: &str| {
+        line.strip_prefix("cargo:")?
+            .trim_start_matches(':')
+            .strip_prefix("rustc-env=")?
+            .split('=')
+            .next()
+            .map(str::to_owned)
+    };
     text.lines().filter_map(variable).collect()
 }
 
@@ -315,7 +400,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let out_dir = dir.path().join("out");
         fs_err::create_dir(&out_dir).unwrap();
-        fs_err::write(dir.path().join("output"), "cargo:rustc-env=A=1\ncargo::rustc-env=B=2=3\ncargo:rerun-if-changed=x\nC\n").unwrap();
+        fs_err::write(
+            dir.path().join("output"),
+            "cargo:rustc-env=A=1\ncargo::rustc-env=B=2=3\ncargo:rerun-if-changed=x\nC\n",
+        )
+        .unwrap();
         assert_eq!(set_by_build_script(&out_dir), ["A", "B"]);
     }
 
@@ -327,15 +416,38 @@ mod tests {
         fs_err::create_dir_all(file.parent().unwrap()).unwrap();
         fs_err::write(&file, "").unwrap();
         let absolute = file.to_str().unwrap().to_owned();
-        for pattern in ["data/x.txt", "./data/x.txt", "data//x.txt", "data", "data/", "data/*", "**/*.txt", &absolute] {
-            assert_eq!(matching(&root, &[pattern.to_owned()]).unwrap(), std::slice::from_ref(&file), "{pattern}");
+        for pattern in [
+            "data/x.txt",
+            "./data/x.txt",
+            "data//x.txt",
+            "data",
+            "data/",
+            "data/*",
+            "**/*.txt",
+            &absolute,
+        ] {
+            assert_eq!(
+                matching(&root, &[pattern.to_owned()]).unwrap(),
+                std::slice::from_ref(&file),
+                "{pattern}"
+            );
         }
-        assert_eq!(matching(&root, &["gone.txt".to_owned()]).unwrap(), [root.join("gone.txt")], "it would count if it were there");
+        assert_eq!(
+            matching(&root, &["gone.txt".to_owned()]).unwrap(),
+            [root.join("gone.txt")],
+            "it would count if it were there"
+        );
     }
 
     #[test]
     fn the_folders_of_a_pattern() {
-        for (pattern, expected) in [("schemas/*.json", "schemas"), ("*.json", ""), ("a/b*/c", "a"), ("a/b/c", "a/b"), ("**/x", "")] {
+        for (pattern, expected) in [
+            ("schemas/*.json", "schemas"),
+            ("*.json", ""),
+            ("a/b*/c", "a"),
+            ("a/b/c", "a/b"),
+            ("**/x", ""),
+        ] {
             assert_eq!(literal_start(pattern), PathBuf::from(expected), "{pattern}");
         }
     }

@@ -24,10 +24,17 @@ pub enum Verdict {
 }
 
 /// Judges a call by the entries of its unit.
-pub fn judge(call: &Call, before: &Before, unit: &str, store: &Store, digests: &mut Digests) -> Verdict {
+pub fn judge(
+    call: &Call,
+    before: &Before,
+    unit: &str,
+    store: &Store,
+    digests: &mut Digests,
+) -> Verdict {
     let key = before.key();
     let paths = store.entries(unit);
-    let (same, others): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(|path| has_key(path, &key));
+    let (same, others): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        paths.iter().partition(|path| has_key(path, &key));
     let mut nearest = None;
     for path in same {
         let Some(entry) = Store::read(path) else { continue };
@@ -94,8 +101,14 @@ fn changed(after: &After, digests: &mut Digests) -> Option<Difference> {
     }
     for (name, before) in &after.found {
         for directory in after.search.iter().take(*before) {
-            if candidates(directory, name).iter().any(|path| path.exists() && !after.files.contains_key(path)) {
-                return Some(Difference::Library { name: name.clone(), directory: directory.clone() });
+            if candidates(directory, name)
+                .iter()
+                .any(|path| path.exists() && !after.files.contains_key(path))
+            {
+                return Some(Difference::Library {
+                    name: name.clone(),
+                    directory: directory.clone(),
+                });
             }
         }
     }
@@ -107,6 +120,9 @@ fn unfit_messages(call: &Call, entry: &Entry) -> Option<Difference> {
     if entry.has_diagnostics() {
         return (entry.presentation != call.presentation).then_some(Difference::Messages);
     }
-    let was_announced = entry.presentation.iter().any(|argument| argument.starts_with("--json=") && argument.contains("artifacts"));
+    let was_announced = entry
+        .presentation
+        .iter()
+        .any(|argument| argument.starts_with("--json=") && argument.contains("artifacts"));
     (call.announces_artifacts() && !was_announced).then_some(Difference::Messages)
 }

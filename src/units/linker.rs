@@ -1,8 +1,9 @@
 //! The linker as an input: which one it is, what it reads, and where it looked in vain.
 //!
-//! rustc calls a compiler driver (`cc`), which calls a linker. Both may read variables and files of their own (specs, scripts,
-//! start files). So the driver and every linker that it may choose count by digest, and the linker itself is asked what it read:
-//! `-Wl,--dependency-file`, which GNU ld, gold, lld and mold know, and which leaves the output as it is. A driver that is a script
+//! rustc calls a compiler driver (`cc`), which calls a linker. Both may read variables and files of
+//! their own (specs, scripts, start files). So the driver and every linker that it may choose count
+//! by digest, and the linker itself is asked what it read: `-Wl,--dependency-file`, which GNU ld,
+//! gold, lld and mold know, and which leaves the output as it is. A driver that is a script
 //! is not judged: what it does cannot be known.
 
 use std::ffi::OsString;
@@ -50,10 +51,22 @@ pub const VARIABLES: &[&str] = &[
 /// Variables that make a linker write more than its output.
 pub const WRITES_MORE: &[&str] = &["LLD_REPRODUCE", "COLLECT_LTO_WRAPPER", "COLLECT_GCC_OPTIONS"];
 
-/// Programs that a driver may call, by the names it looks for. gcc's `collect2` takes `real-ld` and `collect-ld` before `ld`:
-/// <https://github.com/gcc-mirror/gcc/blob/releases/gcc-12.2.0/gcc/collect2.cc>, `real_ld_suffix`.
-pub const TOOLS: &[&str] =
-    &["collect-ld", "collect2", "ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "ld64.lld", "lld", "lto-wrapper", "mold", "real-ld"];
+/// Programs that a driver may call, by the names it looks for. gcc's `collect2` takes `real-ld` and
+/// `collect-ld` before `ld`: <https://github.com/gcc-mirror/gcc/blob/releases/gcc-12.2.0/gcc/collect2.cc>, `real_ld_suffix`.
+pub const TOOLS: &[&str] = &[
+    "collect-ld",
+    "collect2",
+    "ld",
+    "ld.bfd",
+    "ld.gold",
+    "ld.lld",
+    "ld.mold",
+    "ld64.lld",
+    "lld",
+    "lto-wrapper",
+    "mold",
+    "real-ld",
+];
 
 /// Files that a driver may read.
 pub const DRIVER_FILES: &[&str] = &["liblto_plugin.so", "specs"];
@@ -82,10 +95,13 @@ struct Answers {
 }
 
 impl Answers {
-    /// Tools and files that are there now; one that has come since it was asked would be taken before the others.
+    /// Tools and files that are there now; one that has come since it was asked would be taken
+    /// before the others.
     fn in_own_directories(&self) -> Vec<PathBuf> {
         let names = TOOLS.iter().chain(DRIVER_FILES);
-        let all = names.flat_map(|name| self.own_directories.iter().map(move |directory| directory.join(name)));
+        let all = names.flat_map(|name| {
+            self.own_directories.iter().map(move |directory| directory.join(name))
+        });
         all.filter(|path| path.is_file()).collect()
     }
 }
@@ -103,7 +119,10 @@ impl Linker {
             return Err(Unjudged::Linker(format!("`{}` is a script", driver.display())));
         }
         if !is_compiler_driver(&real) {
-            return Err(Unjudged::Linker(format!("`{}` is not a C compiler that is known", real.display())));
+            return Err(Unjudged::Linker(format!(
+                "`{}` is not a C compiler that is known",
+                real.display()
+            )));
         }
         let program = digests.file(&real).ok_or_else(unreadable)?;
         let answers = answers(&driver, &program, store);
@@ -113,7 +132,9 @@ impl Linker {
             if is_script(tool) {
                 return Err(Unjudged::Linker(format!("`{}` is a script", tool.display())));
             }
-            hasher.field(tool.as_os_str().as_encoded_bytes()).field(digests.file(tool).unwrap_or_default().as_bytes());
+            hasher
+                .field(tool.as_os_str().as_encoded_bytes())
+                .field(digests.file(tool).unwrap_or_default().as_bytes());
         }
         Ok(Self { digest: hasher.finish(), directories: answers.directories })
     }
@@ -133,7 +154,10 @@ impl Linker {
             .flat_map(|argument| argument.strip_prefix("-Wl,").unwrap_or(argument).split(','))
             .filter(|argument| *argument != "-Xlinker");
         while let Some(argument) = arguments.next() {
-            let directory = match argument.strip_prefix("--library-path").or_else(|| argument.strip_prefix("-L")) {
+            let directory = match argument
+                .strip_prefix("--library-path")
+                .or_else(|| argument.strip_prefix("-L"))
+            {
                 Some("") => arguments.next(),
                 other => other.map(|directory| directory.trim_start_matches('=')),
             };
@@ -157,7 +181,9 @@ fn driver(call: &Call) -> Result<PathBuf, Unjudged> {
     let target = call.target.as_deref().unwrap_or_default();
     if cfg!(windows)
         || cfg!(target_os = "macos")
-        || ["windows", "apple", "wasm", ".json", "-none", "uefi", "bpf", "nvptx"].iter().any(|one| target.contains(one))
+        || ["windows", "apple", "wasm", ".json", "-none", "uefi", "bpf", "nvptx"]
+            .iter()
+            .any(|one| target.contains(one))
     {
         return Err(Unjudged::Linker("it does not say so on this platform".to_owned()));
     }
@@ -168,10 +194,12 @@ fn driver(call: &Call) -> Result<PathBuf, Unjudged> {
     which::which(name).map_err(|_error| Unjudged::Linker(format!("`{name}` is not in PATH")))
 }
 
-/// Whether a program is named like gcc or clang, whatever comes before and after: `x86_64-linux-gnu-gcc-12`, `clang++`.
+/// Whether a program is named like gcc or clang, whatever comes before and after:
+/// `x86_64-linux-gnu-gcc-12`, `clang++`.
 fn is_compiler_driver(program: &Path) -> bool {
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let name = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-');
+    let name = name
+        .trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-');
     let last = name.rsplit('-').next().unwrap_or(name);
     matches!(last, "gcc" | "g++" | "clang" | "clang++" | "cc" | "c++")
 }
@@ -185,8 +213,11 @@ fn answers(driver: &Path, program: &str, store: &Store) -> Answers {
     }
     let asked = hasher.finish();
     let memory = store.digests().join(format!("linker-{}.json", &asked[..16]));
-    let remembered = fs_err::read(&memory).ok().and_then(|bytes| serde_json::from_slice::<Answers>(&bytes).ok());
-    if let Some(answers) = remembered.filter(|answers| answers.asked == asked && answers.tools == tools(&answers.tools)) {
+    let remembered =
+        fs_err::read(&memory).ok().and_then(|bytes| serde_json::from_slice::<Answers>(&bytes).ok());
+    if let Some(answers) = remembered
+        .filter(|answers| answers.asked == asked && answers.tools == tools(&answers.tools))
+    {
         return answers;
     }
     let said = ask(driver, "-print-search-dirs").unwrap_or_default();
@@ -194,18 +225,27 @@ fn answers(driver: &Path, program: &str, store: &Store) -> Answers {
     let mut own_directories = search_directories(&said, "programs");
     own_directories.extend(directories.iter().cloned());
     // `specs` is also looked for above the directory of the version.
-    own_directories.extend(directories.iter().filter_map(|directory| Some(directory.parent()?.to_path_buf())));
+    own_directories
+        .extend(directories.iter().filter_map(|directory| Some(directory.parent()?.to_path_buf())));
     let mut tools = asked_tools(driver);
     tools.extend(directories.iter().flat_map(|directory| linker_libraries(directory)));
     let answers = Answers { asked, tools: self::tools(&tools), directories, own_directories };
-    let _ = store::put(&memory, &serde_json::to_vec(&answers).expect("our own plain data always serialises"));
+    let _ = store::put(
+        &memory,
+        &serde_json::to_vec(&answers).expect("our own plain data always serialises"),
+    );
     answers
 }
 
 fn linker_libraries(directory: &Path) -> Vec<PathBuf> {
     let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-    let is_one = |name: &str| name.contains(".so") && LINKER_LIBRARIES.iter().any(|start| name.starts_with(start));
-    entries.filter(|entry| is_one(&entry.file_name().to_string_lossy())).map(|entry| entry.path()).collect()
+    let is_one = |name: &str| {
+        name.contains(".so") && LINKER_LIBRARIES.iter().any(|start| name.starts_with(start))
+    };
+    entries
+        .filter(|entry| is_one(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 fn asked_tools(driver: &Path) -> Vec<PathBuf> {
@@ -215,11 +255,14 @@ fn asked_tools(driver: &Path) -> Vec<PathBuf> {
     tools(&said.map(|text| PathBuf::from(text.trim_end())).collect::<Vec<_>>())
 }
 
-/// Where the tools are: a name alone is looked for in `PATH` each time, since another may have come before it.
+/// Where the tools are: a name alone is looked for in `PATH` each time, since another may have come
+/// before it.
 fn tools(named: &[PathBuf]) -> Vec<PathBuf> {
     let mut tools: Vec<PathBuf> = named
         .iter()
-        .filter_map(|tool| if tool.components().count() > 1 { Some(tool.clone()) } else { which::which(tool).ok() })
+        .filter_map(|tool| {
+            if tool.components().count() > 1 { Some(tool.clone()) } else { which::which(tool).ok() }
+        })
         .filter(|tool| tool.is_file())
         .chain(TOOLS.iter().filter_map(|tool| which::which(tool).ok()))
         .collect();
@@ -256,14 +299,21 @@ mod tests {
             ("ld", false),
             ("sccache", false),
         ] {
-            assert_eq!(is_compiler_driver(Path::new("/usr/bin").join(name).as_path()), expected, "{name}");
+            assert_eq!(
+                is_compiler_driver(Path::new("/usr/bin").join(name).as_path()),
+                expected,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn directories_of_the_driver() {
         let text = "install: /usr/lib/gcc/x/12/\nprograms: =/a:/b\nlibraries: =/usr/lib/gcc/x/12/:/lib/x/\n";
-        assert_eq!(search_directories(text, "libraries"), ["/usr/lib/gcc/x/12/", "/lib/x/"].map(PathBuf::from));
+        assert_eq!(
+            search_directories(text, "libraries"),
+            ["/usr/lib/gcc/x/12/", "/lib/x/"].map(PathBuf::from)
+        );
         assert_eq!(search_directories(text, "programs"), ["/a", "/b"].map(PathBuf::from));
     }
 }

@@ -1,5 +1,6 @@
-//! What the wrapper did, a line of JSON for each call: for the report of the command that cargo runs under, and beside the store for
-//! what is asked afterwards, by `why` and by the summary of a job.
+//! What the wrapper did, a line of JSON for each call: for the report of the command that cargo
+//! runs under, and beside the store for what is asked afterwards, by `why` and by the summary of a
+//! job.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -54,12 +55,33 @@ pub enum What {
 }
 
 impl Event {
-    pub fn new(package: &Package, is_local: bool, kind: String, is_check: bool, what: What, seconds: f64) -> Self {
+    pub fn new(
+        package: &Package,
+        is_local: bool,
+        kind: String,
+        is_check: bool,
+        what: What,
+        seconds: f64,
+    ) -> Self {
         let Package { name, version, directory } = package.clone();
-        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let at = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
         let step = env_vars::get("GITHUB_ACTION");
         let is_reported = env_vars::get_os(env_vars::UNITS_LOG).is_some();
-        Self { package: name, version, directory, is_local, kind, is_check, what, seconds, at, step, is_reported }
+        Self {
+            package: name,
+            version,
+            directory,
+            is_local,
+            kind,
+            is_check,
+            what,
+            seconds,
+            at,
+            step,
+            is_reported,
+        }
     }
 
     /// Appends it to the log of the command that cargo runs under, if it runs under one.

@@ -64,7 +64,13 @@ pub struct Start {
 impl Start {
     pub fn now(call: &Call) -> Self {
         let threshold = SystemTime::now() - TICK;
-        Self { threshold, outputs: named_like(call).into_iter().map(|path| (path.clone(), digests::stamp_of(&path))).collect() }
+        Self {
+            threshold,
+            outputs: named_like(call)
+                .into_iter()
+                .map(|path| (path.clone(), digests::stamp_of(&path)))
+                .collect(),
+        }
     }
 
     /// The same for something else than a call of rustc that began at this time.
@@ -72,18 +78,25 @@ impl Start {
         Self { threshold: time - TICK, outputs: BTreeMap::new() }
     }
 
-    /// Whether a file, or a directory that its path leads through below `root`, may have been written to or replaced since.
+    /// Whether a file, or a directory that its path leads through below `root`, may have been
+    /// written to or replaced since.
     ///
-    /// What is moved keeps its mtime, but its ctime is that of the move; so a directory counts, too. In `package` and above it, other
-    /// files come and go while rustc runs (a coverage profile of each program that ends there): there only a move counts, which
-    /// changes the ctime and not the mtime.
+    /// What is moved keeps its mtime, but its ctime is that of the move; so a directory counts,
+    /// too. In `package` and above it, other files come and go while rustc runs (a coverage
+    /// profile of each program that ends there): there only a move counts, which changes the
+    /// ctime and not the mtime.
     fn changed(&self, path: &Path, root: &Path, package: &Path) -> bool {
         if self.is_newer(path) {
             return true;
         }
         let within = path.starts_with(root);
-        let parents = path.ancestors().skip(1).take_while(|parent| if within { *parent != root } else { !root.starts_with(parent) });
-        parents.into_iter().any(|parent| if package.starts_with(parent) { self.is_moved(parent) } else { self.is_newer(parent) })
+        let parents = path
+            .ancestors()
+            .skip(1)
+            .take_while(|parent| if within { *parent != root } else { !root.starts_with(parent) });
+        parents.into_iter().any(|parent| {
+            if package.starts_with(parent) { self.is_moved(parent) } else { self.is_newer(parent) }
+        })
     }
 
     fn is_moved(&self, directory: &Path) -> bool {
@@ -96,7 +109,8 @@ impl Start {
         let Ok(metadata) = fs_err::metadata(path) else { return true };
         let link = fs_err::symlink_metadata(path);
         [Some(&metadata), link.as_ref().ok()].into_iter().flatten().any(|metadata| {
-            metadata.modified().is_ok_and(|time| time > self.threshold) || changed_at(metadata).is_some_and(|time| time > self.threshold)
+            metadata.modified().is_ok_and(|time| time > self.threshold)
+                || changed_at(metadata).is_some_and(|time| time > self.threshold)
         })
     }
 }
@@ -105,7 +119,8 @@ impl Start {
 fn changed_at(metadata: &std::fs::Metadata) -> Option<SystemTime> {
     use std::os::unix::fs::MetadataExt as _;
     let seconds = u64::try_from(metadata.ctime()).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, u32::try_from(metadata.ctime_nsec()).ok()?))
+    SystemTime::UNIX_EPOCH
+        .checked_add(Duration::new(seconds, u32::try_from(metadata.ctime_nsec()).ok()?))
 }
 
 /// When it was made is the nearest to it.
@@ -114,7 +129,8 @@ fn changed_at(metadata: &std::fs::Metadata) -> Option<SystemTime> {
     metadata.created().ok()
 }
 
-/// Files in the output directory that may be a call's: their names are its stem up to the first dot.
+/// Files in the output directory that may be a call's: their names are its stem up to the first
+/// dot.
 fn named_like(call: &Call) -> Vec<PathBuf> {
     // Another crate may be called `libfoo` where this one is `foo`.
     const LIBRARIES: &[&str] = &["a", "dylib", "rlib", "rmeta", "so"];
@@ -124,10 +140,12 @@ fn named_like(call: &Call) -> Vec<PathBuf> {
         let name = name.to_string_lossy();
         let (first, ending) = name.split_once('.').unwrap_or((&name, ""));
         let is_library = ending.split('.').next().is_some_and(|ending| LIBRARIES.contains(&ending));
-        (first == stem && (!is_library || cfg!(windows))) || (first == library && (is_library || cfg!(windows)))
+        (first == stem && (!is_library || cfg!(windows)))
+            || (first == library && (is_library || cfg!(windows)))
     };
     let entries = fs_err::read_dir(&call.out_dir).into_iter().flatten().filter_map(Result::ok);
-    let mut found: Vec<PathBuf> = entries.filter(|entry| is_one(&entry.file_name())).map(|entry| entry.path()).collect();
+    let mut found: Vec<PathBuf> =
+        entries.filter(|entry| is_one(&entry.file_name())).map(|entry| entry.path()).collect();
     found.sort();
     found
 }
@@ -138,7 +156,8 @@ fn dependency_file(call: &Call) -> PathBuf {
 }
 
 fn dependencies(call: &Call) -> Result<DepInfo, Unrecorded> {
-    let text = fs_err::read_to_string(dependency_file(call)).map_err(|_error| Unrecorded::NoDependencyFile)?;
+    let text = fs_err::read_to_string(dependency_file(call))
+        .map_err(|_error| Unrecorded::NoDependencyFile)?;
     DepInfo::of_rustc(&text).ok_or(Unrecorded::NoDependencyFile)
 }
 
@@ -155,16 +174,24 @@ pub fn sources_of_library(library: &Path) -> Vec<PathBuf> {
     info.map(|info| info.files).unwrap_or_default()
 }
 
-/// A source that may have been written to or replaced while rustc ran, so that nobody knows which content it read.
+/// A source that may have been written to or replaced while rustc ran, so that nobody knows which
+/// content it read.
 pub fn changed_source(call: &Call, root: &Path, package: &Path, start: &Start) -> Option<PathBuf> {
     let info = dependencies(call).ok()?;
     // What was made in the same build is new, and nobody edits it.
-    let is_source = |path: &PathBuf| !is_within(path, &call.out_dir) && !is_product_of_cargo(path, &call.out_dir);
-    info.files.iter().map(|path| root.join(path)).filter(is_source).find(|path| start.changed(path, root, package))
+    let is_source = |path: &PathBuf| {
+        !is_within(path, &call.out_dir) && !is_product_of_cargo(path, &call.out_dir)
+    };
+    info.files
+        .iter()
+        .map(|path| root.join(path))
+        .filter(is_source)
+        .find(|path| start.changed(path, root, package))
 }
 
-/// Has cargo call us again for this crate the next time. A source that was replaced while rustc ran may have kept an old
-/// mtime, and cargo would take the crate for fresh; but not one that depends on a file that is not there.
+/// Has cargo call us again for this crate the next time. A source that was replaced while rustc ran
+/// may have kept an old mtime, and cargo would take the crate for fresh; but not one that depends
+/// on a file that is not there.
 ///
 /// Source: cargo reads the first rule of the file, <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/dep_info.rs>,
 /// `parse_rustc_dep_info`.
@@ -173,8 +200,13 @@ pub fn leave_dirty(call: &Call) -> std::io::Result<()> {
     let text = fs_err::read_to_string(&path)?;
     let missing = format!("{}.changed-while-rustc-ran", call.stem());
     let mut is_first = true;
-    let lines =
-        text.lines().map(|line| if std::mem::replace(&mut is_first, false) { format!("{line} {missing}\n") } else { format!("{line}\n") });
+    let lines = text.lines().map(|line| {
+        if std::mem::replace(&mut is_first, false) {
+            format!("{line} {missing}\n")
+        } else {
+            format!("{line}\n")
+        }
+    });
     fs_err::write(&path, lines.collect::<String>())
 }
 
@@ -223,7 +255,8 @@ pub fn after(
             return Err(Unrecorded::Changed(path));
         }
         if let Some(other) = counterpart(&path) {
-            // Both at once are an error of rustc's, which it would not tell of the one that is not there.
+            // Both at once are an error of rustc's, which it would not tell of the one that is not
+            // there.
             let state = if other.exists() { PRESENT } else { ABSENT };
             after.files.insert(other, state.to_owned());
         }
@@ -231,28 +264,40 @@ pub fn after(
     }
     for path in inputs.before.externs.keys() {
         // Not the ctime: cargo makes further links to finished libraries at any time.
-        if fs_err::metadata(path).and_then(|metadata| metadata.modified()).map_or(true, |time| time > start.threshold + TICK) {
+        if fs_err::metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .map_or(true, |time| time > start.threshold + TICK)
+        {
             return Err(Unrecorded::Changed(path.clone()));
         }
     }
     if call.bundles_its_dependencies() {
         for path in &inputs.closure.libraries {
             if !inputs.before.externs.contains_key(path) {
-                after.files.insert(path.clone(), digests.file(path).ok_or_else(|| Unrecorded::Gone(path.clone()))?);
+                after.files.insert(
+                    path.clone(),
+                    digests.file(path).ok_or_else(|| Unrecorded::Gone(path.clone()))?,
+                );
             }
         }
     }
     if call.is_linked() {
-        let said = linker_said.and_then(|file| fs_err::read_to_string(file).ok()).and_then(|text| DepInfo::of_linker(&text));
+        let said = linker_said
+            .and_then(|file| fs_err::read_to_string(file).ok())
+            .and_then(|text| DepInfo::of_linker(&text));
         linked(call, inputs, start, &said.ok_or(Unrecorded::SilentLinker)?, &mut after, digests)?;
     }
     let may_bundle = may_bundle_native_libraries(call);
-    if may_bundle && (call.libraries.iter().any(|name| name.contains('/')) || names_library_by_path(&info, root)) {
+    if may_bundle
+        && (call.libraries.iter().any(|name| name.contains('/'))
+            || names_library_by_path(&info, root))
+    {
         return Err(Unrecorded::NamedLibrary);
     }
     for search in &call.search {
         let path = root.join(&search.path);
-        let finds_crates = search.kind == "all" || (search.kind == "dependency" && !is_cargos(&path, call));
+        let finds_crates =
+            search.kind == "all" || (search.kind == "dependency" && !is_cargos(&path, call));
         if !finds_crates && !matches!(search.kind.as_str(), "native" | "all") {
             continue;
         }
@@ -260,12 +305,14 @@ pub fn after(
             continue;
         }
         if may_bundle && search.kind != "dependency" {
-            let files = tree::libraries_in(&path).ok_or_else(|| Unrecorded::NativeLibraries(path.clone()))?;
+            let files = tree::libraries_in(&path)
+                .ok_or_else(|| Unrecorded::NativeLibraries(path.clone()))?;
             unchanged(&files, call, start, digests)?;
             after.native.insert(path.clone(), tree::digest_of(&files, digests));
         }
         if finds_crates {
-            // `extern crate` finds these without being told, and what they are made of is not known.
+            // `extern crate` finds these without being told, and what they are made of is not
+            // known.
             let files = tree::crates_in(&path);
             if let Some(found) = files.iter().find(|file| tree::is_macro(file)) {
                 return Err(Unrecorded::FoundMacro(found.clone()));
@@ -284,32 +331,45 @@ fn is_cargos(directory: &Path, call: &Call) -> bool {
     directory == call.out_dir
         || of_externs().any(|parent| parent == directory)
         || directory.parent().is_some_and(|profile| profile.join(".fingerprint").is_dir())
-        || call.out_dir.ancestors().find(is_target).is_some_and(|target| directory.starts_with(target))
+        || call
+            .out_dir
+            .ancestors()
+            .find(is_target)
+            .is_some_and(|target| directory.starts_with(target))
 }
 
 /// Whether a source may name a library by its path.
 fn names_library_by_path(info: &DepInfo, root: &Path) -> bool {
-    info.files.iter().any(|path| fs_err::read_to_string(root.join(path)).is_ok_and(|text| links_by_path(&text)))
+    info.files
+        .iter()
+        .any(|path| fs_err::read_to_string(root.join(path)).is_ok_and(|text| links_by_path(&text)))
 }
 
 /// `#[link(name = "/a/libfoo.a", modifiers = "+verbatim")]`, or one whose name a macro puts in.
 fn links_by_path(text: &str) -> bool {
     let attributes = text.split("link(").skip(1).map(|rest| rest.split(']').next().unwrap_or(rest));
-    attributes.into_iter().any(|attribute| attribute.contains("verbatim") && attribute.contains(['/', '\\', '$']))
+    attributes
+        .into_iter()
+        .any(|attribute| attribute.contains("verbatim") && attribute.contains(['/', '\\', '$']))
 }
 
-/// Whether files that were read by name are what they were: those that arguments name, that the user has declared, clippy's.
+/// Whether files that were read by name are what they were: those that arguments name, that the
+/// user has declared, clippy's.
 fn named_files_hold(inputs: &Inputs, start: &Start) -> Result<(), Unrecorded> {
     let mut fresh = Digests::default();
     for (path, then) in inputs.before.files.iter().filter(|(path, _)| !path.starts_with("/proc")) {
-        let now = fresh.file(path).unwrap_or_else(|| if path.exists() { PRESENT.to_owned() } else { ABSENT.to_owned() });
+        let now = fresh
+            .file(path)
+            .unwrap_or_else(|| if path.exists() { PRESENT.to_owned() } else { ABSENT.to_owned() });
         if now != *then || (path.is_file() && start.is_newer(path)) {
             return Err(Unrecorded::Changed(path.clone()));
         }
     }
     for (workspace, patterns) in &inputs.patterns {
-        let matching = super::inputs::matching(workspace, patterns).map_err(|_why| Unrecorded::Changed(workspace.clone()))?;
-        if let Some(new) = matching.into_iter().find(|path| !inputs.before.files.contains_key(path)) {
+        let matching = super::inputs::matching(workspace, patterns)
+            .map_err(|_why| Unrecorded::Changed(workspace.clone()))?;
+        if let Some(new) = matching.into_iter().find(|path| !inputs.before.files.contains_key(path))
+        {
             return Err(Unrecorded::Changed(new));
         }
     }
@@ -317,7 +377,12 @@ fn named_files_hold(inputs: &Inputs, start: &Start) -> Result<(), Unrecorded> {
 }
 
 /// Whether libraries were left alone while rustc ran; and has them read again.
-fn unchanged(files: &[PathBuf], call: &Call, start: &Start, digests: &mut Digests) -> Result<(), Unrecorded> {
+fn unchanged(
+    files: &[PathBuf],
+    call: &Call,
+    start: &Start,
+    digests: &mut Digests,
+) -> Result<(), Unrecorded> {
     for path in files {
         digests.forget(path);
         if start.is_newer(path) && !is_product_of_cargo(path, &call.out_dir) {
@@ -328,43 +393,71 @@ fn unchanged(files: &[PathBuf], call: &Call, start: &Start, digests: &mut Digest
 }
 
 /// What the linker read: everything but what is rustc's own or gone with the call.
-fn linked(call: &Call, inputs: &Inputs, start: &Start, said: &DepInfo, after: &mut After, digests: &mut Digests) -> Result<(), Unrecorded> {
+fn linked(
+    call: &Call,
+    inputs: &Inputs,
+    start: &Start,
+    said: &DepInfo,
+    after: &mut After,
+    digests: &mut Digests,
+) -> Result<(), Unrecorded> {
     let root = &inputs.before.directory;
     let linker = inputs.linker.as_ref().expect("a call that links has one");
-    let search: Vec<PathBuf> = linker.search(call).into_iter().map(|path| root.join(path)).collect();
+    let search: Vec<PathBuf> =
+        linker.search(call).into_iter().map(|path| root.join(path)).collect();
     for path in &said.files {
         let path = root.join(path);
-        if inputs.toolchain.has(&path) || is_own(call, &path) || inputs.before.externs.contains_key(&path) {
+        if inputs.toolchain.has(&path)
+            || is_own(call, &path)
+            || inputs.before.externs.contains_key(&path)
+        {
             continue;
         }
         let Some(digest) = digests.file(&path) else {
-            // rustc's own, such as copies of libraries under LTO; the libraries themselves are in the closure.
+            // rustc's own, such as copies of libraries under LTO; the libraries themselves are in
+            // the closure.
             if is_temporary(&path) {
                 continue;
             }
             return Err(Unrecorded::Gone(path));
         };
-        if !inputs.closure.libraries.contains(&path) && start.is_newer(&path) && !is_product_of_cargo(&path, &call.out_dir) {
+        if !inputs.closure.libraries.contains(&path)
+            && start.is_newer(&path)
+            && !is_product_of_cargo(&path, &call.out_dir)
+        {
             return Err(Unrecorded::Changed(path));
         }
-        let real = |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
+        let real =
+            |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
         let home = path.parent().map(real);
         let before = search.iter().position(|directory| Some(real(directory)) == home);
         if let (Some(before), Some(file_name)) = (before, path.file_name()) {
             // Start files, and what a linker's script names, are looked for like libraries.
             // lld takes what a script names from the working directory, before all others.
-            let earlier = search.iter().take(before).chain([root]).map(|directory| directory.join(file_name));
-            after.files.extend(earlier.filter(|earlier| !earlier.exists()).map(|earlier| (earlier, ABSENT.to_owned())));
+            let earlier =
+                search.iter().take(before).chain([root]).map(|directory| directory.join(file_name));
+            after.files.extend(
+                earlier
+                    .filter(|earlier| !earlier.exists())
+                    .map(|earlier| (earlier, ABSENT.to_owned())),
+            );
         }
         if let Some(name) = library_name(&path) {
             // Beside an archive, a shared library would have come first.
-            if let Some(shared) =
-                path.extension().filter(|ending| *ending == "a").map(|_| path.with_extension("so")).filter(|shared| !shared.exists())
+            if let Some(shared) = path
+                .extension()
+                .filter(|ending| *ending == "a")
+                .map(|_| path.with_extension("so"))
+                .filter(|shared| !shared.exists())
             {
                 after.files.insert(shared, ABSENT.to_owned());
             }
             let before = before.unwrap_or(search.len());
-            after.found.entry(name).and_modify(|least| *least = before.min(*least)).or_insert(before);
+            after
+                .found
+                .entry(name)
+                .and_modify(|least| *least = before.min(*least))
+                .or_insert(before);
         }
         after.files.insert(path, digest);
     }
@@ -379,11 +472,12 @@ fn is_product_of_cargo(path: &Path, out_dir: &Path) -> bool {
 
 /// Whether a path leads into a directory, and not out of it again.
 fn is_within(path: &Path, directory: &Path) -> bool {
-    path.strip_prefix(directory).is_ok_and(|rest| !rest.components().any(|part| part == Component::ParentDir))
+    path.strip_prefix(directory)
+        .is_ok_and(|rest| !rest.components().any(|part| part == Component::ParentDir))
 }
 
-/// An object file of the crate itself. Of a name that is too long, as LTO makes them of several crates', rustc hashes the start:
-/// <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_session/src/config.rs>, `maybe_strip_file_name`.
+/// An object file of the crate itself. Of a name that is too long, as LTO makes them of several
+/// crates', rustc hashes the start: <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_session/src/config.rs>, `maybe_strip_file_name`.
 fn is_own(call: &Call, path: &Path) -> bool {
     let stem = call.stem();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -401,7 +495,8 @@ fn is_temporary(path: &Path) -> bool {
 /// `foo` of `libfoo.a`, `libfoo.so`, `libfoo.so.1`.
 fn library_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.strip_prefix("lib")?;
-    let (name, _version) = name.split_once(".so").or_else(|| Some((name.strip_suffix(".a")?, "")))?;
+    let (name, _version) =
+        name.split_once(".so").or_else(|| Some((name.strip_suffix(".a")?, "")))?;
     Some(name.to_owned())
 }
 
@@ -410,8 +505,8 @@ pub fn candidates(directory: &Path, name: &str) -> [PathBuf; 2] {
     [directory.join(format!("lib{name}.so")), directory.join(format!("lib{name}.a"))]
 }
 
-/// Whether rustc itself may have read native libraries: into a `staticlib` it puts all of them, into an rlib those that
-/// `-l` or `#[link]` names, which shows in its members.
+/// Whether rustc itself may have read native libraries: into a `staticlib` it puts all of them,
+/// into an rlib those that `-l` or `#[link]` names, which shows in its members.
 fn may_bundle_native_libraries(call: &Call) -> bool {
     if !call.emit.contains("link") {
         return false;
@@ -441,22 +536,31 @@ pub fn outputs(call: &Call, start: &Start, store: &Store) -> Result<Vec<Output>,
     let mut outputs = Vec::new();
     for path in named_like(call) {
         // Left by another call with the same names: other crate types of a library without a hash.
-        if start.outputs.get(&path).is_some_and(|stamp| stamp.is_some() && *stamp == digests::stamp_of(&path)) {
+        if start
+            .outputs
+            .get(&path)
+            .is_some_and(|stamp| stamp.is_some() && *stamp == digests::stamp_of(&path))
+        {
             continue;
         }
-        let metadata = fs_err::symlink_metadata(&path).map_err(|_error| Unrecorded::Gone(path.clone()))?;
+        let metadata =
+            fs_err::symlink_metadata(&path).map_err(|_error| Unrecorded::Gone(path.clone()))?;
         if !metadata.is_file() {
             return Err(Unrecorded::StrangeOutput(path));
         }
         let digest = store.add(&path).map_err(|error| Unrecorded::Store(error.to_string()))?;
         outputs.push(Output { digest, is_executable: tree::is_executable(&metadata), path });
     }
-    let has = |ending: &str| outputs.iter().any(|output| output.path.extension().is_some_and(|found| found == ending));
+    let has = |ending: &str| {
+        outputs.iter().any(|output| output.path.extension().is_some_and(|found| found == ending))
+    };
     let complete = call.emit.iter().try_for_each(|kind| {
         let is_there = match kind.as_str() {
             "dep-info" => has("d"),
             "metadata" => has("rmeta"),
-            _ => outputs.iter().any(|output| output.path.extension().is_none_or(|ending| ending != "d" && ending != "rmeta")),
+            _ => outputs.iter().any(|output| {
+                output.path.extension().is_none_or(|ending| ending != "d" && ending != "rmeta")
+            }),
         };
         if is_there { Ok(()) } else { Err(Unrecorded::NoOutput(kind.clone())) }
     });
@@ -476,17 +580,22 @@ mod tests {
         ] {
             assert!(links_by_path(text), "{text}");
         }
-        for text in
-            [r#"#[link(name = "libfoo.a", modifiers = "+verbatim")] // a/b"#, "verbatim / symlink(a, b)", r#"#[link(name = "a/b")]"#]
-        {
+        for text in [
+            r#"#[link(name = "libfoo.a", modifiers = "+verbatim")] // a/b"#,
+            "verbatim / symlink(a, b)",
+            r#"#[link(name = "a/b")]"#,
+        ] {
             assert!(!links_by_path(text), "{text}");
         }
     }
 
     #[test]
     fn a_module_is_in_one_of_two_places() {
-        for (one, other) in [("/p/src/m.rs", "/p/src/m/mod.rs"), ("/p/src/m/mod.rs", "/p/src/m.rs"), ("/p/src/lib.rs", "/p/src/lib/mod.rs")]
-        {
+        for (one, other) in [
+            ("/p/src/m.rs", "/p/src/m/mod.rs"),
+            ("/p/src/m/mod.rs", "/p/src/m.rs"),
+            ("/p/src/lib.rs", "/p/src/lib/mod.rs"),
+        ] {
             assert_eq!(counterpart(Path::new(one)).as_deref(), Some(Path::new(other)));
         }
         assert_eq!(counterpart(Path::new("/p/data.json")), None);
@@ -528,9 +637,15 @@ mod tests {
             start.changed(&file, &root, &package)
         };
         assert!(!changed(&|| {}));
-        assert!(!changed(&|| fs_err::write(package.join("default.profraw"), "").unwrap()), "beside the sources");
+        assert!(
+            !changed(&|| fs_err::write(package.join("default.profraw"), "").unwrap()),
+            "beside the sources"
+        );
         assert!(!changed(&|| fs_err::write(root.join("default.profraw"), "").unwrap()));
-        assert!(changed(&|| fs_err::rename(at("old.rs"), &file).unwrap()), "with its own old mtime");
+        assert!(
+            changed(&|| fs_err::rename(at("old.rs"), &file).unwrap()),
+            "with its own old mtime"
+        );
         let replace = || {
             fs_err::rename(package.join("src/a"), at("gone")).unwrap();
             fs_err::rename(at("old"), package.join("src/a")).unwrap();

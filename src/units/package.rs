@@ -1,4 +1,5 @@
-//! The package that a call is for, as cargo says in the environment, and whether its calls are judged.
+//! The package that a call is for, as cargo says in the environment, and whether its calls are
+//! judged.
 
 use std::path::{Path, PathBuf};
 
@@ -30,11 +31,13 @@ impl Package {
         })
     }
 
-    /// Whether its sources are somewhere where a user edits them, and not in cargo's home, where cargo takes them for unchangeable.
+    /// Whether its sources are somewhere where a user edits them, and not in cargo's home, where
+    /// cargo takes them for unchangeable.
     pub fn is_local(&self) -> bool {
         let Ok(home) = std::path::absolute(cargo_home()) else { return false };
         // The prefix is compared with links resolved: cargo's home may be one.
-        let real = |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
+        let real =
+            |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
         let directory = real(&self.directory);
         !["registry", "git"].iter().any(|part| directory.starts_with(real(&home.join(part))))
     }

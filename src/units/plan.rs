@@ -1,9 +1,11 @@
-//! What a workspace says of itself that a rustc call does not: its packages and where they come from, and the project's
-//! settings. Written by our commands from `cargo metadata`, read by the wrapper.
+//! What a workspace says of itself that a rustc call does not: its packages and where they come
+//! from, and the project's settings. Written by our commands from `cargo metadata`, read by the
+//! wrapper.
 //!
-//! Every plan in the store counts: path dependencies and registry packages belong to several workspaces. Which packages are
-//! judged has no influence on whether judging is right, only on what the store holds; the rest of a plan has, so it is
-//! believed only while the settings it was made from are what they were.
+//! Every plan in the store counts: path dependencies and registry packages belong to several
+//! workspaces. Which packages are judged has no influence on whether judging is right, only on what
+//! the store holds; the rest of a plan has, so it is believed only while the settings it was made
+//! from are what they were.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -51,7 +53,8 @@ pub struct Package {
     /// The name of its library as rustc has it.
     pub library: Option<String>,
     pub is_macro: bool,
-    /// It is made otherwise for another Python: the bindings, what configures them, and all that depends on these.
+    /// It is made otherwise for another Python: the bindings, what configures them, and all that
+    /// depends on these.
     pub uses_python: bool,
     /// Packages that its library needs, by their places in the list.
     pub dependencies: Vec<usize>,
@@ -73,9 +76,12 @@ impl Plan {
     /// Makes it known to the wrapper. Equal content is not written again.
     pub fn write(&self, store: &Store) -> io::Result<()> {
         let mut hasher = digest::Hasher::default();
-        hasher.field(self.workspace.as_os_str().as_encoded_bytes()).field(self.settings.as_os_str().as_encoded_bytes());
+        hasher
+            .field(self.workspace.as_os_str().as_encoded_bytes())
+            .field(self.settings.as_os_str().as_encoded_bytes());
         let path = store.plans().join(format!("{}.json", &hasher.finish()[..16]));
-        let bytes = serde_json::to_vec(&Self { schema: SCHEMA, ..self.clone() }).expect("our own plain data always serialises");
+        let bytes = serde_json::to_vec(&Self { schema: SCHEMA, ..self.clone() })
+            .expect("our own plain data always serialises");
         if fs_err::read(&path).is_ok_and(|old| old == bytes) {
             return Ok(());
         }
@@ -99,17 +105,27 @@ pub struct Plans(Vec<Plan>);
 impl Plans {
     pub fn load(store: &Store) -> Self {
         let Ok(entries) = fs_err::read_dir(store.plans()) else { return Self::default() };
-        let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
         paths.sort();
         let read = |path: &PathBuf| serde_json::from_slice::<Plan>(&store::read_small(path)?).ok();
         // A project that is gone has no settings any more.
-        let is_there = |plan: &Plan| plan.settings_digest == super::entry::ABSENT || plan.settings.exists();
-        Self(paths.iter().filter_map(read).filter(|plan| plan.schema == SCHEMA && is_there(plan)).collect())
+        let is_there =
+            |plan: &Plan| plan.settings_digest == super::entry::ABSENT || plan.settings.exists();
+        Self(
+            paths
+                .iter()
+                .filter_map(read)
+                .filter(|plan| plan.schema == SCHEMA && is_there(plan))
+                .collect(),
+        )
     }
 
     /// The plans that have a package, by its directory.
     pub fn with<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = &'a Plan> {
-        self.0.iter().filter(move |plan| plan.packages.iter().any(|package| package.directory == directory))
+        self.0
+            .iter()
+            .filter(move |plan| plan.packages.iter().any(|package| package.directory == directory))
     }
 
     /// Those again, if the settings that they come from are what they were.
@@ -134,16 +150,25 @@ impl Plans {
     }
 
     fn package<'a>(&'a self, directory: &'a Path) -> impl Iterator<Item = &'a Package> {
-        self.0.iter().flat_map(|plan| &plan.packages).filter(move |package| package.directory == directory)
+        self.0
+            .iter()
+            .flat_map(|plan| &plan.packages)
+            .filter(move |package| package.directory == directory)
     }
 
-    /// All packages that a library of this name can be made of, with all that these need. Empty: no plan knows the name.
+    /// All packages that a library of this name can be made of, with all that these need. Empty: no
+    /// plan knows the name.
     pub fn closure_of_library(&self, name: &str) -> Vec<&Package> {
         let mut found: Vec<&Package> = Vec::new();
         // Of another lock file the dependencies may be others.
-        let is_whole = |plan: &&Plan| plan.has_all_features && settings_digest(&plan.workspace.join("Cargo.lock")) == plan.lock_digest;
+        let is_whole = |plan: &&Plan| {
+            plan.has_all_features
+                && settings_digest(&plan.workspace.join("Cargo.lock")) == plan.lock_digest
+        };
         for plan in self.0.iter().filter(is_whole) {
-            let mut queue: Vec<usize> = (0..plan.packages.len()).filter(|&at| plan.packages[at].library.as_deref() == Some(name)).collect();
+            let mut queue: Vec<usize> = (0..plan.packages.len())
+                .filter(|&at| plan.packages[at].library.as_deref() == Some(name))
+                .collect();
             let mut seen = queue.clone();
             while let Some(at) = queue.pop() {
                 let Some(package) = plan.packages.get(at) else { continue };
@@ -206,10 +231,20 @@ pub(super) mod tests {
         let plans = Plans::load(&store);
         assert_eq!(plans.source(Path::new("/src/b")), Some(Source::CratesIo));
         assert_eq!(plans.source(Path::new("/src/c")), None);
-        assert_eq!(plans.closure_of_library("a").iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            plans
+                .closure_of_library("a")
+                .iter()
+                .map(|package| package.name.as_str())
+                .collect::<Vec<_>>(),
+            ["a", "b"]
+        );
         assert_eq!(plans.current_with(Path::new("/src/a")).unwrap().len(), 1);
         fs_err::write(&settings, "b").unwrap();
-        assert_eq!(plans.current_with(Path::new("/src/a")).unwrap_err(), Unjudged::Settings(settings));
+        assert_eq!(
+            plans.current_with(Path::new("/src/a")).unwrap_err(),
+            Unjudged::Settings(settings)
+        );
         assert!(plans.current_with(Path::new("/src/c")).unwrap().is_empty());
     }
 }

@@ -1,10 +1,11 @@
 //! Whether a registry crate hands a procedural macro on to those who use it.
 //!
-//! A crate that uses a macro for itself was compiled with it once, and its library is an input like any other. Only if it
-//! re-exports the macro can the macro run in a crate above. Rust allows that in few ways: `pub use`, `pub extern crate`, or a
-//! `pub use` of a name that `use ... as` or `extern crate ... as` gave it. (A private import cannot be re-exported:
-//! <https://doc.rust-lang.org/error_codes/E0365.html>.) So the sources are searched for statements of these forms that have
-//! the macro crate's name in them; a statement in a string or a block comment counts as well, which errs on the safe side.
+//! A crate that uses a macro for itself was compiled with it once, and its library is an input like
+//! any other. Only if it re-exports the macro can the macro run in a crate above. Rust allows that
+//! in few ways: `pub use`, `pub extern crate`, or a `pub use` of a name that `use ... as` or
+//! `extern crate ... as` gave it. (A private import cannot be re-exported: <https://doc.rust-lang.org/error_codes/E0365.html>.) So the sources are searched for statements of these forms that have
+//! the macro crate's name in them; a statement in a string or a block comment counts as well, which
+//! errs on the safe side.
 
 use std::path::Path;
 
@@ -13,10 +14,12 @@ pub fn may_reexport(directory: &Path, name: &str) -> bool {
     for entry in walkdir::WalkDir::new(directory) {
         let Ok(entry) = entry else { return true };
         // Other endings can be included, too.
-        let is_source = entry.path().extension().is_some_and(|ending| ending == "rs" || ending == "in");
+        let is_source =
+            entry.path().extension().is_some_and(|ending| ending == "rs" || ending == "in");
         if entry.file_type().is_file()
             && is_source
-            && !fs_err::read_to_string(entry.path()).is_ok_and(|text| !statements_hand_on(&text, name))
+            && !fs_err::read_to_string(entry.path())
+                .is_ok_and(|text| !statements_hand_on(&text, name))
         {
             return true;
         }
@@ -34,9 +37,11 @@ fn statements_hand_on(text: &str, name: &str) -> bool {
             "crate" if at > 0 && tokens[at - 1] == "extern" => at + 1,
             _ => continue,
         };
-        let statement: Vec<&str> = tokens[start..].iter().take_while(|token| **token != ";").copied().collect();
+        let statement: Vec<&str> =
+            tokens[start..].iter().take_while(|token| **token != ";").copied().collect();
         // What a macro's argument names may be any crate.
-        let is_named = statement.contains(&name) || (statement.first() == Some(&"$") && statement.get(1) != Some(&"crate"));
+        let is_named = statement.contains(&name)
+            || (statement.first() == Some(&"$") && statement.get(1) != Some(&"crate"));
         if !is_named {
             continue;
         }
@@ -62,7 +67,11 @@ fn tokens(text: &str) -> Vec<&str> {
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
-        let length = if is_word(first) { rest.find(|letter| !is_word(letter)).unwrap_or(rest.len()) } else { first.len_utf8() };
+        let length = if is_word(first) {
+            rest.find(|letter| !is_word(letter)).unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
         if !first.is_whitespace() {
             tokens.push(&rest[..length]);
         }

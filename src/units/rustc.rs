@@ -8,7 +8,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use super::call::Call;
 use crate::{env_vars, process};
 
-/// Wrappers of the user's that only decide whether rustc runs, as we do, and so may stand behind us.
+/// Wrappers of the user's that only decide whether rustc runs, as we do, and so may stand behind
+/// us.
 const KNOWN_WRAPPERS: &[&str] = &["ccache", "kache", "mbx", "sccache"];
 
 /// The wrapper that the user has set, to be called behind ours.
@@ -22,7 +23,11 @@ impl Inner {
 
     /// Whether what it does is not known; then nothing behind it can be judged.
     pub fn is_unknown(&self) -> bool {
-        let name = self.0.as_ref().and_then(|path| path.file_stem()).map(|name| name.to_string_lossy().into_owned());
+        let name = self
+            .0
+            .as_ref()
+            .and_then(|path| path.file_stem())
+            .map(|name| name.to_string_lossy().into_owned());
         name.is_some_and(|name| !KNOWN_WRAPPERS.contains(&name.as_str()))
     }
 
@@ -30,15 +35,20 @@ impl Inner {
         self.0.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "rustc takes our place in cargo's process group, and its messages are not ours")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "rustc takes our place in cargo's process group, and its messages are not ours"
+    )]
     fn command(&self, words: &[OsString]) -> Command {
-        let mut all = self.0.iter().map(|path| path.as_os_str()).chain(words.iter().map(OsString::as_os_str));
+        let mut all =
+            self.0.iter().map(|path| path.as_os_str()).chain(words.iter().map(OsString::as_os_str));
         let mut command = Command::new(all.next().unwrap_or(OsStr::new("rustc")));
         command.args(all).env(env_vars::IN_WRAPPER, "1").env_remove(env_vars::INNER_WRAPPER);
         command
     }
 
-    /// Lets rustc take our place, as if we had not been there. Returns an exit code only where that is not possible.
+    /// Lets rustc take our place, as if we had not been there. Returns an exit code only where that
+    /// is not possible.
     pub fn exec(&self, words: &[OsString]) -> u8 {
         let mut command = self.command(words);
         #[cfg(unix)]
@@ -48,15 +58,23 @@ impl Inner {
             Ok(status) => return code(status),
             Err(error) => error,
         };
-        let program = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+        let program =
+            words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
         let _ = writeln!(std::io::stderr(), "error: failed to start `{program}`: {error}");
         101
     }
 
-    /// Runs the rustc of a call with further arguments, handing its messages on as they come. `has_metadata` is called before cargo hears
-    /// that the crate's metadata is there: from then on it may have other crates compiled.
-    pub fn run(&self, call: &Call, more: &[OsString], has_metadata: &dyn Fn()) -> std::io::Result<Ran> {
-        let mut words: Vec<OsString> = call.programs.iter().map(|program| program.as_os_str().to_owned()).collect();
+    /// Runs the rustc of a call with further arguments, handing its messages on as they come.
+    /// `has_metadata` is called before cargo hears that the crate's metadata is there: from
+    /// then on it may have other crates compiled.
+    pub fn run(
+        &self,
+        call: &Call,
+        more: &[OsString],
+        has_metadata: &dyn Fn(),
+    ) -> std::io::Result<Ran> {
+        let mut words: Vec<OsString> =
+            call.programs.iter().map(|program| program.as_os_str().to_owned()).collect();
         words.extend(call.given.iter().cloned());
         words.extend(more.iter().cloned());
         let mut ran = self.hear(&words, &[], has_metadata)?;
@@ -71,7 +89,12 @@ impl Inner {
         Ok(ran)
     }
 
-    fn hear(&self, words: &[OsString], said: &[String], has_metadata: &dyn Fn()) -> std::io::Result<Ran> {
+    fn hear(
+        &self,
+        words: &[OsString],
+        said: &[String],
+        has_metadata: &dyn Fn(),
+    ) -> std::io::Result<Ran> {
         let mut command = self.command(words);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         process::die_with_us(&mut command);
@@ -108,7 +131,14 @@ impl Inner {
                 messages.push(text);
             }
             let stdout = out.join().unwrap_or_default();
-            Ran { status: ExitStatus::default(), messages, held, is_text, stdout, was_asked_in_vain: false }
+            Ran {
+                status: ExitStatus::default(),
+                messages,
+                held,
+                is_text,
+                stdout,
+                was_asked_in_vain: false,
+            }
         });
         ran.status = child.wait()?;
         Ok(ran)
@@ -121,7 +151,8 @@ pub struct Ran {
     pub status: ExitStatus,
     /// Lines on stderr, all of them handed on.
     pub messages: Vec<String>,
-    /// Lines about a link that failed, to be said when it is clear that it is not for our question.
+    /// Lines about a link that failed, to be said when it is clear that it is not for our
+    /// question.
     held: Vec<String>,
     pub is_text: bool,
     pub stdout: Vec<u8>,

@@ -1,10 +1,13 @@
-//! Build scripts that the user trusts to read what they declare, and no more: `trusted-build-scripts`.
+//! Build scripts that the user trusts to read what they declare, and no more:
+//! `trusted-build-scripts`.
 //!
-//! In a new checkout cargo runs every local build script again, and what is above it is judged by what it made. That is always
-//! right, and takes as long as the script: six seconds where one compiles a large C file. For a trusted script its executable is
-//! replaced by one line of shell that calls us. We compare what the script declared the last time (`rerun-if-changed` by content,
-//! `rerun-if-env-changed` by value), the script itself and the variables that cargo gives it; if all is what it was, its `OUT_DIR`
-//! and what it printed are put in place, and it does not run. Where our program is gone, the line runs the script.
+//! In a new checkout cargo runs every local build script again, and what is above it is judged by
+//! what it made. That is always right, and takes as long as the script: six seconds where one
+//! compiles a large C file. For a trusted script its executable is replaced by one line of shell
+//! that calls us. We compare what the script declared the last time (`rerun-if-changed` by content,
+//! `rerun-if-env-changed` by value), the script itself and the variables that cargo gives it; if
+//! all is what it was, its `OUT_DIR` and what it printed are put in place, and it does not run.
+//! Where our program is gone, the line runs the script.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -36,8 +39,25 @@ const SCHEMA: u32 = 1;
 /// Variables that cargo sets for build scripts, or that come from other scripts.
 ///
 /// Source: <https://doc.rust-lang.org/cargo/reference/environment-variables.html#environment-variables-cargo-sets-for-build-scripts>
-const PREFIXES: &[&str] = &["CARGO_CFG_", "CARGO_ENCODED_RUSTFLAGS", "CARGO_FEATURE_", "CARGO_MANIFEST_", "CARGO_PKG_", "DEP_"];
-const VARIABLES: &[&str] = &["DEBUG", "HOST", "NUM_JOBS", "OPT_LEVEL", "OUT_DIR", "PROFILE", "RUSTC", "RUSTC_LINKER", "TARGET"];
+const PREFIXES: &[&str] = &[
+    "CARGO_CFG_",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_FEATURE_",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "DEP_",
+];
+const VARIABLES: &[&str] = &[
+    "DEBUG",
+    "HOST",
+    "NUM_JOBS",
+    "OPT_LEVEL",
+    "OUT_DIR",
+    "PROFILE",
+    "RUSTC",
+    "RUSTC_LINKER",
+    "TARGET",
+];
 
 /// What one run of a script declared, and what it made.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,11 +86,19 @@ pub fn take_place(call: &Call) -> io::Result<()> {
     let real = executable.with_extension("real");
     let program = std::env::current_exe()?;
     fs_err::copy(&executable, &real)?;
-    let quoted = |path: &Path| shlex::try_quote(&path.to_string_lossy()).map(std::borrow::Cow::into_owned).map_err(io::Error::other);
+    let quoted = |path: &Path| {
+        shlex::try_quote(&path.to_string_lossy())
+            .map(std::borrow::Cow::into_owned)
+            .map_err(io::Error::other)
+    };
     let program = quoted(&program)?;
-    // Beside it, wherever the target directory is moved to; cargo calls it by a name in the same directory.
-    let real = format!("\"${{0%/*}}\"/{}", quoted(Path::new(real.file_name().unwrap_or_default()))?);
-    let line = format!("#!/bin/sh\n[ ! -x {program} ] || exec {program} {ARGUMENT} {real} \"$@\"\nexec {real} \"$@\"\n");
+    // Beside it, wherever the target directory is moved to; cargo calls it by a name in the same
+    // directory.
+    let real =
+        format!("\"${{0%/*}}\"/{}", quoted(Path::new(real.file_name().unwrap_or_default()))?);
+    let line = format!(
+        "#!/bin/sh\n[ ! -x {program} ] || exec {program} {ARGUMENT} {real} \"$@\"\nexec {real} \"$@\"\n"
+    );
     let mut file = tempfile::Builder::new().prefix(store::TEMPORARY).tempfile_in(&call.out_dir)?;
     file.write_all(line.as_bytes())?;
     file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -83,7 +111,8 @@ pub fn take_place(_call: &Call) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs a trusted script, or puts in place what it made before. `args`: the script and its arguments. Returns the exit code.
+/// Runs a trusted script, or puts in place what it made before. `args`: the script and its
+/// arguments. Returns the exit code.
 pub fn run(args: &[OsString]) -> u8 {
     let Some((script, rest)) = args.split_first() else { return 2 };
     let script = Path::new(script);
@@ -95,11 +124,17 @@ pub fn run(args: &[OsString]) -> u8 {
         match trusted.restore(&run) {
             Ok(()) => {
                 let _ = io::stdout().write_all(run.stdout.as_bytes());
-                trusted.log(What::SkippedScript { seconds_saved: run.seconds }, start.elapsed().as_secs_f64());
+                trusted.log(
+                    What::SkippedScript { seconds_saved: run.seconds },
+                    start.elapsed().as_secs_f64(),
+                );
                 return 0;
             }
             // It makes all of it again.
-            Err(_) => drop(fs::remove_dir_all(&trusted.out_dir).and_then(|()| fs_err::create_dir_all(&trusted.out_dir))),
+            Err(_) => drop(
+                fs::remove_dir_all(&trusted.out_dir)
+                    .and_then(|()| fs_err::create_dir_all(&trusted.out_dir)),
+            ),
         }
     }
     let begun = SystemTime::now();
@@ -119,7 +154,8 @@ fn plainly(script: &Path, rest: &[OsString]) -> (u8, String) {
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: failed to start `{}`: {error}", script.display());
+            let _ =
+                writeln!(io::stderr(), "error: failed to start `{}`: {error}", script.display());
             return (101, String::new());
         }
     };
@@ -133,19 +169,30 @@ fn plainly(script: &Path, rest: &[OsString]) -> (u8, String) {
         let _ = io::stdout().write_all(&block[..read]);
         bytes.extend_from_slice(&block[..read]);
     }
-    let code = child.wait().ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok()).unwrap_or(101);
+    let code = child
+        .wait()
+        .ok()
+        .and_then(|status| status.code())
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(101);
     (code, String::from_utf8(bytes).unwrap_or_default())
 }
 
 /// Compilers that scripts call without declaring them, where no variable names another.
 const COMPILERS: &[&str] = &["c++", "cc", "clang", "clang++", "cl", "g++", "gcc"];
 
-/// The C compilers that a script may call, by content: a newer one may make other code of the same sources.
+/// The C compilers that a script may call, by content: a newer one may make other code of the same
+/// sources.
 fn compilers(digests: &mut Digests) -> BTreeMap<PathBuf, Option<String>> {
-    let named = env_vars::with_prefixes(&["CC", "CXX", "HOST_CC", "HOST_CXX", "TARGET_CC", "TARGET_CXX"]);
+    let named =
+        env_vars::with_prefixes(&["CC", "CXX", "HOST_CC", "HOST_CXX", "TARGET_CC", "TARGET_CXX"]);
     // `ccache gcc` names two.
-    let words = named.into_iter().flat_map(|(_, value)| value.split_whitespace().map(PathBuf::from).collect::<Vec<_>>());
-    let programs = words.chain(COMPILERS.iter().map(PathBuf::from)).filter_map(|program| which::which(program).ok());
+    let words = named
+        .into_iter()
+        .flat_map(|(_, value)| value.split_whitespace().map(PathBuf::from).collect::<Vec<_>>());
+    let programs = words
+        .chain(COMPILERS.iter().map(PathBuf::from))
+        .filter_map(|program| which::which(program).ok());
     programs.map(|program| (program.clone(), digests.file(&program))).collect()
 }
 
@@ -170,7 +217,9 @@ impl Trusted {
             hasher.field(name.as_bytes()).field(value.as_bytes());
         }
         for name in VARIABLES {
-            hasher.field(name.as_bytes()).field(env_vars::raw(name).unwrap_or_default().as_encoded_bytes());
+            hasher
+                .field(name.as_bytes())
+                .field(env_vars::raw(name).unwrap_or_default().as_encoded_bytes());
         }
         let settings = plans.current_with(&package.directory).ok()?;
         if !settings.iter().any(|plan| plan.trusted_build_scripts.contains(&package.name)) {
@@ -181,7 +230,9 @@ impl Trusted {
             hasher.field(path.as_os_str().as_encoded_bytes()).field(state.as_bytes());
         }
         for (program, digest) in compilers(&mut digests) {
-            hasher.field(program.as_os_str().as_encoded_bytes()).field(digest.unwrap_or_default().as_bytes());
+            hasher
+                .field(program.as_os_str().as_encoded_bytes())
+                .field(digest.unwrap_or_default().as_bytes());
         }
         let directory = store.scripts().join(&package.name).join(&hasher.finish()[..32]);
         Some(Self { package, out_dir, store, directory })
@@ -190,12 +241,17 @@ impl Trusted {
     /// An earlier run whose declared inputs are all what they were.
     fn unchanged(&self) -> Option<Run> {
         let runs = self.store.listed(&self.directory).map(|entry| entry.path());
-        let mut runs = runs.filter_map(|path| Some((serde_json::from_slice::<Run>(&store::read_small(&path)?).ok()?, path)));
+        let mut runs = runs.filter_map(|path| {
+            Some((serde_json::from_slice::<Run>(&store::read_small(&path)?).ok()?, path))
+        });
         let mut digests = Digests::default();
         let mut is_same = |run: &Run| {
             run.schema == SCHEMA
                 && run.variables.iter().all(|(name, value)| value_of(name) == *value)
-                && run.paths.iter().all(|(path, then)| state(path, &mut digests).as_ref() == Some(then))
+                && run
+                    .paths
+                    .iter()
+                    .all(|(path, then)| state(path, &mut digests).as_ref() == Some(then))
         };
         let (run, path) = runs.find(|(run, _)| is_same(run))?;
         self.store.used(&path);
@@ -239,36 +295,48 @@ impl Trusted {
             paths.insert(path, state);
         }
         // It has written beside `OUT_DIR` as well, which cannot be put in place.
-        let is_source =
-            |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_type().is_dir() || !fs::is_made_by_tools(entry.path());
+        let is_source = |entry: &walkdir::DirEntry| {
+            entry.depth() == 0 || !entry.file_type().is_dir() || !fs::is_made_by_tools(entry.path())
+        };
         let start = Start::at(begun);
-        let mut sources = walkdir::WalkDir::new(&self.package.directory).into_iter().filter_entry(is_source).filter_map(Result::ok);
+        let mut sources = walkdir::WalkDir::new(&self.package.directory)
+            .into_iter()
+            .filter_entry(is_source)
+            .filter_map(Result::ok);
         if sources.any(|entry| entry.file_type().is_file() && start.is_newer(entry.path())) {
             return Ok(());
         }
         let mut products = BTreeMap::new();
         for entry in walkdir::WalkDir::new(&self.out_dir).min_depth(1) {
             let entry = entry.map_err(io::Error::other)?;
-            let Some(name) = entry.path().strip_prefix(&self.out_dir).ok().and_then(Path::to_str) else { return Ok(()) };
+            let Some(name) = entry.path().strip_prefix(&self.out_dir).ok().and_then(Path::to_str)
+            else {
+                return Ok(());
+            };
             let product = if entry.file_type().is_symlink() {
-                let Some(to) = fs_err::read_link(entry.path())?.to_str().map(str::to_owned) else { return Ok(()) };
+                let Some(to) = fs_err::read_link(entry.path())?.to_str().map(str::to_owned) else {
+                    return Ok(());
+                };
                 Product::Link { to }
             } else if entry.file_type().is_dir() {
                 Product::Directory
             } else {
-                let is_executable = tree::is_executable(&entry.metadata().map_err(io::Error::other)?);
+                let is_executable =
+                    tree::is_executable(&entry.metadata().map_err(io::Error::other)?);
                 Product::File { digest: self.store.add(entry.path())?, is_executable }
             };
             products.insert(name.to_owned(), product);
         }
-        let variables = declared.variables.into_iter().map(|name| (name.clone(), value_of(&name))).collect();
+        let variables =
+            declared.variables.into_iter().map(|name| (name.clone(), value_of(&name))).collect();
         let run = Run { schema: SCHEMA, variables, paths, stdout, products, seconds };
         let bytes = serde_json::to_vec(&run).expect("our own plain data always serialises");
         store::put(&self.directory.join(format!("{}.json", &digest::bytes(&bytes)[..16])), &bytes)
     }
 
     fn log(&self, what: What, seconds: f64) {
-        Event::new(&self.package, true, "build-script-run".to_owned(), false, what, seconds).write(&self.store);
+        Event::new(&self.package, true, "build-script-run".to_owned(), false, what, seconds)
+            .write(&self.store);
     }
 }
 
@@ -289,7 +357,8 @@ fn value_of(name: &str) -> Option<String> {
     env_vars::raw(name).map(|value| super::entry::shown(name, &value.to_string_lossy()))
 }
 
-/// What a script said that it reads. `None`: nothing, so that cargo looks at the whole package; or what is no text.
+/// What a script said that it reads. `None`: nothing, so that cargo looks at the whole package; or
+/// what is no text.
 struct Declared {
     paths: Vec<PathBuf>,
     variables: Vec<String>,
@@ -316,7 +385,9 @@ fn state(path: &Path, digests: &mut Digests) -> Option<String> {
     match fs_err::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Some(ABSENT.to_owned()),
         Err(_) => None,
-        Ok(metadata) if metadata.is_dir() => tree::whole(path, digests).map(|files| digest::json(&files)),
+        Ok(metadata) if metadata.is_dir() => {
+            tree::whole(path, digests).map(|files| digest::json(&files))
+        }
         Ok(_) => digests.file(path),
     }
 }
@@ -324,7 +395,10 @@ fn state(path: &Path, digests: &mut Digests) -> Option<String> {
 /// Whether something there was written to after the script began.
 fn is_newer(path: &Path, begun: SystemTime) -> bool {
     let start = Start::at(begun);
-    walkdir::WalkDir::new(path).into_iter().filter_map(Result::ok).any(|entry| start.is_newer(entry.path()))
+    walkdir::WalkDir::new(path)
+        .into_iter()
+        .filter_map(Result::ok)
+        .any(|entry| start.is_newer(entry.path()))
 }
 
 #[cfg(unix)]
@@ -344,7 +418,10 @@ mod tests {
     #[test]
     fn what_a_script_declares() {
         let declared = Declared::read("cargo:rerun-if-changed=/p/a\ncargo::rerun-if-env-changed=CC\ncargo:rustc-cfg=x\nnoise\n").unwrap();
-        assert_eq!((declared.paths, declared.variables), (vec!["/p/a".into()], vec!["CC".to_owned()]));
+        assert_eq!(
+            (declared.paths, declared.variables),
+            (vec!["/p/a".into()], vec!["CC".to_owned()])
+        );
         assert!(Declared::read("cargo:rustc-cfg=x").is_none());
     }
 

@@ -11,13 +11,15 @@
 //!   incremental/                                            rustc's incremental state of slow crates
 //! ```
 //!
-//! Everything is written to a temporary name and renamed, and never changed afterwards; so any number of processes may use
-//! it, and a kill leaves at most a temporary file, which `gc` removes. What is read is checked against its name. The mtime
-//! of an entry and of a blob says when it was last used.
+//! Everything is written to a temporary name and renamed, and never changed afterwards; so any
+//! number of processes may use it, and a kill leaves at most a temporary file, which `gc` removes.
+//! What is read is checked against its name. The mtime of an entry and of a blob says when it was
+//! last used.
 //!
-//! A job that restored a store from a cache puts its entries and blobs aside ([`Store::set_aside`], to `store-aside` beside it), and what it
-//! uses of them is moved back. So the store that is saved at the end of the job holds what the job used and nothing else, without a step
-//! that would have to run last.
+//! A job that restored a store from a cache puts its entries and blobs aside ([`Store::set_aside`],
+//! to `store-aside` beside it), and what it uses of them is moved back. So the store that is saved
+//! at the end of the job holds what the job used and nothing else, without a step that would have
+//! to run last.
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _, Write as _};
@@ -40,7 +42,8 @@ impl Store {
         &self.root
     }
 
-    /// The version of the formats below it is in its name: another version has another folder, and none is misread.
+    /// The version of the formats below it is in its name: another version has another folder, and
+    /// none is misread.
     pub fn versioned(&self) -> PathBuf {
         self.root.join("v1")
     }
@@ -104,9 +107,12 @@ impl Store {
 
     /// A path in the store, with what was put aside of it moved there.
     fn taken_back(&self, path: PathBuf) -> PathBuf {
-        if let Some(aside) = self.place_aside(&path).filter(|aside| !path.exists() && aside.exists()) {
+        if let Some(aside) =
+            self.place_aside(&path).filter(|aside| !path.exists() && aside.exists())
+        {
             // Another process may have been faster.
-            let _ = fs_err::create_dir_all(path.parent().expect("it is in a folder")).and_then(|()| fs_err::rename(aside, &path));
+            let _ = fs_err::create_dir_all(path.parent().expect("it is in a folder"))
+                .and_then(|()| fs_err::rename(aside, &path));
         }
         path
     }
@@ -114,7 +120,12 @@ impl Store {
     /// What is in a folder of the store, and in the same folder aside.
     pub fn listed(&self, folder: &Path) -> impl Iterator<Item = fs_err::DirEntry> + use<> {
         let folders = [Some(folder.to_path_buf()), self.place_aside(folder)];
-        folders.into_iter().flatten().filter_map(|folder| fs_err::read_dir(folder).ok()).flatten().filter_map(Result::ok)
+        folders
+            .into_iter()
+            .flatten()
+            .filter_map(|folder| fs_err::read_dir(folder).ok())
+            .flatten()
+            .filter_map(Result::ok)
     }
 
     /// All entries of a unit, the most recently used first.
@@ -133,13 +144,18 @@ impl Store {
         let bytes = fs_err::read(path).ok()?;
         let name = path.file_stem()?.to_str()?;
         let (_, expected) = name.rsplit_once('-')?;
-        (digest::bytes(&bytes)[..expected.len().min(64)] == *expected).then(|| serde_json::from_slice(&bytes).ok())?
+        (digest::bytes(&bytes)[..expected.len().min(64)] == *expected)
+            .then(|| serde_json::from_slice(&bytes).ok())?
     }
 
     /// Writes an entry, whose blobs are there already.
     pub fn write(&self, unit: &str, key: &str, entry: &Entry) -> io::Result<PathBuf> {
         let bytes = serde_json::to_vec(entry).expect("our own plain data always serialises");
-        let path = self.units().join(unit).join(format!("{}-{}.json", &key[..32], &digest::bytes(&bytes)[..16]));
+        let path = self.units().join(unit).join(format!(
+            "{}-{}.json",
+            &key[..32],
+            &digest::bytes(&bytes)[..16]
+        ));
         put(&path, &bytes)?;
         Ok(path)
     }
@@ -148,7 +164,8 @@ impl Store {
     pub fn add(&self, file: &Path) -> io::Result<String> {
         let blobs = self.blobs();
         fs_err::create_dir_all(&blobs)?;
-        // Its digest is known only when it has been read; and it may still be written to, so the copy is what is hashed.
+        // Its digest is known only when it has been read; and it may still be written to, so the
+        // copy is what is hashed.
         let mut copy = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&blobs)?;
         let mut source = fs_err::File::open(file)?;
         io::copy(source.file_mut(), copy.as_file_mut())?;
@@ -171,8 +188,8 @@ impl Store {
         tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory)
     }
 
-    /// Puts a blob in place of whatever is at `path`, as a file of its own, made now, under the umask of now. `false`: the
-    /// blob is gone or damaged, and nothing was done.
+    /// Puts a blob in place of whatever is at `path`, as a file of its own, made now, under the
+    /// umask of now. `false`: the blob is gone or damaged, and nothing was done.
     pub fn restore(&self, digest: &str, path: &Path, is_executable: bool) -> io::Result<bool> {
         let blob = self.blob(digest);
         if !digest::file(&blob).is_ok_and(|found| found == digest) {
@@ -204,8 +221,8 @@ impl Store {
 /// Begins the names of what is not finished.
 pub const TEMPORARY: &str = ".tmp-";
 
-/// Writes a file whole or not at all. Unlike [`crate::fs::write_atomic`] it does not wait for the disk: what a crash cuts off is
-/// noticed when it is read.
+/// Writes a file whole or not at all. Unlike [`crate::fs::write_atomic`] it does not wait for the
+/// disk: what a crash cuts off is noticed when it is read.
 pub fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = path.parent().expect("a file has a parent directory");
     fs_err::create_dir_all(parent)?;
@@ -242,7 +259,11 @@ fn readable(_file: &std::fs::File) -> io::Result<()> {
 #[cfg(unix)]
 fn created(path: &Path, is_executable: bool) -> io::Result<std::fs::File> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(if is_executable { 0o777 } else { 0o666 }).open(path)
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(if is_executable { 0o777 } else { 0o666 })
+        .open(path)
 }
 
 #[cfg(not(unix))]
@@ -264,9 +285,14 @@ mod tests {
         assert_eq!(store.add(&file).unwrap(), digest);
         assert!(store.restore(&digest, &copy, true).unwrap());
         fs_err::write(&copy, "changed in place").unwrap();
-        assert!(store.restore(&digest, &copy, false).unwrap(), "the store's own file was not touched");
+        assert!(
+            store.restore(&digest, &copy, false).unwrap(),
+            "the store's own file was not touched"
+        );
         assert_eq!(fs_err::read_to_string(&copy).unwrap(), "content");
-        let files = walkdir::WalkDir::new(store.blobs()).into_iter().filter(|entry| entry.as_ref().unwrap().file_type().is_file());
+        let files = walkdir::WalkDir::new(store.blobs())
+            .into_iter()
+            .filter(|entry| entry.as_ref().unwrap().file_type().is_file());
         assert_eq!(files.count(), 1, "no temporary file is left");
     }
 

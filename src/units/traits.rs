@@ -1,11 +1,13 @@
-//! What sources may do that rustc does not tell, in their own crate or by their macros in a crate above: [`Traits`].
+//! What sources may do that rustc does not tell, in their own crate or by their macros in a crate
+//! above: [`Traits`].
 //!
-//! rustc tracks `env!` where it expands it itself. A few macros (`paste`) expand it on their own, from their tokens; so they read
-//! nothing that nobody declares as long as no source that may reach them has an `env!` in it, but for the variables that are compared
-//! for every crate anyway.
+//! rustc tracks `env!` where it expands it itself. A few macros (`paste`) expand it on their own,
+//! from their tokens; so they read nothing that nobody declares as long as no source that may reach
+//! them has an `env!` in it, but for the variables that are compared for every crate anyway.
 //!
-//! LLVM opens the files that assembly includes by `incbin` and `include`, and rustc does not put them into its dependency file. The
-//! directive can come from one crate and the `asm!` from another, so both are looked for, each by itself.
+//! LLVM opens the files that assembly includes by `incbin` and `include`, and rustc does not put
+//! them into its dependency file. The directive can come from one crate and the `asm!` from
+//! another, so both are looked for, each by itself.
 //!
 //! A word in a comment or a string counts as well, which errs on the safe side.
 
@@ -47,16 +49,26 @@ impl Traits {
     /// Of all files below a directory that may be sources.
     pub fn of_directory(directory: &Path) -> Self {
         const ENDINGS: &[&str] = &["S", "asm", "in", "inc", "rs", "s", "txt"];
-        let is_looked_at = |entry: &walkdir::DirEntry| !entry.file_type().is_dir() || !fs::is_made_by_tools(entry.path());
+        let is_looked_at = |entry: &walkdir::DirEntry| {
+            !entry.file_type().is_dir() || !fs::is_made_by_tools(entry.path())
+        };
         let entries = fs::walk_with_links(directory, is_looked_at).filter_map(Result::ok);
         let is_source = |entry: &walkdir::DirEntry| {
-            entry.file_type().is_file() && entry.path().extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one))
+            entry.file_type().is_file()
+                && entry
+                    .path()
+                    .extension()
+                    .is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one))
         };
         Self::of_files(entries.filter(is_source).map(walkdir::DirEntry::into_path))
     }
 
     fn of_text(text: &str) -> Self {
-        Self { names_variables: names_variables(text), has_assembly: text.contains("asm!"), names_directive: names_directive(text) }
+        Self {
+            names_variables: names_variables(text),
+            has_assembly: text.contains("asm!"),
+            names_directive: names_directive(text),
+        }
     }
 
     pub fn may_have_assembler_read(self) -> bool {
@@ -72,24 +84,31 @@ fn names_variables(text: &str) -> bool {
             return false;
         }
         // As a macro is called: `env ! ( "NAME" )`, with any brackets.
-        let Some(rest) = text[at + word.len()..].trim_start().strip_prefix('!') else { return false };
+        let Some(rest) = text[at + word.len()..].trim_start().strip_prefix('!') else {
+            return false;
+        };
         let Some(rest) = rest.trim_start().strip_prefix(['(', '[', '{']) else { return false };
-        let name = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"')).map(|(name, _)| name);
+        let name = rest
+            .trim_start()
+            .strip_prefix('"')
+            .and_then(|rest| rest.split_once('"'))
+            .map(|(name, _)| name);
         !name.is_some_and(super::inputs::is_compared_for_every_crate)
     })
 }
 
-/// `incbin`; and `include` as a directive or as a string of its own, for as a word it is in every other source.
+/// `incbin`; and `include` as a directive or as a string of its own, for as a word it is in every
+/// other source.
 fn names_directive(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     // Written so that this very file does not look like one.
     let words = ["inc", "include"];
     text.contains(&format!("{}bin", words[0]))
         || text.contains(&format!("\"{}\"", words[1]))
-        || text
-            .split(&format!(".{}", words[1]))
-            .skip(1)
-            .any(|rest| rest.starts_with([' ', '\t', '\\', '"', '/']) && rest.trim_start().starts_with(['\\', '"', '/']))
+        || text.split(&format!(".{}", words[1])).skip(1).any(|rest| {
+            rest.starts_with([' ', '\t', '\\', '"', '/'])
+                && rest.trim_start().starts_with(['\\', '"', '/'])
+        })
 }
 
 #[cfg(test)]
@@ -98,7 +117,13 @@ mod tests {
 
     #[test]
     fn variables_in_sources() {
-        for text in ["env!(\"X\")", "[<a env ! [ \"X\" ]>]", "std::env!($name)", "// env!(\"X\")", "env!(concat!(\"A\"))"] {
+        for text in [
+            "env!(\"X\")",
+            "[<a env ! [ \"X\" ]>]",
+            "std::env!($name)",
+            "// env!(\"X\")",
+            "env!(concat!(\"A\"))",
+        ] {
             assert!(names_variables(text), "{text}");
         }
         for text in [
@@ -128,14 +153,20 @@ mod tests {
         ] {
             assert!(names_directive(&text), "{text}");
         }
-        for text in ["cc::Build::new().include(\"x\").include (\"y\");", "include!(\"x.rs\")", "include_str!(\"a.s\")"] {
+        for text in [
+            "cc::Build::new().include(\"x\").include (\"y\");",
+            "include!(\"x.rs\")",
+            "include_str!(\"a.s\")",
+        ] {
             assert!(!names_directive(text), "{text}");
         }
     }
 
     #[test]
     fn assembly_and_directive_may_be_in_two_crates() {
-        let mut all = Traits::of_text("macro_rules! raw { ($d:literal) => { core::arch::global_asm!(concat!(\".\", $d)) } }");
+        let mut all = Traits::of_text(
+            "macro_rules! raw { ($d:literal) => { core::arch::global_asm!(concat!(\".\", $d)) } }",
+        );
         assert!(!all.may_have_assembler_read());
         all |= Traits::of_text(&format!("raw!(\"{}bin\")", "inc"));
         assert!(all.may_have_assembler_read());

@@ -1,8 +1,8 @@
 //! The store as one file, for caches that keep files: a tar archive, compressed with zstd.
 //!
-//! Its first member says where it was made. Entries hold absolute paths, so an archive of another directory is refused by
-//! name. What is imported is checked against its name as everything in a store is; links, other kinds of members and paths
-//! that lead elsewhere are refused.
+//! Its first member says where it was made. Entries hold absolute paths, so an archive of another
+//! directory is refused by name. What is imported is checked against its name as everything in a
+//! store is; links, other kinds of members and paths that lead elsewhere are refused.
 
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
@@ -41,8 +41,12 @@ pub enum Error {
 impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Elsewhere { .. } => Some("what is in a store holds for one path only: build where it was exported, or without it"),
-            Self::Invalid { .. } | Self::Version { .. } => Some("leave it out: what is missing is compiled"),
+            Self::Elsewhere { .. } => Some(
+                "what is in a store holds for one path only: build where it was exported, or without it",
+            ),
+            Self::Invalid { .. } | Self::Version { .. } => {
+                Some("leave it out: what is missing is compiled")
+            }
             Self::Write { .. } => None,
         }
     }
@@ -51,9 +55,11 @@ impl Error {
 /// Writes all of a store into a file. Returns the number of files in it.
 pub fn export(store: &Store, archive: &Path) -> Result<u64, Error> {
     let failed = |source: io::Error| Error::Write { path: archive.to_path_buf(), source };
-    let parent = archive.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent =
+        archive.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs_err::create_dir_all(parent).map_err(failed)?;
-    let mut file = tempfile::Builder::new().prefix(store::TEMPORARY).tempfile_in(parent).map_err(failed)?;
+    let mut file =
+        tempfile::Builder::new().prefix(store::TEMPORARY).tempfile_in(parent).map_err(failed)?;
     let count = write(store, file.as_file_mut()).map_err(failed)?;
     file.persist(archive).map_err(|error| failed(error.error))?;
     Ok(count)
@@ -61,8 +67,8 @@ pub fn export(store: &Store, archive: &Path) -> Result<u64, Error> {
 
 fn write(store: &Store, file: impl Write) -> io::Result<u64> {
     let mut builder = tar::Builder::new(zstd::Encoder::new(file, 3)?);
-    let header =
-        serde_json::to_vec(&Header { schema: SCHEMA, store: store.root().to_path_buf() }).expect("our own plain data always serialises");
+    let header = serde_json::to_vec(&Header { schema: SCHEMA, store: store.root().to_path_buf() })
+        .expect("our own plain data always serialises");
     append(&mut builder, Path::new(HEADER), header.len() as u64, 0, &header[..])?;
     let mut count = 0;
     for folder in FOLDERS {
@@ -72,10 +78,14 @@ fn write(store: &Store, file: impl Write) -> io::Result<u64> {
             if !entry.file_type().is_file() || is_temporary {
                 continue;
             }
-            let name = entry.path().strip_prefix(store.root()).expect("walkdir stays below its root");
+            let name =
+                entry.path().strip_prefix(store.root()).expect("walkdir stays below its root");
             let mut content = fs_err::File::open(entry.path())?;
             let metadata = content.metadata()?;
-            let mtime = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+            let mtime = metadata
+                .modified()?
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(0, |time| time.as_secs());
             append(&mut builder, name, metadata.len(), mtime, content.file_mut())?;
             count += 1;
         }
@@ -84,7 +94,13 @@ fn write(store: &Store, file: impl Write) -> io::Result<u64> {
     Ok(count)
 }
 
-fn append(builder: &mut tar::Builder<impl Write>, name: &Path, size: u64, mtime: u64, content: impl Read) -> io::Result<()> {
+fn append(
+    builder: &mut tar::Builder<impl Write>,
+    name: &Path,
+    size: u64,
+    mtime: u64,
+    content: impl Read,
+) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
     header.set_mode(0o644);
@@ -107,15 +123,18 @@ pub fn import(store: &Store, archive: &Path) -> Result<u64, Error> {
             check_header(&mut member, &name, store, archive)?;
             continue;
         }
-        let is_ours =
-            name.components().all(|part| matches!(part, Component::Normal(_))) && FOLDERS.iter().any(|folder| name.starts_with(folder));
+        let is_ours = name.components().all(|part| matches!(part, Component::Normal(_)))
+            && FOLDERS.iter().any(|folder| name.starts_with(folder));
         if !is_ours || member.header().entry_type() != tar::EntryType::Regular {
             return Err(invalid(format!("`{}` does not belong into a store", name.display())));
         }
         let mut content = Vec::new();
         member.read_to_end(&mut content).map_err(unreadable)?;
         if !is_what_it_says(&name, &content) {
-            return Err(invalid(format!("the content of `{}` is not what its name says", name.display())));
+            return Err(invalid(format!(
+                "the content of `{}` is not what its name says",
+                name.display()
+            )));
         }
         let path = store.root().join(&name);
         let mtime = member.header().mtime().map_err(unreadable)?;
@@ -131,21 +150,41 @@ pub fn import(store: &Store, archive: &Path) -> Result<u64, Error> {
     if is_first { Err(invalid("it is empty".to_owned())) } else { Ok(count) }
 }
 
-fn check_header(member: &mut impl Read, name: &Path, store: &Store, archive: &Path) -> Result<(), Error> {
-    let invalid = |message: &str| Error::Invalid { archive: archive.to_path_buf(), message: message.to_owned() };
+fn check_header(
+    member: &mut impl Read,
+    name: &Path,
+    store: &Store,
+    archive: &Path,
+) -> Result<(), Error> {
+    let invalid = |message: &str| Error::Invalid {
+        archive: archive.to_path_buf(),
+        message: message.to_owned(),
+    };
     if name != Path::new(HEADER) {
         return Err(invalid("it does not begin with what says where it was made"));
     }
     let mut text = String::new();
-    member.take(64 * 1024).read_to_string(&mut text).map_err(|error| invalid(&error.to_string()))?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| invalid(&error.to_string()))?;
+    member
+        .take(64 * 1024)
+        .read_to_string(&mut text)
+        .map_err(|error| invalid(&error.to_string()))?;
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| invalid(&error.to_string()))?;
     let found = value.get("schema").and_then(serde_json::Value::as_u64).unwrap_or(0);
     if found != u64::from(SCHEMA) {
-        return Err(Error::Version { archive: archive.to_path_buf(), found: u32::try_from(found).unwrap_or(u32::MAX) });
+        return Err(Error::Version {
+            archive: archive.to_path_buf(),
+            found: u32::try_from(found).unwrap_or(u32::MAX),
+        });
     }
-    let header: Header = serde_json::from_value(value).map_err(|error| invalid(&error.to_string()))?;
+    let header: Header =
+        serde_json::from_value(value).map_err(|error| invalid(&error.to_string()))?;
     if header.store != store.root() {
-        return Err(Error::Elsewhere { archive: archive.to_path_buf(), from: header.store, to: store.root().to_path_buf() });
+        return Err(Error::Elsewhere {
+            archive: archive.to_path_buf(),
+            from: header.store,
+            to: store.root().to_path_buf(),
+        });
     }
     Ok(())
 }
@@ -157,7 +196,9 @@ fn is_what_it_says(name: &Path, content: &[u8]) -> bool {
         return stem == digest::bytes(content);
     }
     if name.starts_with("v1/units") {
-        return stem.rsplit_once('-').is_some_and(|(_, expected)| expected.len() == 16 && digest::bytes(content).starts_with(expected));
+        return stem.rsplit_once('-').is_some_and(|(_, expected)| {
+            expected.len() == 16 && digest::bytes(content).starts_with(expected)
+        });
     }
     true
 }
@@ -182,7 +223,11 @@ mod tests {
         assert_eq!(import(&store, &archive).unwrap(), 2);
         assert_eq!((size(&store), damage(&store)), (before, vec![]));
         assert!(entry.exists());
-        assert_eq!(fs_err::read_dir(archive.parent().unwrap()).unwrap().count(), 1, "no temporary file is left");
+        assert_eq!(
+            fs_err::read_dir(archive.parent().unwrap()).unwrap().count(),
+            1,
+            "no temporary file is left"
+        );
     }
 
     #[test]
@@ -204,14 +249,23 @@ mod tests {
 
     #[test]
     fn members_that_lead_elsewhere_are_refused() {
-        for (name, content) in [("v1/blobs/ab/abc", "x"), ("other/file", "x"), ("v1/units/a/b/0-0123456789abcdef.json", "{}")] {
+        for (name, content) in [
+            ("v1/blobs/ab/abc", "x"),
+            ("other/file", "x"),
+            ("v1/units/a/b/0-0123456789abcdef.json", "{}"),
+        ] {
             let dir = tempfile::tempdir().unwrap();
             let store = Store::at(dir.path().join("store"));
             let archive = dir.path().join("a.tar.zst");
-            let mut builder = tar::Builder::new(zstd::Encoder::new(fs_err::File::create(&archive).unwrap(), 1).unwrap());
-            let header = serde_json::to_vec(&Header { schema: SCHEMA, store: store.root().to_path_buf() }).unwrap();
+            let mut builder = tar::Builder::new(
+                zstd::Encoder::new(fs_err::File::create(&archive).unwrap(), 1).unwrap(),
+            );
+            let header =
+                serde_json::to_vec(&Header { schema: SCHEMA, store: store.root().to_path_buf() })
+                    .unwrap();
             append(&mut builder, Path::new(HEADER), header.len() as u64, 0, &header[..]).unwrap();
-            append(&mut builder, Path::new(name), content.len() as u64, 0, content.as_bytes()).unwrap();
+            append(&mut builder, Path::new(name), content.len() as u64, 0, content.as_bytes())
+                .unwrap();
             builder.into_inner().unwrap().finish().unwrap();
             assert!(matches!(import(&store, &archive), Err(Error::Invalid { .. })), "{name}");
             assert!(!store.root().join(name).exists());

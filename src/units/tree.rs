@@ -10,12 +10,13 @@ use crate::digest;
 /// More files than this in `OUT_DIR` are not compared: a link there leads to a whole disk, say.
 const TOO_MANY: usize = 100_000;
 
-/// More than this much in a directory of native libraries, or behind links in `OUT_DIR`, is not compared: system directories hold
-/// gigabytes.
+/// More than this much in a directory of native libraries, or behind links in `OUT_DIR`, is not
+/// compared: system directories hold gigabytes.
 const TOO_LARGE: u64 = 256 * 1024 * 1024;
 
-/// All that is in a directory: relative paths, and for each its kind, whether it is executable, and its content. Links
-/// are noted as such and followed. `None`: something in it could not be read, or there is too much.
+/// All that is in a directory: relative paths, and for each its kind, whether it is executable, and
+/// its content. Links are noted as such and followed. `None`: something in it could not be read, or
+/// there is too much.
 pub fn whole(root: &Path, digests: &mut Digests) -> Option<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     let real_root = crate::fs::canonicalize(root).ok()?;
@@ -38,7 +39,10 @@ pub fn whole(root: &Path, digests: &mut Digests) -> Option<BTreeMap<String, Stri
         }
         let metadata = entry.metadata().ok()?;
         if metadata.is_dir() {
-            if entry.path_is_symlink() && !crate::fs::canonicalize(entry.path()).is_ok_and(|real| real.starts_with(&real_root)) {
+            if entry.path_is_symlink()
+                && !crate::fs::canonicalize(entry.path())
+                    .is_ok_and(|real| real.starts_with(&real_root))
+            {
                 elsewhere.push(entry.path().to_path_buf());
             }
             state.push_str("directory");
@@ -68,7 +72,8 @@ fn relative(root: &Path, path: &Path) -> Option<String> {
     path.strip_prefix(root).ok()?.to_str().map(str::to_owned)
 }
 
-/// All libraries in a directory and below it, sorted; a directory that is not there has none. `None`: it has too much, or cannot be read.
+/// All libraries in a directory and below it, sorted; a directory that is not there has none.
+/// `None`: it has too much, or cannot be read.
 pub fn libraries_in(directory: &Path) -> Option<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut size = 0;
@@ -78,7 +83,13 @@ pub fn libraries_in(directory: &Path) -> Option<Vec<PathBuf>> {
             Ok(entry) => entry,
             // Not there, a link to nothing, or one that leads back.
             Err(error) if error.loop_ancestor().is_some() => continue,
-            Err(error) if error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) => continue,
+            Err(error)
+                if error
+                    .io_error()
+                    .is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) =>
+            {
+                continue;
+            }
             Err(_) => return None,
         };
         let name = entry.file_name().to_str()?;
@@ -98,8 +109,14 @@ pub fn libraries_in(directory: &Path) -> Option<Vec<PathBuf>> {
 /// The crates in a directory that `extern crate` could find there, sorted.
 pub fn crates_in(directory: &Path) -> Vec<PathBuf> {
     const ENDINGS: &[&str] = &["dll", "dylib", "rlib", "rmeta", "so"];
-    let entries = fs_err::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-    let is_crate = |path: &PathBuf| path.extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one));
+    let entries = fs_err::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.path());
+    let is_crate = |path: &PathBuf| {
+        path.extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one))
+    };
     let mut found: Vec<PathBuf> = entries.filter(is_crate).collect();
     found.sort();
     found
@@ -109,16 +126,22 @@ pub fn crates_in(directory: &Path) -> Vec<PathBuf> {
 ///
 /// Source: <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_session/src/session.rs>, `generate_proc_macro_decls_symbol`.
 pub fn is_macro(library: &Path) -> bool {
-    let is_shared = library.extension().is_some_and(|ending| ending == "so" || ending == "dylib" || ending == "dll");
+    let is_shared = library
+        .extension()
+        .is_some_and(|ending| ending == "so" || ending == "dylib" || ending == "dll");
     let symbol = b"__rustc_proc_macro_decls_";
-    is_shared && fs_err::read(library).is_ok_and(|bytes| bytes.windows(symbol.len()).any(|window| window == symbol))
+    is_shared
+        && fs_err::read(library)
+            .is_ok_and(|bytes| bytes.windows(symbol.len()).any(|window| window == symbol))
 }
 
 /// A digest of files: their paths and contents.
 pub fn digest_of(files: &[PathBuf], digests: &mut Digests) -> String {
     let mut hasher = digest::Hasher::default();
     for path in files {
-        hasher.field(path.as_os_str().as_encoded_bytes()).field(digests.file(path).unwrap_or_default().as_bytes());
+        hasher
+            .field(path.as_os_str().as_encoded_bytes())
+            .field(digests.file(path).unwrap_or_default().as_bytes());
     }
     hasher.finish()
 }
@@ -181,7 +204,13 @@ mod tests {
         let mut states = vec![state()];
         write("notes.txt", "1");
         assert_eq!(state(), states[0]);
-        for (name, text) in [("libfoo.a", "1"), ("libfoo.a", "2"), ("libbar.so.1", ""), ("foo.bits", "!<arch>\n"), ("sub/libfoo.a", "1")] {
+        for (name, text) in [
+            ("libfoo.a", "1"),
+            ("libfoo.a", "2"),
+            ("libbar.so.1", ""),
+            ("foo.bits", "!<arch>\n"),
+            ("sub/libfoo.a", "1"),
+        ] {
             write(name, text);
             assert!(!states.contains(&state()), "{name} {text}");
             states.push(state());

@@ -25,7 +25,8 @@ pub struct Size {
     /// Of entries, blobs and incremental state.
     pub bytes: u64,
     pub incremental_bytes: u64,
-    /// Bytes by package, of the blobs that its entries name; one that several name counts for each.
+    /// Bytes by package, of the blobs that its entries name; one that several name counts for
+    /// each.
     pub packages: BTreeMap<String, u64>,
 }
 
@@ -62,10 +63,17 @@ struct Stored {
 
 /// All files below a directory; of one that is not there, none.
 fn files(directory: &Path) -> Vec<Stored> {
-    let walk = walkdir::WalkDir::new(directory).into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
+    let walk = walkdir::WalkDir::new(directory)
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file());
     let stored = walk.filter_map(|entry| {
         let metadata = entry.metadata().ok()?;
-        Some(Stored { path: entry.into_path(), size: metadata.len(), used: metadata.modified().ok()? })
+        Some(Stored {
+            path: entry.into_path(),
+            size: metadata.len(),
+            used: metadata.modified().ok()?,
+        })
     });
     stored.collect()
 }
@@ -83,7 +91,8 @@ pub fn size(store: &Store) -> Size {
         size.entries += 1;
         size.bytes += file.size;
         if let Some(entry) = Store::read(&file.path) {
-            let bytes: u64 = entry.outputs.iter().filter_map(|output| blobs.get(&output.digest)).sum();
+            let bytes: u64 =
+                entry.outputs.iter().filter_map(|output| blobs.get(&output.digest)).sum();
             *size.packages.entry(entry.package).or_default() += bytes;
         }
     }
@@ -94,20 +103,27 @@ pub fn size(store: &Store) -> Size {
 
 fn named(blobs: Vec<Stored>) -> HashMap<String, u64> {
     let named = blobs.into_iter().filter(|file| !is_temporary(&file.path));
-    named.filter_map(|file| Some((file.path.file_name()?.to_str()?.to_owned(), file.size))).collect()
+    named
+        .filter_map(|file| Some((file.path.file_name()?.to_str()?.to_owned(), file.size)))
+        .collect()
 }
 
-/// Removes what was not used lately, then the least recently used of the rest until it fits. Others may use the store meanwhile: what
-/// they find missing they compile.
+/// Removes what was not used lately, then the least recently used of the rest until it fits. Others
+/// may use the store meanwhile: what they find missing they compile.
 pub fn collect(store: &Store, keep: Keep, dry_run: bool) -> io::Result<Collected> {
     let mut collected = Collected::default();
-    let blobs: HashMap<String, Stored> =
-        files(&store.blobs()).into_iter().filter_map(|file| Some((file.path.file_name()?.to_str()?.to_owned(), file))).collect();
-    let mut entries: Vec<(Stored, Option<Entry>)> =
-        files(&store.units()).into_iter().map(|file| (file.clone(), Store::read(&file.path))).collect();
+    let blobs: HashMap<String, Stored> = files(&store.blobs())
+        .into_iter()
+        .filter_map(|file| Some((file.path.file_name()?.to_str()?.to_owned(), file)))
+        .collect();
+    let mut entries: Vec<(Stored, Option<Entry>)> = files(&store.units())
+        .into_iter()
+        .map(|file| (file.clone(), Store::read(&file.path)))
+        .collect();
     entries.sort_by_key(|(file, _)| std::cmp::Reverse(file.used));
     let states = incremental_states(store);
-    let mut total: u64 = states.iter().filter(|state| state.used >= keep.used_since).map(|state| state.size).sum();
+    let mut total: u64 =
+        states.iter().filter(|state| state.used >= keep.used_since).map(|state| state.size).sum();
     let mut needed: BTreeSet<String> = BTreeSet::new();
     let mut doomed: Vec<Stored> = Vec::new();
     for (file, entry) in entries {
@@ -116,8 +132,13 @@ pub fn collect(store: &Store, keep: Keep, dry_run: bool) -> io::Result<Collected
             doomed.push(file);
             continue;
         };
-        let new = entry.outputs.iter().map(|output| &output.digest).filter(|digest| !needed.contains(*digest));
-        let more = file.size + new.filter_map(|digest| blobs.get(digest)).map(|blob| blob.size).sum::<u64>();
+        let new = entry
+            .outputs
+            .iter()
+            .map(|output| &output.digest)
+            .filter(|digest| !needed.contains(*digest));
+        let more = file.size
+            + new.filter_map(|digest| blobs.get(digest)).map(|blob| blob.size).sum::<u64>();
         if total + more > keep.bytes {
             collected.entries += 1;
             doomed.push(file);
@@ -143,7 +164,10 @@ pub fn collect(store: &Store, keep: Keep, dry_run: bool) -> io::Result<Collected
         }
     }
     let old = [store.versioned(), store.plans(), store.digests()];
-    let leftovers = old.iter().flat_map(|directory| files(directory)).filter(|file| is_temporary(&file.path) && file.used < young);
+    let leftovers = old
+        .iter()
+        .flat_map(|directory| files(directory))
+        .filter(|file| is_temporary(&file.path) && file.used < young);
     doomed.extend(leftovers);
     collected.bytes = doomed.iter().map(|file| file.size).sum();
     let unused = states.iter().filter(|state| state.used < keep.used_since);
@@ -169,7 +193,11 @@ fn is_of(blob: &Stored, doomed: &[Stored]) -> bool {
 
 /// The directories of rustc's incremental state, one per unit, each with when it was last written.
 fn incremental_states(store: &Store) -> Vec<Stored> {
-    let units = fs_err::read_dir(store.incremental()).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let units = fs_err::read_dir(store.incremental())
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.path());
     let states = units.filter(|path| path.is_dir()).map(|path| {
         let inside = files(&path);
         let used = inside.iter().map(|file| file.used).max().unwrap_or(SystemTime::UNIX_EPOCH);
@@ -185,15 +213,22 @@ pub fn damage(store: &Store) -> Vec<Damage> {
     for blob in blobs.iter().filter(|blob| !is_temporary(&blob.path)) {
         let name = blob.path.file_name().unwrap_or_default();
         if !digest::file(&blob.path).is_ok_and(|digest| name == digest.as_str()) {
-            damage.push(Damage { path: blob.path.clone(), what: "its content is not what its name says" });
+            damage.push(Damage {
+                path: blob.path.clone(),
+                what: "its content is not what its name says",
+            });
         }
     }
     for file in files(&store.units()).into_iter().filter(|file| !is_temporary(&file.path)) {
         match Store::read(&file.path) {
-            None => damage.push(Damage { path: file.path, what: "it is not an entry, or of another version" }),
+            None => damage.push(Damage {
+                path: file.path,
+                what: "it is not an entry, or of another version",
+            }),
             Some(entry) => {
                 if entry.outputs.iter().any(|output| !store.blob(&output.digest).is_file()) {
-                    damage.push(Damage { path: file.path, what: "a file that it names is missing" });
+                    damage
+                        .push(Damage { path: file.path, what: "a file that it names is missing" });
                 }
             }
         }
@@ -208,7 +243,12 @@ pub(super) mod tests {
     use super::*;
 
     /// Adds an entry with one output of this content, last used so long ago.
-    pub(in crate::units) fn add(store: &Store, unit: &str, content: &str, age: Duration) -> PathBuf {
+    pub(in crate::units) fn add(
+        store: &Store,
+        unit: &str,
+        content: &str,
+        age: Duration,
+    ) -> PathBuf {
         let file = store.root().join("made");
         fs_err::create_dir_all(store.root()).unwrap();
         fs_err::write(&file, content).unwrap();
@@ -220,7 +260,11 @@ pub(super) mod tests {
             version: "1.0.0".to_owned(),
             before: before(),
             after: After::default(),
-            outputs: vec![Output { path: "/t/x".into(), digest: digest.clone(), is_executable: false }],
+            outputs: vec![Output {
+                path: "/t/x".into(),
+                digest: digest.clone(),
+                is_executable: false,
+            }],
             presentation: Vec::new(),
             messages: Vec::new(),
             stdout: String::new(),

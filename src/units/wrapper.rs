@@ -20,11 +20,12 @@ use super::store::Store;
 use super::{linker, macros, script};
 use crate::{env_vars, layout};
 
-/// Whether we are called as a wrapper: the first argument is a compiler, not one of our commands or a project's directory.
-/// `is_command` knows the names of our commands.
+/// Whether we are called as a wrapper: the first argument is a compiler, not one of our commands or
+/// a project's directory. `is_command` knows the names of our commands.
 pub fn is_call(args: &[OsString], is_command: &dyn Fn(&str) -> bool) -> bool {
     let Some(first) = args.get(1).map(Path::new) else { return false };
-    let is_compiler = first.file_stem().is_some_and(|name| name == "rustc" || name == "clippy-driver");
+    let is_compiler =
+        first.file_stem().is_some_and(|name| name == "rustc" || name == "clippy-driver");
     // A compiler of another name, or a wrapper that cargo or another wrapper puts before it.
     if args.len() < 3 || is_compiler {
         return is_compiler && args.len() > 2;
@@ -32,12 +33,18 @@ pub fn is_call(args: &[OsString], is_command: &dyn Fn(&str) -> bool) -> bool {
     if first.components().count() > 1 {
         return first.is_file();
     }
-    // A name alone, such as `rustc-1.80`: only if cargo has us as its wrapper, and none of our own arguments.
+    // A name alone, such as `rustc-1.80`: only if cargo has us as its wrapper, and none of our own
+    // arguments.
     let name = first.to_string_lossy();
     let own = std::env::current_exe().ok();
-    let is_wrapper =
-        env_vars::raw("RUSTC_WRAPPER").is_some_and(|wrapper| own.is_some_and(|own| Path::new(&wrapper).file_stem() == own.file_stem()));
-    is_wrapper && !name.starts_with('-') && !is_command(&name) && !first.is_dir() && which::which(first).is_ok()
+    let is_wrapper = env_vars::raw("RUSTC_WRAPPER").is_some_and(|wrapper| {
+        own.is_some_and(|own| Path::new(&wrapper).file_stem() == own.file_stem())
+    });
+    is_wrapper
+        && !name.starts_with('-')
+        && !is_command(&name)
+        && !first.is_dir()
+        && which::which(first).is_ok()
 }
 
 /// Runs a call: `args` are all of ours, our own name first. Returns the exit code.
@@ -52,16 +59,29 @@ pub fn run(args: &[OsString]) -> u8 {
     if env_vars::get(env_vars::IN_WRAPPER).is_some() {
         return Inner::default().exec(words);
     }
-    let (Some(package), Ok(call)) = (Package::from_env(), Call::parse(words).map_err(|why| explain(words, &why))) else {
+    let (Some(package), Ok(call)) =
+        (Package::from_env(), Call::parse(words).map_err(|why| explain(words, &why)))
+    else {
         return inner.exec(words);
     };
     let is_text = |path: &Path| path.to_str().is_some();
-    if !is_text(&package.directory) || !std::env::current_dir().is_ok_and(|directory| is_text(&directory)) {
+    if !is_text(&package.directory)
+        || !std::env::current_dir().is_ok_and(|directory| is_text(&directory))
+    {
         // rustc itself refuses most of these; what is kept is text.
         return inner.exec(words);
     }
     let Some(store) = find_store() else { return inner.exec(words) };
-    Wrapper { words, call, package, plans: Plans::load(&store), store, inner, digests: Digests::default() }.run()
+    Wrapper {
+        words,
+        call,
+        package,
+        plans: Plans::load(&store),
+        store,
+        inner,
+        digests: Digests::default(),
+    }
+    .run()
 }
 
 /// A call of cargo's for a crate that we do not understand is named in the report.
@@ -69,7 +89,8 @@ fn explain(words: &[OsString], why: &Unjudged) {
     if let (Some(package), false) = (Package::from_env(), *why == Unjudged::Probe) {
         let is_check = words.iter().any(|word| word.to_string_lossy().contains("clippy-driver"));
         let what = What::Passed { because: Some(why.to_string()), macro_name: None };
-        Event::new(&package, package.is_local(), "unknown".to_owned(), is_check, what, 0.0).report();
+        Event::new(&package, package.is_local(), "unknown".to_owned(), is_check, what, 0.0)
+            .report();
     }
 }
 
@@ -79,7 +100,10 @@ pub(super) fn find_store() -> Option<Store> {
         return Some(Store::at(PathBuf::from(path)));
     }
     let here = std::env::current_dir().ok()?;
-    let root = here.ancestors().map(|directory| directory.join(".pyenv-build")).find(|root| layout::Layout::has(root))?;
+    let root = here
+        .ancestors()
+        .map(|directory| directory.join(".pyenv-build"))
+        .find(|root| layout::Layout::has(root))?;
     Some(Store::at(root.join("store")))
 }
 
@@ -97,7 +121,10 @@ impl Wrapper<'_> {
     fn run(mut self) -> u8 {
         self.digests = Digests::kept_in(self.store.digests());
         let is_local = self.package.is_local();
-        if !is_local && let Some(note) = Note::of_registry_crate(&self.call, &self.package, &self.store, &mut self.digests) {
+        if !is_local
+            && let Some(note) =
+                Note::of_registry_crate(&self.call, &self.package, &self.store, &mut self.digests)
+        {
             // Without it, crates above this one are judged more strictly.
             let _ = note.write_for_name(&self.store, &self.call);
         }
@@ -120,7 +147,8 @@ impl Wrapper<'_> {
         }
     }
 
-    /// Runs rustc without judging. A crate from a registry is none of our business; of a local one its sources are watched.
+    /// Runs rustc without judging. A crate from a registry is none of our business; of a local one
+    /// its sources are watched.
     fn pass(&self, is_local: bool, why: Option<&Unjudged>) -> u8 {
         let macro_name = match why {
             Some(Unjudged::Macro { name, .. }) => Some(macros::declaration(name)),
@@ -143,7 +171,8 @@ impl Wrapper<'_> {
         self.log(is_local, What::Passed { because, macro_name }, started.elapsed().as_secs_f64());
         if ran.status.success()
             && let Ok(directory) = std::env::current_dir()
-            && outcome::changed_source(&self.call, &directory, &self.package.directory, &start).is_some()
+            && outcome::changed_source(&self.call, &directory, &self.package.directory, &start)
+                .is_some()
         {
             let _ = outcome::leave_dirty(&self.call);
         }
@@ -151,25 +180,34 @@ impl Wrapper<'_> {
     }
 
     fn not_started(&self, error: &std::io::Error) -> u8 {
-        let _ = writeln!(std::io::stderr(), "error: failed to start `{}`: {error}", self.call.rustc().display());
+        let _ = writeln!(
+            std::io::stderr(),
+            "error: failed to start `{}`: {error}",
+            self.call.rustc().display()
+        );
         101
     }
 
     fn judged(&mut self, is_local: bool, inputs: &Inputs) -> u8 {
         let started = Instant::now();
         let unit = self.unit();
-        let difference = match judge(&self.call, &inputs.before, &unit, &self.store, &mut self.digests) {
-            Verdict::Same { entry, path } => match self.serve(&entry) {
-                Some(bytes) => {
-                    self.store.used(&path);
-                    self.trust_script();
-                    self.log(is_local, What::Served { seconds_saved: entry.seconds, bytes }, started.elapsed().as_secs_f64());
-                    return 0;
-                }
-                None => Difference::Blob,
-            },
-            Verdict::Different(difference) => difference,
-        };
+        let difference =
+            match judge(&self.call, &inputs.before, &unit, &self.store, &mut self.digests) {
+                Verdict::Same { entry, path } => match self.serve(&entry) {
+                    Some(bytes) => {
+                        self.store.used(&path);
+                        self.trust_script();
+                        self.log(
+                            is_local,
+                            What::Served { seconds_saved: entry.seconds, bytes },
+                            started.elapsed().as_secs_f64(),
+                        );
+                        return 0;
+                    }
+                    None => Difference::Blob,
+                },
+                Verdict::Different(difference) => difference,
+            };
         self.compile(is_local, inputs, &unit, difference)
     }
 
@@ -188,7 +226,9 @@ impl Wrapper<'_> {
         if self.call.is_test {
             return "test".to_owned();
         }
-        if self.call.crate_name.starts_with("build_script_") && self.call.crate_types.contains("bin") {
+        if self.call.crate_name.starts_with("build_script_")
+            && self.call.crate_types.contains("bin")
+        {
             return "build-script".to_owned();
         }
         self.call.crate_types.iter().cloned().collect::<Vec<_>>().join("-")
@@ -200,16 +240,24 @@ impl Wrapper<'_> {
 
     /// Takes the place of a build script that the user trusts. Without it, the script runs.
     fn trust_script(&self) {
-        let is_trusted = || self.plans.with(&self.package.directory).any(|plan| plan.trusted_build_scripts.contains(&self.package.name));
+        let is_trusted = || {
+            self.plans
+                .with(&self.package.directory)
+                .any(|plan| plan.trusted_build_scripts.contains(&self.package.name))
+        };
         if self.kind() == "build-script" && !self.is_check() && is_trusted() {
             let _ = script::take_place(&self.call);
         }
     }
 
-    /// Has rustc keep its incremental state in the store, where the user wishes it and cargo has not said so: it is another input.
+    /// Has rustc keep its incremental state in the store, where the user wishes it and cargo has
+    /// not said so: it is another input.
     fn keep_incremental_state(&mut self) {
         let wish = env_vars::get(env_vars::INCREMENTAL).unwrap_or_default();
-        if self.call.incremental.is_some() || !matches!(wish.as_str(), "auto" | "true") || self.is_check() {
+        if self.call.incremental.is_some()
+            || !matches!(wish.as_str(), "auto" | "true")
+            || self.is_check()
+        {
             return;
         }
         if wish == "auto" && !self.is_slow() {
@@ -221,13 +269,19 @@ impl Wrapper<'_> {
         self.call.incremental = Some(self.store.incremental());
     }
 
-    /// Whether the crate once took longer than is worth the space: its state is a few times the size of its library.
+    /// Whether the crate once took longer than is worth the space: its state is a few times the
+    /// size of its library.
     fn is_slow(&self) -> bool {
         const SLOW: f64 = 10.0;
-        self.store.entries(&self.unit()).iter().filter_map(|path| Store::read(path)).any(|entry| entry.seconds > SLOW)
+        self.store
+            .entries(&self.unit())
+            .iter()
+            .filter_map(|path| Store::read(path))
+            .any(|entry| entry.seconds > SLOW)
     }
 
-    /// Puts the outputs of an entry in place and says what rustc said. `None`: something of it is gone or damaged.
+    /// Puts the outputs of an entry in place and says what rustc said. `None`: something of it is
+    /// gone or damaged.
     fn serve(&self, entry: &Entry) -> Option<u64> {
         let mut bytes = 0;
         for output in &entry.outputs {
@@ -252,11 +306,21 @@ impl Wrapper<'_> {
     }
 
     /// Runs rustc, and records what it did if that is certain.
-    fn compile(&mut self, is_local: bool, inputs: &Inputs, unit: &str, difference: Difference) -> u8 {
+    fn compile(
+        &mut self,
+        is_local: bool,
+        inputs: &Inputs,
+        unit: &str,
+        difference: Difference,
+    ) -> u8 {
         let asks = if self.call.is_linked() { self.store.temporary_file().ok() } else { None };
         // The driver splits the argument at commas.
-        let said = asks.as_ref().map(|file| file.path().to_path_buf()).filter(|path| !path.to_string_lossy().contains(','));
-        let more: Vec<OsString> = said.iter().map(|path| linker::dependency_file_argument(path)).collect();
+        let said = asks
+            .as_ref()
+            .map(|file| file.path().to_path_buf())
+            .filter(|path| !path.to_string_lossy().contains(','));
+        let more: Vec<OsString> =
+            said.iter().map(|path| linker::dependency_file_argument(path)).collect();
         let start = Start::now(&self.call);
         let started = Instant::now();
         let ran = match self.inner.run(&self.call, &more, &|| self.note()) {
@@ -268,7 +332,11 @@ impl Wrapper<'_> {
         }
         let seconds = started.elapsed().as_secs_f64();
         let ok = ran.status.success();
-        let why_not = if ok { self.record(inputs, unit, &start, said.as_deref(), &ran, seconds).err() } else { None };
+        let why_not = if ok {
+            self.record(inputs, unit, &start, said.as_deref(), &ran, seconds).err()
+        } else {
+            None
+        };
         let recorded = ok && why_not.is_none();
         if let Some(Unrecorded::Changed(_)) = why_not {
             let _ = outcome::leave_dirty(&self.call);
@@ -276,7 +344,16 @@ impl Wrapper<'_> {
         if ok {
             self.trust_script();
         }
-        self.log(is_local, What::Compiled { difference, ok, recorded, why_not: why_not.map(|why| why.to_string()) }, seconds);
+        self.log(
+            is_local,
+            What::Compiled {
+                difference,
+                ok,
+                recorded,
+                why_not: why_not.map(|why| why.to_string()),
+            },
+            seconds,
+        );
         ran.code()
     }
 
@@ -296,7 +373,14 @@ impl Wrapper<'_> {
         if !ran.is_text {
             return Err(Unrecorded::Messages);
         }
-        let after = outcome::after(&self.call, &self.package.directory, inputs, start, linker_said, &mut self.digests)?;
+        let after = outcome::after(
+            &self.call,
+            &self.package.directory,
+            inputs,
+            start,
+            linker_said,
+            &mut self.digests,
+        )?;
         let entry = Entry {
             schema: SCHEMA,
             package: self.package.name.clone(),
@@ -313,7 +397,8 @@ impl Wrapper<'_> {
         written.map(drop).map_err(|error| Unrecorded::Store(error.to_string()))
     }
 
-    /// Notes what a local library is made of. To be called before cargo hears that it, or its metadata, is there.
+    /// Notes what a local library is made of. To be called before cargo hears that it, or its
+    /// metadata, is there.
     fn note(&self) {
         if self.package.is_local()
             && let Some(note) = Note::of_local_crate(&self.call, &self.package)
@@ -324,6 +409,7 @@ impl Wrapper<'_> {
     }
 
     fn log(&self, is_local: bool, what: What, seconds: f64) {
-        Event::new(&self.package, is_local, self.kind(), self.is_check(), what, seconds).write(&self.store);
+        Event::new(&self.package, is_local, self.kind(), self.is_check(), what, seconds)
+            .write(&self.store);
     }
 }

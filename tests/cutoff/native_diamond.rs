@@ -1,10 +1,12 @@
-//! Programs and libraries with C in them, two crates below: when only the C changes, it must be in the product.
+//! Programs and libraries with C in them, two crates below: when only the C changes, it must be in
+//! the product.
 //!
 //! ```text
 //! app {bin, cdylib, staticlib} -> mid -> sys -> C library {made into OUT_DIR, or in the repository}
 //! ```
 //!
-//! Each way to name the library is a chain of its own, so that none is saved by what is noticed in another.
+//! Each way to name the library is a chain of its own, so that none is saved by what is noticed in
+//! another.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -60,7 +62,11 @@ fn chains(lto: &str) -> Vec<Chain> {
         ("whole", Kind::Archive, ByScript("static:+whole-archive=")),
         ("verbatim", Kind::Archive, ByScript("static:+verbatim=")),
         ("attribute", Kind::Archive, ByAttribute(", kind = \"static\"")),
-        ("attribute_no_bundle", Kind::Archive, ByAttribute(", kind = \"static\", modifiers = \"-bundle\"")),
+        (
+            "attribute_no_bundle",
+            Kind::Archive,
+            ByAttribute(", kind = \"static\", modifiers = \"-bundle\""),
+        ),
         ("rust_attribute", Kind::Archive, ByAttribute(", kind = \"static\"")),
         ("shared", Kind::Shared, ByScript("dylib=")),
         ("shared_attribute", Kind::Shared, ByAttribute(", kind = \"dylib\"")),
@@ -76,7 +82,8 @@ fn chains(lto: &str) -> Vec<Chain> {
     for (name, kind, named) in ways {
         for (short, place) in [("out", Place::OutDir), ("repo", Place::Repository)] {
             // With LTO rustc takes such members for its own, and fails.
-            if name == "rust_attribute" && (place == Place::OutDir || matches!(lto, "thin" | "fat")) {
+            if name == "rust_attribute" && (place == Place::OutDir || matches!(lto, "thin" | "fat"))
+            {
                 continue;
             }
             if place == Place::Repository || matches!(kind, Kind::Archive | Kind::Shared) {
@@ -88,7 +95,8 @@ fn chains(lto: &str) -> Vec<Chain> {
 }
 
 impl Chain {
-    /// The name of the object in the archive: one that was made by rustc is called like those of the crate itself.
+    /// The name of the object in the archive: one that was made by rustc is called like those of
+    /// the crate itself.
     fn member(&self) -> &'static str {
         if self.name.contains("rust_") { "native-1.0.rcgu.o" } else { "x.o" }
     }
@@ -139,7 +147,9 @@ impl Chain {
                 };
                 script.push_str("    let out = env::var(\"OUT_DIR\").unwrap();\n    let out = Path::new(&out);\n");
                 script.push_str(&make);
-                script.push_str("    println!(\"cargo:rustc-link-search=native={}\", out.display());\n");
+                script.push_str(
+                    "    println!(\"cargo:rustc-link-search=native={}\", out.display());\n",
+                );
             }
             Place::Repository => {
                 script.push_str("    let native = Path::new(&env::var(\"CARGO_MANIFEST_DIR\").unwrap()).join(\"native\");\n");
@@ -147,7 +157,8 @@ impl Chain {
             }
         }
         if let Named::ByScript(kind) = self.named {
-            let line = format!("    println!(\"cargo:rustc-link-lib={kind}{}\");\n", self.library());
+            let line =
+                format!("    println!(\"cargo:rustc-link-lib={kind}{}\");\n", self.library());
             script.push_str(&line);
         }
         script.push_str(
@@ -172,9 +183,14 @@ impl Chain {
             _ => read(&archive(text, &scratch, self.member())),
         };
         match self.kind {
-            Kind::Archive | Kind::Shared => world.write(&format!("{native}/second/{}", self.file_name()), made(&c)),
+            Kind::Archive | Kind::Shared => {
+                world.write(&format!("{native}/second/{}", self.file_name()), made(&c));
+            }
             Kind::EarlierArchive | Kind::EarlierShared => {
-                let (first, second) = (format!("{native}/first/{}", self.file_name()), format!("{native}/second/{}", self.file_name()));
+                let (first, second) = (
+                    format!("{native}/first/{}", self.file_name()),
+                    format!("{native}/second/{}", self.file_name()),
+                );
                 if !world.at(&second).exists() {
                     assert_eq!(version, 1);
                     // Its directory is there from the start.
@@ -201,10 +217,20 @@ impl Chain {
                 let directory = scratch.join("thin");
                 std::fs::create_dir_all(directory.join("objects")).unwrap();
                 std::fs::write(&source, c).unwrap();
-                succeed(Command::new("cc").args(["-c", "-fPIC", "-O1", "-o"]).arg(directory.join("objects/x.o")).arg(&source));
+                succeed(
+                    Command::new("cc")
+                        .args(["-c", "-fPIC", "-O1", "-o"])
+                        .arg(directory.join("objects/x.o"))
+                        .arg(&source),
+                );
                 remove(&directory.join("lib.a"));
-                succeed(Command::new("ar").args(["crsTD", "lib.a", "objects/x.o"]).current_dir(&directory));
-                let (archive, object) = (read(&directory.join("lib.a")), read(&directory.join("objects/x.o")));
+                succeed(
+                    Command::new("ar")
+                        .args(["crsTD", "lib.a", "objects/x.o"])
+                        .current_dir(&directory),
+                );
+                let (archive, object) =
+                    (read(&directory.join("lib.a")), read(&directory.join("objects/x.o")));
                 world.write(&format!("{native}/second/objects/x.o"), object);
                 let path = format!("{native}/second/{}", self.file_name());
                 if version > 1 {
@@ -221,7 +247,12 @@ impl Chain {
         let (source, library) = (scratch.join("shared.c"), scratch.join("shared.so"));
         std::fs::write(&source, text).unwrap();
         let soname = format!("-Wl,-soname,{}", self.marker(version));
-        succeed(Command::new("cc").args(["-shared", "-fPIC", "-O1", &soname, "-o"]).arg(&library).arg(&source));
+        succeed(
+            Command::new("cc")
+                .args(["-shared", "-fPIC", "-O1", &soname, "-o"])
+                .arg(&library)
+                .arg(&source),
+        );
         library
     }
 
@@ -239,12 +270,21 @@ impl Chain {
             format!("#![no_std]\n{attribute}extern \"C\" {{ fn marker_{name}() -> *const u8; }}\npub fn value() -> usize {{ unsafe {{ marker_{name}() as usize }} }}\n"),
         );
         let mid = format!("mid_{name}");
-        world.write(&format!("{mid}/Cargo.toml"), manifest(&mid, &format!("[dependencies]\n{sys} = {{path = '../{sys}'}}\n")));
-        world.write(&format!("{mid}/src/lib.rs"), format!("#![no_std]\npub fn value() -> usize {{ {sys}::value() }}\n"));
-        let start = "#![no_std]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo) -> ! { loop {} }\n";
+        world.write(
+            &format!("{mid}/Cargo.toml"),
+            manifest(&mid, &format!("[dependencies]\n{sys} = {{path = '../{sys}'}}\n")),
+        );
+        world.write(
+            &format!("{mid}/src/lib.rs"),
+            format!("#![no_std]\npub fn value() -> usize {{ {sys}::value() }}\n"),
+        );
+        let start =
+            "#![no_std]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo) -> ! { loop {} }\n";
         for (short, kind) in [("d", "cdylib"), ("s", "staticlib")] {
             let app = format!("{short}_{name}");
-            let rest = format!("[lib]\ncrate-type = ['{kind}']\n[dependencies]\n{mid} = {{path = '../{mid}'}}\n");
+            let rest = format!(
+                "[lib]\ncrate-type = ['{kind}']\n[dependencies]\n{mid} = {{path = '../{mid}'}}\n"
+            );
             world.write(&format!("{app}/Cargo.toml"), manifest(&app, &rest));
             world.write(
                 &format!("{app}/src/lib.rs"),
@@ -252,7 +292,10 @@ impl Chain {
             );
         }
         let app = format!("b_{name}");
-        world.write(&format!("{app}/Cargo.toml"), manifest(&app, &format!("[dependencies]\n{mid} = {{path = '../{mid}'}}\n")));
+        world.write(
+            &format!("{app}/Cargo.toml"),
+            manifest(&app, &format!("[dependencies]\n{mid} = {{path = '../{mid}'}}\n")),
+        );
         world.write(
             &format!("{app}/src/main.rs"),
             format!(
@@ -264,13 +307,16 @@ impl Chain {
 
     fn products(&self, target: &Path) -> [PathBuf; 3] {
         let name = &self.name;
-        [format!("b_{name}"), format!("libd_{name}.so"), format!("libs_{name}.a")].map(|product| target.join("debug").join(product))
+        [format!("b_{name}"), format!("libd_{name}.so"), format!("libs_{name}.a")]
+            .map(|product| target.join("debug").join(product))
     }
 
     /// For each product the versions whose markers are in it.
     fn markers(&self, target: &Path) -> Vec<Vec<u8>> {
         let products = self.products(target);
-        let contents = products.iter().map(|path| std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())));
+        let contents = products.iter().map(|path| {
+            std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        });
         contents
             .map(|bytes| {
                 let text = String::from_utf8_lossy(&bytes);
@@ -282,8 +328,12 @@ impl Chain {
 
 fn world(chains: &[Chain]) -> World {
     let mut world = World::new();
-    let members: Vec<String> =
-        chains.iter().flat_map(|chain| ["sys", "mid", "b", "d", "s"].map(|start| format!("'{start}_{}'", chain.name))).collect();
+    let members: Vec<String> = chains
+        .iter()
+        .flat_map(|chain| {
+            ["sys", "mid", "b", "d", "s"].map(|start| format!("'{start}_{}'", chain.name))
+        })
+        .collect();
     world.write(
         "Cargo.toml",
         format!(
@@ -299,17 +349,34 @@ fn world(chains: &[Chain]) -> World {
 }
 
 fn build(world: &World, lto: &str) -> Built {
-    world.built(world.ours(&["cargo", "build", "-q", "--workspace"]).env("CARGO_PROFILE_DEV_LTO", lto))
+    world.built(
+        world.ours(&["cargo", "build", "-q", "--workspace"]).env("CARGO_PROFILE_DEV_LTO", lto),
+    )
 }
 
-/// Chains whose products do not hold the markers that a clean build has: those of `version` where version 1 was at first.
-fn stale(chains: &[Chain], world: &World, first: &[Vec<Vec<u8>>], version: u8, when: &str) -> Vec<String> {
+/// Chains whose products do not hold the markers that a clean build has: those of `version` where
+/// version 1 was at first.
+fn stale(
+    chains: &[Chain],
+    world: &World,
+    first: &[Vec<Vec<u8>>],
+    version: u8,
+    when: &str,
+) -> Vec<String> {
     let mut stale = Vec::new();
     for (chain, first) in chains.iter().zip(first) {
-        for ((found, first), product) in chain.markers(&world.at("target")).into_iter().zip(first).zip(["bin", "cdylib", "staticlib"]) {
+        for ((found, first), product) in chain
+            .markers(&world.at("target"))
+            .into_iter()
+            .zip(first)
+            .zip(["bin", "cdylib", "staticlib"])
+        {
             let expected: Vec<u8> = first.iter().map(|_| version).collect();
             if found != expected {
-                stale.push(format!("{} {product} {when}: holds {found:?}, a clean build {expected:?}", chain.name));
+                stale.push(format!(
+                    "{} {product} {when}: holds {found:?}, a clean build {expected:?}",
+                    chain.name
+                ));
             }
         }
     }
@@ -320,11 +387,16 @@ fn c_that_changes_is_in_the_product(lto: &str) {
     let chains = chains(lto);
     let mut world = world(&chains);
     build(&world, lto);
-    let first: Vec<Vec<Vec<u8>>> = chains.iter().map(|chain| chain.markers(&world.at("target"))).collect();
+    let first: Vec<Vec<Vec<u8>>> =
+        chains.iter().map(|chain| chain.markers(&world.at("target"))).collect();
     for (chain, markers) in chains.iter().zip(&first) {
         assert!(markers[0] == [1] && markers[1] == [1], "{}: {markers:?}", chain.name);
     }
-    let change = |world: &mut World, version: u8| chains.iter().for_each(|chain| chain.change(world, version));
+    let change = |world: &mut World, version: u8| {
+        for chain in &chains {
+            chain.change(world, version);
+        }
+    };
     change(&mut world, 2);
     world.check_out(&[".pyenv-build"]);
     build(&world, lto);
@@ -337,7 +409,12 @@ fn c_that_changes_is_in_the_product(lto: &str) {
     let built = build(&world, lto);
     wrong.extend(stale(&chains, &world, &first, 1, "without a target directory"));
     assert!(wrong.is_empty(), "STALE, with lto = {lto}:\n{}", wrong.join("\n"));
-    assert_eq!(built.crates("compiled"), [""; 0], "all of it was compiled before: {}", built.report);
+    assert_eq!(
+        built.crates("compiled"),
+        [""; 0],
+        "all of it was compiled before: {}",
+        built.report
+    );
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! Real calls, watched: every file that rustc, clippy, the C compiler's driver or a linker opened *or looked for in vain*, and
-//! every variable that they asked for, is in the entry of the call or on a list that says why it need not be. Every file that
-//! they wrote is an output, or a temporary one.
+//! Real calls, watched: every file that rustc, clippy, the C compiler's driver or a linker opened
+//! *or looked for in vain*, and every variable that they asked for, is in the entry of the call or
+//! on a list that says why it need not be. Every file that they wrote is an output, or a temporary
+//! one.
 //!
-//! The lists of variables and files in `src/units` come from what this test saw. What it finds that can change a product belongs
-//! there; only what cannot belongs to [`ignored`](crate::ignored).
+//! The lists of variables and files in `src/units` come from what this test saw. What it finds that
+//! can change a product belongs there; only what cannot belongs to [`ignored`](crate::ignored).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,10 @@ fn world() -> World {
         "Cargo.toml",
         "[workspace]\nresolver = '2'\nmembers = ['plain', 'prog', 'shared', 'archive', 'mac', 'user', 'sys']\n[profile.dev]\ndebug = 0\n",
     );
-    world.write("plain/Cargo.toml", manifest("plain", "description = 'd'\nlicense = 'MIT'\nrust-version = '1.60'\n"));
+    world.write(
+        "plain/Cargo.toml",
+        manifest("plain", "description = 'd'\nlicense = 'MIT'\nrust-version = '1.60'\n"),
+    );
     world.write(
         "plain/src/lib.rs",
         "//! Plain.\npub mod part;\n/// Text.\npub const TEXT: &str = include_str!(\"../text.txt\");\n/// Colour.\n\
@@ -71,7 +75,11 @@ fn world() -> World {
     );
     world.write("sys/empty/README", "");
     for name in ["bundled", "found"] {
-        let made = archive(&format!("unsigned {name}(void) {{ return 1; }}\n"), &world.base.join("scratch"), "x.o");
+        let made = archive(
+            &format!("unsigned {name}(void) {{ return 1; }}\n"),
+            &world.base.join("scratch"),
+            "x.o",
+        );
         let bytes = std::fs::read(made).unwrap();
         world.write(&format!("sys/native/lib{name}.a"), bytes);
     }
@@ -80,7 +88,8 @@ fn world() -> World {
     world
 }
 
-/// What `[tool.pyenv-build.macros]` would say, without Python: a plan of our own beside the one that `run` writes.
+/// What `[tool.pyenv-build.macros]` would say, without Python: a plan of our own beside the one
+/// that `run` writes.
 fn declare_macro(world: &World) {
     world.build(&["cargo", "metadata", "-q", "--no-deps", "--format-version=1"]);
     let plans = world.at(".pyenv-build/store/plans");
@@ -90,7 +99,8 @@ fn declare_macro(world: &World) {
     std::fs::write(plans.join("declared.json"), plan.to_string()).unwrap();
 }
 
-/// Runs a command with us and a store that is empty but for the plans, and compares each call with its entry. Returns how many.
+/// Runs a command with us and a store that is empty but for the plans, and compares each call with
+/// its entry. Returns how many.
 fn compare(
     world: &World,
     observer: &Observer,
@@ -106,23 +116,34 @@ fn compare(
     let mut command = world.ours(words);
     let temporary = world.base.join("temporary");
     std::fs::create_dir_all(&temporary).unwrap();
-    command.envs(environ.iter().copied()).env("TMPDIR", &temporary).env("WORLD_MACRO", "m").env_remove("LD_LIBRARY_PATH");
+    command
+        .envs(environ.iter().copied())
+        .env("TMPDIR", &temporary)
+        .env("WORLD_MACRO", "m")
+        .env_remove("LD_LIBRARY_PATH");
     let trace = observer.observe(&command);
-    let sysroot = real(Path::new(String::from_utf8(succeed(Command::new("rustc").args(["--print", "sysroot"])).stdout).unwrap().trim()));
+    let sysroot = real(Path::new(
+        String::from_utf8(succeed(Command::new("rustc").args(["--print", "sysroot"])).stdout)
+            .unwrap()
+            .trim(),
+    ));
     let tools = Tools::of(world, &sysroot);
     let roots: Vec<u32> = trace.roots(&["rustc", "clippy-driver"]);
     let mut matched = 0;
     for (path, mut entry) in world.entries() {
         entry["is_clippy"] = path.parent().unwrap().to_string_lossy().ends_with("-clippy").into();
-        let info = entry["outputs"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find_map(|output| output["path"].as_str().filter(|path| Path::new(path).extension().is_some_and(|ending| ending == "d")));
+        let info = entry["outputs"].as_array().unwrap().iter().find_map(|output| {
+            output["path"]
+                .as_str()
+                .filter(|path| Path::new(path).extension().is_some_and(|ending| ending == "d"))
+        });
         let info = PathBuf::from(info.unwrap());
-        let root = roots
-            .iter()
-            .find(|root| trace.tree(**root).iter().any(|(_, process)| process.accesses.contains(&(Access::Written, info.clone()))));
+        let root = roots.iter().find(|root| {
+            trace
+                .tree(**root)
+                .iter()
+                .any(|(_, process)| process.accesses.contains(&(Access::Written, info.clone())))
+        });
         let root = *root.unwrap_or_else(|| panic!("nobody was seen to write {}", info.display()));
         let known = Known::of(&entry, &tools, &sysroot);
         let unit = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
@@ -145,7 +166,8 @@ fn compare(
 
 /// The libraries of the programs of a call.
 fn loaded(trace: &Trace, root: u32) -> Vec<PathBuf> {
-    let programs: BTreeSet<&PathBuf> = trace.tree(root).into_iter().flat_map(|(_, process)| &process.programs).collect();
+    let programs: BTreeSet<&PathBuf> =
+        trace.tree(root).into_iter().flat_map(|(_, process)| &process.programs).collect();
     let mut loaded = Vec::new();
     for program in programs {
         let said = Command::new("ldd").arg(program).output().unwrap();
@@ -160,8 +182,16 @@ fn loaded(trace: &Trace, root: u32) -> Vec<PathBuf> {
     loaded
 }
 
-/// Tells each file and variable that neither the entry nor the list of what is ignored accounts for.
-fn unexplained(trace: &Trace, root: u32, known: &Known, observer: &Observer, place: &ignored::Place<'_>, tell: &mut dyn FnMut(String)) {
+/// Tells each file and variable that neither the entry nor the list of what is ignored accounts
+/// for.
+fn unexplained(
+    trace: &Trace,
+    root: u32,
+    known: &Known,
+    observer: &Observer,
+    place: &ignored::Place<'_>,
+    tell: &mut dyn FnMut(String),
+) {
     let tree = trace.tree(root);
     // What the call itself makes and removes is its own.
     let written: BTreeSet<&PathBuf> = tree
@@ -174,7 +204,11 @@ fn unexplained(trace: &Trace, root: u32, known: &Known, observer: &Observer, pla
         let program = trace.program(*pid);
         for (access, path) in &process.accesses {
             let is_own = *access != Access::Written && written.contains(path);
-            if !known.has(*access, path) && !is_own && !observer.is_own(path) && ignored::file(*access, path, &program, place).is_none() {
+            if !known.has(*access, path)
+                && !is_own
+                && !observer.is_own(path)
+                && ignored::file(*access, path, &program, place).is_none()
+            {
                 tell(format!("{access:?} {} ({program})", path.display()));
             }
         }
@@ -198,8 +232,12 @@ fn everything_is_accounted_for(world: &World, scenarios: &[Scenario<'_>]) {
         let matched = compare(world, &observer, name, words, environ, &mut wrong);
         assert!(matched >= *calls, "{name}: only {matched} calls were recorded");
     }
-    let lines: Vec<String> =
-        wrong.iter().map(|(what, units)| format!("{what}: {}", units.iter().cloned().collect::<Vec<_>>().join(" "))).collect();
+    let lines: Vec<String> = wrong
+        .iter()
+        .map(|(what, units)| {
+            format!("{what}: {}", units.iter().cloned().collect::<Vec<_>>().join(" "))
+        })
+        .collect();
     assert!(lines.is_empty(), "neither in the entry nor explained:\n{}", lines.join("\n"));
 }
 
@@ -211,7 +249,12 @@ fn what_a_build_reads_is_in_its_entries() {
             ("build", &["cargo", "build", "-q", "--workspace"], &[("WORLD_MACRO", "m")], 9),
             ("test", &["cargo", "test", "-q", "--no-run", "-p", "plain"], &[], 2),
             ("check", &["cargo", "check", "-q", "-p", "prog", "-p", "shared"], &[], 7),
-            ("incremental", &["cargo", "build", "-q", "-p", "prog"], &[("CARGO_INCREMENTAL", "1")], 6),
+            (
+                "incremental",
+                &["cargo", "build", "-q", "-p", "prog"],
+                &[("CARGO_INCREMENTAL", "1")],
+                6,
+            ),
         ],
     );
 }
@@ -221,8 +264,18 @@ fn what_lto_reads_is_in_its_entries() {
     everything_is_accounted_for(
         &world(),
         &[
-            ("thin", &["cargo", "build", "-q", "--workspace"], &[("CARGO_PROFILE_DEV_LTO", "thin")], 9),
-            ("fat", &["cargo", "build", "-q", "-p", "shared", "-p", "archive"], &[("CARGO_PROFILE_DEV_LTO", "fat")], 4),
+            (
+                "thin",
+                &["cargo", "build", "-q", "--workspace"],
+                &[("CARGO_PROFILE_DEV_LTO", "thin")],
+                9,
+            ),
+            (
+                "fat",
+                &["cargo", "build", "-q", "-p", "shared", "-p", "archive"],
+                &[("CARGO_PROFILE_DEV_LTO", "fat")],
+                4,
+            ),
         ],
     );
 }
@@ -230,12 +283,18 @@ fn what_lto_reads_is_in_its_entries() {
 #[test]
 fn what_other_linkers_and_flags_read_is_in_their_entries() {
     let world = world();
-    // Where what is instrumented writes when it runs: in the root of the workspace it would look like a change there.
+    // Where what is instrumented writes when it runs: in the root of the workspace it would look
+    // like a change there.
     let profile = world.base.join("temporary/%p.profraw").to_str().unwrap().to_owned();
     everything_is_accounted_for(
         &world,
         &[
-            ("bfd", &["cargo", "build", "-q", "-p", "prog", "-p", "shared"], &[("RUSTFLAGS", "-Clink-arg=-fuse-ld=bfd")], 7),
+            (
+                "bfd",
+                &["cargo", "build", "-q", "-p", "prog", "-p", "shared"],
+                &[("RUSTFLAGS", "-Clink-arg=-fuse-ld=bfd")],
+                7,
+            ),
             (
                 "coverage",
                 &["cargo", "build", "-q", "-p", "prog"],
@@ -245,7 +304,10 @@ fn what_other_linkers_and_flags_read_is_in_their_entries() {
             (
                 "debuginfo",
                 &["cargo", "build", "-q", "-p", "prog"],
-                &[("CARGO_PROFILE_DEV_DEBUG", "2"), ("CARGO_PROFILE_DEV_SPLIT_DEBUGINFO", "packed")],
+                &[
+                    ("CARGO_PROFILE_DEV_DEBUG", "2"),
+                    ("CARGO_PROFILE_DEV_SPLIT_DEBUGINFO", "packed"),
+                ],
                 6,
             ),
         ],
@@ -257,11 +319,17 @@ fn what_clippy_reads_is_in_its_entries() {
     let mut world = world();
     let clippy: &[&str] = &["cargo", "clippy", "-q", "-p", "plain"];
     let of_cargo: &[&str] = &["cargo", "clippy", "-q", "-p", "plain", "--", "-W", "clippy::cargo"];
-    everything_is_accounted_for(&world, &[("no configuration", clippy, &[], 1), ("cargo lints", of_cargo, &[], 1)]);
+    everything_is_accounted_for(
+        &world,
+        &[("no configuration", clippy, &[], 1), ("cargo lints", of_cargo, &[], 1)],
+    );
     let elsewhere = world.base.join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     std::fs::write(elsewhere.join("clippy.toml"), "").unwrap();
-    everything_is_accounted_for(&world, &[("elsewhere", clippy, &[("CLIPPY_CONF_DIR", elsewhere.to_str().unwrap())], 1)]);
+    everything_is_accounted_for(
+        &world,
+        &[("elsewhere", clippy, &[("CLIPPY_CONF_DIR", elsewhere.to_str().unwrap())], 1)],
+    );
     for place in ["../clippy.toml", ".clippy.toml", "plain/clippy.toml"] {
         world.write(place, "");
         everything_is_accounted_for(&world, &[(place, clippy, &[], 1)]);
@@ -312,7 +380,8 @@ fn variables_that_are_ignored_change_nothing() {
     }
 }
 
-/// A linker that comes to lie where the driver looks first is another linker, though no file has changed.
+/// A linker that comes to lie where the driver looks first is another linker, though no file has
+/// changed.
 #[test]
 fn a_linker_that_would_be_found_first_counts() {
     if !has("ld.bfd", &["-v"], "a linker in COMPILER_PATH") {
@@ -324,7 +393,8 @@ fn a_linker_that_would_be_found_first_counts() {
     let build = || {
         let mut command = world.ours(&["cargo", "build", "-q", "-p", "mac"]);
         world.check_out(&[".pyenv-build"]);
-        world.built(command.env("COMPILER_PATH", &tools).env("RUSTFLAGS", "-Clink-arg=-fuse-ld=bfd"))
+        world
+            .built(command.env("COMPILER_PATH", &tools).env("RUSTFLAGS", "-Clink-arg=-fuse-ld=bfd"))
     };
     build();
     assert_eq!(build().crates("reused"), ["mac"]);

@@ -1,5 +1,6 @@
-//! A target directory that holds another commit's products, and sources whose dates say that they are old: cargo would take all
-//! of it for fresh. Nothing in it may be believed, whatever the profile, target, kind of unit or layout.
+//! A target directory that holds another commit's products, and sources whose dates say that they
+//! are old: cargo would take all of it for fresh. Nothing in it may be believed, whatever the
+//! profile, target, kind of unit or layout.
 //!
 //! | package | where it is |
 //! |---|---|
@@ -61,7 +62,10 @@ impl Poisoned {
              format!(\"own=one script={} words={words} mid={} mac={} beside={} low={}\", env!(\"SCRIPT\"), mid::VALUE, mac::value!(), beside::VALUE, top::low())\n}\n\
              #[test]\nfn what_it_was_made_of() {\n    println!(\"{} test=one\", all());\n}\n",
         );
-        world.write("app/src/main.rs", "fn main() {\n    println!(\"{} main=one\", app::all());\n}\n");
+        world.write(
+            "app/src/main.rs",
+            "fn main() {\n    println!(\"{} main=one\", app::all());\n}\n",
+        );
         for name in ["mid", "helper"] {
             world.write(&format!("{name}/Cargo.toml"), manifest(name, ""));
             world.write(&format!("{name}/src/lib.rs"), "pub const VALUE: &str = \"one\";\n");
@@ -128,17 +132,22 @@ impl Poisoned {
         self.world.date_back();
     }
 
-    /// Runs cargo with us, and fails if it took a local unit for fresh, or if what it built says anything of the other commit.
+    /// Runs cargo with us, and fails if it took a local unit for fresh, or if what it built says
+    /// anything of the other commit.
     fn check(&self, words: &[&str], environ: &[(&str, &str)]) -> Result<(), String> {
         let mut command = self.ours(&[words, &["--message-format=json"]].concat());
         command.envs(environ.iter().copied());
         let output = succeed(&mut command);
         let messages = String::from_utf8(output.stdout).unwrap();
-        let messages: Vec<Value> = messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let messages: Vec<Value> =
+            messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let mut seen = BTreeSet::new();
         let mut wrong = Vec::new();
         for message in messages.iter().filter(|message| message["reason"] == "compiler-artifact") {
-            let (name, kind) = (message["target"]["name"].as_str().unwrap(), message["target"]["kind"][0].as_str().unwrap());
+            let (name, kind) = (
+                message["target"]["name"].as_str().unwrap(),
+                message["target"]["kind"][0].as_str().unwrap(),
+            );
             let manifest = Path::new(message["manifest_path"].as_str().unwrap());
             if manifest.starts_with(self.home()) {
                 continue;
@@ -148,22 +157,40 @@ impl Poisoned {
                 wrong.push(format!("{name} ({kind}) was fresh"));
             }
             if let Some(program) = message["executable"].as_str().filter(|_| name == "app") {
-                let said = succeed(Command::new(program).args(if message["profile"]["test"] == true { &["--nocapture"][..] } else { &[] }));
+                let said =
+                    succeed(Command::new(program).args(if message["profile"]["test"] == true {
+                        &["--nocapture"][..]
+                    } else {
+                        &[]
+                    }));
                 let said = String::from_utf8(said.stdout).unwrap();
                 // The test of the program has none.
-                let is_right =
-                    said.contains("own=one script=one one words=one mid=one mac=one beside=one low=one") || !said.contains("own=");
+                let is_right = said.contains(
+                    "own=one script=one one words=one mid=one mac=one beside=one low=one",
+                ) || !said.contains("own=");
                 if !is_right || said.contains("two") {
                     wrong.push(format!("{program} said {said}"));
                 }
             }
         }
-        for expected in ["app lib", "build-script-build custom-build", "mid lib", "helper lib", "mac proc-macro", "beside lib", "low lib"] {
+        for expected in [
+            "app lib",
+            "build-script-build custom-build",
+            "mid lib",
+            "helper lib",
+            "mac proc-macro",
+            "beside lib",
+            "low lib",
+        ] {
             if !seen.contains(expected) {
                 wrong.push(format!("{expected} was not built: {seen:?}"));
             }
         }
-        if wrong.is_empty() { Ok(()) } else { Err(format!("{words:?} {environ:?}: {}", wrong.join("; "))) }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{words:?} {environ:?}: {}", wrong.join("; ")))
+        }
     }
 }
 
@@ -172,22 +199,28 @@ fn registry_in(directory: &Path, manifest: &str, source: &str) {
     std::fs::create_dir_all(directory.join("index/3/t")).unwrap();
     std::fs::create_dir_all(directory.join("index/3/l")).unwrap();
     let package = |name: &str, files: &[(&str, &str)]| {
-        let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(
+            Vec::new(),
+            flate2::Compression::fast(),
+        ));
         for (path, text) in files {
             let mut header = tar::Header::new_gnu();
             header.set_size(text.len() as u64);
             header.set_mode(0o644);
             header.set_cksum();
-            archive.append_data(&mut header, format!("{name}-1.0.0/{path}"), text.as_bytes()).unwrap();
+            archive
+                .append_data(&mut header, format!("{name}-1.0.0/{path}"), text.as_bytes())
+                .unwrap();
         }
         let mut bytes = Vec::new();
         bytes.write_all(&archive.into_inner().unwrap().finish().unwrap()).unwrap();
         std::fs::write(directory.join(format!("{name}-1.0.0.crate")), &bytes).unwrap();
-        sha2::Sha256::digest(&bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        sha2::Sha256::digest(&bytes)
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     };
     let checksum = package("top", &[("Cargo.toml", manifest), ("src/lib.rs", source)]);
-    let needs =
-        json!({"name": "low", "req": "^1", "features": [], "optional": false, "default_features": true, "target": null, "kind": "normal"});
+    let needs = json!({"name": "low", "req": "^1", "features": [], "optional": false, "default_features": true, "target": null, "kind": "normal"});
     let line = json!({"name": "top", "vers": "1.0.0", "deps": [needs], "cksum": checksum, "features": {}, "yanked": false});
     std::fs::write(directory.join("index/3/t/top"), format!("{line}\n")).unwrap();
 }
@@ -228,14 +261,17 @@ fn nothing_is_believed(
     let saved = poisoned.world.base.join("saved");
     let directory = poisoned.world.at(target);
     if keeps_ours {
-        // Ours has lived here with another target directory, and what it made of this commit is in the store.
+        // Ours has lived here with another target directory, and what it made of this commit is in
+        // the store.
         poisoned.check_out("one", &[]);
         succeed(poisoned.ours(&[start, &["build", "-q"]].concat()).envs(environ.iter().copied()));
     }
     poisoned.check_out("two", &[".pyenv-build"]);
     remove(&directory);
     for way in ways {
-        succeed(poisoned.cargo(&[start, &refs(way), &["-q"]].concat()).envs(environ.iter().copied()));
+        succeed(
+            poisoned.cargo(&[start, &refs(way), &["-q"]].concat()).envs(environ.iter().copied()),
+        );
     }
     remove(&saved);
     succeed(Command::new("cp").arg("-a").arg(&directory).arg(&saved));
@@ -252,23 +288,51 @@ fn nothing_is_believed(
 
 #[test]
 fn another_commits_target_directory_is_not_believed_in_a_new_checkout() {
-    nothing_is_believed(&mut Poisoned::new(Registry::Home), "target", &[], &[], false, &ways(&host()));
+    nothing_is_believed(
+        &mut Poisoned::new(Registry::Home),
+        "target",
+        &[],
+        &[],
+        false,
+        &ways(&host()),
+    );
 }
 
 #[test]
 fn another_commits_target_directory_is_not_believed_where_ours_is_kept() {
-    nothing_is_believed(&mut Poisoned::new(Registry::Home), "target", &[], &[], true, &ways(&host()));
+    nothing_is_believed(
+        &mut Poisoned::new(Registry::Home),
+        "target",
+        &[],
+        &[],
+        true,
+        &ways(&host()),
+    );
 }
 
 #[test]
 fn another_commits_target_directory_is_not_believed_with_vendored_crates() {
-    nothing_is_believed(&mut Poisoned::new(Registry::Vendored), "target", &[], &[], true, &ways(&host())[..3]);
+    nothing_is_believed(
+        &mut Poisoned::new(Registry::Vendored),
+        "target",
+        &[],
+        &[],
+        true,
+        &ways(&host())[..3],
+    );
 }
 
 #[test]
 fn a_target_directory_of_any_name_is_not_believed() {
     for name in ["build", "deps", "out/package"] {
-        nothing_is_believed(&mut Poisoned::new(Registry::Home), name, &[], &[("CARGO_TARGET_DIR", name)], false, &ways(&host())[1..2]);
+        nothing_is_believed(
+            &mut Poisoned::new(Registry::Home),
+            name,
+            &[],
+            &[("CARGO_TARGET_DIR", name)],
+            false,
+            &ways(&host())[1..2],
+        );
     }
 }
 
@@ -288,11 +352,19 @@ fn a_build_directory_apart_from_the_target_directory_is_not_believed() {
 fn the_newer_layout_of_target_directories_is_not_believed() {
     if has("cargo", &["+nightly", "-V"], "the layout that the nightly cargo has") {
         let start = ["+nightly", "-Zbuild-dir-new-layout"];
-        nothing_is_believed(&mut Poisoned::new(Registry::Home), "target", &start, &[], true, &ways(&host()));
+        nothing_is_believed(
+            &mut Poisoned::new(Registry::Home),
+            "target",
+            &start,
+            &[],
+            true,
+            &ways(&host()),
+        );
     }
 }
 
-/// Root, target directory and our own are what they were; only the sources were replaced, with dates of long ago.
+/// Root, target directory and our own are what they were; only the sources were replaced, with
+/// dates of long ago.
 #[test]
 fn sources_that_are_replaced_by_older_ones_are_noticed() {
     let mut poisoned = Poisoned::new(Registry::Home);
@@ -322,7 +394,8 @@ fn a_token_of_another_checkout_is_none() {
     assert_eq!(poisoned.check(&["build"], &[]), Ok(()));
 }
 
-/// The rest of a target directory is of use: a crate of a registry that nothing local is below is not compiled again.
+/// The rest of a target directory is of use: a crate of a registry that nothing local is below is
+/// not compiled again.
 #[test]
 fn crates_of_a_registry_stay_fresh_unless_a_patched_crate_is_below_them() {
     let mut poisoned = Poisoned::new(Registry::Home);
@@ -334,7 +407,9 @@ fn crates_of_a_registry_stay_fresh_unless_a_patched_crate_is_below_them() {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let fresh: BTreeMap<String, bool> = messages
         .filter(|message| message["reason"] == "compiler-artifact")
-        .map(|message| (message["target"]["name"].as_str().unwrap().to_owned(), message["fresh"] == true))
+        .map(|message| {
+            (message["target"]["name"].as_str().unwrap().to_owned(), message["fresh"] == true)
+        })
         .collect();
     assert_eq!(fresh.get("top"), Some(&false), "`low` below it is another: {fresh:?}");
 }

@@ -1,5 +1,5 @@
-//! What processes do, as `strace` and a preloaded `getenv` tell: files they open, look for in vain or write, and variables they
-//! ask for.
+//! What processes do, as `strace` and a preloaded `getenv` tell: files they open, look for in vain
+//! or write, and variables they ask for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -37,7 +37,8 @@ pub(crate) struct Observer {
     preload: PathBuf,
 }
 
-/// Writes each name asked for to the file of the process. It looks through the variables itself, as the real one does.
+/// Writes each name asked for to the file of the process. It looks through the variables itself, as
+/// the real one does.
 const PRELOAD: &str = r#"
 #include <fcntl.h>
 #include <stdio.h>
@@ -75,7 +76,9 @@ impl Observer {
         std::fs::create_dir_all(directory.join("variables")).unwrap();
         let (source, preload) = (directory.join("getenv.c"), directory.join("getenv.so"));
         std::fs::write(&source, PRELOAD).unwrap();
-        succeed(Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&preload).arg(&source));
+        succeed(
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&preload).arg(&source),
+        );
         Self { directory: directory.to_path_buf(), preload }
     }
 
@@ -96,8 +99,25 @@ impl Observer {
         let mut preload = std::ffi::OsString::from("LD_PRELOAD=");
         preload.push(&self.preload);
         let mut run = Command::new("strace");
-        run.args(["-f", "-y", "-qq", "--seccomp-bpf", "-s", "4096", "-e", "trace=%file,%process", "-e", "signal=none", "-o"]);
-        run.arg(&log).arg("-E").arg(preload).arg(command.get_program()).args(command.get_args()).current_dir(directory);
+        run.args([
+            "-f",
+            "-y",
+            "-qq",
+            "--seccomp-bpf",
+            "-s",
+            "4096",
+            "-e",
+            "trace=%file,%process",
+            "-e",
+            "signal=none",
+            "-o",
+        ]);
+        run.arg(&log)
+            .arg("-E")
+            .arg(preload)
+            .arg(command.get_program())
+            .args(command.get_args())
+            .current_dir(directory);
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => run.env(name, value),
@@ -105,12 +125,18 @@ impl Observer {
             };
         }
         succeed(run.env("OBSERVER_DIRECTORY", &variables));
-        let mut trace = Trace::parse(&String::from_utf8_lossy(&std::fs::read(&log).unwrap()), directory);
+        let mut trace =
+            Trace::parse(&String::from_utf8_lossy(&std::fs::read(&log).unwrap()), directory);
         for entry in std::fs::read_dir(&variables).unwrap() {
             let entry = entry.unwrap();
             let pid = entry.file_name().to_str().unwrap().parse().unwrap();
             let names = std::fs::read_to_string(entry.path()).unwrap();
-            trace.processes.entry(pid).or_default().variables.extend(names.lines().map(str::to_owned));
+            trace
+                .processes
+                .entry(pid)
+                .or_default()
+                .variables
+                .extend(names.lines().map(str::to_owned));
         }
         trace
     }
@@ -123,7 +149,9 @@ impl Trace {
         for (pid, call) in &calls {
             trace.processes.entry(*pid).or_default();
             if ["clone", "fork", "vfork"].iter().any(|start| call.starts_with(start))
-                && let Some(child) = call.rsplit_once("= ").and_then(|(_, result)| result.split_whitespace().next()?.parse().ok())
+                && let Some(child) = call
+                    .rsplit_once("= ")
+                    .and_then(|(_, result)| result.split_whitespace().next()?.parse().ok())
             {
                 trace.processes.entry(child).or_default().parent = Some(*pid);
             }
@@ -131,7 +159,8 @@ impl Trace {
         let mut directories: BTreeMap<u32, PathBuf> = BTreeMap::new();
         for (pid, call) in &calls {
             let inherited = || {
-                let of_ancestor = trace.ancestors(*pid).find_map(|ancestor| directories.get(&ancestor));
+                let of_ancestor =
+                    trace.ancestors(*pid).find_map(|ancestor| directories.get(&ancestor));
                 of_ancestor.map_or(directory, PathBuf::as_path).to_path_buf()
             };
             let here = directories.get(pid).cloned().unwrap_or_else(inherited);
@@ -150,13 +179,19 @@ impl Trace {
     }
 
     fn ancestors(&self, pid: u32) -> impl Iterator<Item = u32> {
-        std::iter::successors(Some(pid), |pid| self.processes.get(pid).and_then(|process| process.parent))
+        std::iter::successors(Some(pid), |pid| {
+            self.processes.get(pid).and_then(|process| process.parent)
+        })
     }
 
-    /// The name of the program that a process is, or whose thread it is. gcc's has the name that it is called by.
+    /// The name of the program that a process is, or whose thread it is. gcc's has the name that it
+    /// is called by.
     pub(crate) fn program(&self, pid: u32) -> String {
         let program = self.ancestors(pid).find_map(|pid| self.processes.get(&pid)?.programs.last());
-        program.and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        program
+            .and_then(|path| path.file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 
     /// A process and all that it started.
@@ -171,10 +206,20 @@ impl Trace {
     /// The processes that became a program of this name, and were not made by another of these.
     pub(crate) fn roots(&self, names: &[&str]) -> Vec<u32> {
         let is_one = |pid: u32| {
-            let programs = self.processes.get(&pid).map(|process| process.programs.as_slice()).unwrap_or_default();
-            programs.iter().any(|program| names.iter().any(|name| program.file_name().is_some_and(|found| found == *name)))
+            let programs = self
+                .processes
+                .get(&pid)
+                .map(|process| process.programs.as_slice())
+                .unwrap_or_default();
+            programs.iter().any(|program| {
+                names.iter().any(|name| program.file_name().is_some_and(|found| found == *name))
+            })
         };
-        self.processes.keys().copied().filter(|pid| is_one(*pid) && !self.ancestors(*pid).skip(1).any(is_one)).collect()
+        self.processes
+            .keys()
+            .copied()
+            .filter(|pid| is_one(*pid) && !self.ancestors(*pid).skip(1).any(is_one))
+            .collect()
     }
 }
 
@@ -188,7 +233,10 @@ fn whole_calls(text: &str) -> Vec<(u32, String)> {
         if let Some(start) = rest.strip_suffix("<unfinished ...>") {
             begun.insert(pid, start.to_owned());
         } else if let Some(end) = rest.strip_prefix("<... ") {
-            let (Some(start), Some((_, end))) = (begun.remove(&pid), end.split_once("resumed>")) else { continue };
+            let (Some(start), Some((_, end))) = (begun.remove(&pid), end.split_once("resumed>"))
+            else {
+                continue;
+            };
             calls.push((pid, start + end));
         } else {
             calls.push((pid, rest.to_owned()));
@@ -217,21 +265,32 @@ impl Call {
             let (path, length) = unquoted(&arguments[start + 1..])?;
             // `3</directory>, "name"`
             let before = arguments[..start].trim_end().trim_end_matches(',');
-            let directory = before.strip_suffix('>').and_then(|before| Some(PathBuf::from(&before[before.rfind('<')? + 1..])));
+            let directory = before
+                .strip_suffix('>')
+                .and_then(|before| Some(PathBuf::from(&before[before.rfind('<')? + 1..])));
             paths.push((directory, PathBuf::from(path)));
             at = start + 1 + length;
             if name.starts_with("execve") {
                 break;
             }
         }
-        (!paths.is_empty()).then(|| Self { name: name.to_owned(), paths, arguments: arguments.to_owned(), ok, error })
+        (!paths.is_empty()).then(|| Self {
+            name: name.to_owned(),
+            paths,
+            arguments: arguments.to_owned(),
+            ok,
+            error,
+        })
     }
 
     fn accesses(&self, here: &Path) -> Vec<(Access, PathBuf)> {
         const WRITES: &[&str] = &[
-            "rename", "link", "unlink", "rmdir", "mkdir", "symlink", "mknod", "chmod", "fchmodat", "chown", "utime", "truncate", "setxattr",
+            "rename", "link", "unlink", "rmdir", "mkdir", "symlink", "mknod", "chmod", "fchmodat",
+            "chown", "utime", "truncate", "setxattr",
         ];
-        let opened_to_write = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"].iter().any(|flag| self.arguments.contains(flag));
+        let opened_to_write = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"]
+            .iter()
+            .any(|flag| self.arguments.contains(flag));
         let is_written = WRITES.iter().any(|name| self.name.starts_with(name))
             || self.name == "creat"
             || self.name.starts_with("open") && opened_to_write;
@@ -242,9 +301,14 @@ impl Call {
             _ => Access::Found,
         };
         // A name read from a link is no path that was asked for.
-        let count = if self.name.starts_with("readlink") || !is_written { 1 } else { self.paths.len() };
+        let count =
+            if self.name.starts_with("readlink") || !is_written { 1 } else { self.paths.len() };
         let paths = self.paths.iter().take(count).filter(|(_, path)| !path.as_os_str().is_empty());
-        paths.map(|(directory, path)| (access, normal(&directory.as_deref().unwrap_or(here).join(path)))).collect()
+        paths
+            .map(|(directory, path)| {
+                (access, normal(&directory.as_deref().unwrap_or(here).join(path)))
+            })
+            .collect()
     }
 }
 
@@ -256,7 +320,11 @@ fn unquoted(text: &str) -> Option<(String, usize)> {
         match *bytes.get(at)? {
             b'"' => return Some((String::from_utf8_lossy(&value).into_owned(), at + 1)),
             b'\\' => {
-                let digits: String = text[at + 1..].chars().take(3).take_while(|letter| ('0'..='7').contains(letter)).collect();
+                let digits: String = text[at + 1..]
+                    .chars()
+                    .take(3)
+                    .take_while(|letter| ('0'..='7').contains(letter))
+                    .collect();
                 if digits.is_empty() {
                     value.push(match bytes.get(at + 1)? {
                         b'n' => b'\n',

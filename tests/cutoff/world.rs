@@ -1,4 +1,5 @@
-//! A Cargo workspace in a temporary directory, and the ways to build it: with us, and with plain cargo.
+//! A Cargo workspace in a temporary directory, and the ways to build it: with us, and with plain
+//! cargo.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,11 @@ pub(crate) struct Built {
 impl Built {
     /// Crates that `list` of the report names: `compiled`, `reused`.
     pub(crate) fn crates(&self, list: &str) -> Vec<String> {
-        let crates = self.report["crates"][list].as_array().unwrap_or_else(|| panic!("no `{list}` in {}", self.report));
-        let mut names: Vec<String> = crates.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+        let crates = self.report["crates"][list]
+            .as_array()
+            .unwrap_or_else(|| panic!("no `{list}` in {}", self.report));
+        let mut names: Vec<String> =
+            crates.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
         names.sort();
         names
     }
@@ -39,7 +43,12 @@ impl World {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let base = directory.path().canonicalize().unwrap();
-        let world = Self { path: base.join("checkout"), base, _directory: directory, tree: BTreeMap::new() };
+        let world = Self {
+            path: base.join("checkout"),
+            base,
+            _directory: directory,
+            tree: BTreeMap::new(),
+        };
         std::fs::create_dir(&world.path).unwrap();
         world
     }
@@ -86,7 +95,11 @@ impl World {
     /// Gives all sources a date of long ago, as tools do that date files by their commits.
     pub(crate) fn date_back(&self) {
         for name in self.tree.keys() {
-            filetime::set_file_mtime(self.at(name), filetime::FileTime::from_unix_time(1_577_880_000, 0)).unwrap();
+            filetime::set_file_mtime(
+                self.at(name),
+                filetime::FileTime::from_unix_time(1_577_880_000, 0),
+            )
+            .unwrap();
         }
     }
 
@@ -96,8 +109,13 @@ impl World {
         command.current_dir(&self.path);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            let is_kept = ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].contains(&name.as_str());
-            if !is_kept && ["CARGO", "CLIPPY", "PYENV_BUILD", "__PYENV_BUILD", "RUST"].iter().any(|start| name.starts_with(start)) {
+            let is_kept =
+                ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].contains(&name.as_str());
+            if !is_kept
+                && ["CARGO", "CLIPPY", "PYENV_BUILD", "__PYENV_BUILD", "RUST"]
+                    .iter()
+                    .any(|start| name.starts_with(start))
+            {
                 command.env_remove(name);
             }
         }
@@ -127,9 +145,19 @@ impl World {
 
     /// All entries of the store, by their paths.
     pub(crate) fn entries(&self) -> BTreeMap<PathBuf, Value> {
-        let files = walkdir::WalkDir::new(self.at(".pyenv-build/store/v1/units")).into_iter().map(Result::unwrap);
-        let files = files.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "json"));
-        files.map(|entry| (entry.path().to_path_buf(), serde_json::from_slice(&std::fs::read(entry.path()).unwrap()).unwrap())).collect()
+        let files = walkdir::WalkDir::new(self.at(".pyenv-build/store/v1/units"))
+            .into_iter()
+            .map(Result::unwrap);
+        let files =
+            files.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "json"));
+        files
+            .map(|entry| {
+                (
+                    entry.path().to_path_buf(),
+                    serde_json::from_slice(&std::fs::read(entry.path()).unwrap()).unwrap(),
+                )
+            })
+            .collect()
     }
 }
 
@@ -140,7 +168,8 @@ pub(crate) fn manifest(name: &str, rest: &str) -> String {
 
 /// Removes a file or a directory, if it is there.
 pub(crate) fn remove(path: &Path) {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    let removed =
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     if let Err(error) = removed {
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}: {error}", path.display());
     }
@@ -149,15 +178,25 @@ pub(crate) fn remove(path: &Path) {
 #[track_caller]
 pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
-/// Whether a tool answers. Where not, it is said what is not tested; or that fails, if everything must be.
+/// Whether a tool answers. Where not, it is said what is not tested; or that fails, if everything
+/// must be.
 pub(crate) fn has(tool: &str, question: &[&str], what: &str) -> bool {
-    let is_there = Command::new(tool).args(question).output().is_ok_and(|output| output.status.success());
+    let is_there =
+        Command::new(tool).args(question).output().is_ok_and(|output| output.status.success());
     if !is_there {
-        assert!(std::env::var_os(REQUIRE_ALL).is_none(), "{tool} {question:?} does not work, and {REQUIRE_ALL} is set");
+        assert!(
+            std::env::var_os(REQUIRE_ALL).is_none(),
+            "{tool} {question:?} does not work, and {REQUIRE_ALL} is set"
+        );
         println!("NOT TESTED: {what}, since `{tool} {}` does not work", question.join(" "));
     }
     is_there
@@ -173,7 +212,8 @@ pub(crate) fn host() -> String {
 /// Compiles C into an archive with one member, whose bytes are the same each time.
 pub(crate) fn archive(text: &str, directory: &Path, member: &str) -> PathBuf {
     std::fs::create_dir_all(directory).unwrap();
-    let (source, object, archive) = (directory.join("source.c"), directory.join(member), directory.join("lib.a"));
+    let (source, object, archive) =
+        (directory.join("source.c"), directory.join(member), directory.join("lib.a"));
     std::fs::write(&source, text).unwrap();
     succeed(Command::new("cc").args(["-c", "-fPIC", "-O1", "-o"]).arg(&object).arg(&source));
     remove(&archive);

@@ -107,7 +107,9 @@ fn incremental_state_is_kept_in_the_store_where_it_is_asked_for() {
         world.is_right(words, &built);
         built
     };
-    let states = |world: &World| std::fs::read_dir(world.at(".pyenv-build/store/incremental")).map_or(0, Iterator::count);
+    let states = |world: &World| {
+        std::fs::read_dir(world.at(".pyenv-build/store/incremental")).map_or(0, Iterator::count)
+    };
     // Neither of them is slow.
     build(&["--incremental", "auto"]).expect(&["app", "mid"], &[]);
     assert_eq!(states(&world), 0);
@@ -133,8 +135,15 @@ fn debug_information_in_files_of_its_own_is_served_with_the_rest() {
         ));
         world.right("build").expect(&["app", "mid"], &[]);
         let there = |world: &World| {
-            let paths = std::fs::read_dir(world.at("target/debug/deps")).unwrap().map(|entry| entry.unwrap().path());
-            paths.filter(|path| path.extension().is_some_and(|ending| ["dwo", "dwp", "o"].iter().any(|one| ending == *one))).count()
+            let paths = std::fs::read_dir(world.at("target/debug/deps"))
+                .unwrap()
+                .map(|entry| entry.unwrap().path());
+            paths
+                .filter(|path| {
+                    path.extension()
+                        .is_some_and(|ending| ["dwo", "dwp", "o"].iter().any(|one| ending == *one))
+                })
+                .count()
         };
         let before = there(&world);
         assert!(before > 0, "{kind}");
@@ -148,8 +157,14 @@ fn debug_information_in_files_of_its_own_is_served_with_the_rest() {
 
 #[test]
 fn a_crate_of_another_kind_is_another_call() {
-    let world = World::built("\n== src/main.rs\nfn main() { println!(\"{}\", app::V); }\n== src/lib.rs\npub const V: i32 = 1;\n");
-    world.push_edit("Cargo.toml", "edition = \"2021\"", "edition = \"2021\"\n[lib]\ncrate-type = [\"rlib\", \"cdylib\"]");
+    let world = World::built(
+        "\n== src/main.rs\nfn main() { println!(\"{}\", app::V); }\n== src/lib.rs\npub const V: i32 = 1;\n",
+    );
+    world.push_edit(
+        "Cargo.toml",
+        "edition = \"2021\"",
+        "edition = \"2021\"\n[lib]\ncrate-type = [\"rlib\", \"cdylib\"]",
+    );
     world.next_job();
     world.right("build").expect(&["app"], &[]);
     world.next_job();
@@ -160,14 +175,22 @@ fn a_crate_of_another_kind_is_another_call() {
 #[test]
 fn a_compiler_of_another_version_is_told_apart() {
     let toolchains = String::from_utf8(
-        std::process::Command::new("rustup").args(["toolchain", "list", "-q"]).output().map(|output| output.stdout).unwrap_or_default(),
+        std::process::Command::new("rustup")
+            .args(["toolchain", "list", "-q"])
+            .output()
+            .map(|output| output.stdout)
+            .unwrap_or_default(),
     )
     .unwrap();
     let Some(nightly) = toolchains.lines().find(|name| name.starts_with("nightly")) else {
         println!("skipped: there is no other toolchain");
         return;
     };
-    let path = std::process::Command::new("rustup").args(["which", "--toolchain", nightly, "rustc"]).output().unwrap().stdout;
+    let path = std::process::Command::new("rustup")
+        .args(["which", "--toolchain", nightly, "rustc"])
+        .output()
+        .unwrap()
+        .stdout;
     let rustc = String::from_utf8(path).unwrap().trim().to_owned();
     let mut world = World::built(TWO);
     world.set("RUSTC", &rustc);

@@ -18,7 +18,8 @@ fn reader(expression: &str) -> String {
 }
 
 fn reader_of(file: &str) -> String {
-    reader(&format!("std::fs::read_to_string({file:?}).unwrap().trim()")) + &format!("== {file}\n        one\n")
+    reader(&format!("std::fs::read_to_string({file:?}).unwrap().trim()"))
+        + &format!("== {file}\n        one\n")
 }
 
 /// In a fresh checkout the change is seen, and after it nothing is compiled again.
@@ -32,7 +33,15 @@ fn seen_once(world: &World) {
 
 #[test]
 fn a_file_that_is_not_declared_is_seen_in_a_fresh_checkout() {
-    for file in ["data.txt", ".sqlx/query.json", ".env", "tests/data.txt", "docs/text.md", "python/mine.py", "node_modules/x/y.json"] {
+    for file in [
+        "data.txt",
+        ".sqlx/query.json",
+        ".env",
+        "tests/data.txt",
+        "docs/text.md",
+        "python/mine.py",
+        "node_modules/x/y.json",
+    ] {
         let world = World::built(&reader_of(file));
         world.push(&format!("== {file}\ntwo\n"));
         seen_once(&world);
@@ -41,7 +50,9 @@ fn a_file_that_is_not_declared_is_seen_in_a_fresh_checkout() {
 
 #[test]
 fn a_file_that_git_ignores_and_an_earlier_step_makes_is_seen() {
-    let world = World::built(&reader("std::fs::read_to_string(\"made/bundle.js\").unwrap_or_default().trim()"));
+    let world = World::built(&reader(
+        "std::fs::read_to_string(\"made/bundle.js\").unwrap_or_default().trim()",
+    ));
     for text in ["one", "two"] {
         world.next_job();
         world.write(&format!("== made/bundle.js\n{text}\n"));
@@ -60,7 +71,9 @@ fn a_file_outside_of_the_checkout_is_seen() {
 
 #[test]
 fn a_package_that_declares_nothing_is_seen_too() {
-    let world = World::built(&reader_of("data.txt").replace("println!(\"cargo:rerun-if-changed=build.rs\");", ""));
+    let world = World::built(
+        &reader_of("data.txt").replace("println!(\"cargo:rerun-if-changed=build.rs\");", ""),
+    );
     world.push("== data.txt\ntwo\n");
     seen_once(&world);
     world.push("== notes.txt\nnothing that it reads\n");
@@ -79,8 +92,7 @@ fn a_variable_that_is_not_declared_is_seen() {
 
 #[test]
 fn a_build_script_that_asks_git_is_asked_again_in_each_checkout() {
-    let revision =
-        "String::from_utf8(std::process::Command::new(\"git\").args([\"rev-parse\", \"HEAD\"]).output().unwrap().stdout).unwrap().trim()";
+    let revision = "String::from_utf8(std::process::Command::new(\"git\").args([\"rev-parse\", \"HEAD\"]).output().unwrap().stdout).unwrap().trim()";
     let world = World::built(&reader(revision));
     world.commit();
     seen_once(&world);
@@ -90,11 +102,17 @@ fn a_build_script_that_asks_git_is_asked_again_in_each_checkout() {
 
 #[test]
 fn what_is_in_a_submodule_is_seen() {
-    let world = World::new(&reader("std::fs::read_to_string(\"sub/x.txt\").map_or(\"none\".to_owned(), |text| text.trim().to_owned())"));
+    let world = World::new(&reader(
+        "std::fs::read_to_string(\"sub/x.txt\").map_or(\"none\".to_owned(), |text| text.trim().to_owned())",
+    ));
     let sub = world.base.join("sub");
     std::fs::create_dir(&sub).unwrap();
     let git = |directory: &std::path::Path, words: &[&str]| {
-        run(world.tool("git").args(["-c", "protocol.file.allow=always"]).args(words).current_dir(directory))
+        run(world
+            .tool("git")
+            .args(["-c", "protocol.file.allow=always"])
+            .args(words)
+            .current_dir(directory))
     };
     git(&sub, &["init", "-q", "-b", "main"]);
     let commit = |text: &str| {
@@ -125,10 +143,15 @@ fn what_is_in_a_submodule_is_seen() {
 #[test]
 fn the_mode_of_a_file_that_a_script_packs_is_seen() {
     let world = World::built(
-        &(reader("std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(\"tool.sh\").unwrap().permissions()) & 0o111 != 0")
-            + "== tool.sh\n        echo\n"),
+        &(reader(
+            "std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(\"tool.sh\").unwrap().permissions()) & 0o111 != 0",
+        ) + "== tool.sh\n        echo\n"),
     );
-    std::fs::set_permissions(world.origin.join("tool.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(
+        world.origin.join("tool.sh"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
     world.commit();
     seen_once(&world);
 }
@@ -240,7 +263,9 @@ fn the_remedies_that_everybody_knows_have_their_effect() {
 
 #[test]
 fn a_file_that_a_later_step_leaves_in_the_package_costs_nothing() {
-    let world = World::built(&reader_of("data.txt").replace("println!(\"cargo:rerun-if-changed=build.rs\");", ""));
+    let world = World::built(
+        &reader_of("data.txt").replace("println!(\"cargo:rerun-if-changed=build.rs\");", ""),
+    );
     for _ in 0..2 {
         world.next_job();
         world.right("build").expect(&[], &["app"]);
@@ -251,7 +276,9 @@ fn a_file_that_a_later_step_leaves_in_the_package_costs_nothing() {
 
 #[test]
 fn a_checkout_of_another_owner_is_judged_like_any() {
-    if !std::fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0) {
+    if !std::fs::metadata("/proc/self")
+        .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
+    {
         println!("skipped: not root");
         return;
     }

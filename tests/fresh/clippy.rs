@@ -1,4 +1,5 @@
-//! clippy reads more than rustc does: its configuration, manifests, and which package was asked for.
+//! clippy reads more than rustc does: its configuration, manifests, and which package was asked
+//! for.
 
 use crate::world::{Keep, World};
 
@@ -26,7 +27,12 @@ fn what_clippy_says_is_said_again() {
 
 #[test]
 fn a_configuration_that_appears_anywhere_above_the_package_is_seen() {
-    for place in ["checkout/mid/clippy.toml", "checkout/mid/.clippy.toml", "checkout/clippy.toml", "clippy.toml"] {
+    for place in [
+        "checkout/mid/clippy.toml",
+        "checkout/mid/.clippy.toml",
+        "checkout/clippy.toml",
+        "clippy.toml",
+    ] {
         let world = World::new(LINTED);
         let before = world.right("clippy");
         world.next_job();
@@ -43,7 +49,8 @@ fn a_configuration_that_appears_anywhere_above_the_package_is_seen() {
 
 #[test]
 fn a_configuration_that_changes_is_seen() {
-    let world = World::new(&format!("{LINTED}    == clippy.toml\n    too-many-arguments-threshold = 1\n"));
+    let world =
+        World::new(&format!("{LINTED}    == clippy.toml\n    too-many-arguments-threshold = 1\n"));
     let first = world.right("clippy");
     world.push("== clippy.toml\ntoo-many-arguments-threshold = 5\n");
     world.next_job();
@@ -59,7 +66,12 @@ fn the_rust_version_of_a_package_is_seen() {
     world.push_edit("app/Cargo.toml", "edition", "rust-version = \"1.60\"\nedition");
     world.next_job();
     let built = world.right("clippy");
-    assert!(built.compiled.contains(&"app".to_owned()) && built.seen.contains("1.60"), "{:?} {}", built.compiled, built.seen);
+    assert!(
+        built.compiled.contains(&"app".to_owned()) && built.seen.contains("1.60"),
+        "{:?} {}",
+        built.compiled,
+        built.seen
+    );
 }
 
 #[test]

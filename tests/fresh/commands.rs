@@ -21,7 +21,9 @@ fn warnings_are_said_again_by_crates_that_are_served() {
     let built = world.right("build");
     built.expect(&[], &["app", "mid"]);
     assert!(
-        built.seen.contains("unused_here") && built.seen.contains("unused_there") && built.seen.contains("never_called"),
+        built.seen.contains("unused_here")
+            && built.seen.contains("unused_there")
+            && built.seen.contains("never_called"),
         "{}",
         built.seen
     );
@@ -60,11 +62,16 @@ fn messages_as_json_are_those_of_a_clean_build() {
     let world = World::built(WARNS);
     let lines = |built: &Built, target: &str| {
         let path = world.base.join(target).to_str().unwrap().to_owned();
-        let mut lines: Vec<String> = built.stdout.lines().map(|line| line.replace(&path, "TARGET")).collect();
+        let mut lines: Vec<String> =
+            built.stdout.lines().map(|line| line.replace(&path, "TARGET")).collect();
         lines.sort();
         lines
     };
-    for words in ["build --message-format json", "check --message-format json", "build --message-format json-render-diagnostics"] {
+    for words in [
+        "build --message-format json",
+        "check --message-format json",
+        "build --message-format json-render-diagnostics",
+    ] {
         let clean = world.clean(words);
         for number in 0..2 {
             world.next_job();
@@ -81,11 +88,18 @@ fn messages_as_json_are_those_of_a_clean_build() {
 fn short_messages_and_colours_are_those_that_are_asked_for() {
     let world = World::built(WARNS);
     let said = |built: &Built| {
-        let mut lines: Vec<String> = built.stderr.lines().filter(|line| line.contains("unused")).map(str::to_owned).collect();
+        let mut lines: Vec<String> = built
+            .stderr
+            .lines()
+            .filter(|line| line.contains("unused"))
+            .map(str::to_owned)
+            .collect();
         lines.sort();
         lines
     };
-    for words in ["build --message-format short", "build --color always", "build --color never", "build"] {
+    for words in
+        ["build --message-format short", "build --color always", "build --color never", "build"]
+    {
         world.next_job();
         assert_eq!(said(&world.build(words)), said(&world.clean(words)), "{words}");
     }
@@ -133,7 +147,11 @@ const TESTED: &str = r#"
 fn tests_are_served_and_run() {
     let world = World::new(TESTED);
     let first = world.right("test");
-    assert!(first.seen.contains("in_the_library") && first.seen.contains("the_program_says_it"), "{}", first.seen);
+    assert!(
+        first.seen.contains("in_the_library") && first.seen.contains("the_program_says_it"),
+        "{}",
+        first.seen
+    );
     world.next_job();
     world.right("test").expect(&[], &["app"]);
     world.push("== tests/expected.txt\n5\n");
@@ -141,7 +159,10 @@ fn tests_are_served_and_run() {
     assert!(!world.right("test").ok);
     world.push_edit("src/lib.rs", "usize = 4", "usize = 5");
     world.next_job();
-    assert!(!world.right("test").ok, "the test in the library and the one in the documentation say 4");
+    assert!(
+        !world.right("test").ok,
+        "the test in the library and the one in the documentation say 4"
+    );
     world.push_edit("src/lib.rs", "VALUE, 4", "VALUE, 5");
     world.push("== value.txt\nabcd\n");
     world.next_job();
@@ -156,7 +177,9 @@ fn tests_are_served_and_run() {
 
 #[test]
 fn examples_benches_and_all_targets_are_served() {
-    let world = World::new(&format!("{TESTED}    == examples/one.rs\n    fn main() {{}}\n    == benches/two.rs\n    fn main() {{}}\n"));
+    let world = World::new(&format!(
+        "{TESTED}    == examples/one.rs\n    fn main() {{}}\n    == benches/two.rs\n    fn main() {{}}\n"
+    ));
     world.right("build --all-targets");
     world.next_job();
     world.right("build --all-targets").expect(&[], &["app"]);
@@ -172,7 +195,8 @@ fn documentation_is_built_above_crates_that_are_served() {
 
 #[test]
 fn fix_changes_sources_as_it_does_without_us() {
-    let world = World::built("\n== src/main.rs\nfn main() { let mut x = 1; println!(\"{}\", x); }\n");
+    let world =
+        World::built("\n== src/main.rs\nfn main() { let mut x = 1; println!(\"{}\", x); }\n");
     let source = || std::fs::read_to_string(world.at("src/main.rs")).unwrap();
     let before = source();
     let built = world.build("fix --allow-dirty");
@@ -233,8 +257,12 @@ fn another_umask_makes_other_modes() {
     use std::os::unix::fs::PermissionsExt as _;
     let world = World::new("\n== src/main.rs\nfn main() { println!(\"one\"); }\n");
     let build = |mask: &str| {
-        let built = world.finish("build", world.ours(&[], &["sh", "-c", &format!("umask {mask}; exec cargo build")]));
-        let mode = std::fs::metadata(world.at("target/debug/app")).unwrap().permissions().mode() & 0o777;
+        let built = world.finish(
+            "build",
+            world.ours(&[], &["sh", "-c", &format!("umask {mask}; exec cargo build")]),
+        );
+        let mode =
+            std::fs::metadata(world.at("target/debug/app")).unwrap().permissions().mode() & 0o777;
         (built, mode)
     };
     assert_eq!(build("077").1, 0o700);

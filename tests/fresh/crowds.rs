@@ -24,7 +24,8 @@ fn all_at_once(world: &World, target: impl Fn(usize) -> String) {
     for (target, child) in running {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let said = run(&mut world.tool(world.at(&target).join("debug/app").to_str().unwrap())).stdout;
+        let said =
+            run(&mut world.tool(world.at(&target).join("debug/app").to_str().unwrap())).stdout;
         assert_eq!(format!("printed: {}", String::from_utf8(said).unwrap()), expected);
     }
 }
@@ -47,7 +48,8 @@ fn sixteen_at_once_in_one_target_directory() {
     world.right("build").expect(&[], &[]);
 }
 
-/// A wrapper that does something to the checkout before or after each rustc for `app`, while there is a file `armed`.
+/// A wrapper that does something to the checkout before or after each rustc for `app`, while there
+/// is a file `armed`.
 fn meddling(world: &mut World, before: &str, after: &str) {
     let text = format!(
         "armed=; case \"$*\" in *'--crate-name app '*) [ -e $HERE/armed ] && armed=1;; esac\n\
@@ -103,7 +105,11 @@ fn out_dir_that_changes_while_rustc_runs_is_not_recorded() {
         fn main() { println!("{}", include_str!(concat!(env!("OUT_DIR"), "/all.txt"))); }
         "#,
     );
-    meddling(&mut world, "for file in target/debug/build/app-*/out/all.txt; do printf two > $file; done", ":");
+    meddling(
+        &mut world,
+        "for file in target/debug/build/app-*/out/all.txt; do printf two > $file; done",
+        ":",
+    );
     std::fs::write(world.base.join("armed"), "").unwrap();
     world.build("build");
     world.next_job();
@@ -134,7 +140,8 @@ fn another_build_of_another_content_while_rustc_runs_is_right() {
         world.edit("app/src/part.rs", "p1", "p2");
         std::fs::write(world.base.join("slow"), "").unwrap();
         World::tick();
-        let mut first = if first_is_ours { world.ours(&[], &["cargo", "build"]) } else { world.tool("cargo") };
+        let mut first =
+            if first_is_ours { world.ours(&[], &["cargo", "build"]) } else { world.tool("cargo") };
         if !first_is_ours {
             first.arg("build").current_dir(&world.checkout);
         }
@@ -142,7 +149,12 @@ fn another_build_of_another_content_while_rustc_runs_is_right() {
         until("rustc has run", || world.base.join("compiled").exists());
         world.edit("app/src/part.rs", "p2", "p1");
         World::tick();
-        let mut second = world.ours(&[], &["cargo", "build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut second = world
+            .ours(&[], &["cargo", "build"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(Duration::from_millis(200));
         std::fs::remove_file(world.base.join("slow")).unwrap();
         assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
@@ -166,12 +178,28 @@ fn a_kill_in_the_middle_leaves_nothing_stale() {
         world.right("build");
         world.edit("app/src/part.rs", "p1", "p2");
         std::fs::write(world.base.join("armed"), "").unwrap();
-        let mut child = world.ours(&[], &["cargo", "build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = world
+            .ours(&[], &["cargo", "build"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         until("rustc has run", || world.base.join("pid").exists());
         let parent = |pid: &str| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-            let parent: u32 = stat.rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
-            assert!(parent > 1 && parent != std::process::id(), "the tree of processes is not as expected");
+            let parent: u32 = stat
+                .rsplit(')')
+                .next()
+                .unwrap()
+                .split_whitespace()
+                .nth(1)
+                .unwrap()
+                .parse()
+                .unwrap();
+            assert!(
+                parent > 1 && parent != std::process::id(),
+                "the tree of processes is not as expected"
+            );
             parent.to_string()
         };
         let inner = std::fs::read_to_string(world.base.join("pid")).unwrap().trim().to_owned();
@@ -204,11 +232,15 @@ fn at_work_below(directory: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
         let pid = entry.file_name().to_string_lossy().into_owned();
-        let is_ours =
-            pid.parse::<u32>().is_ok() && std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+        let is_ours = pid.parse::<u32>().is_ok()
+            && std::fs::read_link(entry.path().join("cwd"))
+                .is_ok_and(|cwd| cwd.starts_with(directory));
         // A process that has ended meanwhile, or is nobody's child any more, has no program.
         if let (true, Ok(program)) = (is_ours, std::fs::read_link(entry.path().join("exe"))) {
-            found.push((pid, program.file_name().unwrap_or_default().to_string_lossy().into_owned()));
+            found.push((
+                pid,
+                program.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            ));
         }
     }
     found
@@ -227,8 +259,10 @@ fn whoever_is_killed_and_whenever_the_next_build_is_right_and_nothing_is_left_ov
     let world = World::built(TWO);
     let mut hits = [0; VICTIMS.len()];
     for round in 0..number("PYENV_BUILD_KILLS", 12) {
-        // A text that no entry has, or one of few, so that there is something to record as well as something to serve.
-        let value = if random.chance(50) { format!("r{round}") } else { format!("p{}", random.below(3)) };
+        // A text that no entry has, or one of few, so that there is something to record as well as
+        // something to serve.
+        let value =
+            if random.chance(50) { format!("r{round}") } else { format!("p{}", random.below(3)) };
         let part = format!("pub const VALUE: &str = \"{value}\";\n");
         let library = format!("pub fn value() -> &'static str {{ \"{value}\" }}\n");
         World::tick();
@@ -240,12 +274,19 @@ fn whoever_is_killed_and_whenever_the_next_build_is_right_and_nothing_is_left_ov
         let (who, names) = VICTIMS[which];
         let after = Duration::from_millis(if random.chance(40) { 0 } else { random.below(250) });
         World::tick();
-        let mut child = world.ours(&[], &["cargo", "build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = world
+            .ours(&[], &["cargo", "build"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let top = child.id().to_string();
         let start = Instant::now();
         // From then on the first that shows itself: a linker does not live for long.
         while child.try_wait().unwrap().is_none() {
-            let victim = at_work_below(&world.base).into_iter().find(|(pid, name)| names.contains(&name.as_str()) && *pid != top);
+            let victim = at_work_below(&world.base)
+                .into_iter()
+                .find(|(pid, name)| names.contains(&name.as_str()) && *pid != top);
             if let Some((pid, _)) = victim.filter(|_| start.elapsed() >= after) {
                 let _ = world.tool("kill").args(["-9", &pid]).stderr(Stdio::null()).status();
                 hits[which] += 1;
@@ -259,8 +300,11 @@ fn whoever_is_killed_and_whenever_the_next_build_is_right_and_nothing_is_left_ov
         let mid = std::fs::read_to_string(world.at("mid/src/lib.rs")).unwrap();
         let expected = format!("printed: {value} {}\n", mid.split('"').nth(1).unwrap());
         assert_eq!(built.seen, expected, "round {round}, {who} was killed");
-        let unfinished = walkdir::WalkDir::new(world.at("target")).into_iter().filter_map(Result::ok);
-        let unfinished: Vec<_> = unfinished.filter(|entry| entry.file_name().to_string_lossy().starts_with(".tmp-")).collect();
+        let unfinished =
+            walkdir::WalkDir::new(world.at("target")).into_iter().filter_map(Result::ok);
+        let unfinished: Vec<_> = unfinished
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(".tmp-"))
+            .collect();
         assert!(unfinished.is_empty(), "round {round}: {unfinished:?}");
     }
     println!("{:?} were killed {hits:?} times", VICTIMS.map(|(who, _)| who));

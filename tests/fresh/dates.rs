@@ -39,7 +39,9 @@ fn a_checkout_whose_sources_are_all_old_is_judged_by_content() {
     let world = World::built(TWO);
     world.push_edit("mid/src/lib.rs", "m1", "m2");
     world.next_job();
-    for name in ["app/src/main.rs", "app/src/part.rs", "mid/src/lib.rs", "app/Cargo.toml", "mid/Cargo.toml"] {
+    for name in
+        ["app/src/main.rs", "app/src/part.rs", "mid/src/lib.rs", "app/Cargo.toml", "mid/Cargo.toml"]
+    {
         world.date_back(name);
     }
     world.right("build").expect(&["app", "mid"], &[]);
@@ -51,7 +53,8 @@ fn a_checkout_whose_sources_are_all_old_is_judged_by_content() {
 
 #[test]
 fn a_target_directory_of_another_commit_is_not_believed() {
-    // In every profile and for every target: as on a runner that keeps its checkout and gets its cache from elsewhere.
+    // In every profile and for every target: as on a runner that keeps its checkout and gets its
+    // cache from elsewhere.
     let world = World::new(TWO);
     let target = format!("build --target {}", host());
     let all = ["build", "build --release", "build --profile slow", &target];
@@ -74,7 +77,10 @@ fn a_target_directory_of_another_commit_is_not_believed() {
 
 /// The target of this machine.
 pub(crate) fn host() -> String {
-    let said = run(std::process::Command::new(std::path::Path::new(env!("CARGO")).with_file_name("rustc")).arg("-vV"));
+    let said = run(std::process::Command::new(
+        std::path::Path::new(env!("CARGO")).with_file_name("rustc"),
+    )
+    .arg("-vV"));
     let text = String::from_utf8(said.stdout).unwrap();
     text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }

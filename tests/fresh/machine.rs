@@ -1,5 +1,5 @@
-//! What random scripts happen to: a workspace whose programs print everything they were compiled from, and a model that knows
-//! what a clean build would print.
+//! What random scripts happen to: a workspace whose programs print everything they were compiled
+//! from, and a model that knows what a clean build would print.
 //!
 //! | package | looks at |
 //! | --- | --- |
@@ -173,7 +173,10 @@ impl Machine {
         let mut first = tree::parse(WORKSPACE);
         let world = World::with(&first);
         for name in ["Cargo.lock", ".gitignore"] {
-            first.insert(name.to_owned(), Node::File(std::fs::read_to_string(world.origin.join(name)).unwrap()));
+            first.insert(
+                name.to_owned(),
+                Node::File(std::fs::read_to_string(world.origin.join(name)).unwrap()),
+            );
         }
         let mut machine = Self {
             world,
@@ -193,7 +196,8 @@ impl Machine {
     }
 
     pub(crate) fn begin(&mut self) {
-        (self.tree, self.is_tool_executable, self.branch, self.stamp) = (self.first.clone(), false, "b0".to_owned(), None);
+        (self.tree, self.is_tool_executable, self.branch, self.stamp) =
+            (self.first.clone(), false, "b0".to_owned(), None);
         (self.builds, self.reused) = (0, 0);
         self.world.unset("WORLD_COLOUR");
         self.check_out();
@@ -206,7 +210,11 @@ impl Machine {
         tree::write(&checkout, &self.tree);
         run(self.world.tool("git").args(["init", "-q", "-b", &self.branch]).current_dir(&checkout));
         let mode = if self.is_tool_executable { 0o755 } else { 0o644 };
-        std::fs::set_permissions(checkout.join("mid/tool.sh"), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::set_permissions(
+            checkout.join("mid/tool.sh"),
+            std::os::unix::fs::PermissionsExt::from_mode(mode),
+        )
+        .unwrap();
         match &self.stamp {
             Some(stamp) => self.world.set("WORLD_STAMP", stamp),
             None => self.world.unset("WORLD_STAMP"),
@@ -224,7 +232,11 @@ impl Machine {
 
     /// Where a file is: the module may have moved.
     fn name<'a>(&self, name: &'a str) -> &'a str {
-        if name == "app/src/part.rs" && !self.tree.contains_key(name) { "app/src/part/mod.rs" } else { name }
+        if name == "app/src/part.rs" && !self.tree.contains_key(name) {
+            "app/src/part/mod.rs"
+        } else {
+            name
+        }
     }
 
     pub(crate) fn real(&self, name: &str) -> PathBuf {
@@ -244,7 +256,8 @@ impl Machine {
         let name = self.name(name);
         let spare = self.world.at("spare");
         tree::put(&spare, &node);
-        filetime::set_file_mtime(&spare, filetime::FileTime::from_unix_time(1_577_880_000, 0)).unwrap();
+        filetime::set_file_mtime(&spare, filetime::FileTime::from_unix_time(1_577_880_000, 0))
+            .unwrap();
         std::fs::rename(spare, self.world.at(name)).unwrap();
         self.tree.insert(name.to_owned(), node);
     }
@@ -273,14 +286,17 @@ impl Machine {
     fn members(&mut self) {
         let has_more = self.tree.contains_key("more/src/lib.rs");
         let Node::File(text) = &self.first["Cargo.toml"] else { unreachable!() };
-        let text = if has_more { text.replace("\"mid\"", "\"mid\", \"more\"") } else { text.clone() };
+        let text =
+            if has_more { text.replace("\"mid\"", "\"mid\", \"more\"") } else { text.clone() };
         let is_new = self.tree.get("Cargo.toml") != Some(&Node::File(text.clone()));
         if is_new || !self.world.at("Cargo.toml").is_file() {
             tree::put(&self.world.at("Cargo.toml"), &Node::File(text.clone()));
         }
         self.tree.insert("Cargo.toml".to_owned(), Node::File(text));
         if has_more {
-            let manifest = Node::File("[package]\nname = \"more\"\nversion = \"0.1.0\"\nedition = \"2021\"\n".to_owned());
+            let manifest = Node::File(
+                "[package]\nname = \"more\"\nversion = \"0.1.0\"\nedition = \"2021\"\n".to_owned(),
+            );
             if self.tree.insert("more/Cargo.toml".to_owned(), manifest.clone()).is_none() {
                 tree::put(&self.world.at("more/Cargo.toml"), &manifest);
             }
@@ -292,7 +308,8 @@ impl Machine {
     pub(crate) fn module_to_directory(&mut self) {
         World::tick();
         let (file, directory) = ("app/src/part.rs", "app/src/part/mod.rs");
-        let (from, to) = if self.tree.contains_key(file) { (file, directory) } else { (directory, file) };
+        let (from, to) =
+            if self.tree.contains_key(file) { (file, directory) } else { (directory, file) };
         let node = self.tree.remove(from).unwrap();
         std::fs::create_dir_all(self.world.at(to).parent().unwrap()).unwrap();
         std::fs::rename(self.world.at(from), self.world.at(to)).unwrap();
@@ -317,7 +334,9 @@ impl Machine {
     /// As git does it: what differs is written anew.
     pub(crate) fn switch(&mut self, to: &Files, names: impl Iterator<Item = &'static str>) {
         for name in names.chain(["app/src/turned.rs"]) {
-            let (Some(node), Some(now)) = (to.get(name), self.tree.get(self.name(name))) else { continue };
+            let (Some(node), Some(now)) = (to.get(name), self.tree.get(self.name(name))) else {
+                continue;
+            };
             if node != now {
                 self.put(name, node.clone());
             }
@@ -327,8 +346,13 @@ impl Machine {
     /// What a cache that cleans, or a tidy user, takes away.
     pub(crate) fn lose_outputs(&self, random: &mut Random) {
         for folder in ["target/debug/deps", "target/debug", "target/debug/.fingerprint"] {
-            for entry in std::fs::read_dir(self.world.at(folder)).into_iter().flatten().filter_map(Result::ok) {
-                let is_lost = random.chance(15) && (folder.ends_with("print") || entry.path().is_file());
+            for entry in std::fs::read_dir(self.world.at(folder))
+                .into_iter()
+                .flatten()
+                .filter_map(Result::ok)
+            {
+                let is_lost =
+                    random.chance(15) && (folder.ends_with("print") || entry.path().is_file());
                 if is_lost && !entry.file_name().to_string_lossy().starts_with('.') {
                     tree::remove(&entry.path());
                 }
@@ -349,11 +373,17 @@ impl Machine {
         let words = how.words();
         let words: Vec<&str> = ["cargo"].into_iter().chain(words.split(' ')).collect();
         let mut command = self.world.ours(&[], &words);
-        let mut child = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(after));
         if child.try_wait().unwrap().is_none() {
             // It leads a group of its own, and is not waited for yet.
-            let _ = self.world.tool("kill").args(["-9", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status();
+            let _ = self
+                .world
+                .tool("kill")
+                .args(["-9", "--", &format!("-{}", child.id())])
+                .stderr(Stdio::null())
+                .status();
         }
         let _ = child.wait();
     }
@@ -366,7 +396,11 @@ impl Machine {
         };
         let program = |words: &[&str]| ask(&[&["store"], words].concat()).status.success();
         // A word that is no command is a directory to build.
-        let has_store = || String::from_utf8_lossy(&ask(&["--help"]).stdout).lines().any(|line| line.trim_start().starts_with("store "));
+        let has_store = || {
+            String::from_utf8_lossy(&ask(&["--help"]).stdout)
+                .lines()
+                .any(|line| line.trim_start().starts_with("store "))
+        };
         let can = *self.can_carry.get_or_insert_with(has_store);
         if !can || !self.world.at(".pyenv-build/store").is_dir() {
             return false;
@@ -406,7 +440,9 @@ impl Machine {
     fn text(&self, name: &str) -> &str {
         match &self.tree[name] {
             Node::File(text) => text.trim(),
-            Node::Link(target) => self.text(&format!("{}/{target}", name.rsplit_once('/').unwrap().0)),
+            Node::Link(target) => {
+                self.text(&format!("{}/{target}", name.rsplit_once('/').unwrap().0))
+            }
         }
     }
 
@@ -418,7 +454,10 @@ impl Machine {
     /// What a clean build would print.
     fn expected(&self, how: &How) -> String {
         let bytes = format!("{}\n", self.text("app/src/bytes.bin")).into_bytes();
-        let built = self.tree.get("app/build.rs").map_or("none", |_| self.text("app/build.rs").split(['=', '"']).nth(3).unwrap());
+        let built = self
+            .tree
+            .get("app/build.rs")
+            .map_or("none", |_| self.text("app/build.rs").split(['=', '"']).nth(3).unwrap());
         let data = self
             .tree
             .keys()
@@ -428,16 +467,35 @@ impl Machine {
         all.sort();
         let Node::Link(pointer) = &self.tree["mid/pointer"] else { unreachable!() };
         all.extend(
-            [self.text("mid/in.txt"), self.text("mid/secret.txt"), self.text("mid/.hidden"), pointer, self.text("mid/pointer")]
-                .map(str::to_owned),
+            [
+                self.text("mid/in.txt"),
+                self.text("mid/secret.txt"),
+                self.text("mid/.hidden"),
+                pointer,
+                self.text("mid/pointer"),
+            ]
+            .map(str::to_owned),
         );
-        all.extend([self.is_tool_executable.to_string(), self.stamp.clone().unwrap_or_default(), self.branch.clone()]);
+        all.extend([
+            self.is_tool_executable.to_string(),
+            self.stamp.clone().unwrap_or_default(),
+            self.branch.clone(),
+        ]);
         let lines: BTreeSet<String> = [
-            format!("part={} turned={} bytes={bytes:?}", self.quoted("app/src/part.rs"), self.quoted("app/src/turned.rs")),
+            format!(
+                "part={} turned={} bytes={bytes:?}",
+                self.quoted("app/src/part.rs"),
+                self.quoted("app/src/turned.rs")
+            ),
             format!("loud={} colour={}", how.is_loud, how.colour.as_deref().unwrap_or("none")),
             format!("text={} built={built}", self.text("shared/text.txt")),
             format!("mid={} {} {}", all.len(), self.quoted("mid/src/value.in"), all.join(" ")),
-            format!("user={} {} {}", self.quoted("macros/src/value.in"), self.text("user/words.txt"), self.quoted("user/src/value.rs")),
+            format!(
+                "user={} {} {}",
+                self.quoted("macros/src/value.in"),
+                self.text("user/words.txt"),
+                self.quoted("user/src/value.rs")
+            ),
         ]
         .into();
         lines.into_iter().flat_map(|line| ["printed: ".to_owned(), line, "\n".to_owned()]).collect()

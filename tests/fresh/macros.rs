@@ -1,5 +1,5 @@
-//! Procedural macros of the workspace: programs that run inside rustc and read what nobody declares. They are not judged, and so
-//! what uses them is compiled in each fresh checkout.
+//! Procedural macros of the workspace: programs that run inside rustc and read what nobody
+//! declares. They are not judged, and so what uses them is compiled in each fresh checkout.
 
 use crate::world::{Keep, World};
 
@@ -43,7 +43,10 @@ fn a_macro_that_reads_a_file() {
     let built = world.right("build");
     built.expect(&["app"], &["macros"]);
     let (reason, detail) = built.reason("app");
-    assert!(reason == "macro" && detail.contains("`macros = []` in `[tool.pyenv-build.macros]`"), "{reason} {detail}");
+    assert!(
+        reason == "macro" && detail.contains("`macros = []` in `[tool.pyenv-build.macros]`"),
+        "{reason} {detail}"
+    );
 }
 
 #[test]
@@ -163,7 +166,10 @@ fn a_macro_behind_a_feature() {
 
 #[test]
 fn a_crate_beside_the_macro_is_served() {
-    let world = World::built(&format!("{}\n        == other/src/lib.rs\n        pub fn f() {{}}\n", user("file")));
+    let world = World::built(&format!(
+        "{}\n        == other/src/lib.rs\n        pub fn f() {{}}\n",
+        user("file")
+    ));
     world.next_job();
     world.right("build").expect(&["app"], &["macros", "other"]);
 }
@@ -174,7 +180,10 @@ fn a_local_macro_with_the_name_of_a_pure_one_is_not_believed() {
         &user("file")
             .replace("macros/Cargo.toml", "serde_derive/Cargo.toml")
             .replace("macros/src", "serde_derive/src")
-            .replace("macros = { path = \"../macros\" }", "macros = { path = \"../serde_derive\", package = \"serde_derive\" }"),
+            .replace(
+                "macros = { path = \"../macros\" }",
+                "macros = { path = \"../serde_derive\", package = \"serde_derive\" }",
+            ),
     );
     world.push("== app/words.txt\nw2\n");
     world.next_job();

@@ -1,5 +1,6 @@
-//! Never stale, always warm: workspaces that print what they were compiled from, built after everything that can happen to a
-//! checkout, its cache and its clock, and compared with a clean build by plain cargo. Real cargo, no network.
+//! Never stale, always warm: workspaces that print what they were compiled from, built after
+//! everything that can happen to a checkout, its cache and its clock, and compared with a clean
+//! build by plain cargo. Real cargo, no network.
 //!
 //! | part | what happens |
 //! | --- | --- |

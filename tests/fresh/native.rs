@@ -1,4 +1,5 @@
-//! What linkers and rustc read of native code; `tests/cutoff` has libraries with C in them below each other.
+//! What linkers and rustc read of native code; `tests/cutoff` has libraries with C in them below
+//! each other.
 
 use std::path::Path;
 
@@ -8,7 +9,8 @@ use crate::world::{World, run};
 pub(crate) fn library(world: &World, directory: &Path, value: i32) {
     std::fs::create_dir_all(directory).unwrap();
     let object = world.base.join("foo.o");
-    std::fs::write(world.base.join("foo.c"), format!("int foo(void) {{ return {value}; }}")).unwrap();
+    std::fs::write(world.base.join("foo.c"), format!("int foo(void) {{ return {value}; }}"))
+        .unwrap();
     run(world.tool("cc").args(["-c", "-fPIC", "-o"]).arg(&object).arg(world.base.join("foo.c")));
     let _ = std::fs::remove_file(directory.join("libfoo.a"));
     run(world.tool("ar").arg("rcsD").arg(directory.join("libfoo.a")).arg(&object));
@@ -106,7 +108,10 @@ fn another_linker_is_told_apart() {
     let tools = world.base.join("tools");
     std::fs::create_dir(&tools).unwrap();
     std::os::unix::fs::symlink("/usr/bin/gcc", tools.join("cc")).unwrap();
-    let path = std::env::join_paths([tools].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap()))).unwrap();
+    let path = std::env::join_paths(
+        [tools].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    )
+    .unwrap();
     world.set("PATH", path.to_str().unwrap());
     world.next_job();
     world.right("build").expect(&["app"], &[]);
@@ -118,7 +123,8 @@ fn a_linker_that_is_a_script_is_not_judged_and_is_right() {
     let world = World::new(LINKED);
     library(&world, &world.origin.join("second"), 1);
     world.push("== .cargo/config.toml\n[build]\nrustflags = [\"-L\", \"native=second\", \"-Clinker=./link.sh\"]\n== link.sh\n#!/bin/sh\nexec cc \"$@\" $(cat extra.txt)\n== extra.txt\n\n");
-    std::fs::set_permissions(world.origin.join("link.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(world.origin.join("link.sh"), std::fs::Permissions::from_mode(0o755))
+        .unwrap();
     world.commit();
     world.check_out("main");
     world.right("build");

@@ -2,7 +2,8 @@
 
 use crate::world::{Keep, World};
 
-/// A build script that copies `recipe.txt` line by line: `file NAME TEXT`, `link NAME TARGET`, `mode NAME`, `folder NAME`, `gone NAME`.
+/// A build script that copies `recipe.txt` line by line: `file NAME TEXT`, `link NAME TARGET`,
+/// `mode NAME`, `folder NAME`, `gone NAME`.
 const COOK: &str = r#"
     == build.rs
     use std::{env, fs, os::unix::fs::{symlink, PermissionsExt as _}, path::Path};
@@ -89,7 +90,9 @@ fn a_file_that_the_script_makes_no_longer_fails_as_it_does_in_a_clean_build() {
 fn a_file_that_somebody_else_changes_in_out_dir_is_made_again() {
     let world = World::built(COOK);
     world.next_job();
-    let build = std::fs::read_dir(world.at("target/debug/build")).unwrap().map(|entry| entry.unwrap().path().join("out/all.txt"));
+    let build = std::fs::read_dir(world.at("target/debug/build"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("out/all.txt"));
     let file = build.into_iter().find(|path| path.is_file()).unwrap();
     std::fs::write(file, "by hand").unwrap();
     world.right("build").expect(&[], &["app"]);

@@ -1,7 +1,8 @@
-//! Everything that can happen, in any order: scripts of random steps, and after each build the programs print what a clean build's
-//! would.
+//! Everything that can happen, in any order: scripts of random steps, and after each build the
+//! programs print what a clean build's would.
 //!
-//! `PYENV_BUILD_RANDOM_SEED` and `PYENV_BUILD_RANDOM_SCRIPTS` choose others than those of every run.
+//! `PYENV_BUILD_RANDOM_SEED` and `PYENV_BUILD_RANDOM_SCRIPTS` choose others than those of every
+//! run.
 
 use std::fmt::Write as _;
 
@@ -34,7 +35,8 @@ impl Random {
     }
 }
 
-/// Files that cargo and rustc look at by themselves, with a template; whether a date that deceives is found out.
+/// Files that cargo and rustc look at by themselves, with a template; whether a date that deceives
+/// is found out.
 const SEEN: &[(&str, &str, bool)] = &[
     ("app/src/part.rs", "pub const V: &str = \"#\";\n", true),
     ("app/src/turn_a.rs", "pub const V: &str = \"#\";\n", true),
@@ -50,7 +52,8 @@ const SEEN: &[(&str, &str, bool)] = &[
 ];
 
 /// Files that only a build script or a macro knows of: for cargo they change with the checkout.
-const UNSEEN: &[(&str, &str)] = &[("mid/secret.txt", "#\n"), ("user/words.txt", "#\n"), ("mid/.hidden", "#\n")];
+const UNSEEN: &[(&str, &str)] =
+    &[("mid/secret.txt", "#\n"), ("user/words.txt", "#\n"), ("mid/.hidden", "#\n")];
 
 /// A change in the checkout as it stands.
 fn edit(machine: &mut Machine, random: &mut Random) -> String {
@@ -68,7 +71,9 @@ fn edit(machine: &mut Machine, random: &mut Random) -> String {
             format!("{name} = {value}, dated back")
         }
         7 if is_found_out => {
-            let date = filetime::FileTime::from_last_modification_time(&std::fs::metadata(machine.real(name)).unwrap());
+            let date = filetime::FileTime::from_last_modification_time(
+                &std::fs::metadata(machine.real(name)).unwrap(),
+            );
             machine.put(name, Node::File(text));
             filetime::set_file_mtime(machine.real(name), date).unwrap();
             format!("{name} = {value}, date kept")
@@ -96,7 +101,12 @@ fn edit(machine: &mut Machine, random: &mut Random) -> String {
             "the module is moved to a directory, or back".to_owned()
         }
         13 => {
-            machine.toggle("app/build.rs", Node::File(format!("fn main() {{ println!(\"cargo:rustc-env=APP_BUILT={value}\"); }}\n")));
+            machine.toggle(
+                "app/build.rs",
+                Node::File(format!(
+                    "fn main() {{ println!(\"cargo:rustc-env=APP_BUILT={value}\"); }}\n"
+                )),
+            );
             format!("app/build.rs = {value}, or it goes")
         }
         14 => {
@@ -120,7 +130,10 @@ fn edit_unseen(machine: &mut Machine, random: &mut Random) -> String {
             format!("{name} = {value}")
         }
         3 => {
-            machine.tree.insert("mid/pointer".to_owned(), Node::Link((*random.choice(&["in.txt", "secret.txt"])).to_owned()));
+            machine.tree.insert(
+                "mid/pointer".to_owned(),
+                Node::Link((*random.choice(&["in.txt", "secret.txt"])).to_owned()),
+            );
             "mid/pointer is turned".to_owned()
         }
         4 => {
@@ -155,7 +168,13 @@ fn script(machine: &mut Machine, seed: u64, log: &mut String) {
                 for _ in 0..random.below(3) {
                     note(log, &edit_unseen(machine, &mut random));
                 }
-                let cache = *random.choice(&[Cache::Both, Cache::Both, Cache::Target, Cache::Store, Cache::WithoutOwn]);
+                let cache = *random.choice(&[
+                    Cache::Both,
+                    Cache::Both,
+                    Cache::Target,
+                    Cache::Store,
+                    Cache::WithoutOwn,
+                ]);
                 let name = format!("saved-{step}.tar");
                 machine.save(&name, cache);
                 saved.push(name.clone());
@@ -225,20 +244,25 @@ fn script(machine: &mut Machine, seed: u64, log: &mut String) {
 }
 
 pub(crate) fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|error| panic!("{name}: {error}")))
+    std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|error| panic!("{name}: {error}")))
 }
 
 /// The scripts of one half, for a machine of its own.
 fn half(rest: u64) {
     let seed = number("PYENV_BUILD_RANDOM_SEED", 1);
     let count = number("PYENV_BUILD_RANDOM_SCRIPTS", 12);
-    println!("{count} scripts from seed {seed} (PYENV_BUILD_RANDOM_SCRIPTS, PYENV_BUILD_RANDOM_SEED), of which every second");
+    println!(
+        "{count} scripts from seed {seed} (PYENV_BUILD_RANDOM_SCRIPTS, PYENV_BUILD_RANDOM_SEED), of which every second"
+    );
     let mut machine = Machine::new();
     let (mut builds, mut reused) = (0, 0);
     for number in (0..count).filter(|number| number % 2 == rest) {
         let mut log = String::new();
         let seed = seed + number;
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| script(&mut machine, seed, &mut log)));
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            script(&mut machine, seed, &mut log);
+        }));
         if let Err(panic) = ended {
             println!("script of seed {seed}:\n{log}");
             std::panic::resume_unwind(panic);
@@ -247,7 +271,10 @@ fn half(rest: u64) {
         reused += machine.reused;
     }
     println!("{builds} builds, {reused} crates reused");
-    assert!(count < 12 || reused * 2 > builds, "these scripts show little: {reused} crates reused in {builds} builds");
+    assert!(
+        count < 12 || reused * 2 > builds,
+        "these scripts show little: {reused} crates reused in {builds} builds"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What the user says in `[tool.pyenv-build]`. A project has a Python, so these tests want one; nothing is installed.
+//! What the user says in `[tool.pyenv-build]`. A project has a Python, so these tests want one;
+//! nothing is installed.
 
 use crate::macros::user;
 use crate::sources::TWO;
@@ -6,7 +7,8 @@ use crate::world::{Keep, World};
 
 /// A world whose project says these things; `None` where there is no Python.
 pub(crate) fn saying(settings: &str, text: &str) -> Option<World> {
-    let python = std::env::var("PYENV_BUILD_TEST_PYTHON").unwrap_or_else(|_error| "python3".to_owned());
+    let python =
+        std::env::var("PYENV_BUILD_TEST_PYTHON").unwrap_or_else(|_error| "python3".to_owned());
     let found = std::process::Command::new(&python)
         .args(["-c", "import sys; print(sys.executable)"])
         .output()
@@ -28,7 +30,9 @@ pub(crate) fn saying(settings: &str, text: &str) -> Option<World> {
 }
 
 fn pyproject(settings: &str) -> String {
-    format!("[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n[tool.pyenv-build]\n{settings}\n")
+    format!(
+        "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n[tool.pyenv-build]\n{settings}\n"
+    )
 }
 
 pub(crate) fn say(world: &World, settings: &str) {
@@ -64,7 +68,9 @@ fn a_macro_whose_files_are_declared_is_compiled_when_they_change() {
 
 #[test]
 fn a_macro_whose_variable_is_declared_is_compiled_when_it_changes() {
-    let Some(mut world) = saying("macros.macros = [\"env:WORLD_MACRO\"]", &user("variable")) else { return };
+    let Some(mut world) = saying("macros.macros = [\"env:WORLD_MACRO\"]", &user("variable")) else {
+        return;
+    };
     world.next_job();
     world.right("build").expect(&[], &["app", "macros"]);
     world.set("WORLD_MACRO", "a");
@@ -96,7 +102,9 @@ fn a_declaration_that_goes_is_no_longer_believed() {
 fn inputs_are_those_of_all_crates() {
     let Some(world) = saying(
         "inputs = [\"schemas/*.json\", \"*/tests/*.txt\"]",
-        &format!("{TWO}    == schemas/x.json\n    one\n    == app/tests/d.txt\n    one\n    == mid/tests/d.txt\n    one\n"),
+        &format!(
+            "{TWO}    == schemas/x.json\n    one\n    == app/tests/d.txt\n    one\n    == mid/tests/d.txt\n    one\n"
+        ),
     ) else {
         return;
     };
@@ -105,7 +113,11 @@ fn inputs_are_those_of_all_crates() {
     world.push("== schemas/other.txt\nno such file\n== schemas/deep/y.json\nnor this\n");
     world.next_job();
     world.right("build").expect(&[], &["app", "mid"]);
-    for text in ["== schemas/x.json\ntwo\n", "== schemas/y.json\nnew\n", "== app/tests/d.txt\ntwo\n== mid/tests/d.txt\ntwo\n"] {
+    for text in [
+        "== schemas/x.json\ntwo\n",
+        "== schemas/y.json\nnew\n",
+        "== app/tests/d.txt\ntwo\n== mid/tests/d.txt\ntwo\n",
+    ] {
         world.push(text);
         world.next_job();
         world.right("build").expect(&["app", "mid"], &[]);
@@ -120,7 +132,10 @@ fn settings_that_change_while_a_command_runs_are_not_guessed() {
     world.push("== app/words.txt\nw2\n");
     world.next_job_with(Keep::Both);
     std::fs::write(world.base.join("pyproject.toml"), pyproject("")).unwrap();
-    let built = world.finish("build", world.ours(&[], &["sh", "-c", "cp ../pyproject.toml . && exec cargo build"]));
+    let built = world.finish(
+        "build",
+        world.ours(&[], &["sh", "-c", "cp ../pyproject.toml . && exec cargo build"]),
+    );
     world.is_right("build", &built);
     assert!(built.compiled.contains(&"app".to_owned()), "{:?}", built.compiled);
 }
@@ -165,7 +180,9 @@ fn a_script_that_links_for_two_pythons_is_right_in_each() {
         ("a", "v1", false),
     ] {
         world.set("PYO3_PYTHON", python);
-        world.write(&format!("== app/src/main.rs\nfn main() {{ println!(\"{source} {{}}\", py::WHICH); }}\n"));
+        world.write(&format!(
+            "== app/src/main.rs\nfn main() {{ println!(\"{source} {{}}\", py::WHICH); }}\n"
+        ));
         let built = world.right("build");
         assert_eq!(!built.compiled.is_empty(), compiled, "{python} {source} {:?}", built.compiled);
     }

@@ -97,7 +97,11 @@ fn back_on_a_branch_that_was_built_before_nothing_is_compiled() {
         world.check_out(branch);
         world.load();
         let built = world.right("build");
-        if compiled { built.expect(&["app", "mid"], &[]) } else { built.expect(&[], &["app", "mid"]) }
+        if compiled {
+            built.expect(&["app", "mid"], &[]);
+        } else {
+            built.expect(&[], &["app", "mid"]);
+        }
     }
 }
 
@@ -108,8 +112,12 @@ fn a_branch_that_is_switched_to_in_place_and_back_is_right_each_time() {
     world.push_edit("mid/src/lib.rs", "m1", "m2");
     let switch = |commit: &str| {
         World::tick();
-        crate::world::run(world.tool("git").args(["fetch", "-q", "origin"]).current_dir(&world.checkout));
-        crate::world::run(world.tool("git").args(["checkout", "-q", commit]).current_dir(&world.checkout));
+        crate::world::run(
+            world.tool("git").args(["fetch", "-q", "origin"]).current_dir(&world.checkout),
+        );
+        crate::world::run(
+            world.tool("git").args(["checkout", "-q", commit]).current_dir(&world.checkout),
+        );
     };
     switch("origin/main");
     world.right("build").expect(&["app", "mid"], &[]);
@@ -134,7 +142,9 @@ fn included_files_are_sources_wherever_they_are() {
         one
         "#,
     );
-    for (name, from, to) in [("text.txt", "one", "two"), ("deep/bytes.bin", "one", "two"), ("src/more.in", "1", "2")] {
+    for (name, from, to) in
+        [("text.txt", "one", "two"), ("deep/bytes.bin", "one", "two"), ("src/more.in", "1", "2")]
+    {
         world.push_edit(name, from, to);
         world.next_job();
         let built = world.right("build");
@@ -148,7 +158,9 @@ fn included_files_are_sources_wherever_they_are() {
 
 #[test]
 fn a_file_that_is_included_and_goes_fails_as_it_does_in_a_clean_build() {
-    let world = World::built("\n== src/main.rs\nfn main() { println!(\"{}\", include_str!(\"../text.txt\")); }\n== text.txt\none\n");
+    let world = World::built(
+        "\n== src/main.rs\nfn main() { println!(\"{}\", include_str!(\"../text.txt\")); }\n== text.txt\none\n",
+    );
     world.push_without(&["text.txt"]);
     world.next_job();
     assert!(!world.right("build").ok);
@@ -200,7 +212,9 @@ fn a_module_that_becomes_a_directory_is_compiled_and_back_it_is_served() {
 
 #[test]
 fn a_module_that_is_in_two_places_is_an_error_whichever_was_there_first() {
-    for (first, second) in [("app/src/part.rs", "app/src/part/mod.rs"), ("app/src/part/mod.rs", "app/src/part.rs")] {
+    for (first, second) in
+        [("app/src/part.rs", "app/src/part/mod.rs"), ("app/src/part/mod.rs", "app/src/part.rs")]
+    {
         let world = World::new(&TWO.replace("app/src/part.rs", first));
         world.right("build");
         world.push(&format!("== {second}\npub const VALUE: &str = \"second\";\n"));
@@ -216,7 +230,9 @@ fn a_module_that_is_in_two_places_is_an_error_whichever_was_there_first() {
 fn a_crate_that_is_added_to_the_workspace_is_compiled_and_nothing_else_is() {
     let world = World::built(TWO);
     world.push_edit("Cargo.toml", "\"mid\"", "\"mid\", \"more\"");
-    world.push("== more/Cargo.toml\n[package]\nname = 'more'\nversion = '0.1.0'\n== more/src/lib.rs\n");
+    world.push(
+        "== more/Cargo.toml\n[package]\nname = 'more'\nversion = '0.1.0'\n== more/src/lib.rs\n",
+    );
     world.next_job();
     world.right("build").expect(&["more"], &["app", "mid"]);
 }

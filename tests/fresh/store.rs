@@ -1,4 +1,5 @@
-//! A store that is not as it was: damaged, cut, of another version, not to be written to, gone. A build comes of it all the same.
+//! A store that is not as it was: damaged, cut, of another version, not to be written to, gone. A
+//! build comes of it all the same.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,11 @@ use crate::world::{Built, World};
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
-        if entry.path().is_dir() { found.extend(files(&entry.path())) } else { found.push(entry.path()) }
+        if entry.path().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
     }
     found
 }
@@ -19,7 +24,14 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 fn normal(world: &World) -> Built {
     let built = world.build("build");
     let clean = world.clean("build");
-    let printed = |built: &Built| built.seen.lines().filter(|line| line.starts_with("printed")).map(str::to_owned).collect::<Vec<_>>();
+    let printed = |built: &Built| {
+        built
+            .seen
+            .lines()
+            .filter(|line| line.starts_with("printed"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     assert!(built.ok, "{}", built.stderr);
     assert_eq!(printed(&built), printed(&clean), "{}", built.stderr);
     assert!(built.warnings().len() <= 1, "{}", built.stderr);
@@ -64,11 +76,17 @@ fn a_blob_that_is_cut_or_gone_is_made_again() {
     after("cut blobs", |world| {
         for path in files(&store(world).join("v1/blobs")) {
             let length = std::fs::metadata(&path).unwrap().len();
-            std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length / 2).unwrap();
+            std::fs::OpenOptions::new()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_len(length / 2)
+                .unwrap();
         }
     })
     .expect(&["app", "mid"], &[]);
-    after("no blobs", |world| tree::remove(&store(world).join("v1/blobs"))).expect(&["app", "mid"], &[]);
+    after("no blobs", |world| tree::remove(&store(world).join("v1/blobs")))
+        .expect(&["app", "mid"], &[]);
 }
 
 #[test]
@@ -97,7 +115,8 @@ fn an_entry_that_says_something_else_under_its_old_name_is_not_believed() {
     // Each file of the outputs becomes that of another.
     after("exchanged", |world| {
         let all = files(&store(world).join("v1/units"));
-        let texts: Vec<String> = all.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let texts: Vec<String> =
+            all.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
         for (path, text) in all.iter().zip(texts.iter().cycle().skip(1)) {
             std::fs::write(path, text).unwrap();
         }
@@ -108,21 +127,34 @@ fn an_entry_that_says_something_else_under_its_old_name_is_not_believed() {
 #[test]
 fn notes_that_are_gone_or_damaged_cost_nothing_but_time() {
     after("no notes", |world| tree::remove(&store(world).join("v1/crates")));
-    after("damaged notes", |world| files(&store(world).join("v1/crates")).iter().for_each(|path| std::fs::write(path, "{}").unwrap()));
-    after("no plans", |world| tree::remove(&store(world).join("plans"))).expect(&[], &["app", "mid"]);
-    after("damaged digests", |world| files(&store(world).join("digests")).iter().for_each(|path| std::fs::write(path, "0 0").unwrap()))
+    after("damaged notes", |world| {
+        files(&store(world).join("v1/crates"))
+            .iter()
+            .for_each(|path| std::fs::write(path, "{}").unwrap());
+    });
+    after("no plans", |world| tree::remove(&store(world).join("plans")))
         .expect(&[], &["app", "mid"]);
+    after("damaged digests", |world| {
+        files(&store(world).join("digests"))
+            .iter()
+            .for_each(|path| std::fs::write(path, "0 0").unwrap());
+    })
+    .expect(&[], &["app", "mid"]);
 }
 
 #[test]
 fn a_store_of_a_newer_version_is_left_alone() {
-    after("newer", |world| std::fs::rename(store(world).join("v1"), store(world).join("v2")).unwrap()).expect(&["app", "mid"], &[]);
+    after("newer", |world| {
+        std::fs::rename(store(world).join("v1"), store(world).join("v2")).unwrap();
+    })
+    .expect(&["app", "mid"], &[]);
 }
 
 #[test]
 fn a_store_that_is_gone_begins_anew() {
     after("gone", |world| tree::remove(&store(world))).expect(&["app", "mid"], &[]);
-    after("all of ours gone", |world| tree::remove(&world.at(".pyenv-build"))).expect(&["app", "mid"], &[]);
+    after("all of ours gone", |world| tree::remove(&world.at(".pyenv-build")))
+        .expect(&["app", "mid"], &[]);
 }
 
 #[test]
@@ -161,10 +193,15 @@ fn a_store_that_cannot_be_written_to_is_read() {
 
 #[test]
 fn a_store_that_is_deleted_while_cargo_runs_does_not_stop_it() {
-    for (what, victim) in [("store", ".pyenv-build/store"), ("blobs", ".pyenv-build/store/v1/blobs"), ("all", ".pyenv-build")] {
+    for (what, victim) in [
+        ("store", ".pyenv-build/store"),
+        ("blobs", ".pyenv-build/store/v1/blobs"),
+        ("all", ".pyenv-build"),
+    ] {
         let world = World::built(TWO);
         world.next_job();
-        let mut command = world.ours(&[], &["sh", "-c", &format!("rm -rf {victim}; exec cargo build")]);
+        let mut command =
+            world.ours(&[], &["sh", "-c", &format!("rm -rf {victim}; exec cargo build")]);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
         normal(&world);

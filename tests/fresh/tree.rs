@@ -12,13 +12,16 @@ pub(crate) enum Node {
 
 pub(crate) type Files = BTreeMap<String, Node>;
 
-/// `== path` begins a file, `== path -> target` is a link; what stands before the first `==` in its line is taken from all
-/// lines. A package without a manifest gets one; what a manifest says is added to that, unless it has a `[package]` or
-/// `[workspace]` of its own.
+/// `== path` begins a file, `== path -> target` is a link; what stands before the first `==` in its
+/// line is taken from all lines. A package without a manifest gets one; what a manifest says is
+/// added to that, unless it has a `[package]` or `[workspace]` of its own.
 pub(crate) fn parse(text: &str) -> Files {
     let mut files = parse_plain(text);
-    let sources = files.keys().filter_map(|name| name.strip_suffix("src/main.rs").or_else(|| name.strip_suffix("src/lib.rs")));
-    let folders: BTreeSet<String> = sources.map(|folder| folder.trim_end_matches('/').to_owned()).collect();
+    let sources = files.keys().filter_map(|name| {
+        name.strip_suffix("src/main.rs").or_else(|| name.strip_suffix("src/lib.rs"))
+    });
+    let folders: BTreeSet<String> =
+        sources.map(|folder| folder.trim_end_matches('/').to_owned()).collect();
     for folder in &folders {
         let manifest = format!("{folder}/Cargo.toml").trim_start_matches('/').to_owned();
         let more = match files.get(&manifest) {
@@ -27,13 +30,21 @@ pub(crate) fn parse(text: &str) -> Files {
         };
         if !more.contains("[package]") {
             let name = folder.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("app");
-            let rest = format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{more}");
+            let rest = format!(
+                "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{more}"
+            );
             files.insert(manifest, Node::File(rest));
         }
     }
     if !folders.is_empty() && !files.contains_key("Cargo.toml") {
         let members: Vec<String> = folders.iter().map(|folder| format!("{folder:?}")).collect();
-        files.insert("Cargo.toml".to_owned(), Node::File(format!("[workspace]\nresolver = \"2\"\nmembers = [{}]\n", members.join(", "))));
+        files.insert(
+            "Cargo.toml".to_owned(),
+            Node::File(format!(
+                "[workspace]\nresolver = \"2\"\nmembers = [{}]\n",
+                members.join(", ")
+            )),
+        );
     }
     files
 }
@@ -44,7 +55,11 @@ pub(crate) fn parse_plain(text: &str) -> Files {
     let mut files = Files::new();
     let mut current: Option<String> = None;
     for line in text.lines() {
-        let line = if line.len() >= indent && line[..indent].trim().is_empty() { &line[indent..] } else { line.trim_start() };
+        let line = if line.len() >= indent && line[..indent].trim().is_empty() {
+            &line[indent..]
+        } else {
+            line.trim_start()
+        };
         if let Some(name) = line.strip_prefix("== ") {
             if let Some((name, target)) = name.split_once(" -> ") {
                 files.insert(name.to_owned(), Node::Link(target.to_owned()));
@@ -53,7 +68,8 @@ pub(crate) fn parse_plain(text: &str) -> Files {
                 files.insert(name.to_owned(), Node::File(String::new()));
                 current = Some(name.to_owned());
             }
-        } else if let Some(Node::File(text)) = current.as_ref().and_then(|name| files.get_mut(name)) {
+        } else if let Some(Node::File(text)) = current.as_ref().and_then(|name| files.get_mut(name))
+        {
             text.push_str(line);
             text.push('\n');
         }
@@ -111,11 +127,17 @@ pub(crate) fn packages(root: &Path) -> BTreeSet<String> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.path().is_dir() && !entry.path().is_symlink() && name != "target" && !name.starts_with('.') {
+            if entry.path().is_dir()
+                && !entry.path().is_symlink()
+                && name != "target"
+                && !name.starts_with('.')
+            {
                 folders.push(entry.path());
             } else if name == "Cargo.toml" {
                 let text = std::fs::read_to_string(entry.path()).unwrap();
-                names.extend(text.lines().find_map(|line| Some(line.strip_prefix("name = ")?.trim_matches(['"', '\'']).to_owned())));
+                names.extend(text.lines().find_map(|line| {
+                    Some(line.strip_prefix("name = ")?.trim_matches(['"', '\'']).to_owned())
+                }));
             }
         }
     }

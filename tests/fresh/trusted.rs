@@ -1,5 +1,5 @@
-//! Build scripts that are trusted to read nothing but what they declare: they run when that changed, and else what they made is put
-//! in place.
+//! Build scripts that are trusted to read nothing but what they declare: they run when that
+//! changed, and else what they made is put in place.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -64,7 +64,8 @@ fn runs(world: &World) -> usize {
     std::fs::read_to_string(world.base.join("ran")).unwrap_or_default().lines().count()
 }
 
-/// Builds in a fresh checkout, and says how often the script ran in it. (The clean build that it is compared with runs it once more.)
+/// Builds in a fresh checkout, and says how often the script ran in it. (The clean build that it is
+/// compared with runs it once more.)
 #[track_caller]
 fn next(world: &World, words: &str) -> (usize, Built) {
     world.next_job();
@@ -83,7 +84,11 @@ fn a_script_whose_inputs_are_what_they_were_does_not_run_in_a_fresh_checkout() {
         assert_eq!(ran, 0);
         built.expect(&[], &["app", "helper"]);
         let script = &built.report["crates"]["build_scripts"][0];
-        assert_eq!((&script["name"], &script["skipped"]), (&"app".into(), &true.into()), "{script}");
+        assert_eq!(
+            (&script["name"], &script["skipped"]),
+            (&"app".into(), &true.into()),
+            "{script}"
+        );
     }
     let out = tree::find(&world.at("target/debug/build"), "real.txt");
     let out = out.parent().unwrap();
@@ -126,7 +131,10 @@ fn another_c_compiler_makes_a_trusted_script_run() {
     let Some(mut world) = saying(TRUST, SCRIPT) else { return };
     let bin = world.base.join("bin");
     for text in ["one", "two"] {
-        tree::put(&bin.join("gcc"), &tree::Node::File(format!("#!/bin/sh\n# {text}\nexec cc \"$@\"\n")));
+        tree::put(
+            &bin.join("gcc"),
+            &tree::Node::File(format!("#!/bin/sh\n# {text}\nexec cc \"$@\"\n")),
+        );
         std::fs::set_permissions(bin.join("gcc"), std::fs::Permissions::from_mode(0o755)).unwrap();
         world.set("CC", bin.join("gcc").to_str().unwrap());
         assert_eq!(next(&world, "build").0, 1, "{text}");

@@ -30,12 +30,16 @@ fn a_file_that_the_assembler_reads_is_seen_whoever_names_it() {
     let split = "macro_rules! directive { ($d:ident $f:literal) => { core::arch::global_asm!(concat!(\".globl BLOB\\nBLOB: .\", stringify!($d), \" \\\"\", $f, \"\\\"\")); } }\n    directive!(incbin \"data.bin\");";
     data_is_seen(
         "in a file of another ending",
-        &format!("    == app/src/main.rs\n    include!(\"asm.txt\");\n    {BLOB}    == app/src/asm.txt\n    {assembly}\n"),
+        &format!(
+            "    == app/src/main.rs\n    include!(\"asm.txt\");\n    {BLOB}    == app/src/asm.txt\n    {assembly}\n"
+        ),
     );
     data_is_seen("in two pieces", &format!("    == app/src/main.rs\n    {split}\n    {BLOB}"));
     data_is_seen(
         "by a macro of another directory",
-        &format!("{with_mid}    == mid/src/lib.rs\n    #[path = \"../../shared/m.rs\"] mod m;\n    == shared/m.rs\n    {exported}\n"),
+        &format!(
+            "{with_mid}    == mid/src/lib.rs\n    #[path = \"../../shared/m.rs\"] mod m;\n    == shared/m.rs\n    {exported}\n"
+        ),
     );
     data_is_seen(
         "by a macro behind a link",
@@ -109,7 +113,9 @@ fn a_library_of_the_same_name_that_another_cargo_made_is_another_one() {
 
 #[test]
 fn the_hosts_library_is_not_taken_for_the_targets() {
-    let host = String::from_utf8(std::process::Command::new("rustc").arg("-vV").output().unwrap().stdout).unwrap();
+    let host =
+        String::from_utf8(std::process::Command::new("rustc").arg("-vV").output().unwrap().stdout)
+            .unwrap();
     let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned();
     let words = format!("build --features app/m --target {host}");
     let world = World::new(MAYBE_MACRO);
@@ -134,7 +140,10 @@ fn a_crate_that_is_called_like_anothers_library_has_outputs_of_its_own() {
     world.build("build");
     let served = std::fs::read(world.at("target/debug/libfoo.so")).unwrap();
     world.clean("build");
-    assert!(served == std::fs::read(world.base.join("clean/debug/libfoo.so")).unwrap(), "it is foo's, and of now");
+    assert!(
+        served == std::fs::read(world.base.join("clean/debug/libfoo.so")).unwrap(),
+        "it is foo's, and of now"
+    );
 }
 
 #[test]
@@ -146,7 +155,18 @@ fn a_macro_that_is_found_on_the_search_path_is_seen() {
     std::fs::write(world.base.join("pm.rs"), source).unwrap();
     std::fs::create_dir(world.origin.join("pre")).unwrap();
     let mut rustc = world.tool("rustc");
-    rustc.args(["--edition", "2021", "--crate-name", "pm", "--crate-type", "proc-macro", "--out-dir", "pre"]).arg(world.base.join("pm.rs"));
+    rustc
+        .args([
+            "--edition",
+            "2021",
+            "--crate-name",
+            "pm",
+            "--crate-type",
+            "proc-macro",
+            "--out-dir",
+            "pre",
+        ])
+        .arg(world.base.join("pm.rs"));
     crate::world::run(rustc.current_dir(&world.origin));
     world.commit();
     world.check_out("main");
@@ -158,14 +178,15 @@ fn a_macro_that_is_found_on_the_search_path_is_seen() {
 
 #[test]
 fn libraries_that_the_linker_alone_is_told_of_are_seen() {
-    let source =
-        "    == src/main.rs\n    unsafe extern \"C\" { fn foo() -> i32; }\n    fn main() { println!(\"{}\", unsafe { foo() }); }\n";
+    let source = "    == src/main.rs\n    unsafe extern \"C\" { fn foo() -> i32; }\n    fn main() { println!(\"{}\", unsafe { foo() }); }\n";
     for flags in [
         r#""-Clink-arg=-Wl,-Lfirst", "-Clink-arg=-Wl,-Lsecond", "-Clink-arg=-Wl,-lfoo""#,
         r#""-Clink-args=-Xlinker -Lfirst -Xlinker -Lsecond -Xlinker -lfoo""#,
         r#""-Clink-arg=-Wl,--library-path=first", "-Clink-arg=-Wl,--library-path,second,-lfoo""#,
     ] {
-        let world = World::new(&format!("{source}    == .cargo/config.toml\n    [build]\n    rustflags = [{flags}]\n"));
+        let world = World::new(&format!(
+            "{source}    == .cargo/config.toml\n    [build]\n    rustflags = [{flags}]\n"
+        ));
         library(&world, &world.origin.join("second"), 1);
         world.commit();
         world.check_out("main");

@@ -1,4 +1,5 @@
-//! Variables of the environment: those that a source names, those that cargo sets, those that a build script sets.
+//! Variables of the environment: those that a source names, those that cargo sets, those that a
+//! build script sets.
 
 use crate::world::World;
 
@@ -56,7 +57,8 @@ fn a_variable_that_nobody_names_compiles_nothing() {
 
 #[test]
 fn a_variable_that_must_be_there_and_is_not_fails_as_it_does_in_a_clean_build() {
-    let mut world = World::new("\n== src/main.rs\nfn main() { println!(\"{}\", env!(\"WORLD_ONE\")); }\n");
+    let mut world =
+        World::new("\n== src/main.rs\nfn main() { println!(\"{}\", env!(\"WORLD_ONE\")); }\n");
     world.set("WORLD_ONE", "a");
     world.right("build");
     world.unset("WORLD_ONE");
@@ -107,11 +109,16 @@ fn a_variable_that_a_build_script_sets_is_seen_by_its_value_and_not_by_its_run()
 
 #[test]
 fn a_secret_is_not_kept_as_it_is() {
-    let mut world = World::new("\n== src/main.rs\nfn main() { println!(\"{:?}\", option_env!(\"WORLD_TOKEN\").map(str::len)); }\n");
+    let mut world = World::new(
+        "\n== src/main.rs\nfn main() { println!(\"{:?}\", option_env!(\"WORLD_TOKEN\").map(str::len)); }\n",
+    );
     world.set("WORLD_TOKEN", "hush-hush-hush");
     world.right("build");
     let found = crate::world::run(
-        world.tool("sh").args(["-c", "grep -rl hush-hush-hush .pyenv-build/store/v1/units || true"]).current_dir(&world.checkout),
+        world
+            .tool("sh")
+            .args(["-c", "grep -rl hush-hush-hush .pyenv-build/store/v1/units || true"])
+            .current_dir(&world.checkout),
     );
     assert_eq!(String::from_utf8(found.stdout).unwrap(), "");
     world.set("WORLD_TOKEN", "other");
@@ -121,7 +128,9 @@ fn a_secret_is_not_kept_as_it_is() {
 
 #[test]
 fn a_variable_that_rustc_itself_reads_is_seen() {
-    let mut world = World::new("\n== src/main.rs\n#![cfg_attr(nightly, feature(rustc_attrs))]\nfn main() { println!(\"x\"); }\n");
+    let mut world = World::new(
+        "\n== src/main.rs\n#![cfg_attr(nightly, feature(rustc_attrs))]\nfn main() { println!(\"x\"); }\n",
+    );
     world.right("build");
     world.set("RUSTC_BOOTSTRAP", "1");
     world.next_job();

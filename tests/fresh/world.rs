@@ -1,5 +1,5 @@
-//! A tiny CI in a box: an origin, a checkout that is made anew at the same path, a cache that is saved and restored, and plain
-//! cargo in an empty target directory, which is what is right.
+//! A tiny CI in a box: an origin, a checkout that is made anew at the same path, a cache that is
+//! saved and restored, and plain cargo in an empty target directory, which is what is right.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -34,7 +34,8 @@ pub(crate) enum Keep {
 #[derive(Debug, Clone)]
 pub(crate) struct Built {
     pub ok: bool,
-    /// What can be seen of it: what the program prints, the warnings, the tests and how they ended.
+    /// What can be seen of it: what the program prints, the warnings, the tests and how they
+    /// ended.
     pub seen: String,
     /// Crates that rustc ran for, sorted.
     pub compiled: Vec<String>,
@@ -46,9 +47,13 @@ pub(crate) struct Built {
 }
 
 impl Built {
-    /// Warnings: rustc's, cargo's and ours. Of links that lead in circles cargo warns when it pleases.
+    /// Warnings: rustc's, cargo's and ours. Of links that lead in circles cargo warns when it
+    /// pleases.
     pub(crate) fn warnings(&self) -> Vec<&str> {
-        self.stderr.lines().filter(|line| line.starts_with("warning") && !line.contains("File system loop found")).collect()
+        self.stderr
+            .lines()
+            .filter(|line| line.starts_with("warning") && !line.contains("File system loop found"))
+            .collect()
     }
 
     /// Which crates rustc ran for, and which were served.
@@ -66,7 +71,10 @@ impl Built {
     /// The reason for which a crate was compiled.
     pub(crate) fn reason(&self, name: &str) -> (&str, &str) {
         let compiled = self.report["crates"]["compiled"].as_array().unwrap();
-        let one = compiled.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} was not compiled"));
+        let one = compiled
+            .iter()
+            .find(|one| one["name"] == name)
+            .unwrap_or_else(|| panic!("{name} was not compiled"));
         (one["reason"].as_str().unwrap(), one["detail"].as_str().unwrap_or_default())
     }
 }
@@ -80,14 +88,22 @@ impl World {
     pub(crate) fn with(files: &Files) -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let base = directory.path().canonicalize().unwrap();
-        let world =
-            Self { origin: base.join("origin"), checkout: base.join("checkout"), base, _directory: directory, variables: Vec::new() };
+        let world = Self {
+            origin: base.join("origin"),
+            checkout: base.join("checkout"),
+            base,
+            _directory: directory,
+            variables: Vec::new(),
+        };
         std::fs::create_dir(&world.origin).unwrap();
         tree::write(&world.origin, files);
         std::fs::write(world.origin.join(".gitignore"), "target\n.pyenv-build\n").unwrap();
         world.git(&["init", "-q", "-b", "main"]);
         if world.origin.join("Cargo.toml").is_file() {
-            run(world.tool("cargo").args(["generate-lockfile", "--offline", "-q"]).current_dir(&world.origin));
+            run(world
+                .tool("cargo")
+                .args(["generate-lockfile", "--offline", "-q"])
+                .current_dir(&world.origin));
         }
         world.commit();
         world.check_out("main");
@@ -104,7 +120,8 @@ impl World {
     }
 
     pub(crate) fn git(&self, words: &[&str]) -> String {
-        String::from_utf8(run(self.tool("git").args(words).current_dir(&self.origin)).stdout).unwrap()
+        String::from_utf8(run(self.tool("git").args(words).current_dir(&self.origin)).stdout)
+            .unwrap()
     }
 
     pub(crate) fn commit(&self) {
@@ -128,19 +145,26 @@ impl World {
     /// A fresh checkout at the same path.
     pub(crate) fn check_out(&self, commit: &str) {
         tree::remove(&self.checkout);
-        run(self.tool("git").args(["clone", "-q"]).arg(&self.origin).arg(&self.checkout).current_dir(&self.base));
+        run(self
+            .tool("git")
+            .args(["clone", "-q"])
+            .arg(&self.origin)
+            .arg(&self.checkout)
+            .current_dir(&self.base));
         if commit != "main" {
             run(self.tool("git").args(["checkout", "-q", commit]).current_dir(&self.checkout));
         }
         self.lend_digests();
     }
 
-    /// Compilers are large: what is known of them is taken from one world to the next. It is believed only with their ctimes.
+    /// Compilers are large: what is known of them is taken from one world to the next. It is
+    /// believed only with their ctimes.
     fn lend_digests(&self) {
         let ours = self.at(".pyenv-build/store/digests");
         for entry in std::fs::read_dir(lent()).into_iter().flatten().filter_map(Result::ok) {
             std::fs::create_dir_all(&ours).unwrap();
-            std::fs::write(self.at(".pyenv-build/CACHEDIR.TAG"), "made by cargo-pyenv-build").unwrap();
+            std::fs::write(self.at(".pyenv-build/CACHEDIR.TAG"), "made by cargo-pyenv-build")
+                .unwrap();
             let _ = std::fs::copy(entry.path(), ours.join(entry.file_name()));
         }
     }
@@ -150,7 +174,11 @@ impl World {
             return;
         }
         let copy = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        for entry in std::fs::read_dir(self.at(".pyenv-build/store/digests")).into_iter().flatten().filter_map(Result::ok) {
+        for entry in std::fs::read_dir(self.at(".pyenv-build/store/digests"))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+        {
             std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
         }
         // Another test may have been first.
@@ -186,7 +214,11 @@ impl World {
 
     /// Gives a file an mtime of years ago.
     pub(crate) fn date_back(&self, name: &str) {
-        filetime::set_file_mtime(self.at(name), filetime::FileTime::from_unix_time(1_577_880_000, 0)).unwrap();
+        filetime::set_file_mtime(
+            self.at(name),
+            filetime::FileTime::from_unix_time(1_577_880_000, 0),
+        )
+        .unwrap();
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
@@ -213,7 +245,10 @@ impl World {
         }
         let there: Vec<&&str> = wanted.iter().filter(|name| self.at(name).is_dir()).collect();
         let mut tar = self.tool("tar");
-        tar.args(["--posix", "-cf"]).arg(self.base.join(name)).args(there).current_dir(&self.checkout);
+        tar.args(["--posix", "-cf"])
+            .arg(self.base.join(name))
+            .args(there)
+            .current_dir(&self.checkout);
         if !wanted.iter().any(|name| self.at(name).is_dir()) {
             tar.args(["-T", "/dev/null"]);
         }
@@ -244,10 +279,15 @@ impl World {
         let names: BTreeSet<String> = tree::packages(&self.checkout);
         for profile in ["debug", "release"] {
             for folder in [".fingerprint", "build", "deps", "incremental"] {
-                for entry in std::fs::read_dir(self.at("target").join(profile).join(folder)).into_iter().flatten().filter_map(Result::ok) {
+                for entry in std::fs::read_dir(self.at("target").join(profile).join(folder))
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Result::ok)
+                {
                     let name = entry.file_name().to_string_lossy().into_owned();
                     let crate_name = name.rsplit_once('-').map_or(name.as_str(), |(name, _)| name);
-                    let crate_name = crate_name.strip_prefix("lib").unwrap_or(crate_name).replace('_', "-");
+                    let crate_name =
+                        crate_name.strip_prefix("lib").unwrap_or(crate_name).replace('_', "-");
                     if names.contains(&crate_name) {
                         tree::remove(&entry.path());
                     }
@@ -256,8 +296,8 @@ impl World {
         }
     }
 
-    /// File systems have clocks that tick every few milliseconds: what is written within one tick of a build is what nobody can
-    /// tell from what was there before.
+    /// File systems have clocks that tick every few milliseconds: what is written within one tick
+    /// of a build is what nobody can tell from what was there before.
     pub(crate) fn tick() {
         std::thread::sleep(Duration::from_millis(15));
     }
@@ -295,11 +335,16 @@ impl World {
         self.take_digests();
         let mut built = self.look(words, &output, &self.target_of(words));
         let path = self.at(".pyenv-build/reports/last.json");
-        let report = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}\n{}", path.display(), built.stderr));
+        let report = std::fs::read(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}\n{}", path.display(), built.stderr));
         built.report = serde_json::from_slice(&report).unwrap();
         let names = |key: &str| {
-            let mut names: Vec<String> =
-                built.report["crates"][key].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+            let mut names: Vec<String> = built.report["crates"][key]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["name"].as_str().unwrap().to_owned())
+                .collect();
             names.sort();
             names
         };
@@ -310,7 +355,13 @@ impl World {
     /// cargo without us, in the same target directory: an editor's, or a later step's.
     pub(crate) fn plain(&self, words: &str) -> Built {
         Self::tick();
-        let output = self.tool("cargo").args(words.split_whitespace()).arg("--offline").current_dir(&self.checkout).output().unwrap();
+        let output = self
+            .tool("cargo")
+            .args(words.split_whitespace())
+            .arg("--offline")
+            .current_dir(&self.checkout)
+            .output()
+            .unwrap();
         self.look(words, &output, &self.target_of(words))
     }
 
@@ -324,7 +375,13 @@ impl World {
         }
         let at = words.iter().position(|word| *word == "--").unwrap_or(words.len());
         let mut command = self.tool("cargo");
-        command.args(&words[..at]).arg("--offline").arg("--target-dir").arg(&target).args(&words[at..]).current_dir(&self.checkout);
+        command
+            .args(&words[..at])
+            .arg("--offline")
+            .arg("--target-dir")
+            .arg(&target)
+            .args(&words[at..])
+            .current_dir(&self.checkout);
         let output = command.output().unwrap();
         self.look(&words.join(" "), &output, &target)
     }
@@ -348,26 +405,48 @@ impl World {
     }
 
     fn target_of(&self, words: &str) -> PathBuf {
-        let after = words.split_once("--target-dir ").map(|(_, rest)| rest.split(' ').next().unwrap());
+        let after =
+            words.split_once("--target-dir ").map(|(_, rest)| rest.split(' ').next().unwrap());
         self.at(after.unwrap_or("target"))
     }
 
     fn look(&self, words: &str, output: &Output, target: &Path) -> Built {
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         let ok = output.status.success();
-        let mut built =
-            Built { ok, seen: String::new(), compiled: Vec::new(), reused: Vec::new(), report: serde_json::Value::Null, stdout, stderr };
+        let mut built = Built {
+            ok,
+            seen: String::new(),
+            compiled: Vec::new(),
+            reused: Vec::new(),
+            report: serde_json::Value::Null,
+            stdout,
+            stderr,
+        };
         if !ok {
             // Which errors are said before cargo stops is a matter of luck.
             "failed".clone_into(&mut built.seen);
             return built;
         }
         let mut seen: BTreeSet<String> = built.warnings().into_iter().map(str::to_owned).collect();
-        seen.extend(built.stdout.lines().filter(|line| line.starts_with("test ") && line.contains(" ... ")).map(str::to_owned));
+        seen.extend(
+            built
+                .stdout
+                .lines()
+                .filter(|line| line.starts_with("test ") && line.contains(" ... "))
+                .map(str::to_owned),
+        );
         if words.starts_with("build") {
             let folder = target.join(profile_of(words));
-            for program in ["app", "user"].map(|name| folder.join(name)).into_iter().filter(|path| path.is_file()) {
-                let ran = self.tool(program.to_str().unwrap()).current_dir(&self.checkout).output().unwrap();
+            for program in ["app", "user"]
+                .map(|name| folder.join(name))
+                .into_iter()
+                .filter(|path| path.is_file())
+            {
+                let ran = self
+                    .tool(program.to_str().unwrap())
+                    .current_dir(&self.checkout)
+                    .output()
+                    .unwrap();
                 seen.extend(text(&ran.stdout).lines().map(|line| format!("printed: {line}")));
             }
         }
@@ -380,7 +459,11 @@ impl World {
 fn profile_of(words: &str) -> String {
     let words: Vec<&str> = words.split_whitespace().collect();
     let after = |flag: &str| words.iter().position(|word| *word == flag).map(|at| words[at + 1]);
-    let profile = after("--profile").unwrap_or(if words.contains(&"--release") { "release" } else { "debug" });
+    let profile = after("--profile").unwrap_or(if words.contains(&"--release") {
+        "release"
+    } else {
+        "debug"
+    });
     after("--target").map_or_else(|| profile.to_owned(), |target| format!("{target}/{profile}"))
 }
 
@@ -392,20 +475,33 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Without what would change the build, and with cargo's own directory first in PATH: rustup's proxies take their time.
+/// Without what would change the build, and with cargo's own directory first in PATH: rustup's
+/// proxies take their time.
 fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let is_cargos = name.starts_with("CARGO") && name != "CARGO_HOME";
-        let is_rusts = name.starts_with("RUST") && name != "RUSTUP_HOME" && name != "RUSTUP_TOOLCHAIN";
-        if is_cargos || is_rusts || name.starts_with("PYENV_BUILD") || name.starts_with("__PYENV_BUILD") || name.starts_with("GIT_") {
+        let is_rusts =
+            name.starts_with("RUST") && name != "RUSTUP_HOME" && name != "RUSTUP_TOOLCHAIN";
+        if is_cargos
+            || is_rusts
+            || name.starts_with("PYENV_BUILD")
+            || name.starts_with("__PYENV_BUILD")
+            || name.starts_with("GIT_")
+        {
             command.env_remove(name);
         }
     }
     let bin = Path::new(env!("CARGO")).parent().unwrap().to_path_buf();
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    command.env("PATH", std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&paths))).unwrap());
-    command.env("CARGO_NET_OFFLINE", "true").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    command.env(
+        "PATH",
+        std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&paths))).unwrap(),
+    );
+    command
+        .env("CARGO_NET_OFFLINE", "true")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1");
     for who in ["AUTHOR", "COMMITTER"] {
         command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@a");
     }

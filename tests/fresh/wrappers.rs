@@ -39,7 +39,9 @@ fn a_cache_of_the_users_is_asked_for_what_we_do_not_have() {
 
 #[test]
 fn a_cache_that_a_configuration_file_names_is_found() {
-    let world = World::new(&format!("{TWO}    == .cargo/config.toml\n    build.rustc-wrapper = \"../sccache\"\n"));
+    let world = World::new(&format!(
+        "{TWO}    == .cargo/config.toml\n    build.rustc-wrapper = \"../sccache\"\n"
+    ));
     script(&world, "sccache", "echo \"$*\" >> $HERE/log\nexec \"$@\"");
     world.build("build").expect(&["app", "mid"], &[]);
     assert_eq!(logged(&world, "app"), 1);
@@ -78,8 +80,14 @@ fn a_wrapper_of_the_workspaces_crates_is_always_called() {
 #[test]
 fn a_compiler_that_is_a_script_is_always_called() {
     let mut world = World::new(CFG);
-    let rustc =
-        script(&world, "rustc", &format!("exec {} \"$@\" $WORLD_FLAGS", PathBuf::from(env!("CARGO")).with_file_name("rustc").display()));
+    let rustc = script(
+        &world,
+        "rustc",
+        &format!(
+            "exec {} \"$@\" $WORLD_FLAGS",
+            PathBuf::from(env!("CARGO")).with_file_name("rustc").display()
+        ),
+    );
     world.set("RUSTC", rustc.to_str().unwrap());
     for flags in ["--cfg=extra", ""] {
         world.set("WORLD_FLAGS", flags);
@@ -97,10 +105,17 @@ fn a_wrapper_that_sets_itself_in_front_hands_us_its_flags() {
     let mut world = World::new(CFG);
     script(&world, "cov", COVERAGE);
     let command = "export WORLD_BEFORE=$RUSTC_WRAPPER RUSTC_WRAPPER=$PWD/../cov; exec cargo build";
-    for (flags, printed, compiled) in [("--cfg=extra", "true", true), ("", "false", true), ("--cfg=extra", "true", false)] {
+    for (flags, printed, compiled) in
+        [("--cfg=extra", "true", true), ("", "false", true), ("--cfg=extra", "true", false)]
+    {
         world.set("WORLD_FLAGS", flags);
         let built = world.finish("build", world.ours(&[], &["sh", "-c", command]));
-        assert!(built.seen.contains(&format!("printed: {printed}")), "{} {}", built.seen, built.stderr);
+        assert!(
+            built.seen.contains(&format!("printed: {printed}")),
+            "{} {}",
+            built.seen,
+            built.stderr
+        );
         assert_eq!(built.compiled.is_empty(), !compiled, "{flags}");
         world.next_job();
     }
@@ -108,7 +123,8 @@ fn a_wrapper_that_sets_itself_in_front_hands_us_its_flags() {
 
 #[test]
 fn a_wrapper_in_front_that_calls_us_behind_it_comes_to_an_end() {
-    // `cargo llvm-cov show-env` in a job in which an earlier step has exported ours: then we find its wrapper, and it finds us.
+    // `cargo llvm-cov show-env` in a job in which an earlier step has exported ours: then we find
+    // its wrapper, and it finds us.
     let mut world = World::new(CFG);
     let wrapper = script(&world, "cov", COVERAGE);
     world.set("RUSTC_WRAPPER", wrapper.to_str().unwrap());
@@ -117,7 +133,11 @@ fn a_wrapper_in_front_that_calls_us_behind_it_comes_to_an_end() {
         world.set("WORLD_FLAGS", flags);
         let built = world.build("build");
         built.expect(&["app"], &[]);
-        assert!(built.seen.contains(if flags.is_empty() { "false" } else { "true" }), "{}", built.stderr);
+        assert!(
+            built.seen.contains(if flags.is_empty() { "false" } else { "true" }),
+            "{}",
+            built.stderr
+        );
         world.next_job();
     }
 }
@@ -158,7 +178,9 @@ fn a_build_script_that_tries_the_compiler_out_gets_its_answer() {
         fn main() { println!("{}", env!("WORKS")); }
         "#,
     );
-    for (code, works) in [("pub fn f() {}", "true"), ("pub fn f( {}", "false"), ("pub fn f() {}", "true")] {
+    for (code, works) in
+        [("pub fn f() {}", "true"), ("pub fn f( {}", "false"), ("pub fn f() {}", "true")]
+    {
         world.set("WORLD_CODE", code);
         let built = world.right("build");
         assert!(built.seen.contains(works), "{}", built.seen);

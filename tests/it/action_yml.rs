@@ -1,5 +1,5 @@
-//! `action.yml` and the workflows: what must hold of their text, and the action run by a small runner of our own, on machines that
-//! forget everything but the caches.
+//! `action.yml` and the workflows: what must hold of their text, and the action run by a small
+//! runner of our own, on machines that forget everything but the caches.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ fn read(name: &str) -> Value {
 
 fn workflows() -> Vec<(String, Value)> {
     let entries = std::fs::read_dir(root().join(".github/workflows")).unwrap();
-    let names = entries.map(|entry| format!(".github/workflows/{}", entry.unwrap().file_name().to_string_lossy()));
+    let names = entries
+        .map(|entry| format!(".github/workflows/{}", entry.unwrap().file_name().to_string_lossy()));
     names.map(|name| (name.clone(), read(&name))).collect()
 }
 
@@ -28,7 +29,9 @@ fn workflows() -> Vec<(String, Value)> {
 fn steps() -> Vec<(String, Value)> {
     let mut found: Vec<(String, Value)> = ["action.yml", "summary/action.yml"]
         .into_iter()
-        .flat_map(|name| list(&read(name)["runs"]["steps"]).into_iter().map(move |step| (name.to_owned(), step)))
+        .flat_map(|name| {
+            list(&read(name)["runs"]["steps"]).into_iter().map(move |step| (name.to_owned(), step))
+        })
         .collect();
     for (name, workflow) in workflows().into_iter().chain(documented()) {
         for job in workflow["jobs"].as_object().unwrap().values() {
@@ -41,7 +44,8 @@ fn steps() -> Vec<(String, Value)> {
 /// The workflows in README and the documentation.
 fn documented() -> Vec<(String, Value)> {
     let blocks = docs::blocks().into_iter().filter(|block| block.language == "yaml");
-    let parsed = blocks.map(|block| (block.page, serde_yaml_ng::from_str::<Value>(&block.text).unwrap()));
+    let parsed =
+        blocks.map(|block| (block.page, serde_yaml_ng::from_str::<Value>(&block.text).unwrap()));
     let found: Vec<_> = parsed.filter(|(_, value)| value["jobs"].is_object()).collect();
     assert!(found.iter().any(|(page, _)| page == "README.md") && found.len() > 3);
     found
@@ -62,10 +66,15 @@ fn no_script_has_an_expression_in_it_and_every_action_is_pinned() {
         }
         if let Some(uses) = step["uses"].as_str() {
             let commit = uses.split_once('@').map_or("", |(_, commit)| commit);
-            let is_pinned = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_pinned =
+                commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
             let is_ours = uses == "./"
                 || (documented_pages.contains(file)
-                    && ["OWNER/cargo-pyenv-build@COMMIT", "OWNER/cargo-pyenv-build/summary@COMMIT"].contains(&uses));
+                    && [
+                        "OWNER/cargo-pyenv-build@COMMIT",
+                        "OWNER/cargo-pyenv-build/summary@COMMIT",
+                    ]
+                    .contains(&uses));
             assert!(is_pinned || is_ours, "{file}: {uses}");
         }
     }
@@ -74,7 +83,11 @@ fn no_script_has_an_expression_in_it_and_every_action_is_pinned() {
     for (_, step) in &steps {
         if let Some((name, commit)) = step["uses"].as_str().and_then(|uses| uses.split_once('@')) {
             let repository: Vec<&str> = name.split('/').take(2).collect();
-            assert_eq!(commits.entry(repository.join("/")).or_insert_with(|| commit.to_owned()), commit, "{name}");
+            assert_eq!(
+                commits.entry(repository.join("/")).or_insert_with(|| commit.to_owned()),
+                commit,
+                "{name}"
+            );
         }
     }
     for name in ["action.yml", ".github/workflows/ci.yml", ".github/workflows/release.yml"] {
@@ -113,16 +126,31 @@ fn every_input_is_described_and_used_and_every_output_is_made() {
     let inputs = action["inputs"].as_object().unwrap();
     assert_eq!(inputs.keys().collect::<Vec<_>>(), expected);
     for (name, input) in inputs {
-        assert!(input["description"].as_str().is_some_and(|text| text.len() > 10) && input["default"].is_string(), "{name}");
+        assert!(
+            input["description"].as_str().is_some_and(|text| text.len() > 10)
+                && input["default"].is_string(),
+            "{name}"
+        );
         assert!(text.contains(&format!("${{{{ inputs.{name} }}}}")), "{name} is used");
     }
-    let expected = ["wheel", "sdist", "python", "env-path", "fingerprint", "cache-key", "cache-hit", "compiled-crates", "report"];
+    let expected = [
+        "wheel",
+        "sdist",
+        "python",
+        "env-path",
+        "fingerprint",
+        "cache-key",
+        "cache-hit",
+        "compiled-crates",
+        "report",
+    ];
     let outputs = action["outputs"].as_object().unwrap();
     assert_eq!(outputs.keys().collect::<Vec<_>>(), expected);
     assert!(outputs.values().all(|output| output["description"].is_string()));
     // Whatever is read of a step of ours is an output that the program makes.
-    let program =
-        ["action.rs", "action/later_steps.rs"].map(|name| std::fs::read_to_string(root().join("src/cli").join(name)).unwrap()).concat();
+    let program = ["action.rs", "action/later_steps.rs"]
+        .map(|name| std::fs::read_to_string(root().join("src/cli").join(name)).unwrap())
+        .concat();
     let made = |name: &str| program.contains(&format!("self.output(\"{name}\","));
     let references: Vec<(&str, &str)> = text
         .split("steps.")
@@ -154,12 +182,16 @@ fn every_input_is_described_and_used_and_every_output_is_made() {
 fn scripts_of_the_action_name_their_shell_and_send_what_they_say_through_one_pipe() {
     for step in list(&read("action.yml")["runs"]["steps"]) {
         let Some(run) = step["run"].as_str() else {
-            assert_eq!(step["continue-on-error"], true, "trouble with caches fails nothing: {step}");
+            assert_eq!(
+                step["continue-on-error"], true,
+                "trouble with caches fails nothing: {step}"
+            );
             continue;
         };
         assert_eq!(step["shell"], "bash", "{run}");
         assert!(
-            run == "\"$GITHUB_ACTION_PATH/action/install.sh\"" || (run.starts_with("\"$PROGRAM\" action ") && run.ends_with(" 1>&2")),
+            run == "\"$GITHUB_ACTION_PATH/action/install.sh\""
+                || (run.starts_with("\"$PROGRAM\" action ") && run.ends_with(" 1>&2")),
             "{run}"
         );
     }
@@ -170,7 +202,9 @@ fn workflows_have_no_permission_that_a_job_does_not_ask_for() {
     for (name, workflow) in workflows().into_iter().chain(documented()) {
         assert_eq!(workflow["permissions"], json!({}), "{name}");
         for (job, spec) in workflow["jobs"].as_object().unwrap() {
-            let permissions = spec["permissions"].as_object().unwrap_or_else(|| panic!("{name}: {job} says what it may"));
+            let permissions = spec["permissions"]
+                .as_object()
+                .unwrap_or_else(|| panic!("{name}: {job} says what it may"));
             let writes = permissions.iter().filter(|(_, value)| **value == "write").count();
             assert!(writes == 0 || name.ends_with("release.yml"), "{name}: {job}");
         }
@@ -208,7 +242,8 @@ impl<'a> Machine<'a> {
         std::fs::create_dir_all(test.path.join("temp")).unwrap();
         std::fs::create_dir_all(test.path.join("caches")).unwrap();
         let event = test.path.join("event.json");
-        std::fs::write(&event, json!({"repository": {"default_branch": "main"}}).to_string()).unwrap();
+        std::fs::write(&event, json!({"repository": {"default_branch": "main"}}).to_string())
+            .unwrap();
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let envs = [
             ("GITHUB_ACTIONS", "true".to_owned()),
@@ -225,7 +260,8 @@ impl<'a> Machine<'a> {
             ("RUNNER_ARCH", "X64".to_owned()),
         ];
         let envs = envs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { test, project, inputs: BTreeMap::new(), envs, later: Vec::new() }.input("binary", env!("CARGO_BIN_EXE_cargo-pyenv-build"))
+        Self { test, project, inputs: BTreeMap::new(), envs, later: Vec::new() }
+            .input("binary", env!("CARGO_BIN_EXE_cargo-pyenv-build"))
     }
 
     fn input(mut self, name: &str, value: &str) -> Self {
@@ -248,7 +284,11 @@ impl<'a> Machine<'a> {
         let action = read("action.yml");
         let mut scope: BTreeMap<String, String> = BTreeMap::new();
         for (name, input) in action["inputs"].as_object().unwrap() {
-            let value = self.inputs.get(name).cloned().unwrap_or_else(|| input["default"].as_str().unwrap().to_owned());
+            let value = self
+                .inputs
+                .get(name)
+                .cloned()
+                .unwrap_or_else(|| input["default"].as_str().unwrap().to_owned());
             scope.insert(format!("inputs.{name}"), value);
         }
         let mut ran = Ran::default();
@@ -261,7 +301,9 @@ impl<'a> Machine<'a> {
             let id = step["id"].as_str().map_or_else(|| number.to_string(), str::to_owned);
             let outputs = match step["uses"].as_str().map(|uses| uses.split('@').next().unwrap()) {
                 None => self.script(step, &scope, &mut ran),
-                Some("actions/cache/restore") => self.restore(&filled_all(&step["with"], &scope), &mut ran),
+                Some("actions/cache/restore") => {
+                    self.restore(&filled_all(&step["with"], &scope), &mut ran)
+                }
                 Some("actions/cache") => {
                     let with = filled_all(&step["with"], &scope);
                     let outputs = self.restore(&with, &mut ran);
@@ -272,7 +314,11 @@ impl<'a> Machine<'a> {
                 }
                 Some(other) => panic!("this project has nothing for {other}"),
             };
-            scope.extend(outputs.into_iter().map(|(name, value)| (format!("steps.{id}.outputs.{name}"), value)));
+            scope.extend(
+                outputs
+                    .into_iter()
+                    .map(|(name, value)| (format!("steps.{id}.outputs.{name}"), value)),
+            );
         }
         for (name, output) in action["outputs"].as_object().unwrap() {
             ran.outputs.insert(name.clone(), filled(output["value"].as_str().unwrap(), &scope));
@@ -286,17 +332,31 @@ impl<'a> Machine<'a> {
         ran
     }
 
-    fn script(&self, step: &Value, scope: &BTreeMap<String, String>, ran: &mut Ran) -> BTreeMap<String, String> {
+    fn script(
+        &self,
+        step: &Value,
+        scope: &BTreeMap<String, String>,
+        ran: &mut Ran,
+    ) -> BTreeMap<String, String> {
         let files = self.test.path.join("temp/files");
         let _ = std::fs::remove_dir_all(&files);
         std::fs::create_dir_all(&files).unwrap();
         let run = step["run"].as_str().unwrap();
-        let mut program = self.test.command("bash").args(["--noprofile", "--norc", "-eo", "pipefail", "-c", run]).in_(self.project);
+        let mut program = self
+            .test
+            .command("bash")
+            .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", run])
+            .in_(self.project);
         for name in ["GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"] {
             program = program.env(name, files.join(name));
         }
         let given = filled_all(&step["env"], scope);
-        let program = self.envs.iter().chain(&ran.env).chain(&given).fold(program, |program, (name, value)| program.env(name, value));
+        let program = self
+            .envs
+            .iter()
+            .chain(&ran.env)
+            .chain(&given)
+            .fold(program, |program, (name, value)| program.env(name, value));
         let done = program.run().success();
         ran.log += &done.stdout;
         ran.log += &done.stderr;
@@ -307,7 +367,11 @@ impl<'a> Machine<'a> {
         // Our script writes plain lines.
         let output = file("GITHUB_OUTPUT");
         if run.contains("install.sh") {
-            output.lines().filter_map(|line| line.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+            output
+                .lines()
+                .filter_map(|line| line.split_once('='))
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .collect()
         } else {
             parsed(&output)
         }
@@ -319,15 +383,24 @@ impl<'a> Machine<'a> {
     }
 
     fn restore(&self, with: &BTreeMap<String, String>, ran: &mut Ran) -> BTreeMap<String, String> {
-        let mut found: Vec<(String, std::time::SystemTime)> = std::fs::read_dir(self.test.path.join("caches"))
-            .unwrap()
-            .map(|entry| entry.unwrap())
-            .map(|entry| (entry.file_name().to_string_lossy().replace('+', "/"), entry.metadata().unwrap().modified().unwrap()))
-            .collect();
+        let mut found: Vec<(String, std::time::SystemTime)> =
+            std::fs::read_dir(self.test.path.join("caches"))
+                .unwrap()
+                .map(|entry| entry.unwrap())
+                .map(|entry| {
+                    (
+                        entry.file_name().to_string_lossy().replace('+', "/"),
+                        entry.metadata().unwrap().modified().unwrap(),
+                    )
+                })
+                .collect();
         found.sort_by_key(|(_, made)| std::cmp::Reverse(*made));
-        let mut prefixes = std::iter::once(with["key"].as_str()).chain(with["restore-keys"].lines());
+        let mut prefixes =
+            std::iter::once(with["key"].as_str()).chain(with["restore-keys"].lines());
         let exact = found.iter().find(|(key, _)| *key == with["key"]);
-        let matched = exact.or_else(|| prefixes.find_map(|prefix| found.iter().find(|(key, _)| key.starts_with(prefix))));
+        let matched = exact.or_else(|| {
+            prefixes.find_map(|prefix| found.iter().find(|(key, _)| key.starts_with(prefix)))
+        });
         let Some((key, _)) = matched else { return BTreeMap::new() };
         for (index, path) in with["path"].lines().enumerate() {
             let copy = self.entry(key).join(index.to_string());
@@ -355,7 +428,8 @@ impl<'a> Machine<'a> {
 /// A copy as tar makes it: links are links, and dates are kept.
 fn copy_with_links(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
-    let done = std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
+    let done =
+        std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
     assert!(done.success());
 }
 
@@ -376,12 +450,21 @@ fn holds(condition: &str, scope: &BTreeMap<String, String>) -> bool {
 fn filled(text: &str, scope: &BTreeMap<String, String>) -> String {
     let Some((before, rest)) = text.split_once("${{") else { return text.to_owned() };
     let (expression, after) = rest.split_once("}}").unwrap();
-    let values = expression.split("||").map(|name| scope.get(name.trim()).map_or("", String::as_str));
-    format!("{before}{}{}", values.into_iter().find(|value| !value.is_empty()).unwrap_or_default(), filled(after, scope))
+    let values =
+        expression.split("||").map(|name| scope.get(name.trim()).map_or("", String::as_str));
+    format!(
+        "{before}{}{}",
+        values.into_iter().find(|value| !value.is_empty()).unwrap_or_default(),
+        filled(after, scope)
+    )
 }
 
 fn filled_all(map: &Value, scope: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    map.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), filled(value.as_str().unwrap(), scope))).collect()
+    map.as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.clone(), filled(value.as_str().unwrap(), scope)))
+        .collect()
 }
 
 #[test]
@@ -401,7 +484,9 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     assert!(Path::new(&cold.outputs["wheel"]).is_file());
     assert_eq!(cold.outputs["cache-hit"], "false");
     assert_eq!(cold.caches.len(), 1, "there is no store without Rust: {:?}", cold.caches);
-    assert!(cold.caches[0].starts_with(&format!("saved pyenv-build-env-1/{}/build-", python().abi_tag)));
+    assert!(
+        cold.caches[0].starts_with(&format!("saved pyenv-build-env-1/{}/build-", python().abi_tag))
+    );
     assert_eq!(cold.path, [test.path.join("temp/cargo-pyenv-build/bin").to_string_lossy()]);
 
     // A fresh machine, and an index that has nothing any more.
@@ -409,9 +494,16 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     std::fs::rename(&wheels.path, &away).unwrap();
     let warm = job().run();
     assert!(later.is_file());
-    assert!(warm.summary.contains("\n\nreused <code>") && warm.summary.contains("; as the last time"), "{}", warm.summary);
+    assert!(
+        warm.summary.contains("\n\nreused <code>") && warm.summary.contains("; as the last time"),
+        "{}",
+        warm.summary
+    );
     assert_eq!(warm.caches, [cold.caches[0].replace("saved", "restored")]);
-    assert_eq!((&warm.outputs["fingerprint"], &warm.outputs["python"]), (&cold.outputs["fingerprint"], &cold.outputs["python"]));
+    assert_eq!(
+        (&warm.outputs["fingerprint"], &warm.outputs["python"]),
+        (&cold.outputs["fingerprint"], &cold.outputs["python"])
+    );
     assert!(Path::new(&warm.outputs["wheel"]).is_file());
     assert!(!warm.log.contains("Provisioned"), "{}", warm.log);
 
@@ -420,8 +512,17 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     wheels.add("dep", "2", &[]);
     project.set_requires(&["dep>=2"]);
     // As if the last job had been days ago.
-    for entry in walkdir::WalkDir::new(test.path.join("caches")).into_iter().map(Result::unwrap).filter(|entry| entry.depth() > 1) {
-        filetime::set_symlink_file_times(entry.path(), filetime::FileTime::zero(), filetime::FileTime::zero()).unwrap();
+    for entry in walkdir::WalkDir::new(test.path.join("caches"))
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|entry| entry.depth() > 1)
+    {
+        filetime::set_symlink_file_times(
+            entry.path(),
+            filetime::FileTime::zero(),
+            filetime::FileTime::zero(),
+        )
+        .unwrap();
     }
     let rolled = job().run();
     assert_eq!(rolled.caches.len(), 2, "{:?}", rolled.caches);
@@ -429,7 +530,11 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     assert!(rolled.caches[1].starts_with("saved ") && rolled.caches[1][6..] != cold.caches[0][6..]);
     assert_ne!(rolled.outputs["fingerprint"], cold.outputs["fingerprint"]);
     let kept = crate::context::list(&project.root().join("envs"));
-    assert_eq!(kept.iter().filter(|name| !name.contains('.')).count(), 1, "the old environment is not carried along: {kept:?}");
+    assert_eq!(
+        kept.iter().filter(|name| !name.contains('.')).count(),
+        1,
+        "the old environment is not carried along: {kept:?}"
+    );
 
     // The fork, the release and the topic branch.
     let fork = json!({
@@ -440,13 +545,21 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     std::fs::write(&event, fork.to_string()).unwrap();
     project.set_requires(&["dep"]);
     let job = || Machine::new(&test, &project).input("args", &args).input("save-cache", "always");
-    let of_fork = job().env("GITHUB_EVENT_NAME", "pull_request").env("GITHUB_EVENT_PATH", &event.to_string_lossy()).run();
+    let of_fork = job()
+        .env("GITHUB_EVENT_NAME", "pull_request")
+        .env("GITHUB_EVENT_PATH", &event.to_string_lossy())
+        .run();
     assert_eq!(of_fork.caches, [cold.caches[0].replace("saved", "restored")]);
     project.set_requires(&["dep<3"]);
     let release = job().env("GITHUB_REF", "refs/tags/v1").run();
     assert_eq!(release.caches, [""; 0]);
     let topic = job().env("GITHUB_REF", "refs/heads/topic").run();
-    assert_eq!(topic.caches.len(), 2, "restored and, as it was asked for, saved: {:?}", topic.caches);
+    assert_eq!(
+        topic.caches.len(),
+        2,
+        "restored and, as it was asked for, saved: {:?}",
+        topic.caches
+    );
     let without = job().input("cache", "false").run();
     assert_eq!(without.caches, [""; 0]);
 }
@@ -460,11 +573,21 @@ fn what_is_downloaded_must_have_the_digest_of_the_table() {
     std::fs::copy(root().join("Cargo.toml"), test.path.join("checkout/Cargo.toml")).unwrap();
     let content = format!("#!/bin/sh\necho cargo pyenv-build {}\n", env!("CARGO_PKG_VERSION"));
     std::fs::write(test.path.join("released"), &content).unwrap();
-    script(&test.bin().join("curl"), "while [ \"$1\" != --output ]; do shift; done; cp released \"$2\"");
+    script(
+        &test.bin().join("curl"),
+        "while [ \"$1\" != --output ]; do shift; done; cp released \"$2\"",
+    );
     script(&test.bin().join("cargo"), "exit 7");
     let table = |digest: &str| {
-        let line = format!("{} x86_64-unknown-linux-musl {digest} https://github.com/x\n", env!("CARGO_PKG_VERSION"));
-        std::fs::write(test.path.join("checkout/action/checksums.txt"), format!("# comment\n9.9.9 x y z\n{line}")).unwrap();
+        let line = format!(
+            "{} x86_64-unknown-linux-musl {digest} https://github.com/x\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        std::fs::write(
+            test.path.join("checkout/action/checksums.txt"),
+            format!("# comment\n9.9.9 x y z\n{line}"),
+        )
+        .unwrap();
     };
     let install = |version: &str| {
         let output = test.path.join("output");
@@ -484,7 +607,12 @@ fn what_is_downloaded_must_have_the_digest_of_the_table() {
     table(&crate::context::sha256(&content));
     let (run, output) = install("");
     let run = run.success();
-    assert!(run.stdout.starts_with("it is the release that the action's table knows\ncargo pyenv-build "), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .starts_with("it is the release that the action's table knows\ncargo pyenv-build "),
+        "{}",
+        run.stdout
+    );
     assert_eq!(output, format!("program={}\n", program.display()));
     let (run, again) = install("");
     assert!(run.success().stdout.starts_with("an earlier call in this job has brought it\n"));
@@ -498,12 +626,17 @@ fn what_is_downloaded_must_have_the_digest_of_the_table() {
         "{}",
         run.stdout
     );
-    assert_eq!((output.as_str(), program.exists(), crate::context::list(program.parent().unwrap()).len()), ("", false, 0));
+    assert_eq!(
+        (output.as_str(), program.exists(), crate::context::list(program.parent().unwrap()).len()),
+        ("", false, 0)
+    );
     let (run, _) = install("1.2.3$(touch evil)`touch evil`");
     assert!(run.exits(1).stdout.contains("no digest is known of the version"));
     assert!(!test.path.join("evil").exists());
     // Nothing is known of our own version: it is built.
     std::fs::write(test.path.join("checkout/action/checksums.txt"), "").unwrap();
     let (run, _) = install("");
-    assert!(run.exits(7).stdout.contains("building cargo-pyenv-build from the action's own checkout"));
+    assert!(
+        run.exits(7).stdout.contains("building cargo-pyenv-build from the action's own checkout")
+    );
 }

@@ -1,4 +1,5 @@
-//! `action plan|prepare|build|prune`, as `action.yml` calls them: inputs by the environment, answers through files.
+//! `action plan|prepare|build|prune`, as `action.yml` calls them: inputs by the environment,
+//! answers through files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,9 @@ impl<'a> Job<'a> {
         let text = payload.to_string();
         let file = self.test.path.join(format!("event-{}.json", &sha256(&text)[..12]));
         std::fs::write(&file, text).unwrap();
-        self.env("GITHUB_EVENT_NAME", name).env("GITHUB_REF", git_ref).env("GITHUB_EVENT_PATH", &file.to_string_lossy())
+        self.env("GITHUB_EVENT_NAME", name)
+            .env("GITHUB_REF", git_ref)
+            .env("GITHUB_EVENT_PATH", &file.to_string_lossy())
     }
 
     pub(crate) fn input(self, name: &str, value: &str) -> Self {
@@ -94,7 +97,8 @@ fn backend_prints(project: &Project, lines: &[&str], fails: bool) {
         text.truncate(end);
     }
     let lines = serde_json::to_string(lines).unwrap();
-    let then = if fails { "raise RuntimeError('no luck')" } else { "return _build(*args, **kwargs)" };
+    let then =
+        if fails { "raise RuntimeError('no luck')" } else { "return _build(*args, **kwargs)" };
     let more = format!(
         "\n_build = build_wheel\n\n\ndef build_wheel(*args, **kwargs):\n    print(*{lines}, sep=\"\\n\", flush=True)\n    {then}\n"
     );
@@ -105,8 +109,14 @@ fn backend_prints(project: &Project, lines: &[&str], fails: bool) {
 #[cfg(unix)]
 pub(crate) fn with_crate(test: &Test, settings: &str) -> Project {
     let project = test.project("p").pyproject(settings);
-    project.write("src/_ext/Cargo.toml", "[package]\nname = \"ext\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n");
-    project.write("src/_ext/Cargo.lock", "version = 4\n\n[[package]]\nname = \"ext\"\nversion = \"0.1.0\"\n");
+    project.write(
+        "src/_ext/Cargo.toml",
+        "[package]\nname = \"ext\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n",
+    );
+    project.write(
+        "src/_ext/Cargo.lock",
+        "version = 4\n\n[[package]]\nname = \"ext\"\nversion = \"0.1.0\"\n",
+    );
     project.write("src/_ext/src/lib.rs", "");
     let text = std::fs::read_to_string(project.path.join("backend.py")).unwrap();
     let cargo = CARGO_BUILD.map(|word| format!("\"{word}\"")).join(", ");
@@ -119,7 +129,8 @@ pub(crate) fn with_crate(test: &Test, settings: &str) -> Project {
 }
 
 #[cfg(unix)]
-const CARGO_BUILD: [&str; 6] = ["cargo", "build", "--release", "--offline", "--manifest-path", "src/_ext/Cargo.toml"];
+const CARGO_BUILD: [&str; 6] =
+    ["cargo", "build", "--release", "--offline", "--manifest-path", "src/_ext/Cargo.toml"];
 
 /// PATH with the cargo that runs this test.
 #[cfg(unix)]
@@ -155,7 +166,9 @@ fn commands(run: &Run) -> Vec<String> {
             Some(_) => {}
             None => match line.strip_prefix("::stop-commands::") {
                 Some(token) => stopped = Some(token.to_owned()),
-                None if line.starts_with("::") || line.contains("##[") => found.push(line.to_owned()),
+                None if line.starts_with("::") || line.contains("##[") => {
+                    found.push(line.to_owned());
+                }
                 None => {}
             },
         }
@@ -180,7 +193,9 @@ fn three_steps_from_inputs_to_outputs() {
         assert!(plan["env-key"].starts_with(key) && key.contains(&python().abi_tag), "{key}");
     }
     let root = project.root();
-    let paths = ["envs", "requests", "history"].map(|name| root.join(name).to_string_lossy().into_owned()).join("\n");
+    let paths = ["envs", "requests", "history"]
+        .map(|name| root.join(name).to_string_lossy().into_owned())
+        .join("\n");
     assert_eq!((plan["env-cache"].as_str(), &plan["env-paths"]), ("save", &paths));
     assert_eq!(project.envs().len(), 0, "nothing is installed before the cache was asked");
 
@@ -188,17 +203,29 @@ fn three_steps_from_inputs_to_outputs() {
     let fingerprint = &prepare["fingerprint"];
     assert_eq!(fingerprint.len(), 64);
     let roll = std::fs::read_to_string(root.join(".cargo/config.toml")).unwrap();
-    assert!(roll.starts_with("# ") && roll.lines().count() == 1 && roll.contains(fingerprint), "{roll}");
-    assert!(prepare["store-key"].starts_with(&format!("pyenv-build-store-1/{}/build-", python().abi_tag)));
+    assert!(
+        roll.starts_with("# ") && roll.lines().count() == 1 && roll.contains(fingerprint),
+        "{roll}"
+    );
+    assert!(
+        prepare["store-key"]
+            .starts_with(&format!("pyenv-build-store-1/{}/build-", python().abi_tag))
+    );
     assert_eq!(prepare["store-key"].split('/').nth(3), Some(&fingerprint[..12]));
     for key in prepare["store-restore-keys"].lines() {
         assert!(prepare["store-key"].starts_with(key) && key.contains(&python().abi_tag), "{key}");
     }
-    assert_eq!(prepare["rust-cache-prefix-key"], format!("v0-rust-pyenv-build-{}", python().abi_tag));
+    assert_eq!(
+        prepare["rust-cache-prefix-key"],
+        format!("v0-rust-pyenv-build-{}", python().abi_tag)
+    );
     assert_eq!(prepare["rust-cache"], "false", "there is no Rust in it");
 
-    let (run, build) =
-        job().env("ENV_KEY", &plan["env-key"]).env("STORE_KEY", &prepare["store-key"]).env("DEPENDENCIES_HIT", "false").step("build");
+    let (run, build) = job()
+        .env("ENV_KEY", &plan["env-key"])
+        .env("STORE_KEY", &prepare["store-key"])
+        .env("DEPENDENCIES_HIT", "false")
+        .step("build");
     let run = run.success();
     assert_eq!(commands(&run), [""; 0]);
     let wheel = Path::new(&build.outputs["wheel"]);
@@ -210,14 +237,26 @@ fn three_steps_from_inputs_to_outputs() {
     assert_eq!(build.outputs["cache-hit"], "false");
     assert_eq!(build.outputs["compiled-crates"], "0");
     assert_eq!(build.outputs["sdist"], "");
-    let report: Value = serde_json::from_slice(&std::fs::read(&build.outputs["report"]).unwrap()).unwrap();
+    let report: Value =
+        serde_json::from_slice(&std::fs::read(&build.outputs["report"]).unwrap()).unwrap();
     assert_eq!(report["ok"], true);
-    assert_eq!(later_cargo(&test)["env"]["PYO3_PYTHON"].as_str(), Some(build.outputs["python"].as_str()));
+    assert_eq!(
+        later_cargo(&test)["env"]["PYO3_PYTHON"].as_str(),
+        Some(build.outputs["python"].as_str())
+    );
     assert!(!build.env.contains_key("PYO3_PYTHON"));
     assert_eq!(std::fs::canonicalize(&build.env["PYENV_BUILD_PYTHON"]).unwrap(), python().path);
-    assert_eq!(build.path, [Path::new(env!("CARGO_BIN_EXE_cargo-pyenv-build")).parent().unwrap().to_string_lossy()]);
+    assert_eq!(
+        build.path,
+        [Path::new(env!("CARGO_BIN_EXE_cargo-pyenv-build")).parent().unwrap().to_string_lossy()]
+    );
 
-    let again = job().env("ENV_KEY", &plan["env-key"]).env("ENV_HIT", "true").env("STORE_KEY", "k").env("STORE_HIT", "true").done("build");
+    let again = job()
+        .env("ENV_KEY", &plan["env-key"])
+        .env("ENV_HIT", "true")
+        .env("STORE_KEY", "k")
+        .env("STORE_HIT", "true")
+        .done("build");
     assert_eq!(again.outputs["cache-hit"], "true");
 }
 
@@ -227,11 +266,22 @@ fn provision_rolls_a_rust_cache_of_the_users_own() {
     let project = test.project("p");
     let roll = project.root().join(".cargo/config.toml");
     let provision = || {
-        let report = test.program(&["--message-format=json", "provision"]).in_(&project).run().success().json();
-        (report["env"]["fingerprint"].as_str().unwrap().to_owned(), std::fs::metadata(&roll).unwrap().modified().unwrap())
+        let report = test
+            .program(&["--message-format=json", "provision"])
+            .in_(&project)
+            .run()
+            .success()
+            .json();
+        (
+            report["env"]["fingerprint"].as_str().unwrap().to_owned(),
+            std::fs::metadata(&roll).unwrap().modified().unwrap(),
+        )
     };
     let first = provision();
-    assert_eq!(std::fs::read_to_string(&roll).unwrap(), format!("# The build environment: {}\n", first.0));
+    assert_eq!(
+        std::fs::read_to_string(&roll).unwrap(),
+        format!("# The build environment: {}\n", first.0)
+    );
     assert_eq!(provision(), first, "and is not touched again");
 }
 
@@ -248,7 +298,14 @@ fn an_untouched_project_never_rolls_and_a_touched_one_rolls_what_it_must() {
         let mut plan = job.done("plan").outputs;
         let prepare = job.done("prepare").outputs;
         let layer: Vec<String> = prepare["store-key"].split('/').map(str::to_owned).collect();
-        (plan.remove("env-key").unwrap(), layer, std::fs::metadata(project.root().join(".cargo/config.toml")).unwrap().modified().unwrap())
+        (
+            plan.remove("env-key").unwrap(),
+            layer,
+            std::fs::metadata(project.root().join(".cargo/config.toml"))
+                .unwrap()
+                .modified()
+                .unwrap(),
+        )
     };
     let first = keys("leg");
     // A release that nobody asked for.
@@ -256,7 +313,9 @@ fn an_untouched_project_never_rolls_and_a_touched_one_rolls_what_it_must() {
     assert_eq!(keys("leg"), first);
     let other_leg = keys("other");
     assert_ne!((&other_leg.0, &other_leg.1[2]), (&first.0, &first.1[2]));
-    let differs = |one: &[String], other: &[String]| -> Vec<bool> { one.iter().zip(other).map(|(one, other)| one != other).collect() };
+    let differs = |one: &[String], other: &[String]| -> Vec<bool> {
+        one.iter().zip(other).map(|(one, other)| one != other).collect()
+    };
 
     let first = keys("leg");
     project.write("src/lib.rs", "// another line\n");
@@ -301,16 +360,36 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
         (job(), "true", "true", ""),
         (job().event("push", "refs/tags/v1", &main()), "false", "false", "no cache is used"),
         (job().event("release", "refs/tags/v1", &main()), "false", "false", "no cache is used"),
-        (job().env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x"), "false", "false", "no cache is used"),
-        (job().env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x").input("cache", "true"), "true", "true", ""),
+        (
+            job().env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x"),
+            "false",
+            "false",
+            "no cache is used",
+        ),
+        (
+            job().env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x").input("cache", "true"),
+            "true",
+            "true",
+            "",
+        ),
         (
             job().event("pull_request", "refs/pull/7/merge", &payload("stranger/project")),
             "true",
             "false",
             "caches are restored and not saved",
         ),
-        (job().event("pull_request", "refs/pull/7/merge", &payload("octo/project")), "true", "true", ""),
-        (job().event("pull_request_target", "refs/heads/main", &main()), "true", "false", "caches are restored and not saved"),
+        (
+            job().event("pull_request", "refs/pull/7/merge", &payload("octo/project")),
+            "true",
+            "true",
+            "",
+        ),
+        (
+            job().event("pull_request_target", "refs/heads/main", &main()),
+            "true",
+            "false",
+            "caches are restored and not saved",
+        ),
         (
             job().event("push", "refs/heads/topic", &main()).input("save-cache", "default-branch"),
             "true",
@@ -321,7 +400,8 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
     ];
     for (job, restore, save, says) in table {
         let (run, plan) = job.step("plan");
-        let notes: Vec<&str> = run.stderr.lines().filter_map(|line| line.trim_start().strip_prefix("Note ")).collect();
+        let notes: Vec<&str> =
+            run.stderr.lines().filter_map(|line| line.trim_start().strip_prefix("Note ")).collect();
         assert_eq!(notes.len(), usize::from(!says.is_empty()), "{:?}: {notes:?}", job.envs);
         assert!(notes.iter().all(|note| note.starts_with(says)), "{notes:?}");
         let does = match (restore, save) {
@@ -331,9 +411,16 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
         };
         assert_eq!(plan.outputs["env-cache"], does, "{:?}", job.envs);
         let prepare = job.done("prepare").outputs;
-        assert_eq!((prepare["save"].as_str(), prepare["store-cache"].as_str()), (save, "no"), "there is no Rust in it");
+        assert_eq!(
+            (prepare["save"].as_str(), prepare["store-cache"].as_str()),
+            (save, "no"),
+            "there is no Rust in it"
+        );
         let build = job.env("ENV_KEY", "some-key").done("build");
-        assert_eq!(build.summary.contains("caches are restored and not saved"), says.starts_with("caches"));
+        assert_eq!(
+            build.summary.contains("caches are restored and not saved"),
+            says.starts_with("caches")
+        );
     }
 }
 
@@ -344,13 +431,19 @@ fn what_publishes_reuses_nothing_in_later_steps_either() {
     let project = with_crate(&test, "[tool.pyenv-build]\nreuse = \"auto\"\nincremental = true");
     let path = path_with_cargo(&test);
     let job = || Job::new(&test, &project).env("PATH", &path).env("STORE_KEY", "l");
-    let tag = || job().event("push", "refs/tags/v1", &json!({"repository": {"default_branch": "main"}}));
-    let exported = |answers: &Answers| ["PYENV_BUILD_REUSE", "PYENV_BUILD_INCREMENTAL"].map(|name| answers.env.get(name).cloned());
+    let tag =
+        || job().event("push", "refs/tags/v1", &json!({"repository": {"default_branch": "main"}}));
+    let exported = |answers: &Answers| {
+        ["PYENV_BUILD_REUSE", "PYENV_BUILD_INCREMENTAL"].map(|name| answers.env.get(name).cloned())
+    };
     let cold = job().done("build");
     assert!(cold.summary.contains("\n**cold: 1 crate compiled, "), "{}", cold.summary);
     assert_eq!(exported(&cold), [None, None]);
     assert_eq!(exported(&tag().done("build")), [Some("off".to_owned()), Some("false".to_owned())]);
-    assert_eq!(exported(&tag().input("cache", "true").done("build")), [None, Some("false".to_owned())]);
+    assert_eq!(
+        exported(&tag().input("cache", "true").done("build")),
+        [None, Some("false".to_owned())]
+    );
 }
 
 #[test]
@@ -376,16 +469,23 @@ fn a_workspace_below_the_source_tree_is_in_the_keys() {
     assert!(!run.success().stderr.contains("Note"), "rust-cache knows of the environment");
     let workspace = project.path.join("src/_ext");
     let told = format!("{} -> target", std::fs::canonicalize(&workspace).unwrap().display());
-    assert_eq!((first.outputs["rust-cache"].as_str(), &first.outputs["rust-cache-workspaces"]), ("true", &told));
-    let roll = std::fs::read_to_string(workspace.join("target/pyenv-build/.cargo/config.toml")).unwrap();
+    assert_eq!(
+        (first.outputs["rust-cache"].as_str(), &first.outputs["rust-cache-workspaces"]),
+        ("true", &told)
+    );
+    let roll =
+        std::fs::read_to_string(workspace.join("target/pyenv-build/.cargo/config.toml")).unwrap();
     assert_eq!(roll, format!("# The build environment: {}\n", first.outputs["fingerprint"]));
     let tag = std::fs::read_to_string(workspace.join("target/CACHEDIR.TAG")).unwrap();
     assert!(tag.starts_with("Signature: 8a477f597d28d172789f06886806bc55"), "cargo cleans it");
 
     project.write("src/_ext/Cargo.lock", "version = 4\n\n# changed\n");
     let (_, changed) = prepare();
-    let parts = |answers: &Answers| answers.outputs["store-key"].split('/').map(str::to_owned).collect::<Vec<_>>();
-    let differs: Vec<bool> = parts(&first).iter().zip(parts(&changed)).map(|(one, other)| *one != other).collect();
+    let parts = |answers: &Answers| {
+        answers.outputs["store-key"].split('/').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let differs: Vec<bool> =
+        parts(&first).iter().zip(parts(&changed)).map(|(one, other)| *one != other).collect();
     assert_eq!(differs, [false, false, false, false, true, true]);
 }
 
@@ -394,14 +494,22 @@ fn a_workspace_below_the_source_tree_is_in_the_keys() {
 fn a_denied_rebuild_fails_the_step() {
     let test = Test::new();
     let project = with_crate(&test, "");
-    let job = || Job::new(&test, &project).env("PATH", &path_with_cargo(&test)).input("deny-rebuild", "pyo3*\n  ext\n");
+    let job = || {
+        Job::new(&test, &project)
+            .env("PATH", &path_with_cargo(&test))
+            .input("deny-rebuild", "pyo3*\n  ext\n")
+    };
     job().done("build");
     job().done("build");
     project.write("src/_ext/src/lib.rs", "pub fn f() {}\n");
     let (run, answers) = job().step("build");
     let run = run.exits(3);
     assert!(run.error().contains("compiled what --deny-rebuild forbids: ext"), "{}", run.error());
-    assert!(commands(&run)[0].starts_with("::error title=cargo pyenv-build::compiled what --deny-rebuild forbids: ext"));
+    assert!(
+        commands(&run)[0].starts_with(
+            "::error title=cargo pyenv-build::compiled what --deny-rebuild forbids: ext"
+        )
+    );
     assert!(answers.summary.contains("\n**failed: 1"), "{}", answers.summary);
 }
 
@@ -409,14 +517,35 @@ fn a_denied_rebuild_fails_the_step() {
 fn the_summary_and_the_annotation_say_what_was_compiled() {
     let test = Test::new();
     let project = test.project("p");
-    backend_prints(&project, &["   Compiling pyo3-ffi v0.29.0", "   Compiling evil|`x` v1.0.0", "   Compiling p v0.1.0 (/w/p)"], false);
-    let job = || Job::new(&test, &project).env("ENV_KEY", "e").env("STORE_KEY", "l").env("DEPENDENCIES_KEY", "v0-rust-x");
+    backend_prints(
+        &project,
+        &[
+            "   Compiling pyo3-ffi v0.29.0",
+            "   Compiling evil|`x` v1.0.0",
+            "   Compiling p v0.1.0 (/w/p)",
+        ],
+        false,
+    );
+    let job = || {
+        Job::new(&test, &project)
+            .env("ENV_KEY", "e")
+            .env("STORE_KEY", "l")
+            .env("DEPENDENCIES_KEY", "v0-rust-x")
+    };
     let cold = job().env("DEPENDENCIES_HIT", "false").done("build");
     assert_eq!(cold.outputs["compiled-crates"], "2");
     assert!(cold.summary.contains("\n**cold: 2 crates compiled, "), "{}", cold.summary);
-    assert!(cold.summary.contains("<details><summary>What was compiled, and why</summary>"), "{}", cold.summary);
+    assert!(
+        cold.summary.contains("<details><summary>What was compiled, and why</summary>"),
+        "{}",
+        cold.summary
+    );
 
-    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_HIT", "true").env("STORE_HIT", "true").step("build");
+    let (run, warm) = job()
+        .env("DEPENDENCIES_HIT", "true")
+        .env("ENV_HIT", "true")
+        .env("STORE_HIT", "true")
+        .step("build");
     let run = run.success();
     let commands = commands(&run);
     assert_eq!(commands.len(), 1);
@@ -427,8 +556,12 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
         "{}",
         commands[0]
     );
-    let text: Vec<&str> = warm.summary.lines().take_while(|line| !line.starts_with("<details>")).collect();
-    let text = text.join("\n").replace(&python().abi_tag.replace('_', "&#95;"), "[ABI TAG]").replace(" s**", "s**");
+    let text: Vec<&str> =
+        warm.summary.lines().take_while(|line| !line.starts_with("<details>")).collect();
+    let text = text
+        .join("\n")
+        .replace(&python().abi_tag.replace('_', "&#95;"), "[ABI TAG]")
+        .replace(" s**", "s**");
     snapshot!(test, text, @r"
     ### cargo pyenv-build: p <code>[ABI TAG]</code>
 
@@ -441,7 +574,11 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
     ");
 
     backend_prints(&project, &[], false);
-    let (run, warm) = job().env("DEPENDENCIES_HIT", "true").env("ENV_HIT", "true").env("STORE_HIT", "true").step("build");
+    let (run, warm) = job()
+        .env("DEPENDENCIES_HIT", "true")
+        .env("ENV_HIT", "true")
+        .env("STORE_HIT", "true")
+        .step("build");
     assert_eq!(self::commands(&run.success()), [""; 0]);
     assert!(warm.summary.contains("\n**warm: 0 of 2 crates compiled, "), "{}", warm.summary);
     let none = job().input("summary", "false").done("build");
@@ -484,25 +621,42 @@ fn nothing_that_others_wrote_is_run_or_obeyed() {
         "prune",
     ] {
         for step in ["plan", "prepare", "build", "prune"] {
-            let (run, answers) = Job::new(&test, &project).input(name, evil).env("GITHUB_REF", evil).env("GITHUB_JOB", evil).step(step);
+            let (run, answers) = Job::new(&test, &project)
+                .input(name, evil)
+                .env("GITHUB_REF", evil)
+                .env("GITHUB_JOB", evil)
+                .step(step);
             for command in commands(&run) {
-                assert!(command.starts_with("::error title=cargo pyenv-build::"), "{name} {step}: {command}");
+                assert!(
+                    command.starts_with("::error title=cargo pyenv-build::"),
+                    "{name} {step}: {command}"
+                );
             }
             // A name that is an input's is not among the outputs, nor is a value that ended early.
             assert!(
-                answers.outputs.get("wheel").is_none_or(|wheel| wheel.is_empty() || wheel.ends_with("none-any.whl")),
+                answers
+                    .outputs
+                    .get("wheel")
+                    .is_none_or(|wheel| wheel.is_empty() || wheel.ends_with("none-any.whl")),
                 "{name} {step}: {answers:?}"
             );
-            assert!(answers.env.keys().all(|name| name.contains("PY")), "{name} {step}: {answers:?}");
-            let keys = ["env-key", "store-key", "rust-cache-shared-key"].iter().filter_map(|name| answers.outputs.get(*name));
+            assert!(
+                answers.env.keys().all(|name| name.contains("PY")),
+                "{name} {step}: {answers:?}"
+            );
+            let keys = ["env-key", "store-key", "rust-cache-shared-key"]
+                .iter()
+                .filter_map(|name| answers.outputs.get(*name));
             for key in keys {
                 assert!(!key.contains(['\n', ',', '$', '`', ' ']), "{key}");
             }
         }
     }
     let everywhere = walkdir::WalkDir::new(&test.path).into_iter().filter_map(Result::ok);
-    let evil: Vec<PathBuf> =
-        everywhere.map(walkdir::DirEntry::into_path).filter(|path| path.file_name().is_some_and(|name| name == "evil")).collect();
+    let evil: Vec<PathBuf> = everywhere
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| path.file_name().is_some_and(|name| name == "evil"))
+        .collect();
     assert_eq!(evil, [""; 0].map(PathBuf::from));
 }
 
@@ -510,10 +664,21 @@ fn nothing_that_others_wrote_is_run_or_obeyed() {
 fn what_a_build_prints_is_not_obeyed_and_secrets_are_masked_first() {
     let test = Test::new();
     let project = test.project("p");
-    backend_prints(&project, &["::set-output name=wheel::evil", "::add-path::/tmp/evil", "  ::stop-commands::x"], false);
-    let (run, _) = Job::new(&test, &project).input("github-token", "ghs_0123456789").input("args", "-v").step("build");
+    backend_prints(
+        &project,
+        &["::set-output name=wheel::evil", "::add-path::/tmp/evil", "  ::stop-commands::x"],
+        false,
+    );
+    let (run, _) = Job::new(&test, &project)
+        .input("github-token", "ghs_0123456789")
+        .input("args", "-v")
+        .step("build");
     let run = run.success();
-    assert!(run.stderr.starts_with("::add-mask::ghs_0123456789\n::stop-commands::"), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with("::add-mask::ghs_0123456789\n::stop-commands::"),
+        "{}",
+        run.stderr
+    );
     assert!(run.stderr.contains("::set-output name=wheel::evil"), "it is shown");
     assert_eq!(commands(&run), ["::add-mask::ghs_0123456789"]);
 }
@@ -525,16 +690,29 @@ fn a_second_call_is_not_bound_by_what_the_first_has_exported() {
     wheels.add("dep", "1", &[]);
     let (one, other) = (test.project("one"), test.project("other").requires(&["dep"]));
     let args = format!("--no-index --find-links '{}'", wheels.path.display());
-    let first = Job::new(&test, &one).input("args", &args).input("later-steps", "env").done("build");
-    let with_exports = |job| first.env.iter().fold(job, |job: Job<'_>, (name, value)| job.env(name, value));
-    let second = with_exports(Job::new(&test, &other).input("args", &args).input("later-steps", "env")).done("build");
+    let first =
+        Job::new(&test, &one).input("args", &args).input("later-steps", "env").done("build");
+    let with_exports =
+        |job| first.env.iter().fold(job, |job: Job<'_>, (name, value)| job.env(name, value));
+    let second =
+        with_exports(Job::new(&test, &other).input("args", &args).input("later-steps", "env"))
+            .done("build");
     assert_eq!(second.env["PYO3_PYTHON"], second.outputs["python"]);
     assert_ne!(second.env["PYO3_PYTHON"], first.env["PYO3_PYTHON"]);
     assert!(!test.path.join(".cargo").exists(), "variables were asked for");
     // Nor are other commands in later steps, but for the interpreter.
     let later = |project: &Project| {
-        let program = test.program(&["run"]).args(wheels.flags()).args(["--", "sh", "-c", "echo $PYO3_PYTHON"]).in_(project);
-        first.env.iter().fold(program, |program, (name, value)| program.env(name, value)).run().success()
+        let program = test
+            .program(&["run"])
+            .args(wheels.flags())
+            .args(["--", "sh", "-c", "echo $PYO3_PYTHON"])
+            .in_(project);
+        first
+            .env
+            .iter()
+            .fold(program, |program, (name, value)| program.env(name, value))
+            .run()
+            .success()
     };
     let (same, another) = (later(&one), later(&other));
     assert_eq!(
@@ -556,7 +734,10 @@ fn without_a_build_there_is_an_environment_for_later_steps() {
     let (run, answers) = Job::new(&test, &project).input("build", "false").step("build");
     assert_eq!(run.success().stdout, "");
     assert_eq!(project.list("dist"), [""; 0]);
-    assert_eq!(later_cargo(&test)["env"]["PYO3_PYTHON"].as_str(), Some(answers.outputs["python"].as_str()));
+    assert_eq!(
+        later_cargo(&test)["env"]["PYO3_PYTHON"].as_str(),
+        Some(answers.outputs["python"].as_str())
+    );
     assert!(!answers.outputs.contains_key("wheel") && answers.summary.is_empty());
 }
 
@@ -577,7 +758,11 @@ fn mistakes_in_inputs_are_named_and_the_steps_are_for_actions_only() {
     ] {
         let (run, _) = Job::new(&test, &project).input(name, value).step("plan");
         let run = run.exits(2);
-        assert!(run.error().contains(says) || run.error().contains("--help"), "{name}: {}", run.error());
+        assert!(
+            run.error().contains(says) || run.error().contains("--help"),
+            "{name}: {}",
+            run.error()
+        );
         assert_eq!(commands(&run).len(), 1);
     }
     let run = test.program(&["action", "plan"]).in_(&project).run().exits(2);

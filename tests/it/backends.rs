@@ -11,7 +11,11 @@ fn fails(test: &Test, project: &Project, args: &[&str]) -> Run {
     let run = test.program(args).in_(project).run().exits(1);
     assert_eq!(run.stdout, "", "nothing on stdout");
     assert!(!project.dist().exists(), "nothing in dist");
-    let left: Vec<String> = project.list(".pyenv-build/tmp").into_iter().filter(|name| name != LEFT_BY_OUTSIDE).collect();
+    let left: Vec<String> = project
+        .list(".pyenv-build/tmp")
+        .into_iter()
+        .filter(|name| name != LEFT_BY_OUTSIDE)
+        .collect();
     assert_eq!(left, [""; 0], "nothing in tmp");
     run
 }
@@ -87,13 +91,17 @@ fn the_kind_says_what_the_backend_did() {
 #[test]
 fn backends_that_are_not_there_get_a_hint() {
     let test = Test::new();
-    let hint = |backend: &str| fails(&test, &test.project_with_backend(backend), &[]).hint().to_owned();
+    let hint =
+        |backend: &str| fails(&test, &test.project_with_backend(backend), &[]).hint().to_owned();
     assert_eq!(
         hint("backend_missing"),
         "no build requirement provides `no_such_backend`: check `build-backend` and `requires` in `[build-system]`"
     );
     assert_eq!(hint("attribute_missing"), "check `build-backend` in `[build-system]`");
-    assert_eq!(hint("import_error"), "the backend itself is broken, or lacks something that `[build-system] requires` should name");
+    assert_eq!(
+        hint("import_error"),
+        "the backend itself is broken, or lacks something that `[build-system] requires` should name"
+    );
 }
 
 #[test]
@@ -126,7 +134,9 @@ fn an_archive_that_is_no_sdist_is_refused() {
 #[test]
 fn an_answer_that_is_no_requirement_is_the_backends_fault() {
     let test = Test::new();
-    let project = test.project("p").backend(&serde_json::json!({"requires": {"get_requires_for_build_wheel": ["not a requirement"]}}));
+    let project = test.project("p").backend(
+        &serde_json::json!({"requires": {"get_requires_for_build_wheel": ["not a requirement"]}}),
+    );
     let run = fails(&test, &project, &[]);
     assert!(
         run.error().starts_with("`backend` answered `not a requirement` to `get_requires_for_build_wheel`, which is not a requirement")
@@ -177,11 +187,19 @@ fn processes_that_a_hook_leaves_in_its_group_do_not_survive() {
         let line = run.stderr.lines().find(|line| line.starts_with(name)).unwrap();
         line.split(' ').next_back().unwrap().parse().unwrap()
     };
-    let alive = |pid: u32| rustix::process::test_kill_process(rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap()).is_ok();
+    let alive = |pid: u32| {
+        rustix::process::test_kill_process(
+            rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap(),
+        )
+        .is_ok()
+    };
     assert!(!alive(pid("in-group")));
     // A server of its own session stays, as a compiler cache's must; the test ends it.
     let server = pid("in-session");
     assert!(alive(server));
-    rustix::process::kill_process(rustix::process::Pid::from_raw(server.try_into().unwrap()).unwrap(), rustix::process::Signal::KILL)
-        .unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(server.try_into().unwrap()).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
 }

@@ -16,7 +16,11 @@ fn a_wheel_goes_to_dist_and_its_path_is_all_that_stdout_has() {
     assert_eq!(std::fs::read_to_string(project.dist().join(".gitignore")).unwrap(), "*\n");
     assert_eq!(project.list(".pyenv-build/tmp"), [""; 0]);
     assert_eq!(list(&test.path.join("tmp")), [""; 0]);
-    assert_eq!(project.list(""), [".pyenv-build", "backend.py", "dist", "pyproject.toml"], "nothing else in the source tree");
+    assert_eq!(
+        project.list(""),
+        [".pyenv-build", "backend.py", "dist", "pyproject.toml"],
+        "nothing else in the source tree"
+    );
 }
 
 #[test]
@@ -25,7 +29,10 @@ fn both_ways_of_calling_and_an_explicit_command_build_the_same() {
     let project = test.project("p");
     for args in [&["build"][..], &["pyenv-build"], &["pyenv-build", "build", "."]] {
         let run = test.program(args).in_(&project).run().success();
-        assert_eq!(run.stdout, format!("{}\n", project.dist().join("tiny-1.0-py3-none-any.whl").display()));
+        assert_eq!(
+            run.stdout,
+            format!("{}\n", project.dist().join("tiny-1.0-py3-none-any.whl").display())
+        );
     }
 }
 
@@ -34,7 +41,10 @@ fn a_directory_can_be_named_from_elsewhere() {
     let test = Test::new();
     let project = test.project("some/where/p");
     let run = test.program(&["some/where/p"]).run().success();
-    assert_eq!(run.stdout, format!("{}\n", project.dist().join("tiny-1.0-py3-none-any.whl").display()));
+    assert_eq!(
+        run.stdout,
+        format!("{}\n", project.dist().join("tiny-1.0-py3-none-any.whl").display())
+    );
     assert_eq!(list(&test.path), ["bin", "home", "some", "tmp"]);
 }
 
@@ -44,9 +54,18 @@ fn sdist_makes_both() {
     let record = test.path.join("calls");
     let project = test.project("p").backend(&json!({"record": record}));
     let run = test.program(&["--sdist"]).in_(&project).run().success();
-    let expected = ["tiny-1.0.tar.gz", "tiny-1.0-py3-none-any.whl"].map(|name| project.dist().join(name).display().to_string());
+    let expected = ["tiny-1.0.tar.gz", "tiny-1.0-py3-none-any.whl"]
+        .map(|name| project.dist().join(name).display().to_string());
     assert_eq!(run.lines(), expected);
-    assert_eq!(hooks_called(&record), ["get_requires_for_build_sdist", "build_sdist", "get_requires_for_build_wheel", "build_wheel"]);
+    assert_eq!(
+        hooks_called(&record),
+        [
+            "get_requires_for_build_sdist",
+            "build_sdist",
+            "get_requires_for_build_wheel",
+            "build_wheel"
+        ]
+    );
     assert!(calls(&record).iter().all(|call| call["cwd"] == project.path.to_str().unwrap()));
 }
 
@@ -56,7 +75,11 @@ fn a_backend_that_takes_all_there_is_does_not_take_what_is_ours() {
     let project = test.project("p").backend(&json!({"collects": "os.walk"}));
     test.program(&["--sdist"]).in_(&project).run().success();
     let members = sdist_members(&project.dist().join("tiny-1.0.tar.gz"));
-    assert_eq!(members, ["PKG-INFO", "backend.json", "backend.py", "pyproject.toml"].map(|name| format!("tiny-1.0/{name}")));
+    assert_eq!(
+        members,
+        ["PKG-INFO", "backend.json", "backend.py", "pyproject.toml"]
+            .map(|name| format!("tiny-1.0/{name}"))
+    );
 }
 
 #[test]
@@ -68,7 +91,10 @@ fn a_source_distribution_with_what_is_ours_is_none() {
     let error = &run.json()["error"];
     assert_eq!(error["kind"], "WrongArtifact");
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains(" of our own files, in `.pyenv-build`, into `tiny-1.0.tar.gz`"), "{message}");
+    assert!(
+        message.contains(" of our own files, in `.pyenv-build`, into `tiny-1.0.tar.gz`"),
+        "{message}"
+    );
     assert!(error["hint"].as_str().unwrap().contains("--root"), "{error}");
     assert!(!project.dist().join("tiny-1.0.tar.gz").exists());
     // Somewhere else it is nobody's problem.
@@ -85,25 +111,39 @@ fn a_project_with_rust_that_names_no_backend_gets_a_warning() {
     let project = test.project("p");
     let pyproject = project.path.join("pyproject.toml");
     let text = std::fs::read_to_string(&pyproject).unwrap();
-    std::fs::write(project.path.join("Cargo.toml"), "[package]\nname = 'p'\nversion = '1.0.0'\nedition = '2021'\n[lib]\npath = 'lib.rs'\n")
-        .unwrap();
+    std::fs::write(
+        project.path.join("Cargo.toml"),
+        "[package]\nname = 'p'\nversion = '1.0.0'\nedition = '2021'\n[lib]\npath = 'lib.rs'\n",
+    )
+    .unwrap();
     std::fs::write(project.path.join("lib.rs"), "").unwrap();
     let named = test.program(&["build"]).in_(&project).run().success();
     assert!(!named.stderr.contains("names no build backend"), "{}", named.stderr);
     std::fs::write(
         &pyproject,
-        text.lines().filter(|line| !line.starts_with("ba") && !line.starts_with("bu")).collect::<Vec<_>>().join("\n"),
+        text.lines()
+            .filter(|line| !line.starts_with("ba") && !line.starts_with("bu"))
+            .collect::<Vec<_>>()
+            .join("\n"),
     )
     .unwrap();
     let unnamed = test.program(&["build"]).in_(&project).run();
-    assert!(unnamed.stderr.contains("names no build backend, so setuptools builds it, without Rust"), "{}", unnamed.stderr);
+    assert!(
+        unnamed.stderr.contains("names no build backend, so setuptools builds it, without Rust"),
+        "{}",
+        unnamed.stderr
+    );
     assert!(unnamed.stderr.contains("build-backend = \"maturin\""), "{}", unnamed.stderr);
 }
 
 fn sdist_members(sdist: &std::path::Path) -> Vec<String> {
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(std::fs::File::open(sdist).unwrap()));
-    let mut names: Vec<String> =
-        archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().to_string_lossy().into_owned()).collect();
+    let mut archive =
+        tar::Archive::new(flate2::read::GzDecoder::new(std::fs::File::open(sdist).unwrap()));
+    let mut names: Vec<String> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
@@ -114,10 +154,15 @@ fn from_sdist_builds_the_wheel_from_what_is_in_the_archive() {
     let record = test.path.join("calls");
     let project = test.project("p").backend(&json!({"record": record}));
     let run = test.program(&["--from-sdist"]).in_(&project).run().success();
-    let expected = ["tiny-1.0.tar.gz", "tiny-1.0-py3-none-any.whl"].map(|name| project.dist().join(name).display().to_string());
+    let expected = ["tiny-1.0.tar.gz", "tiny-1.0-py3-none-any.whl"]
+        .map(|name| project.dist().join(name).display().to_string());
     assert_eq!(run.lines(), expected);
-    let directories: Vec<_> = calls(&record).iter().map(|call| call["cwd"].as_str().unwrap().to_owned()).collect();
-    let (tree, unpacked) = (project.path.display().to_string(), project.root().join("sdist/tiny").display().to_string());
+    let directories: Vec<_> =
+        calls(&record).iter().map(|call| call["cwd"].as_str().unwrap().to_owned()).collect();
+    let (tree, unpacked) = (
+        project.path.display().to_string(),
+        project.root().join("sdist/tiny").display().to_string(),
+    );
     assert_eq!(directories, [tree.clone(), tree, unpacked.clone(), unpacked]);
 
     // The second time it is unpacked to the same place, and what has not changed keeps its date.
@@ -125,7 +170,10 @@ fn from_sdist_builds_the_wheel_from_what_is_in_the_archive() {
     let file = project.root().join("sdist/tiny/backend.py");
     filetime::set_file_mtime(&file, old).unwrap();
     test.program(&["--from-sdist"]).in_(&project).run().success();
-    assert_eq!(filetime::FileTime::from_last_modification_time(&std::fs::metadata(file).unwrap()), old);
+    assert_eq!(
+        filetime::FileTime::from_last_modification_time(&std::fs::metadata(file).unwrap()),
+        old
+    );
     assert_eq!(project.list(".pyenv-build/sdist"), ["tiny", "tiny.lock"]);
 }
 
@@ -162,7 +210,10 @@ fn metadata_comes_from_the_hook_if_there_is_one() {
         assert_eq!(run.stdout, format!("{}\n", directory.display()));
         assert_eq!(list(&directory), ["METADATA", "WHEEL"]);
     }
-    assert_eq!(hooks_called(&record)[..2], ["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel"]);
+    assert_eq!(
+        hooks_called(&record)[..2],
+        ["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel"]
+    );
     assert_eq!(project.list("dist"), [".gitignore", "tiny-1.0.dist-info"]);
 }
 
@@ -170,12 +221,17 @@ fn metadata_comes_from_the_hook_if_there_is_one() {
 fn metadata_comes_from_a_wheel_if_there_is_no_hook() {
     let test = Test::new();
     let record = test.path.join("calls");
-    let project = test.project("p").backend(&json!({"record": record, "without": ["prepare_metadata_for_build_wheel"]}));
+    let project = test
+        .project("p")
+        .backend(&json!({"record": record, "without": ["prepare_metadata_for_build_wheel"]}));
     let run = test.program(&["--metadata"]).in_(&project).run().success();
     let directory = project.dist().join("tiny-1.0.dist-info");
     assert_eq!(run.stdout, format!("{}\n", directory.display()));
     assert_eq!(list(&directory), ["METADATA", "RECORD", "WHEEL"]);
-    assert_eq!(std::fs::read_to_string(directory.join("METADATA")).unwrap(), "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n");
+    assert_eq!(
+        std::fs::read_to_string(directory.join("METADATA")).unwrap(),
+        "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n"
+    );
     assert_eq!(hooks_called(&record), ["get_requires_for_build_wheel", "build_wheel"]);
     assert_eq!(project.list("dist"), [".gitignore", "tiny-1.0.dist-info"], "no wheel");
 }
@@ -189,11 +245,13 @@ fn several_directories_share_an_environment_and_a_hookd() {
     let one = test.project("one").backend(&json!({"record": record, "name": "one"}));
     let two = test.project("two").backend(&json!({"record": record, "name": "two"}));
     let run = test.program(&["-vv", "one", "two", "--root"]).arg(&root).run().success();
-    let expected = [one.dist().join("one-1.0-py3-none-any.whl"), two.dist().join("two-1.0-py3-none-any.whl")];
+    let expected =
+        [one.dist().join("one-1.0-py3-none-any.whl"), two.dist().join("two-1.0-py3-none-any.whl")];
     assert_eq!(run.lines(), expected.map(|path| path.display().to_string()));
     assert_eq!(run.stderr.matches("hookd> DEBUG hookd protocol").count(), 1, "one hookd");
     assert_eq!(run.stderr.matches("Provisioned").count(), 1, "one environment");
-    let prefixes: std::collections::BTreeSet<_> = calls(&record).iter().map(|call| call["prefix"].to_string()).collect();
+    let prefixes: std::collections::BTreeSet<_> =
+        calls(&record).iter().map(|call| call["prefix"].to_string()).collect();
     assert_eq!(prefixes.len(), 1);
 }
 
@@ -207,9 +265,15 @@ fn several_directories_with_different_requirements_get_an_environment_and_a_hook
     wheels.add("dep", "1", &[]);
     test.project("one").backend(&json!({"record": record, "name": "one"}));
     test.project("two").backend(&json!({"record": record, "name": "two"})).requires(&["dep"]);
-    let run = test.program(&["-vv", "one", "two", "--root"]).arg(&root).args(wheels.flags()).run().success();
+    let run = test
+        .program(&["-vv", "one", "two", "--root"])
+        .arg(&root)
+        .args(wheels.flags())
+        .run()
+        .success();
     assert_eq!(run.stderr.matches("hookd> DEBUG hookd protocol").count(), 2);
-    let prefixes: std::collections::BTreeSet<_> = calls(&record).iter().map(|call| call["prefix"].to_string()).collect();
+    let prefixes: std::collections::BTreeSet<_> =
+        calls(&record).iter().map(|call| call["prefix"].to_string()).collect();
     assert_eq!(prefixes.len(), 2);
 }
 
@@ -219,14 +283,28 @@ fn the_failure_of_one_does_not_keep_the_others_from_being_built() {
     let one = test.project("one");
     test.project_with_backend("system_exit");
     let three = test.project("three");
-    let run = test.program(&["one", "system_exit", "three", "-C", "status=3", "--message-format", "json"]).run().exits(1);
+    let run = test
+        .program(&["one", "system_exit", "three", "-C", "status=3", "--message-format", "json"])
+        .run()
+        .exits(1);
     let report = run.json();
     assert_eq!(report["ok"], false);
-    let succeeded: Vec<_> = report["projects"].as_array().unwrap().iter().map(|project| project["ok"].as_bool().unwrap()).collect();
+    let succeeded: Vec<_> = report["projects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|project| project["ok"].as_bool().unwrap())
+        .collect();
     assert_eq!(succeeded, [true, false, true]);
     assert_eq!(report["error"]["kind"], "HookRuntimeError");
-    let wheels: Vec<_> = report["artifacts"].as_array().unwrap().iter().map(|artifact| artifact["path"].as_str().unwrap()).collect();
-    let expected = [&one, &three].map(|project| project.dist().join("tiny-1.0-py3-none-any.whl").display().to_string());
+    let wheels: Vec<_> = report["artifacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|artifact| artifact["path"].as_str().unwrap())
+        .collect();
+    let expected = [&one, &three]
+        .map(|project| project.dist().join("tiny-1.0-py3-none-any.whl").display().to_string());
     assert_eq!(wheels, expected);
 }
 
@@ -236,7 +314,10 @@ fn out_dir_is_made_and_is_left_without_a_gitignore() {
     let project = test.project("p");
     // Relative to where we are, not to the project.
     let run = test.program(&["p", "-o", "a/b"]).run().success();
-    assert_eq!(run.stdout, format!("{}\n", test.path.join("a/b/tiny-1.0-py3-none-any.whl").display()));
+    assert_eq!(
+        run.stdout,
+        format!("{}\n", test.path.join("a/b/tiny-1.0-py3-none-any.whl").display())
+    );
     assert_eq!(list(&test.path.join("a/b")), ["tiny-1.0-py3-none-any.whl"]);
     assert!(!project.dist().exists());
 }
@@ -248,7 +329,11 @@ fn an_out_dir_that_is_a_file_is_named() {
     project.write("file", "precious");
     let run = test.program(&["-o", "file"]).in_(&project).run();
     assert!([Some(1), Some(2)].contains(&run.code), "{:?}", run.code);
-    assert!(run.error().contains(&project.path.join("file").display().to_string()), "{}", run.error());
+    assert!(
+        run.error().contains(&project.path.join("file").display().to_string()),
+        "{}",
+        run.error()
+    );
     assert_eq!(project.list(".pyenv-build/tmp"), [""; 0]);
     assert_eq!(std::fs::read_to_string(project.path.join("file")).unwrap(), "precious");
 }
@@ -261,7 +346,10 @@ fn a_dist_of_the_users_gets_no_gitignore_and_keeps_its_files() {
     project.write("dist/tiny-1.0-py3-none-any.whl", "to be replaced");
     test.program(&[]).in_(&project).run().success();
     assert_eq!(project.list("dist"), ["old.whl", "tiny-1.0-py3-none-any.whl"]);
-    assert_eq!(member(&project.dist().join("tiny-1.0-py3-none-any.whl"), "tiny.py"), "VERSION = '1.0'\n");
+    assert_eq!(
+        member(&project.dist().join("tiny-1.0-py3-none-any.whl"), "tiny.py"),
+        "VERSION = '1.0'\n"
+    );
 }
 
 #[test]
@@ -269,9 +357,15 @@ fn config_settings_reach_every_hook() {
     let test = Test::new();
     let record = test.path.join("calls");
     let project = test.project("p").backend(&json!({"record": record}));
-    test.program(&["-C", "a=1", "-Cb", "--config-setting=a=x=y", "-C--flag=é 'q'"]).in_(&project).run().success();
+    test.program(&["-C", "a=1", "-Cb", "--config-setting=a=x=y", "-C--flag=é 'q'"])
+        .in_(&project)
+        .run()
+        .success();
     let expected = json!({"a": ["1", "x=y"], "b": "", "--flag": "é 'q'"});
-    assert_eq!(calls(&record).iter().map(|call| call["config_settings"].clone()).collect::<Vec<_>>(), [expected.clone(), expected]);
+    assert_eq!(
+        calls(&record).iter().map(|call| call["config_settings"].clone()).collect::<Vec<_>>(),
+        [expected.clone(), expected]
+    );
     test.program(&[]).in_(&project).run().success();
     assert_eq!(calls(&record).last().unwrap()["config_settings"], json!(null));
 }
@@ -289,7 +383,8 @@ fn hooks_find_the_environment_active_and_write_no_byte_code() {
         .run()
         .success()
         .json();
-    let (env, python) = (report["env"]["path"].as_str().unwrap(), report["env"]["python"].as_str().unwrap());
+    let (env, python) =
+        (report["env"]["path"].as_str().unwrap(), report["env"]["python"].as_str().unwrap());
     let call = calls(&record).pop().unwrap();
     let environ = &call["environ"];
     assert_eq!(call["prefix"], env);
@@ -322,7 +417,9 @@ fn output_of_hooks_is_shown_with_v_only_and_always_logged() {
     let normal = test.program(&[]).in_(&project).run().success();
     assert!(!normal.stderr.contains("tiny runs"));
     let verbose = test.program(&["-v"]).in_(&project).run().success();
-    assert!(verbose.stderr.contains("tiny runs get_requires_for_build_wheel\ntiny runs build_wheel\n"));
+    assert!(
+        verbose.stderr.contains("tiny runs get_requires_for_build_wheel\ntiny runs build_wheel\n")
+    );
     assert!(!verbose.stderr.contains("hookd>"));
     let logs: Vec<String> = project.list(".pyenv-build/logs");
     assert_eq!(logs.len(), 6);
@@ -335,7 +432,10 @@ fn twenty_logs_are_kept() {
     let test = Test::new();
     let project = test.project("p");
     for number in 0..30 {
-        project.write(&format!(".pyenv-build/logs/2001-01-01T00-00-{number:02}-000Z-1-1-build_wheel.log"), "old");
+        project.write(
+            &format!(".pyenv-build/logs/2001-01-01T00-00-{number:02}-000Z-1-1-build_wheel.log"),
+            "old",
+        );
     }
     test.program(&[]).in_(&project).run().success();
     let logs = project.list(".pyenv-build/logs");
@@ -359,7 +459,10 @@ fn a_wheel_with_an_extension_module_for_another_python_is_refused() {
         report["error"]["message"].as_str().unwrap().to_owned()
     };
     let message = refused(json!({"members": {"tiny/x.cpython-27-x86_64-linux-gnu.so": ""}}));
-    assert!(message.contains("`tiny/x.cpython-27-x86_64-linux-gnu.so` has the suffix"), "{message}");
+    assert!(
+        message.contains("`tiny/x.cpython-27-x86_64-linux-gnu.so` has the suffix"),
+        "{message}"
+    );
     let message = refused(json!({"tag": "cp27-cp27mu-linux_x86_64"}));
     assert!(message.contains("its tag is `cp27-cp27mu`"), "{message}");
     let suffix = &crate::context::python().ext_suffix;
@@ -370,10 +473,17 @@ fn a_wheel_with_an_extension_module_for_another_python_is_refused() {
 #[test]
 fn a_wheel_of_another_platform_is_fine_when_cross_compiling() {
     let test = Test::new();
-    let suffix = crate::context::python().ext_suffix.replacen("x86_64", "riscv128", 1).replacen("aarch64", "riscv128", 1);
+    let suffix = crate::context::python()
+        .ext_suffix
+        .replacen("x86_64", "riscv128", 1)
+        .replacen("aarch64", "riscv128", 1);
     let project = test.project("p").backend(&json!({"members": {format!("tiny/x{suffix}"): ""}}));
     test.program(&[]).in_(&project).run().exits(1);
-    test.program(&[]).in_(&project).env("CARGO_BUILD_TARGET", "riscv128gc-unknown-linux-gnu").run().success();
+    test.program(&[])
+        .in_(&project)
+        .env("CARGO_BUILD_TARGET", "riscv128gc-unknown-linux-gnu")
+        .run()
+        .success();
 }
 
 #[test]
@@ -384,7 +494,9 @@ fn two_builds_at_once_share_one_environment() {
     let project = test.project("p").requires(&["dep"]);
     let program = test.program(&["--message-format", "json"]).args(wheels.flags()).in_(&project);
     let mut outcomes: Vec<String> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..3).map(|_| scope.spawn(|| program.run().success().json()["env"]["outcome"].to_string())).collect();
+        let running: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| program.run().success().json()["env"]["outcome"].to_string()))
+            .collect();
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     outcomes.sort();

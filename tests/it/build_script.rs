@@ -24,7 +24,10 @@ fn it_brings_no_other_crate() {
         String::from_utf8(output.stdout).unwrap()
     };
     let alone = tree("build-script");
-    assert!(alone.starts_with("cargo-pyenv-build v") && alone.trim_end().lines().count() == 1, "{alone}");
+    assert!(
+        alone.starts_with("cargo-pyenv-build v") && alone.trim_end().lines().count() == 1,
+        "{alone}"
+    );
     let program = tree("cli");
     assert!(program.contains("\nclap v") && !program.contains("octocrab"), "{program}");
 }
@@ -37,11 +40,19 @@ fn cargo_runs_the_script_again_when_other_versions_are_installed() {
 
     let test = Test::pristine();
     test.venv("venv");
-    let library = test.path.join("venv/lib").join(format!("python{}", python().major_minor)).join("site-packages");
+    let library = test
+        .path
+        .join("venv/lib")
+        .join(format!("python{}", python().major_minor))
+        .join("site-packages");
     let install = |version: &str| {
         let dist_info = library.join(format!("dep-{version}.dist-info"));
         std::fs::create_dir(&dist_info).unwrap();
-        std::fs::write(dist_info.join("METADATA"), format!("Metadata-Version: 2.1\nName: dep\nVersion: {version}\n")).unwrap();
+        std::fs::write(
+            dist_info.join("METADATA"),
+            format!("Metadata-Version: 2.1\nName: dep\nVersion: {version}\n"),
+        )
+        .unwrap();
         std::fs::write(dist_info.join("RECORD"), "").unwrap();
         dist_info
     };
@@ -50,9 +61,15 @@ fn cargo_runs_the_script_again_when_other_versions_are_installed() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    let dependency = format!("{{ path = '{}', default-features = false, features = ['build-script'] }}", env!("CARGO_MANIFEST_DIR"));
+    let dependency = format!(
+        "{{ path = '{}', default-features = false, features = ['build-script'] }}",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let package = "[package]\nname = 'mine'\nversion = '1.0.0'\nedition = '2024'\n[workspace]\n";
-    write("Cargo.toml", &format!("{package}[build-dependencies]\ncargo-pyenv-build = {dependency}\n"));
+    write(
+        "Cargo.toml",
+        &format!("{package}[build-dependencies]\ncargo-pyenv-build = {dependency}\n"),
+    );
     write("src/lib.rs", "");
     let script = "use std::io::Write;
 fn main() -> Result<(), pyenv_build::build_script::Error> {
@@ -66,8 +83,13 @@ fn main() -> Result<(), pyenv_build::build_script::Error> {
     write("build.rs", script);
     let build = || {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["build", "--offline"]).current_dir(test.path.join("crate")).env("CARGO_TARGET_DIR", test.path.join("target"));
-        for name in ["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "CARGO_BUILD_BUILD_DIR", "CARGO_BUILD_TARGET"] {
+        command
+            .args(["build", "--offline"])
+            .current_dir(test.path.join("crate"))
+            .env("CARGO_TARGET_DIR", test.path.join("target"));
+        for name in
+            ["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "CARGO_BUILD_BUILD_DIR", "CARGO_BUILD_TARGET"]
+        {
             command.env_remove(name);
         }
         command.env("VIRTUAL_ENV", test.path.join("venv")).output().unwrap()

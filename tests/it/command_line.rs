@@ -2,8 +2,21 @@
 
 use crate::context::{FILTERS, Test};
 
-const COMMANDS: &[&str] =
-    &["build", "develop", "provision", "env", "run", "lock", "fingerprint", "store", "why", "doctor", "gc", "cache", "completions"];
+const COMMANDS: &[&str] = &[
+    "build",
+    "develop",
+    "provision",
+    "env",
+    "run",
+    "lock",
+    "fingerprint",
+    "store",
+    "why",
+    "doctor",
+    "gc",
+    "cache",
+    "completions",
+];
 
 fn help(command: Option<&str>) {
     let test = Test::pristine();
@@ -30,9 +43,17 @@ fn help_of_each_command() {
 fn every_command_that_help_names_has_a_snapshot() {
     let test = Test::pristine();
     let run = test.program(&["--help"]).run().success();
-    let listed = run.lines().into_iter().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let listed = run
+        .lines()
+        .into_iter()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty());
     // Text that goes on has a deeper indent.
-    let mut names: Vec<&str> = listed.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next()).collect();
+    let mut names: Vec<&str> = listed
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
     names.retain(|name| *name != "help");
     assert_eq!(names, COMMANDS);
 }
@@ -78,8 +99,12 @@ fn there_is_a_manual_page_of_each_command() {
     let run = test.program(&["man", "pages/man1"]).run().success();
     let directory = test.path.join("pages/man1");
     let names = crate::context::list(&directory);
-    let printed: std::collections::BTreeSet<String> = run.lines().into_iter().map(str::to_owned).collect();
-    assert_eq!(printed, names.iter().map(|name| directory.join(name).to_string_lossy().into_owned()).collect());
+    let printed: std::collections::BTreeSet<String> =
+        run.lines().into_iter().map(str::to_owned).collect();
+    assert_eq!(
+        printed,
+        names.iter().map(|name| directory.join(name).to_string_lossy().into_owned()).collect()
+    );
     let page = |name: &str| std::fs::read_to_string(directory.join(format!("{name}.1"))).unwrap();
     for command in COMMANDS {
         let text = page(&format!("cargo-pyenv-build-{command}"));
@@ -87,11 +112,18 @@ fn there_is_a_manual_page_of_each_command() {
     }
     assert!(page("cargo-pyenv-build").contains("The build frontend that keeps cargo warm"));
     assert!(page("cargo-pyenv-build-cache-list").contains(".SH SYNOPSIS"));
-    assert!(!names.iter().any(|name| name.contains("action") || name.ends_with("-man.1")), "{names:?}");
+    assert!(
+        !names.iter().any(|name| name.contains("action") || name.ends_with("-man.1")),
+        "{names:?}"
+    );
     // Where there is a man, it has no complaints.
     if which::which("groff").is_ok() {
-        let said =
-            test.command("groff").args(["-man", "-Tutf8", "-ww", "-z"]).arg(directory.join("cargo-pyenv-build-build.1")).run().success();
+        let said = test
+            .command("groff")
+            .args(["-man", "-Tutf8", "-ww", "-z"])
+            .arg(directory.join("cargo-pyenv-build-build.1"))
+            .run()
+            .success();
         assert_eq!(said.stderr, "");
     }
     test.program(&["man"]).run().exits(2);
@@ -123,8 +155,11 @@ fn mistakes_in_arguments_exit_with_2_and_say_nothing_on_stdout() {
         let run = test.program(args).run();
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{args:?}");
         assert!(run.stderr.contains("error: "), "{args:?}");
-        // Errors of ours have hints where there is something to say, the parser's name the usage or the value.
-        let helps = ["hint: ", "Usage: ", "For more information"].iter().any(|help| run.stderr.contains(help));
+        // Errors of ours have hints where there is something to say, the parser's name the usage or
+        // the value.
+        let helps = ["hint: ", "Usage: ", "For more information"]
+            .iter()
+            .any(|help| run.stderr.contains(help));
         assert!(helps, "{args:?}");
     }
 }
@@ -133,7 +168,11 @@ fn mistakes_in_arguments_exit_with_2_and_say_nothing_on_stdout() {
 fn a_wrong_variable_is_a_mistake_as_well() {
     let test = Test::new();
     let project = test.project("p");
-    for (name, value) in [("PYENV_BUILD_INSTALLER", "conda"), ("PYENV_BUILD_MAX_AGE", "soon"), ("PYENV_BUILD_LOCK_TIMEOUT", "soon")] {
+    for (name, value) in [
+        ("PYENV_BUILD_INSTALLER", "conda"),
+        ("PYENV_BUILD_MAX_AGE", "soon"),
+        ("PYENV_BUILD_LOCK_TIMEOUT", "soon"),
+    ] {
         let run = test.program(&["provision"]).in_(&project).env(name, value).run().exits(2);
         assert!(run.stderr.contains(value), "{name}");
     }
@@ -145,7 +184,12 @@ fn colour_is_for_terminals_or_for_who_wants_it() {
     let project = test.project("p");
     let is_coloured = |args: &[&str], envs: &[(&str, &str)]| {
         let program = test.program(&["gc"]).args(args).in_(&project);
-        envs.iter().fold(program, |program, (name, value)| program.env(name, value)).run().success().stderr.contains('\u{1b}')
+        envs.iter()
+            .fold(program, |program, (name, value)| program.env(name, value))
+            .run()
+            .success()
+            .stderr
+            .contains('\u{1b}')
     };
     assert!(!is_coloured(&[], &[]));
     assert!(is_coloured(&["--color=always"], &[]));

@@ -1,4 +1,5 @@
-//! Where a test runs: a temporary directory, projects in it, local wheels, and the program with an environment of its own.
+//! Where a test runs: a temporary directory, projects in it, local wheels, and the program with an
+//! environment of its own.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -84,14 +85,19 @@ pub(crate) fn uv() -> Option<&'static Path> {
     let found = UV.get_or_init(|| {
         let named = std::env::var_os("PYENV_BUILD_TEST_UV").map(PathBuf::from);
         if let Some(path) = &named {
-            assert!(path.is_file(), "PYENV_BUILD_TEST_UV is `{}`, which is no file", path.display());
+            assert!(
+                path.is_file(),
+                "PYENV_BUILD_TEST_UV is `{}`, which is no file",
+                path.display()
+            );
         }
         named.or_else(|| which::which("uv").ok())
     });
     found.as_deref()
 }
 
-/// Our directory, as it is once pip has been set up: making that anew for each test would take seconds each.
+/// Our directory, as it is once pip has been set up: making that anew for each test would take
+/// seconds each.
 fn prepared() -> &'static Path {
     static PREPARED: OnceLock<PathBuf> = OnceLock::new();
     PREPARED.get_or_init(|| {
@@ -113,7 +119,12 @@ fn prepared() -> &'static Path {
         wheels.add("one", "1", &[]);
         let project = test.project("p").requires(&["one"]);
         let root = directory.join("root");
-        test.program(&["provision", "--root"]).arg(&root).args(wheels.flags()).cwd(&project.path).run().success();
+        test.program(&["provision", "--root"])
+            .arg(&root)
+            .args(wheels.flags())
+            .cwd(&project.path)
+            .run()
+            .success();
         assert!(root.join("tools").is_dir(), "pip was set up");
         root
     })
@@ -159,7 +170,10 @@ impl Test {
 
     /// A project that is a copy of a directory of `hookd/backends`.
     pub(crate) fn project_with_backend(&self, backend: &str) -> Project {
-        self.project_of(backend, &Path::new(env!("CARGO_MANIFEST_DIR")).join("hookd/backends").join(backend))
+        self.project_of(
+            backend,
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("hookd/backends").join(backend),
+        )
     }
 
     fn project_of(&self, name: &str, from: &Path) -> Project {
@@ -190,14 +204,20 @@ impl Test {
         Wheels { path }
     }
 
-    /// The program with these arguments, run in the temporary directory unless it is told otherwise.
+    /// The program with these arguments, run in the temporary directory unless it is told
+    /// otherwise.
     pub(crate) fn program(&self, args: &[&str]) -> Program {
         self.command(env!("CARGO_BIN_EXE_cargo-pyenv-build")).args(args)
     }
 
     /// Any program, in the environment of ours.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Program {
-        let mut program = Program { name: program.as_ref().into(), args: Vec::new(), envs: Vec::new(), cwd: self.path.clone() };
+        let mut program = Program {
+            name: program.as_ref().into(),
+            args: Vec::new(),
+            envs: Vec::new(),
+            cwd: self.path.clone(),
+        };
         for name in ["SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT"] {
             if let Some(value) = std::env::var_os(name) {
                 program = program.env(name, value);
@@ -231,7 +251,10 @@ impl Test {
         let own = self.bin();
         let interpreter = python().path.parent().unwrap();
         let system = ["/usr/bin", "/bin"].map(Path::new);
-        std::env::join_paths(first.iter().copied().chain([own.as_path(), interpreter]).chain(system)).unwrap()
+        std::env::join_paths(
+            first.iter().copied().chain([own.as_path(), interpreter]).chain(system),
+        )
+        .unwrap()
     }
 
     /// A directory on PATH, for programs of the test's.
@@ -242,7 +265,11 @@ impl Test {
     /// A virtual environment of the test's, as a user makes one. Returns its python.
     pub(crate) fn venv(&self, name: &str) -> PathBuf {
         let path = self.path.join(name);
-        self.command(&python().path).args(["-I", "-m", "venv", "--without-pip"]).arg(&path).run().success();
+        self.command(&python().path)
+            .args(["-I", "-m", "venv", "--without-pip"])
+            .arg(&path)
+            .run()
+            .success();
         path.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
     }
 
@@ -250,8 +277,11 @@ impl Test {
     pub(crate) fn filtered(&self, text: &str) -> String {
         let python = python();
         let mut text = text.replace(&self.path.to_string_lossy().into_owned(), "[TMP]");
-        text = text.replace(&python.path.parent().unwrap().to_string_lossy().into_owned(), "[PYTHON BIN]");
-        text = text.replace(&format!("{}-", python.abi), "[ABI]-").replace(&python.version, "[VERSION]");
+        text = text
+            .replace(&python.path.parent().unwrap().to_string_lossy().into_owned(), "[PYTHON BIN]");
+        text = text
+            .replace(&format!("{}-", python.abi), "[ABI]-")
+            .replace(&python.version, "[VERSION]");
         text
     }
 }
@@ -320,7 +350,10 @@ impl Project {
         let file = self.path.join("pyproject.toml");
         let mut table: toml::Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
         let list = requirements.iter().map(|text| toml::Value::from(*text)).collect();
-        table["build-system"].as_table_mut().unwrap().insert("requires".to_owned(), toml::Value::Array(list));
+        table["build-system"]
+            .as_table_mut()
+            .unwrap()
+            .insert("requires".to_owned(), toml::Value::Array(list));
         std::fs::write(file, toml::to_string(&table).unwrap()).unwrap();
     }
 
@@ -349,11 +382,15 @@ impl Project {
 
     /// Names of the complete or half-made build environments.
     pub(crate) fn envs(&self) -> Vec<String> {
-        self.list(".pyenv-build/envs").into_iter().filter(|name| self.root().join("envs").join(name).is_dir()).collect()
+        self.list(".pyenv-build/envs")
+            .into_iter()
+            .filter(|name| self.root().join("envs").join(name).is_dir())
+            .collect()
     }
 
     pub(crate) fn last_report(&self) -> Value {
-        serde_json::from_slice(&std::fs::read(self.root().join("reports/last.json")).unwrap()).unwrap()
+        serde_json::from_slice(&std::fs::read(self.root().join("reports/last.json")).unwrap())
+            .unwrap()
     }
 }
 
@@ -370,18 +407,37 @@ impl Wheels {
     }
 
     /// The same with something in its module.
-    pub(crate) fn add_with(&self, name: &str, version: &str, requires: &[&str], code: &str) -> String {
+    pub(crate) fn add_with(
+        &self,
+        name: &str,
+        version: &str,
+        requires: &[&str],
+        code: &str,
+    ) -> String {
         let info = format!("{name}-{version}.dist-info");
-        let requires = requires.iter().map(|text| format!("Requires-Dist: {text}\n")).collect::<Vec<_>>().concat();
+        let requires = requires
+            .iter()
+            .map(|text| format!("Requires-Dist: {text}\n"))
+            .collect::<Vec<_>>()
+            .concat();
         let mut members = vec![
             (format!("{name}.py"), format!("VERSION = {version:?}\n{code}\n")),
-            (format!("{info}/METADATA"), format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}")),
-            (format!("{info}/WHEEL"), "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_owned()),
+            (
+                format!("{info}/METADATA"),
+                format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}"),
+            ),
+            (
+                format!("{info}/WHEEL"),
+                "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+                    .to_owned(),
+            ),
         ];
-        let record = members.iter().map(|(name, _)| format!("{name},,\n")).collect::<Vec<_>>().concat();
+        let record =
+            members.iter().map(|(name, _)| format!("{name},,\n")).collect::<Vec<_>>().concat();
         members.push((format!("{info}/RECORD"), format!("{record}{info}/RECORD,,\n")));
         let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        let options = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored);
         for (name, text) in members {
             archive.start_file(name, options).unwrap();
             archive.write_all(text.as_bytes()).unwrap();
@@ -397,7 +453,11 @@ impl Wheels {
 
     /// Flags that make it the only place to install from.
     pub(crate) fn flags(&self) -> [String; 3] {
-        ["--no-index".to_owned(), "--find-links".to_owned(), self.path.to_string_lossy().into_owned()]
+        [
+            "--no-index".to_owned(),
+            "--find-links".to_owned(),
+            self.path.to_string_lossy().into_owned(),
+        ]
     }
 }
 
@@ -440,7 +500,12 @@ impl Program {
     /// The same as the last arguments of another program.
     #[cfg(unix)]
     pub(crate) fn behind(&self, program: &Path, args: &[&str]) -> Self {
-        let args = args.iter().map(OsString::from).chain([self.name.clone()]).chain(self.args.iter().cloned()).collect();
+        let args = args
+            .iter()
+            .map(OsString::from)
+            .chain([self.name.clone()])
+            .chain(self.args.iter().cloned())
+            .collect();
         Self { name: program.into(), args, ..self.clone() }
     }
 
@@ -455,22 +520,36 @@ impl Program {
         match installer {
             Installer::Pip => with,
             Installer::Uv => {
-                let directory = uv().expect("tests ask for uv only if there is one").parent().unwrap();
+                let directory =
+                    uv().expect("tests ask for uv only if there is one").parent().unwrap();
                 with.env("PATH", test.search_path(&[])).env_append_path(directory)
             }
         }
     }
 
     fn env_append_path(self, directory: &Path) -> Self {
-        let path = self.envs.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
-        let directories: Vec<PathBuf> = std::env::split_paths(&path).chain([directory.to_path_buf()]).collect();
+        let path = self
+            .envs
+            .iter()
+            .find(|(name, _)| name == "PATH")
+            .map(|(_, value)| value.clone())
+            .unwrap_or_default();
+        let directories: Vec<PathBuf> =
+            std::env::split_paths(&path).chain([directory.to_path_buf()]).collect();
         self.env("PATH", std::env::join_paths(directories).unwrap())
     }
 
     fn to_std(&self) -> Command {
         let mut command = Command::new(&self.name);
-        command.args(&self.args).env_clear().envs(self.envs.iter().map(|(name, value)| (name, value)));
-        command.current_dir(&self.cwd).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(self.envs.iter().map(|(name, value)| (name, value)));
+        command
+            .current_dir(&self.cwd)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -483,7 +562,10 @@ impl Program {
 
     /// Runs it to its end.
     pub(crate) fn run(&self) -> Run {
-        let output = self.to_std().output().unwrap_or_else(|error| panic!("failed to start `{}`: {error}", self.name.display()));
+        let output = self
+            .to_std()
+            .output()
+            .unwrap_or_else(|error| panic!("failed to start `{}`: {error}", self.name.display()));
         self.ended(&output)
     }
 
@@ -494,7 +576,11 @@ impl Program {
 
     fn ended(&self, output: &std::process::Output) -> Run {
         Run {
-            command: std::iter::once(&self.name).chain(&self.args).map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+            command: std::iter::once(&self.name)
+                .chain(&self.args)
+                .map(|word| quoted(word))
+                .collect::<Vec<_>>()
+                .join(" "),
             cwd: self.cwd.clone(),
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -548,7 +634,10 @@ impl Run {
     /// The `error:` line of a failure.
     #[track_caller]
     pub(crate) fn error(&self) -> &str {
-        self.stderr.lines().find_map(|line| line.strip_prefix("error: ")).expect("an error on stderr")
+        self.stderr
+            .lines()
+            .find_map(|line| line.strip_prefix("error: "))
+            .expect("an error on stderr")
     }
 }
 
@@ -556,7 +645,10 @@ impl Drop for Run {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let Self { command, cwd, code, stdout, stderr } = self;
-            eprintln!("--- {command}\n--- in {}\n--- exit code {code:?}\n--- stdout\n{stdout}--- stderr\n{stderr}---", cwd.display());
+            eprintln!(
+                "--- {command}\n--- in {}\n--- exit code {code:?}\n--- stdout\n{stdout}--- stderr\n{stderr}---",
+                cwd.display()
+            );
         }
     }
 }
@@ -569,13 +661,21 @@ fn quoted(word: &OsStr) -> String {
 
 /// Writes an executable shell script.
 ///
-/// Another process does: a descriptor of ours, open for writing, would be inherited by what other threads start meanwhile,
-/// and a file that someone may write cannot be run ("Text file busy").
+/// Another process does: a descriptor of ours, open for writing, would be inherited by what other
+/// threads start meanwhile, and a file that someone may write cannot be run ("Text file busy").
 #[cfg(unix)]
 pub(crate) fn script(path: &Path, body: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let write = r#"printf '#!/bin/sh\n%s\n' "$2" > "$1" && chmod 755 "$1""#;
-    assert!(Command::new("sh").args(["-c", write, "sh"]).arg(path).arg(body).status().unwrap().success());
+    assert!(
+        Command::new("sh")
+            .args(["-c", write, "sh"])
+            .arg(path)
+            .arg(body)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// SHA-256 in hexadecimal digits.
@@ -592,7 +692,8 @@ pub(crate) fn fixtures() -> PathBuf {
 /// Names in a directory, sorted; none if it is not there.
 pub(crate) fn list(directory: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }

@@ -26,11 +26,18 @@ impl World {
     }
 
     fn program(&self, args: &[&str]) -> Program {
-        self.test.program(args).in_(&self.project).installer(Installer::quick(), &self.test).env("VIRTUAL_ENV", &self.venv)
+        self.test
+            .program(args)
+            .in_(&self.project)
+            .installer(Installer::quick(), &self.test)
+            .env("VIRTUAL_ENV", &self.venv)
     }
 
     fn develop(&self, args: &[&str]) -> Run {
-        self.program(&["--message-format=json", "develop"]).args(self.wheels.flags()).args(args).run()
+        self.program(&["--message-format=json", "develop"])
+            .args(self.wheels.flags())
+            .args(args)
+            .run()
     }
 
     /// What Python code prints in the virtual environment.
@@ -39,11 +46,22 @@ impl World {
         run.stdout.trim_end().to_owned()
     }
 
-    /// `gc` that keeps only what it must: names of environments, and of references, that went, and those that were kept.
+    /// `gc` that keeps only what it must: names of environments, and of references, that went, and
+    /// those that were kept.
     fn gc(&self) -> (Vec<String>, Vec<String>) {
-        let json = self.program(&["--message-format=json", "gc", "--keep=0", "--used-within=0s"]).run().success().json();
+        let json = self
+            .program(&["--message-format=json", "gc", "--keep=0", "--used-within=0s"])
+            .run()
+            .success()
+            .json();
         let names = |list: &Value| -> Vec<String> {
-            let name = |one: &Value| Path::new(one["path"].as_str().unwrap()).file_name().unwrap().to_string_lossy().into_owned();
+            let name = |one: &Value| {
+                Path::new(one["path"].as_str().unwrap())
+                    .file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            };
             list.as_array().unwrap().iter().map(name).collect()
         };
         (names(&json["removed"]), names(&json["kept"]))
@@ -51,7 +69,9 @@ impl World {
 
     fn references(&self) -> Vec<Value> {
         let directory = self.project.root().join("installs");
-        let read = |name: &String| serde_json::from_slice(&std::fs::read(directory.join(name)).unwrap()).unwrap();
+        let read = |name: &String| {
+            serde_json::from_slice(&std::fs::read(directory.join(name)).unwrap()).unwrap()
+        };
         list(&directory).iter().map(read).collect()
     }
 }
@@ -64,30 +84,63 @@ fn the_project_is_installed_editable_with_what_it_requires() {
         world.wheels.add("more", "2", &[]);
         world.project.set_backend(&json!({"dependencies": ["dep"], "extras": {"x": ["more"]}}));
         let program = |args: &[&str]| {
-            let program = world.test.program(&["--message-format=json", "develop"]).args(world.wheels.flags()).args(args);
-            program.in_(&world.project).installer(installer, &world.test).env("VIRTUAL_ENV", &world.venv)
+            let program = world
+                .test
+                .program(&["--message-format=json", "develop"])
+                .args(world.wheels.flags())
+                .args(args);
+            program
+                .in_(&world.project)
+                .installer(installer, &world.test)
+                .env("VIRTUAL_ENV", &world.venv)
         };
-        let has = |name: &str| world.says(&format!("import importlib.util as u; print(u.find_spec({name:?}) is not None)")) == "True";
+        let has = |name: &str| {
+            world.says(&format!(
+                "import importlib.util as u; print(u.find_spec({name:?}) is not None)"
+            )) == "True"
+        };
 
         let run = program(&["--no-deps"]).run().success();
         let report = run.json();
-        assert_eq!((&report["command"], &report["ok"], &report["artifacts"]), (&json!("develop"), &json!(true), &json!([])));
+        assert_eq!(
+            (&report["command"], &report["ok"], &report["artifacts"]),
+            (&json!("develop"), &json!(true), &json!([]))
+        );
         let install = &report["install"];
-        assert_eq!((&install["distribution"], &install["version"]), (&json!("tiny"), &json!("1.0")));
-        assert_eq!((&install["target"], &install["installer"]), (&json!(world.venv), &json!(installer.name())));
-        assert!(run.stderr.contains(&format!("Installed tiny 1.0 in {}", world.venv.display())), "{}", run.stderr);
+        assert_eq!(
+            (&install["distribution"], &install["version"]),
+            (&json!("tiny"), &json!("1.0"))
+        );
+        assert_eq!(
+            (&install["target"], &install["installer"]),
+            (&json!(world.venv), &json!(installer.name()))
+        );
+        assert!(
+            run.stderr.contains(&format!("Installed tiny 1.0 in {}", world.venv.display())),
+            "{}",
+            run.stderr
+        );
         assert_eq!(world.project.last_report()["command"], "develop");
         assert_eq!(world.project.list("dist"), [""; 0], "no wheel is left");
         assert_eq!((has("dep"), has("more")), (false, false));
 
         assert_eq!(world.says("import mine; print(mine.ANSWER)"), "1");
         world.project.write("mine.py", "ANSWER = 12345\n");
-        assert_eq!(world.says("import mine; print(mine.ANSWER)"), "12345", "Python that is edited counts at once");
+        assert_eq!(
+            world.says("import mine; print(mine.ANSWER)"),
+            "12345",
+            "Python that is edited counts at once"
+        );
 
         // What tools look at.
         let dist_info = PathBuf::from(install["dist_info"].as_str().unwrap());
-        let direct_url: Value = serde_json::from_slice(&std::fs::read(dist_info.join("direct_url.json")).unwrap()).unwrap();
-        assert_eq!(direct_url, json!({"url": url::Url::from_file_path(&world.project.path).unwrap(), "dir_info": {"editable": true}}));
+        let direct_url: Value =
+            serde_json::from_slice(&std::fs::read(dist_info.join("direct_url.json")).unwrap())
+                .unwrap();
+        assert_eq!(
+            direct_url,
+            json!({"url": url::Url::from_file_path(&world.project.path).unwrap(), "dir_info": {"editable": true}})
+        );
         let check = "import base64, hashlib, importlib.metadata as m
 files = [file for file in m.distribution('tiny').files if file.hash and file.name == 'direct_url.json']
 assert len(files) == 1
@@ -100,7 +153,11 @@ print(base64.urlsafe_b64encode(digest).rstrip(b'=').decode() == files[0].hash.va
         let run = program(&[".[x]"]).run().success();
         assert!(has("more") && !run.stderr.contains("extra"), "{}", run.stderr);
         let run = program(&[".[y]"]).run().success();
-        assert!(run.stderr.contains("warning: tiny has no extra `y`\nhint: it has `x`\n"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("warning: tiny has no extra `y`\nhint: it has `x`\n"),
+            "{}",
+            run.stderr
+        );
         let found = "import importlib.metadata as m; print([d.metadata['Name'] for d in m.distributions()].count('tiny'))";
         assert_eq!(world.says(found), "1");
     }
@@ -131,7 +188,8 @@ fn it_takes_the_place_of_what_is_there() {
             Installer::Pip => {
                 let tool = list(&pip).into_iter().find(|name| pip.join(name).is_dir()).unwrap();
                 let own = pip.join(tool).join("bin/python");
-                let install = world.test.command(own).args(["-m", "pip", "--python"]).arg(&world.python);
+                let install =
+                    world.test.command(own).args(["-m", "pip", "--python"]).arg(&world.python);
                 install.args(["install", "-q", "--no-index"]).arg(plain).run().success();
             }
         }
@@ -153,17 +211,31 @@ fn gc_keeps_the_environment_as_long_as_the_install_exists() {
     world.wheels.add("dep", "1", &[]);
     world.project.set_requires(&["dep"]);
     let report = world.develop(&[]).success().json();
-    let env = Path::new(report["env"]["path"].as_str().unwrap()).file_name().unwrap().to_string_lossy().into_owned();
+    let env = Path::new(report["env"]["path"].as_str().unwrap())
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
     let reference = &world.references()[0];
     assert_eq!((&reference["schema"], &reference["target"]), (&json!(1), &json!(world.venv)));
-    assert_eq!((&reference["distribution"], &reference["project"]), (&json!("tiny"), &json!(world.project.path)));
-    assert_eq!((&reference["installs"][0]["environment"], reference["installs"].as_array().unwrap().len()), (&json!(env), 1));
+    assert_eq!(
+        (&reference["distribution"], &reference["project"]),
+        (&json!("tiny"), &json!(world.project.path))
+    );
+    assert_eq!(
+        (&reference["installs"][0]["environment"], reference["installs"].as_array().unwrap().len()),
+        (&json!(env), 1)
+    );
 
     let (removed, kept) = world.gc();
     assert_eq!((removed.len(), kept), (0, vec![env.clone()]));
     assert_eq!(world.project.envs(), std::slice::from_ref(&env));
     let run = world.program(&["gc", "--keep=0", "--used-within=0s"]).run().success();
-    assert!(run.stderr.contains(&format!("(`tiny` in `{}` needs it)", world.venv.display())), "{}", run.stderr);
+    assert!(
+        run.stderr.contains(&format!("(`tiny` in `{}` needs it)", world.venv.display())),
+        "{}",
+        run.stderr
+    );
 
     // Another environment takes its place: the old one is nobody's.
     world.wheels.add("dep", "2", &[]);
@@ -176,8 +248,15 @@ fn gc_keeps_the_environment_as_long_as_the_install_exists() {
     // Somebody else installs the project.
     let dist_info = PathBuf::from(other["install"]["dist_info"].as_str().unwrap());
     std::fs::write(dist_info.join("RECORD"), "other.py,,\n").unwrap();
-    let dry = world.program(&["--message-format=json", "gc", "--dry-run", "--keep=0", "--used-within=0s"]).run().success().json();
-    assert!(dry["removed"][1]["reason"].as_str().unwrap().contains("the install of `tiny` in"), "{dry}");
+    let dry = world
+        .program(&["--message-format=json", "gc", "--dry-run", "--keep=0", "--used-within=0s"])
+        .run()
+        .success()
+        .json();
+    assert!(
+        dry["removed"][1]["reason"].as_str().unwrap().contains("the install of `tiny` in"),
+        "{dry}"
+    );
     assert_eq!(world.references().len(), 1, "a dry run removes nothing");
     let (removed, kept) = world.gc();
     assert_eq!((removed.len(), kept.len()), (2, 0));
@@ -211,11 +290,24 @@ fn several_virtual_environments_have_one_reference_each() {
 fn what_cannot_be_installed_leaves_things_as_they_were() {
     for installer in Installer::all() {
         let world = World::new();
-        let develop = || world.program(&["--message-format=json", "develop"]).installer(installer, &world.test).args(world.wheels.flags());
+        let develop = || {
+            world
+                .program(&["--message-format=json", "develop"])
+                .installer(installer, &world.test)
+                .args(world.wheels.flags())
+        };
         world.project.set_backend(&json!({"dependencies": ["no-such-thing"]}));
         let run = develop().run().exits(4);
-        assert_eq!((&run.json()["ok"], &run.json()["error"]["kind"]), (&json!(false), &json!("InstallationFailed")));
-        assert!(run.stderr.contains("failed to install the project") && run.stderr.contains("no-such-thing"), "{}", run.stderr);
+        assert_eq!(
+            (&run.json()["ok"], &run.json()["error"]["kind"]),
+            (&json!(false), &json!("InstallationFailed"))
+        );
+        assert!(
+            run.stderr.contains("failed to install the project")
+                && run.stderr.contains("no-such-thing"),
+            "{}",
+            run.stderr
+        );
         assert_eq!(world.references().len(), 0);
         assert_eq!(world.says("import importlib.util as u; print(u.find_spec('mine'))"), "None");
 
@@ -225,7 +317,10 @@ fn what_cannot_be_installed_leaves_things_as_they_were() {
         world.project.set_backend(&json!({"version": "2.0", "dependencies": ["no-such-thing"]}));
         develop().run().exits(4);
         assert_eq!(world.references(), before);
-        assert_eq!(world.says("import importlib.metadata as m, mine; print(m.version('tiny'))"), "1.0");
+        assert_eq!(
+            world.says("import importlib.metadata as m, mine; print(m.version('tiny'))"),
+            "1.0"
+        );
         assert_eq!(world.gc().1.len(), 1);
     }
 }
@@ -249,9 +344,19 @@ fn the_virtual_environment_must_be_one() {
     let run = without().run().exits(2);
     assert_eq!(run.error(), "no virtual environment is active");
     assert!(run.hint().contains("python -m venv .venv"), "{}", run.hint());
-    world.test.command(&python().path).args(["-m", "venv", "--without-pip", ".venv"]).in_(&world.project).run().success();
+    world
+        .test
+        .command(&python().path)
+        .args(["-m", "venv", "--without-pip", ".venv"])
+        .in_(&world.project)
+        .run()
+        .success();
     let run = without().run().exits(2);
-    assert!(run.hint().contains(&format!("--venv {}", world.project.path.join(".venv").display())), "{}", run.hint());
+    assert!(
+        run.hint().contains(&format!("--venv {}", world.project.path.join(".venv").display())),
+        "{}",
+        run.hint()
+    );
     without().args(["--venv", ".venv"]).run().success();
 
     std::fs::remove_file(&record).unwrap();
@@ -261,12 +366,22 @@ fn the_virtual_environment_must_be_one() {
     let base = python().path.parent().unwrap().parent().unwrap();
     for named in [base, &python().path] {
         let run = without().arg("--venv").arg(named).run().exits(2);
-        assert_eq!(run.error(), format!("`{}` (--venv) is no virtual environment", named.display()));
+        assert_eq!(
+            run.error(),
+            format!("`{}` (--venv) is no virtual environment", named.display())
+        );
         assert!(run.hint().contains("python -m venv"), "{}", run.hint());
     }
     // The build environment never changes.
-    let run = world.program(&["run", "--", env!("CARGO_BIN_EXE_cargo-pyenv-build"), "develop"]).run().exits(2);
-    assert!(run.error().ends_with("(VIRTUAL_ENV) is a build environment, which must stay as it is"), "{}", run.error());
+    let run = world
+        .program(&["run", "--", env!("CARGO_BIN_EXE_cargo-pyenv-build"), "develop"])
+        .run()
+        .exits(2);
+    assert!(
+        run.error().ends_with("(VIRTUAL_ENV) is a build environment, which must stay as it is"),
+        "{}",
+        run.error()
+    );
     assert!(!hooks_called(&record).contains(&"build_editable".to_owned()), "nothing was built");
     // The python of one stands for it.
     without().arg("--venv").arg(&world.python).run().success();
@@ -284,17 +399,27 @@ fn another_python_than_the_virtual_environments_is_a_mistake() {
         return;
     };
     let run = world.develop(&["-p", other.to_str().unwrap()]).exits(2);
-    assert!(run.error().contains(&format!("`--python {}` is ", other.display())), "{}", run.error());
+    assert!(
+        run.error().contains(&format!("`--python {}` is ", other.display())),
+        "{}",
+        run.error()
+    );
     assert!(run.error().contains(&format!("`{}` has ", world.venv.display())), "{}", run.error());
     assert!(run.hint().contains("--venv"), "{}", run.hint());
 }
 
 /// A Python of another version than the tests', if pyenv has one.
 fn another_python() -> Option<PathBuf> {
-    let root =
-        std::env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyenv")))?;
+    let root = std::env::var_os("PYENV_ROOT")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyenv")))?;
     let versions = root.join("versions");
     let mut names = list(&versions);
-    names.retain(|name| name.starts_with("3.") && !name.starts_with(&format!("{}.", python().major_minor)));
-    names.into_iter().map(|name| versions.join(name).join("bin/python3")).find(|path| path.is_file())
+    names.retain(|name| {
+        name.starts_with("3.") && !name.starts_with(&format!("{}.", python().major_minor))
+    });
+    names
+        .into_iter()
+        .map(|name| versions.join(name).join("bin/python3"))
+        .find(|path| path.is_file())
 }

@@ -1,6 +1,8 @@
-//! README and the documentation: their commands are run, their examples parse, their links have the right form.
+//! README and the documentation: their commands are run, their examples parse, their links have the
+//! right form.
 //!
-//! Links within the documentation and their anchors are checked by `mkdocs build --strict`, in `.ci/run`.
+//! Links within the documentation and their anchors are checked by `mkdocs build --strict`, in
+//! `.ci/run`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,27 +13,49 @@ use serde_json::{Value, json};
 use crate::context::{Installer, Project};
 use crate::context::{Test, python};
 
-/// Commands that no test here can run, and why. One that is no longer shown anywhere fails the test.
+/// Commands that no test here can run, and why. One that is no longer shown anywhere fails the
+/// test.
 const NOT_RUN: &[(&str, &str)] = &[
     ("cargo install --locked --path .", "compiles the program for release, for minutes"),
-    ("cargo run -- build examples/maturin-abi3", "compiles the program; tests/real builds the example"),
+    (
+        "cargo run -- build examples/maturin-abi3",
+        "compiles the program; tests/real builds the example",
+    ),
     ("cargo test", "runs this; it is the last step of .ci/run"),
-    ("cargo pyenv-build cache usage --repository OWNER/NAME", "asks GitHub; tests/it/cache.rs has a server for it"),
-    ("cargo pyenv-build cache prune --repository OWNER/NAME", "asks GitHub; tests/it/cache.rs has a server for it"),
+    (
+        "cargo pyenv-build cache usage --repository OWNER/NAME",
+        "asks GitHub; tests/it/cache.rs has a server for it",
+    ),
+    (
+        "cargo pyenv-build cache prune --repository OWNER/NAME",
+        "asks GitHub; tests/it/cache.rs has a server for it",
+    ),
     ("cargo pyenv-build -p 3.13t", "needs an interpreter that few machines have"),
     (
         "docker run --detach --name builder --volume \"$PWD:$PWD\" registry.example.com/rust-python:1 sleep infinity",
         "needs Docker and an image",
     ),
-    ("cargo pyenv-build --launcher 'docker exec -i builder'", "needs Docker; tests/it/launcher.rs has other launchers"),
+    (
+        "cargo pyenv-build --launcher 'docker exec -i builder'",
+        "needs Docker; tests/it/launcher.rs has other launchers",
+    ),
     ("RUSTC_WRAPPER=sccache cargo pyenv-build", "needs sccache; tests/real/sccache.rs has it"),
-    ("cargo pyenv-build develop '.[test]'", "needs an active environment; tests/it/develop.rs makes some"),
-    ("cargo bench --bench reuse -- --json benches/results/reuse.json", "takes minutes, on a machine with nothing else to do"),
+    (
+        "cargo pyenv-build develop '.[test]'",
+        "needs an active environment; tests/it/develop.rs makes some",
+    ),
+    (
+        "cargo bench --bench reuse -- --json benches/results/reuse.json",
+        "takes minutes, on a machine with nothing else to do",
+    ),
     (
         "cargo bench --bench job -- --kache \"$(command -v kache)\" --trust cryptography-cffi --json benches/results/job.json",
         "takes a quarter of an hour, on a machine with nothing else to do",
     ),
-    ("cargo bench --bench warm -- --json benches/results/warm.json", "takes minutes, on a machine with nothing else to do"),
+    (
+        "cargo bench --bench warm -- --json benches/results/warm.json",
+        "takes minutes, on a machine with nothing else to do",
+    ),
     ("cargo bench --bench checkout -- --json benches/results/checkout.json", "the same"),
     ("python3 benches/render.py", "has a test of its own"),
 ];
@@ -42,9 +66,15 @@ fn root() -> &'static Path {
 
 /// README and the pages: name from the top level, text.
 fn pages() -> Vec<(String, String)> {
-    let entries = walkdir::WalkDir::new(root().join("docs")).sort_by_file_name().into_iter().map(Result::unwrap);
-    let files = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "md"));
-    let names = files.map(|entry| entry.path().strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/"));
+    let entries = walkdir::WalkDir::new(root().join("docs"))
+        .sort_by_file_name()
+        .into_iter()
+        .map(Result::unwrap);
+    let files =
+        entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "md"));
+    let names = files.map(|entry| {
+        entry.path().strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/")
+    });
     let read = |name: String| {
         let text = std::fs::read_to_string(root().join(&name)).unwrap().replace("\r\n", "\n");
         (name, text)
@@ -67,8 +97,13 @@ pub(crate) fn blocks() -> Vec<Block> {
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
             let Some(language) = line.trim_start().strip_prefix("```") else { continue };
-            let inside: Vec<&str> = lines.by_ref().take_while(|line| line.trim() != "```").collect();
-            found.push(Block { page: page.clone(), language: language.trim().to_owned(), text: inside.join("\n") + "\n" });
+            let inside: Vec<&str> =
+                lines.by_ref().take_while(|line| line.trim() != "```").collect();
+            found.push(Block {
+                page: page.clone(),
+                language: language.trim().to_owned(),
+                text: inside.join("\n") + "\n",
+            });
         }
     }
     assert!(found.len() > 50, "{}", found.len());
@@ -81,7 +116,11 @@ fn commands() -> Vec<String> {
     for block in blocks() {
         let lines: Vec<&str> = match block.language.as_str() {
             "console" => block.text.lines().filter_map(|line| line.strip_prefix("$ ")).collect(),
-            "sh" => block.text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).collect(),
+            "sh" => block
+                .text
+                .lines()
+                .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+                .collect(),
             _ => continue,
         };
         for line in lines {
@@ -97,9 +136,16 @@ fn commands() -> Vec<String> {
 
 #[test]
 fn blocks_say_what_they_are() {
-    let known = ["console", "sh", "yaml", "toml", "json", "python", "rust", "ini", "dockerfile", "text"];
+    let known =
+        ["console", "sh", "yaml", "toml", "json", "python", "rust", "ini", "dockerfile", "text"];
     for block in blocks() {
-        assert!(known.contains(&block.language.as_str()), "{}: `{}`\n{}", block.page, block.language, block.text);
+        assert!(
+            known.contains(&block.language.as_str()),
+            "{}: `{}`\n{}",
+            block.page,
+            block.language,
+            block.text
+        );
     }
 }
 
@@ -112,16 +158,25 @@ fn what_is_not_run_is_still_shown() {
     }
 }
 
-/// A Cargo workspace that is a project and has two more in it; the backend compiles nothing, the commands do.
+/// A Cargo workspace that is a project and has two more in it; the backend compiles nothing, the
+/// commands do.
 #[cfg(unix)]
 fn workspace(test: &Test) -> Project {
     let project = test.project("p");
-    let package = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");
-    project.write("Cargo.toml", &(package("p") + "\n[workspace]\nmembers = [\"crates/py\", \"python\"]\n"));
+    let package = |name: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n")
+    };
+    project.write(
+        "Cargo.toml",
+        &(package("p") + "\n[workspace]\nmembers = [\"crates/py\", \"python\"]\n"),
+    );
     project.write("src/lib.rs", "");
     for (name, directory) in [("one", "crates/py"), ("two", "python")] {
         for file in ["backend.py", "pyproject.toml"] {
-            project.write(&format!("{directory}/{file}"), &std::fs::read_to_string(project.path.join(file)).unwrap());
+            project.write(
+                &format!("{directory}/{file}"),
+                &std::fs::read_to_string(project.path.join(file)).unwrap(),
+            );
         }
         project.write(&format!("{directory}/Cargo.toml"), &package(name));
         project.write(&format!("{directory}/src/lib.rs"), "");
@@ -139,8 +194,12 @@ fn every_command_that_is_shown_works() {
     let interpreter = python().path.to_string_lossy().into_owned();
     let mut ran = 0;
     let commands = commands();
-    // Once more what asks for a file that is there only afterwards; other systems' tar has other options.
-    let again = commands.iter().filter(|command| cfg!(target_os = "linux") && command.starts_with("if ")).cloned();
+    // Once more what asks for a file that is there only afterwards; other systems' tar has other
+    // options.
+    let again = commands
+        .iter()
+        .filter(|command| cfg!(target_os = "linux") && command.starts_with("if "))
+        .cloned();
     for command in commands.iter().cloned().chain(again) {
         if NOT_RUN.iter().any(|(not_run, _)| *not_run == command) {
             continue;
@@ -151,9 +210,15 @@ fn every_command_that_is_shown_works() {
                 .strip_suffix(&format!("-p {version}"))
                 .map_or_else(|| text.clone(), |start| format!("{start}-p '{interpreter}'"))
         });
-        let program = test.command("sh").args(["-e", "-c", &here]).in_(&project).installer(Installer::quick(), &test);
+        let program = test
+            .command("sh")
+            .args(["-e", "-c", &here])
+            .in_(&project)
+            .installer(Installer::quick(), &test);
         let path = test.search_path(&[toolchain, ours]).into_string().unwrap();
-        let uv = crate::context::uv().map(|uv| format!(":{}", uv.parent().unwrap().display())).unwrap_or_default();
+        let uv = crate::context::uv()
+            .map(|uv| format!(":{}", uv.parent().unwrap().display()))
+            .unwrap_or_default();
         let run = program.env("PATH", path + &uv).env("CARGO_NET_OFFLINE", "true").run().success();
         assert!(!run.stderr.contains("warning: "), "`{here}` warns: {}", run.stderr);
         ran += 1;
@@ -167,10 +232,14 @@ fn examples_parse() {
     let mut python_code = Vec::new();
     for Block { page, language, text } in blocks() {
         let sound = match language.as_str() {
-            "yaml" => serde_yaml_ng::from_str::<Value>(&text).map_err(|error| error.to_string()).map(drop),
+            "yaml" => {
+                serde_yaml_ng::from_str::<Value>(&text).map_err(|error| error.to_string()).map(drop)
+            }
             "toml" => text.parse::<toml::Table>().map_err(|error| error.to_string()).map(drop),
             // README's report has `...` only within strings.
-            "json" => serde_json::from_str::<Value>(&text).map_err(|error| error.to_string()).map(drop),
+            "json" => {
+                serde_json::from_str::<Value>(&text).map_err(|error| error.to_string()).map(drop)
+            }
             "python" => {
                 python_code.push(text.clone());
                 Ok(())
@@ -182,19 +251,34 @@ fn examples_parse() {
     assert!(!python_code.is_empty());
     let test = Test::pristine();
     let code = "import ast, json, sys\nfor text in json.loads(sys.argv[1]): ast.parse(text)";
-    test.command(&python().path).args(["-I", "-c", code, &json!(python_code).to_string()]).run().success();
+    test.command(&python().path)
+        .args(["-I", "-c", code, &json!(python_code).to_string()])
+        .run()
+        .success();
 }
 
 #[test]
 fn examples_for_other_services_have_the_form_that_those_read() {
     let of = |key: &str| -> Vec<Value> {
-        let blocks = blocks().into_iter().filter(|block| block.page == "docs/guides/other-ci.md" && block.language == "yaml");
-        blocks.map(|block| serde_yaml_ng::from_str(&block.text).unwrap()).filter(|value: &Value| !value[key].is_null()).collect()
+        let blocks = blocks()
+            .into_iter()
+            .filter(|block| block.page == "docs/guides/other-ci.md" && block.language == "yaml");
+        blocks
+            .map(|block| serde_yaml_ng::from_str(&block.text).unwrap())
+            .filter(|value: &Value| !value[key].is_null())
+            .collect()
     };
     let [gitlab] = <[Value; 1]>::try_from(of("test")).unwrap();
     let job = &gitlab["test"];
-    assert!(job["script"].as_array().unwrap().iter().all(Value::is_string), "what has `: ` in it must be quoted");
-    assert!(job["cache"]["key"].is_string() && job["cache"]["paths"].is_array() && job["image"].is_string());
+    assert!(
+        job["script"].as_array().unwrap().iter().all(Value::is_string),
+        "what has `: ` in it must be quoted"
+    );
+    assert!(
+        job["cache"]["key"].is_string()
+            && job["cache"]["paths"].is_array()
+            && job["image"].is_string()
+    );
     let [buildkite] = <[Value; 1]>::try_from(of("steps")).unwrap();
     let step = &buildkite["steps"][0];
     assert!(step["command"].as_array().unwrap().iter().all(Value::is_string));
@@ -227,42 +311,68 @@ fn links_have_the_form_of_links() {
     let external: Vec<_> = links.iter().filter(|(_, target)| target.contains("://")).collect();
     assert!(external.len() > 30, "{}", external.len());
     for (page, target) in external {
-        let url = url::Url::parse(target).unwrap_or_else(|error| panic!("{page}: {target}: {error}"));
-        assert!(url.scheme() == "https" && url.host_str().is_some_and(|host| host.contains('.')), "{page}: {target}");
-        assert!(url.username().is_empty() && url.port().is_none() && !target.contains(' '), "{page}: {target}");
+        let url =
+            url::Url::parse(target).unwrap_or_else(|error| panic!("{page}: {target}: {error}"));
+        assert!(
+            url.scheme() == "https" && url.host_str().is_some_and(|host| host.contains('.')),
+            "{page}: {target}"
+        );
+        assert!(
+            url.username().is_empty() && url.port().is_none() && !target.contains(' '),
+            "{page}: {target}"
+        );
         // Code is named as it was when it was read.
         let parts: Vec<&str> = url.path().split('/').collect();
         if url.host_str() == Some("github.com")
             && let [_, _, _, "blob", commit, ..] = parts[..]
         {
-            let is_commit = commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-            assert!(is_commit || commit.starts_with(|c: char| c.is_ascii_digit() || c == 'v'), "{page}: {target} is no permalink");
+            let is_commit =
+                commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(
+                is_commit || commit.starts_with(|c: char| c.is_ascii_digit() || c == 'v'),
+                "{page}: {target} is no permalink"
+            );
         }
     }
 }
 
 #[test]
 fn readme_links_to_what_is_there_and_to_the_site() {
-    let targets: Vec<String> = links().into_iter().filter(|(page, _)| page == "README.md").map(|(_, target)| target).collect();
-    let relative: Vec<&String> = targets.iter().filter(|target| !target.contains("://") && !target.starts_with('#')).collect();
+    let targets: Vec<String> = links()
+        .into_iter()
+        .filter(|(page, _)| page == "README.md")
+        .map(|(_, target)| target)
+        .collect();
+    let relative: Vec<&String> = targets
+        .iter()
+        .filter(|target| !target.contains("://") && !target.starts_with('#'))
+        .collect();
     for target in &relative {
         let file = target.split('#').next().unwrap();
         assert!(root().join(file).exists(), "README links to `{target}`");
     }
-    assert!(relative.iter().filter(|target| target.starts_with("docs/")).count() > 5, "{relative:?}");
+    assert!(
+        relative.iter().filter(|target| target.starts_with("docs/")).count() > 5,
+        "{relative:?}"
+    );
 }
 
 #[test]
 fn benchmarks_are_shown_as_they_were_measured() {
     let test = Test::pristine();
-    let render = || test.command(&python().path).args(["-I", "-B"]).arg(root().join("benches/render.py"));
+    let render =
+        || test.command(&python().path).args(["-I", "-B"]).arg(root().join("benches/render.py"));
     // What is checked in.
     render().arg("--check").run().success();
 
     let (results, docs) = (test.path.join("results"), test.path.join("docs"));
     std::fs::create_dir_all(&results).unwrap();
     std::fs::create_dir_all(&docs).unwrap();
-    std::fs::write(docs.join("benchmarks.md"), "before\n<!-- results -->\n<!-- end of results -->\nafter\n").unwrap();
+    std::fs::write(
+        docs.join("benchmarks.md"),
+        "before\n<!-- results -->\n<!-- end of results -->\nafter\n",
+    )
+    .unwrap();
     let row = |name: &str, seconds: [f64; 3]| json!({"name": name, "seconds": seconds});
     let run = json!({
         "schema": 1, "bench": "warm", "program": "0.1.0",
@@ -307,7 +417,11 @@ fn benchmarks_are_shown_as_they_were_measured() {
     std::fs::remove_file(results.join("warm.json")).unwrap();
     here().run().success();
     assert!(!plot.exists());
-    std::fs::write(results.join("warm.json"), run.to_string().replace("\"schema\":1", "\"schema\":2")).unwrap();
+    std::fs::write(
+        results.join("warm.json"),
+        run.to_string().replace("\"schema\":1", "\"schema\":2"),
+    )
+    .unwrap();
     let run = here().run().exits(1);
     assert!(run.stderr.contains("the schema is 2, not 1"), "{}", run.stderr);
 }

@@ -27,9 +27,13 @@ impl Fixture {
         let test = Test::pristine();
         let path = test.path.join(name);
         let fixture = Self { test, path };
-        fixture.write("pyproject.toml", "[build-system]\nrequires = ['maturin']\nbuild-backend = 'maturin'\n");
+        fixture.write(
+            "pyproject.toml",
+            "[build-system]\nrequires = ['maturin']\nbuild-backend = 'maturin'\n",
+        );
         fixture.write("Cargo.toml", "[package]\nname = 'p'\nversion = '0.1.0'\nedition = '2021'\n[lib]\ncrate-type = ['cdylib']\n");
-        fixture.write("Cargo.lock", "version = 3\n\n[[package]]\nname = \"p\"\nversion = \"0.1.0\"\n");
+        fixture
+            .write("Cargo.lock", "version = 3\n\n[[package]]\nname = \"p\"\nversion = \"0.1.0\"\n");
         fixture.write("build.rs", BUILD_RS);
         fixture.write("src/lib.rs", "");
         fixture.write(".gitignore", "/target/\n");
@@ -53,7 +57,8 @@ impl Fixture {
     }
 
     fn git(&self, args: &[&str]) {
-        let identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"];
+        let identity =
+            ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"];
         self.test.command("git").args(identity).args(args).cwd(&self.path).run().success();
     }
 
@@ -84,9 +89,16 @@ impl Fixture {
 
     /// Lets `--fix` mend it. Returns the files that it edited.
     fn fix(&self) -> Vec<String> {
-        let fixed = self.doctor(&["--fix", "--message-format=json"]).run().success().json()["fixed"].clone();
-        let files = fixed.as_array().unwrap().iter().map(|fix| fix["file"].as_str().unwrap().to_owned());
-        files.map(|file| Path::new(&file).strip_prefix(&self.path).unwrap().to_str().unwrap().to_owned()).collect()
+        let fixed =
+            self.doctor(&["--fix", "--message-format=json"]).run().success().json()["fixed"]
+                .clone();
+        let files =
+            fixed.as_array().unwrap().iter().map(|fix| fix["file"].as_str().unwrap().to_owned());
+        files
+            .map(|file| {
+                Path::new(&file).strip_prefix(&self.path).unwrap().to_str().unwrap().to_owned()
+            })
+            .collect()
     }
 
     fn set_mtime(&self, name: &str, time: SystemTime) {
@@ -111,17 +123,27 @@ fn a_clean_project_has_no_findings_before_and_after_cargo_ran() {
     fixture.cargo().run().success();
     assert_eq!(fixture.ids(), [""; 0]);
     let run = fixture.doctor(&[]).run().success();
-    assert_eq!((run.stdout.as_str(), run.stderr.trim()), ("", format!("Examined {}: nothing found", fixture.path.display()).as_str()));
+    assert_eq!(
+        (run.stdout.as_str(), run.stderr.trim()),
+        ("", format!("Examined {}: nothing found", fixture.path.display()).as_str())
+    );
 }
 
 #[test]
 fn the_examples_have_no_findings() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    for (name, project) in [("maturin-abi3", "."), ("maturin-workspace", "python"), ("setuptools-rust", "."), ("scikit-build-core", ".")] {
+    for (name, project) in [
+        ("maturin-abi3", "."),
+        ("maturin-workspace", "python"),
+        ("setuptools-rust", "."),
+        ("scikit-build-core", "."),
+    ] {
         let test = Test::pristine();
         let fixture = Fixture { path: test.path.join(name), test };
         let walk = walkdir::WalkDir::new(examples.join(name)).into_iter();
-        let kept = walk.filter_entry(|entry| !["target", "dist", ".pyenv-build"].iter().any(|skipped| entry.file_name() == *skipped));
+        let kept = walk.filter_entry(|entry| {
+            !["target", "dist", ".pyenv-build"].iter().any(|skipped| entry.file_name() == *skipped)
+        });
         for entry in kept.map(Result::unwrap).filter(|entry| entry.file_type().is_file()) {
             let to = fixture.path.join(entry.path().strip_prefix(examples.join(name)).unwrap());
             std::fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -129,7 +151,11 @@ fn the_examples_have_no_findings() {
         }
         fixture.git(&["init", "-q"]);
         fixture.commit();
-        assert_eq!(ids(&fixture.doctor(&[project, "--message-format=json"]).run()), [""; 0], "{name}");
+        assert_eq!(
+            ids(&fixture.doctor(&[project, "--message-format=json"]).run()),
+            [""; 0],
+            "{name}"
+        );
     }
 }
 
@@ -138,8 +164,15 @@ fn a_script_that_names_nothing_by_its_source() {
     let fixture = Fixture::new();
     fixture.write("build.rs", "fn main() {\n    std::fs::read(\"src/lib.rs\").unwrap();\n}\n");
     assert_eq!(fixture.ids(), ["build-script-without-rerun-if"]);
-    assert_eq!(fixture.doctor(&["--fix", "--message-format=json"]).run().success().json()["fixed"], json!([]), "it reads a file");
-    fixture.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=src/lib.rs\");\n}\n");
+    assert_eq!(
+        fixture.doctor(&["--fix", "--message-format=json"]).run().success().json()["fixed"],
+        json!([]),
+        "it reads a file"
+    );
+    fixture.write(
+        "build.rs",
+        "fn main() {\n    println!(\"cargo:rerun-if-changed=src/lib.rs\");\n}\n",
+    );
     assert_eq!(fixture.ids(), [""; 0]);
 }
 
@@ -147,12 +180,18 @@ fn a_script_that_names_nothing_by_its_source() {
 fn a_script_that_names_nothing_by_cargos_records() {
     let fixture = Fixture::new();
     // What is in another file may print it, or not.
-    fixture.write("build.rs", "#[path = \"build/more.rs\"]\nmod more;\nfn main() {\n    more::all();\n}\n");
+    fixture.write(
+        "build.rs",
+        "#[path = \"build/more.rs\"]\nmod more;\nfn main() {\n    more::all();\n}\n",
+    );
     fixture.write("build/more.rs", "pub fn all() {}\n");
     assert_eq!(fixture.ids(), [""; 0]);
     fixture.cargo().run().success();
     assert_eq!(fixture.ids(), ["build-script-without-rerun-if"]);
-    fixture.write("build/more.rs", "pub fn all() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n}\n");
+    fixture.write(
+        "build/more.rs",
+        "pub fn all() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n}\n",
+    );
     fixture.cargo().run().success();
     assert_eq!(fixture.ids(), [""; 0]);
 }
@@ -161,16 +200,32 @@ fn a_script_that_names_nothing_by_cargos_records() {
 fn a_script_that_calls_pyo3_only_is_mended() {
     let fixture = Fixture::new();
     let function = "add_extension_module_link_args";
-    fixture.write("stub/Cargo.toml", "[package]\nname = 'pyo3-build-config'\nversion = '0.1.0'\nedition = '2021'\n");
+    fixture.write(
+        "stub/Cargo.toml",
+        "[package]\nname = 'pyo3-build-config'\nversion = '0.1.0'\nedition = '2021'\n",
+    );
     fixture.write("stub/src/lib.rs", &format!("pub fn {function}() {{}}\n"));
-    fixture.write("Cargo.toml", &(fixture.read("Cargo.toml") + "[build-dependencies]\npyo3-build-config = {path = 'stub'}\n"));
+    fixture.write(
+        "Cargo.toml",
+        &(fixture.read("Cargo.toml")
+            + "[build-dependencies]\npyo3-build-config = {path = 'stub'}\n"),
+    );
     fixture.write("build.rs", &format!("fn main() {{\n    pyo3_build_config::{function}();\n}}\n"));
-    fixture.with_cargo(fixture.test.command(env!("CARGO")).args(["generate-lockfile", "--offline"])).run().success();
+    fixture
+        .with_cargo(fixture.test.command(env!("CARGO")).args(["generate-lockfile", "--offline"]))
+        .run()
+        .success();
     fixture.commit();
     assert_eq!(fixture.ids(), ["build-script-without-rerun-if"]);
     let run = fixture.doctor(&["--fix"]).run().success();
-    assert!(run.stderr.contains("Fixed `") && run.stderr.contains("cargo:rerun-if-changed=build.rs"), "{}", run.stderr);
-    let mended = format!("fn main() {{\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    pyo3_build_config::{function}();\n}}\n");
+    assert!(
+        run.stderr.contains("Fixed `") && run.stderr.contains("cargo:rerun-if-changed=build.rs"),
+        "{}",
+        run.stderr
+    );
+    let mended = format!(
+        "fn main() {{\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    pyo3_build_config::{function}();\n}}\n"
+    );
     assert_eq!(fixture.read("build.rs"), mended);
     fixture.cargo().run().success();
     assert_eq!(fixture.ids(), [""; 0]);
@@ -179,7 +234,8 @@ fn a_script_that_calls_pyo3_only_is_mended() {
 #[test]
 fn a_watched_path_that_is_missing() {
     let fixture = Fixture::new();
-    fixture.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=gone.txt\");\n}\n");
+    fixture
+        .write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=gone.txt\");\n}\n");
     fixture.cargo().run().success();
     assert_eq!(fixture.ids(), ["watched-path-missing"]);
     // As in a fresh checkout, where the script is newer than its run.
@@ -187,18 +243,27 @@ fn a_watched_path_that_is_missing() {
     assert_eq!(fixture.ids(), ["watched-path-missing"]);
     fixture.write("gone.txt", "");
     assert_eq!(fixture.ids(), [""; 0]);
-    fixture.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=src/*.rs\");\n}\n");
+    fixture
+        .write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=src/*.rs\");\n}\n");
     fixture.cargo().run().success();
     let run = fixture.doctor(&["--message-format=json"]).run();
     assert_eq!(ids(&run), ["watched-path-missing"]);
-    assert!(run.stdout.contains("cargo knows no patterns: in `build.rs`, watch the directory `src` as a whole"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains(
+            "cargo knows no patterns: in `build.rs`, watch the directory `src` as a whole"
+        ),
+        "{}",
+        run.stdout
+    );
     fixture.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=src\");\n}\n");
     assert_eq!(fixture.ids(), [""; 0]);
 }
 
 #[test]
 fn a_watched_path_that_the_script_writes() {
-    for place in ["\"src/made.rs\".to_owned()", "std::env::var(\"OUT_DIR\").unwrap() + \"/made.rs\""] {
+    for place in
+        ["\"src/made.rs\".to_owned()", "std::env::var(\"OUT_DIR\").unwrap() + \"/made.rs\""]
+    {
         let fixture = Fixture::new();
         fixture.write(
             "build.rs",
@@ -229,16 +294,25 @@ fn a_watched_source_that_is_edited_is_no_fault() {
 #[test]
 fn a_script_tied_to_an_environment() {
     let fixture = Fixture::new();
-    fixture.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-env-changed=VIRTUAL_ENV\");\n}\n");
+    fixture.write(
+        "build.rs",
+        "fn main() {\n    println!(\"cargo:rerun-if-env-changed=VIRTUAL_ENV\");\n}\n",
+    );
     fixture.cargo().run().success();
     assert_eq!(fixture.ids(), ["build-script-tied-to-environment"]);
-    fixture.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-env-changed=PYO3_PYTHON\");\n}\n");
+    fixture.write(
+        "build.rs",
+        "fn main() {\n    println!(\"cargo:rerun-if-env-changed=PYO3_PYTHON\");\n}\n",
+    );
     fixture.cargo().run().success();
     assert_eq!(fixture.ids(), [""; 0]);
 
     fixture.write(".gitignore", "/target/\n/.venv/\n");
     fixture.write(".venv/pyvenv.cfg", "");
-    fixture.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=.venv/pyvenv.cfg\");\n}\n");
+    fixture.write(
+        "build.rs",
+        "fn main() {\n    println!(\"cargo:rerun-if-changed=.venv/pyvenv.cfg\");\n}\n",
+    );
     fixture.cargo().run().success();
     assert_eq!(fixture.ids(), ["build-script-tied-to-environment"]);
     fixture.write("build.rs", BUILD_RS);
@@ -253,7 +327,10 @@ fn a_git_that_gives_no_answer_is_said() {
     std::fs::set_permissions(&git, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let report = fixture.doctor(&["--message-format=json"]).run().success().json();
     assert_eq!(report["findings"], json!([]));
-    let expected = format!("git gives no answer in `{}`: what it tracks and ignores is not known", fixture.path.display());
+    let expected = format!(
+        "git gives no answer in `{}`: what it tracks and ignores is not known",
+        fixture.path.display()
+    );
     assert_eq!(report["missed"], json!([expected]));
 }
 
@@ -277,7 +354,10 @@ fn by_products_that_are_not_ignored() {
     // What might belong into a wheel is for its author to ignore.
     fixture.write("py/_native.abi3.so", "");
     assert_eq!(fixture.ids(), ["build-script-without-rerun-if", "untracked-by-products"]);
-    assert_eq!(fixture.doctor(&["--fix", "--message-format=json"]).run().success().json()["fixed"], json!([]));
+    assert_eq!(
+        fixture.doctor(&["--fix", "--message-format=json"]).run().success().json()["fixed"],
+        json!([])
+    );
     fixture.write(".gitignore", &(fixture.read(".gitignore") + "*.so\n"));
     assert_eq!(fixture.ids(), ["build-script-without-rerun-if"]);
     fixture.write("build.rs", BUILD_RS);
@@ -287,7 +367,10 @@ fn by_products_that_are_not_ignored() {
 #[test]
 fn a_python_in_a_temporary_directory() {
     let fixture = Fixture::new();
-    fixture.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-env-changed=PYO3_PYTHON\");\n}\n");
+    fixture.write(
+        "build.rs",
+        "fn main() {\n    println!(\"cargo:rerun-if-env-changed=PYO3_PYTHON\");\n}\n",
+    );
     let isolated = fixture.test.path.join("tmp/build-env-abc/bin/python");
     fixture.cargo().env("PYO3_PYTHON", &isolated).run().success();
     assert_eq!(fixture.ids(), ["temporary-python"]);
@@ -299,14 +382,20 @@ fn a_python_in_a_temporary_directory() {
 #[test]
 fn pyo3_that_finds_python_by_itself() {
     let fixture = Fixture::new();
-    fixture.write("ffi/Cargo.toml", "[package]\nname = 'pyo3-ffi'\nversion = '0.1.0'\nedition = '2021'\n");
+    fixture.write(
+        "ffi/Cargo.toml",
+        "[package]\nname = 'pyo3-ffi'\nversion = '0.1.0'\nedition = '2021'\n",
+    );
     fixture.write("ffi/src/lib.rs", "");
     fixture.write(
         "ffi/build.rs",
         "fn main() {\n    println!(\"cargo:rerun-if-env-changed=PYO3_PYTHON\");\n    if std::env::var_os(\"PYO3_PYTHON\").is_none() {\n        \
          println!(\"cargo:rerun-if-env-changed=VIRTUAL_ENV\");\n        println!(\"cargo:rerun-if-env-changed=PATH\");\n    }\n}\n",
     );
-    fixture.write("Cargo.toml", &(fixture.read("Cargo.toml") + "[dependencies]\npyo3-ffi = {path = 'ffi'}\n"));
+    fixture.write(
+        "Cargo.toml",
+        &(fixture.read("Cargo.toml") + "[dependencies]\npyo3-ffi = {path = 'ffi'}\n"),
+    );
     fixture.cargo().run().success();
     fixture.commit();
     assert_eq!(fixture.ids(), ["pyo3-python-not-set"]);
@@ -322,7 +411,10 @@ fn a_configured_python_that_is_gone() {
         "[env]\nPYO3_PYTHON = {value = '.pyenv-build/envs/cp39-0/bin/python', relative = true, force = true}\n",
     );
     assert_eq!(fixture.ids(), ["configured-python-missing"]);
-    fixture.write(".cargo/config.toml", &format!("[env]\nPYO3_PYTHON = '{}'\n", python().path.display()));
+    fixture.write(
+        ".cargo/config.toml",
+        &format!("[env]\nPYO3_PYTHON = '{}'\n", python().path.display()),
+    );
     assert_eq!(fixture.ids(), [""; 0]);
     fixture.write(".cargo/config.toml", "[env]\nPYO3_CONFIG_FILE = '/nowhere/pyo3.txt'\n");
     assert_eq!(fixture.ids(), ["configured-python-missing"]);
@@ -340,9 +432,13 @@ fn a_configured_python_that_is_another() {
     });
     fixture.write(".pyenv-build/.gitignore", "*\n");
     fixture.write(".pyenv-build/reports/last.json", &report.to_string());
-    fixture.write(".cargo/config.toml", &format!("[env]\nPYO3_PYTHON = '{}'\n", python().path.display()));
+    fixture.write(
+        ".cargo/config.toml",
+        &format!("[env]\nPYO3_PYTHON = '{}'\n", python().path.display()),
+    );
     assert_eq!(fixture.ids(), ["configured-python-differs"]);
-    fixture.write(".cargo/config.toml", &format!("[env]\nPYO3_PYTHON = '{}'\n", built_with.display()));
+    fixture
+        .write(".cargo/config.toml", &format!("[env]\nPYO3_PYTHON = '{}'\n", built_with.display()));
     assert_eq!(fixture.ids(), [""; 0]);
 }
 
@@ -378,10 +474,17 @@ fn a_virtual_environment_that_gets_into_source_distributions() {
 fn settings_that_are_not_for_builds_are_named() {
     let fixture = Fixture::new();
     let pyproject = fixture.read("pyproject.toml");
-    fixture.write("pyproject.toml", &format!("{pyproject}[tool.uv]\nconstraint-dependencies = ['a<2']\nmanaged = true\n"));
+    fixture.write(
+        "pyproject.toml",
+        &format!("{pyproject}[tool.uv]\nconstraint-dependencies = ['a<2']\nmanaged = true\n"),
+    );
     let run = fixture.doctor(&["--message-format=json"]).env_remove("UV_NO_CONFIG").run().success();
     assert_eq!(ids(&run), ["settings-not-for-builds"]);
-    assert!(run.stdout.contains("`constraint-dependencies` of uv in `pyproject.toml` does not count"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("`constraint-dependencies` of uv in `pyproject.toml` does not count"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -390,23 +493,43 @@ fn installers_that_ask_different_indexes() {
     let pyproject = fixture.read("pyproject.toml");
     let index = "[[tool.uv.index]]\nurl = 'https://me:secret@example.org/simple'\ndefault = true\n";
     fixture.write("pyproject.toml", &format!("{pyproject}{index}"));
-    let doctor = || fixture.doctor(&["--message-format=json"]).env_remove("UV_NO_CONFIG").env_remove("PYENV_BUILD_INSTALLER").run();
+    let doctor = || {
+        fixture
+            .doctor(&["--message-format=json"])
+            .env_remove("UV_NO_CONFIG")
+            .env_remove("PYENV_BUILD_INSTALLER")
+            .run()
+    };
     let run = doctor();
     assert_eq!(ids(&run), ["installers-at-odds"]);
-    assert!(run.stdout.contains("https://***@example.org/simple") && !run.stdout.contains("secret"), "{}", run.stdout);
-    fixture.write("pyproject.toml", &format!("{pyproject}{index}[tool.pyenv-build]\ninstaller = 'uv'\n"));
+    assert!(
+        run.stdout.contains("https://***@example.org/simple") && !run.stdout.contains("secret"),
+        "{}",
+        run.stdout
+    );
+    fixture.write(
+        "pyproject.toml",
+        &format!("{pyproject}{index}[tool.pyenv-build]\ninstaller = 'uv'\n"),
+    );
     assert_eq!(ids(&doctor()), [""; 0]);
     // The same for both is no fault either.
     fixture.write("pyproject.toml", &format!("{pyproject}{}", index.replace("me:secret@", "")));
     fixture.write("pip.conf", "[global]\nindex-url = https://example.org/simple/\n");
-    let both = fixture.doctor(&["--message-format=json"]).env_remove("UV_NO_CONFIG").env_remove("PYENV_BUILD_INSTALLER");
+    let both = fixture
+        .doctor(&["--message-format=json"])
+        .env_remove("UV_NO_CONFIG")
+        .env_remove("PYENV_BUILD_INSTALLER");
     assert_eq!(ids(&both.env("PIP_CONFIG_FILE", fixture.path.join("pip.conf")).run()), [""; 0]);
 }
 
 #[test]
 fn an_index_for_one_installer_is_worth_a_note() {
     let fixture = Fixture::new();
-    let doctor = || fixture.doctor(&["--message-format=json"]).env("UV_DEFAULT_INDEX", "https://example.org/simple");
+    let doctor = || {
+        fixture
+            .doctor(&["--message-format=json"])
+            .env("UV_DEFAULT_INDEX", "https://example.org/simple")
+    };
     assert_eq!(ids(&doctor().run()), ["index-for-one-installer"]);
     assert_eq!(ids(&doctor().env("PIP_INDEX_URL", "https://example.org/simple").run()), [""; 0]);
 }
@@ -415,14 +538,24 @@ fn an_index_for_one_installer_is_worth_a_note() {
 fn workflows() {
     let fixture = Fixture::new();
     let check = |steps: &str| {
-        let indented = steps.lines().map(|line| format!("      {line}\n")).collect::<Vec<_>>().concat();
-        fixture.write(".github/workflows/ci.yml", &format!("on: push\njobs:\n  test:\n    runs-on: ubuntu-latest\n    steps:\n{indented}"));
+        let indented =
+            steps.lines().map(|line| format!("      {line}\n")).collect::<Vec<_>>().concat();
+        fixture.write(
+            ".github/workflows/ci.yml",
+            &format!(
+                "on: push\njobs:\n  test:\n    runs-on: ubuntu-latest\n    steps:\n{indented}"
+            ),
+        );
         fixture.ids()
     };
     let ours = "- uses: someone/cargo-pyenv-build@v1\n";
     let rust_cache = "- uses: Swatinem/rust-cache@v2\n";
     for (fault, rule, mended) in [
-        (format!("{rust_cache}{ours}"), "rust-cache-twice", format!("{rust_cache}{ours}  with:\n    rust-cache: false\n")),
+        (
+            format!("{rust_cache}{ours}"),
+            "rust-cache-twice",
+            format!("{rust_cache}{ours}  with:\n    rust-cache: false\n"),
+        ),
         (
             format!("{rust_cache}- run: cargo pyenv-build\n"),
             "rust-cache-without-python",
@@ -431,14 +564,24 @@ fn workflows() {
                  .pyenv-build/envs\n- run: cargo pyenv-build\n"
             ),
         ),
-        (format!("{rust_cache}- run: maturin build --release\n"), "rust-cache-deletes", ours.to_owned()),
-        (format!("{ours}- run: pip install -e .\n"), "builds-beside-ours", format!("{ours}- run: pip install \"$WHEEL\"\n")),
+        (
+            format!("{rust_cache}- run: maturin build --release\n"),
+            "rust-cache-deletes",
+            ours.to_owned(),
+        ),
+        (
+            format!("{ours}- run: pip install -e .\n"),
+            "builds-beside-ours",
+            format!("{ours}- run: pip install \"$WHEEL\"\n"),
+        ),
     ] {
         assert_eq!(check(&fault), [rule], "{fault}");
         assert_eq!(check(&mended), [""; 0], "{mended}");
     }
     let container = |image: &str| {
-        let job = format!("on: push\njobs:\n  test:\n    container: {image}\n    steps:\n      - uses: actions/cache@v5\n");
+        let job = format!(
+            "on: push\njobs:\n  test:\n    container: {image}\n    steps:\n      - uses: actions/cache@v5\n"
+        );
         fixture.write(".github/workflows/ci.yml", &job);
         fixture.ids()
     };
@@ -454,12 +597,20 @@ fn caches_in_workflows() {
         fixture.ids()
     };
     let job = |name: &str, lines: &str, steps: &str| {
-        let indent = |text: &str, by: &str| text.lines().map(|line| format!("{by}{line}\n")).collect::<Vec<_>>().concat();
-        format!("  {name}:\n    runs-on: ubuntu-latest\n{}    steps:\n{}", indent(lines, "    "), indent(steps, "      "))
+        let indent = |text: &str, by: &str| {
+            text.lines().map(|line| format!("{by}{line}\n")).collect::<Vec<_>>().concat()
+        };
+        format!(
+            "  {name}:\n    runs-on: ubuntu-latest\n{}    steps:\n{}",
+            indent(lines, "    "),
+            indent(steps, "      ")
+        )
     };
     let ours = "- uses: someone/cargo-pyenv-build@v1\n";
     let rust_cache = "- uses: Swatinem/rust-cache@v2\n";
-    let sharing = |target: &str, key: &str| format!("{rust_cache}  with: {{shared-key: {key}}}\n- run: cargo build --target {target}\n");
+    let sharing = |target: &str, key: &str| {
+        format!("{rust_cache}  with: {{shared-key: {key}}}\n- run: cargo build --target {target}\n")
+    };
     let publishes = format!("{rust_cache}- run: cargo publish\n");
     for (fault, rule, near_misses) in [
         (
@@ -467,19 +618,37 @@ fn caches_in_workflows() {
             "nothing-saves-caches",
             vec![
                 format!("on: [pull_request, push]\njobs:\n{}", job("a", "", ours)),
-                format!("on: {{pull_request: , push: {{branches: [main]}}}}\njobs:\n{}", job("a", "", ours)),
-                format!("on: {{pull_request: , schedule: [{{cron: x}}]}}\njobs:\n{}", job("a", "", ours)),
-                format!("on: pull_request\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
+                format!(
+                    "on: {{pull_request: , push: {{branches: [main]}}}}\njobs:\n{}",
+                    job("a", "", ours)
+                ),
+                format!(
+                    "on: {{pull_request: , schedule: [{{cron: x}}]}}\njobs:\n{}",
+                    job("a", "", ours)
+                ),
+                format!(
+                    "on: pull_request\njobs:\n{}",
+                    job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))
+                ),
             ],
         ),
         (
             format!("on: [push, merge_group]\njobs:\n{}", job("a", "", rust_cache)),
             "merge-queue-saves",
             vec![
-                format!("on: [push, merge_group]\njobs:\n{}", job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))),
                 format!(
                     "on: [push, merge_group]\njobs:\n{}",
-                    job("a", "", &format!("{rust_cache}  with:\n    save-if: ${{{{ github.event_name != 'merge_group' }}}}\n"))
+                    job("a", "", &format!("{ours}  with: {{save-cache: always}}\n"))
+                ),
+                format!(
+                    "on: [push, merge_group]\njobs:\n{}",
+                    job(
+                        "a",
+                        "",
+                        &format!(
+                            "{rust_cache}  with:\n    save-if: ${{{{ github.event_name != 'merge_group' }}}}\n"
+                        )
+                    )
                 ),
             ],
         ),
@@ -487,16 +656,34 @@ fn caches_in_workflows() {
             format!("on: {{push: {{tags: [v*]}}}}\njobs:\n{}", job("a", "", &publishes)),
             "cache-mode-missing",
             vec![
-                format!("on: {{push: {{tags: [v*]}}}}\njobs:\n{}", job("a", "cache-mode: none\n", &publishes)),
-                format!("on: {{push: {{tags: [v*]}}}}\ncache-mode: none\njobs:\n{}", job("a", "", &publishes)),
+                format!(
+                    "on: {{push: {{tags: [v*]}}}}\njobs:\n{}",
+                    job("a", "cache-mode: none\n", &publishes)
+                ),
+                format!(
+                    "on: {{push: {{tags: [v*]}}}}\ncache-mode: none\njobs:\n{}",
+                    job("a", "", &publishes)
+                ),
             ],
         ),
         (
-            format!("on: push\njobs:\n{}{}", job("a", "", &sharing("x", "k")), job("b", "", &sharing("y", "k"))),
+            format!(
+                "on: push\njobs:\n{}{}",
+                job("a", "", &sharing("x", "k")),
+                job("b", "", &sharing("y", "k"))
+            ),
             "shared-key-of-different-jobs",
             vec![
-                format!("on: push\njobs:\n{}{}", job("a", "", &sharing("x", "k")), job("b", "", &sharing("y", "l"))),
-                format!("on: push\njobs:\n{}{}", job("a", "", &sharing("x", "k")), job("b", "", &sharing("x", "k"))),
+                format!(
+                    "on: push\njobs:\n{}{}",
+                    job("a", "", &sharing("x", "k")),
+                    job("b", "", &sharing("y", "l"))
+                ),
+                format!(
+                    "on: push\njobs:\n{}{}",
+                    job("a", "", &sharing("x", "k")),
+                    job("b", "", &sharing("x", "k"))
+                ),
             ],
         ),
     ] {
@@ -523,7 +710,10 @@ fn projects_of_one_workspace_that_share_a_key() {
     let pyproject = fixture.read("pyproject.toml");
     for name in ["one", "two"] {
         fixture.write(&format!("{name}/pyproject.toml"), &pyproject);
-        fixture.write(&format!("{name}/Cargo.toml"), &format!("[package]\nname = '{name}'\nversion = '0.1.0'\n"));
+        fixture.write(
+            &format!("{name}/Cargo.toml"),
+            &format!("[package]\nname = '{name}'\nversion = '0.1.0'\n"),
+        );
         fixture.write(&format!("{name}/src/lib.rs"), "");
     }
     let workflow = "on: push\njobs:\n  a:\n    strategy: {matrix: {project: [one, two]}}\n    runs-on: x\n    steps:\n      - uses: \
@@ -531,9 +721,15 @@ fn projects_of_one_workspace_that_share_a_key() {
     fixture.write(".github/workflows/ci.yml", workflow);
     // Each has a `.pyenv-build` of its own, and so its own entries.
     assert_eq!(fixture.ids(), [""; 0]);
-    fixture.write("Cargo.toml", &(fixture.read("Cargo.toml") + "[workspace]\nmembers = ['one', 'two']\n"));
+    fixture.write(
+        "Cargo.toml",
+        &(fixture.read("Cargo.toml") + "[workspace]\nmembers = ['one', 'two']\n"),
+    );
     assert_eq!(fixture.ids(), ["shared-key-of-different-jobs"]);
-    fixture.write(".github/workflows/ci.yml", &workflow.replace("shared-key: k", "shared-key: '${{ matrix.project }}'"));
+    fixture.write(
+        ".github/workflows/ci.yml",
+        &workflow.replace("shared-key: k", "shared-key: '${{ matrix.project }}'"),
+    );
     assert_eq!(fixture.ids(), [""; 0]);
 }
 
@@ -550,13 +746,22 @@ fn a_store_that_is_not_worth_its_time() {
     };
     fixture.write(".pyenv-build/.gitignore", "*\n");
     fixture.write(".pyenv-build/store/v1/blobs/1a/1a", "");
-    let blob = std::fs::File::options().write(true).open(fixture.path.join(".pyenv-build/store/v1/blobs/1a/1a")).unwrap();
+    let blob = std::fs::File::options()
+        .write(true)
+        .open(fixture.path.join(".pyenv-build/store/v1/blobs/1a/1a"))
+        .unwrap();
     blob.set_len(400 << 20).unwrap();
     let in_ci = || fixture.doctor(&["--message-format=json"]).env("CI", "true").run();
     report(1, 5.0);
     let run = in_ci();
     assert_eq!(ids(&run), ["cache-not-worth-it"]);
-    assert!(run.stdout.contains("weighs 400 MiB, about 20 s to restore and save, and it saved 5.0 s in this job"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains(
+            "weighs 400 MiB, about 20 s to restore and save, and it saved 5.0 s in this job"
+        ),
+        "{}",
+        run.stdout
+    );
     assert_eq!(fixture.ids(), [""; 0], "here it stays where it is");
     report(1, 25.0);
     assert_eq!(ids(&in_ci()), [""; 0]);
@@ -590,7 +795,8 @@ fn a_tar_that_is_busybox() {
 fn what_was_built_under_a_clock_that_was_ahead() {
     let fixture = Fixture::new();
     fixture.cargo().run().success();
-    let files = walkdir::WalkDir::new(fixture.path.join("target/debug")).into_iter().map(Result::unwrap);
+    let files =
+        walkdir::WalkDir::new(fixture.path.join("target/debug")).into_iter().map(Result::unwrap);
     for entry in files.filter(|entry| entry.file_type().is_file()) {
         filetime::set_file_mtime(entry.path(), (SystemTime::now() + DAY).into()).unwrap();
     }
@@ -613,7 +819,10 @@ fn a_path_with_a_space_is_worth_a_note() {
     let fixture = Fixture::named("my project");
     assert_eq!(fixture.ids(), ["unfit-for-shebang"]);
     let elsewhere = fixture.test.path.join("elsewhere");
-    assert_eq!(ids(&fixture.doctor(&["--message-format=json", "--root"]).arg(elsewhere).run()), [""; 0]);
+    assert_eq!(
+        ids(&fixture.doctor(&["--message-format=json", "--root"]).arg(elsewhere).run()),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -673,9 +882,13 @@ fn an_unpacked_archive_without_git_is_judged_by_what_is_there() {
 
 /// All below a directory but git's own, and what is in it.
 fn everything(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let walk = walkdir::WalkDir::new(directory).into_iter().filter_entry(|entry| entry.file_name() != ".git");
+    let walk = walkdir::WalkDir::new(directory)
+        .into_iter()
+        .filter_entry(|entry| entry.file_name() != ".git");
     let entries = walk.map(Result::unwrap);
-    entries.map(|entry| (entry.path().to_path_buf(), std::fs::read(entry.path()).unwrap_or_default())).collect()
+    entries
+        .map(|entry| (entry.path().to_path_buf(), std::fs::read(entry.path()).unwrap_or_default()))
+        .collect()
 }
 
 #[test]
@@ -712,7 +925,11 @@ fn the_report_in_words_and_as_json() {
         path.display()
     );
     assert!(run.stdout.starts_with(&expected), "{}", run.stdout);
-    assert!(run.stdout.ends_with("  mend: add `/target/` to `.gitignore` (`--fix` does it)\n\n"), "{}", run.stdout);
+    assert!(
+        run.stdout.ends_with("  mend: add `/target/` to `.gitignore` (`--fix` does it)\n\n"),
+        "{}",
+        run.stdout
+    );
     assert!(run.stderr.ends_with(": 1 warning\n"), "{}", run.stderr);
     let mut report = fixture.doctor(&["--message-format=json"]).run().exits(1).json();
     let why = report["findings"][0].as_object_mut().unwrap().remove("why").unwrap();
@@ -731,34 +948,60 @@ fn the_report_in_words_and_as_json() {
             "fixed": [], "missed": [],
         })
     );
-    let allowed = fixture.doctor(&["--allow", "target-directory-not-ignored", "--message-format=json"]).run();
+    let allowed =
+        fixture.doctor(&["--allow", "target-directory-not-ignored", "--message-format=json"]).run();
     assert_eq!(ids(&allowed), [""; 0]);
 }
 
 #[test]
 fn rules_are_listed_and_explained_and_those_in_the_readme() {
     let test = Test::pristine();
-    let listed = test.program(&["doctor", "--list", "--message-format=json"]).run().success().json();
+    let listed =
+        test.program(&["doctor", "--list", "--message-format=json"]).run().success().json();
     let rules = listed["rules"].as_array().unwrap();
     let text = |rule: &Value, key: &str| rule[key].as_str().unwrap().to_owned();
-    let rows: Vec<String> =
-        rules.iter().map(|rule| format!("| `{}` | {} | {} |", text(rule, "rule"), text(rule, "severity"), text(rule, "summary"))).collect();
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let rows: Vec<String> = rules
+        .iter()
+        .map(|rule| {
+            format!(
+                "| `{}` | {} | {} |",
+                text(rule, "rule"),
+                text(rule, "severity"),
+                text(rule, "summary")
+            )
+        })
+        .collect();
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let table = readme.lines().skip_while(|line| !line.starts_with("| rule | severity |")).skip(2);
-    assert_eq!(table.take_while(|line| line.starts_with('|')).collect::<Vec<_>>(), rows, "README.md should have\n{}", rows.join("\n"));
+    assert_eq!(
+        table.take_while(|line| line.starts_with('|')).collect::<Vec<_>>(),
+        rows,
+        "README.md should have\n{}",
+        rows.join("\n")
+    );
     let human = test.program(&["doctor", "--list"]).run().success();
     assert_eq!(human.lines().len(), rules.len());
     for rule in rules {
         let run = test.program(&["doctor", "--explain", &text(rule, "rule")]).run().success();
-        assert!(run.stdout.contains(&text(rule, "why")) && run.stdout.contains(&text(rule, "mend")), "{}", run.stdout);
+        assert!(
+            run.stdout.contains(&text(rule, "why")) && run.stdout.contains(&text(rule, "mend")),
+            "{}",
+            run.stdout
+        );
     }
 }
 
 #[test]
 fn mistakes_exit_with_2() {
     let test = Test::pristine();
-    for args in [&["--explain", "no-such-rule"][..], &["--allow", "no-such-rule"], &["no-such-directory"], &["--list", "--fix"], &["home"]]
-    {
+    for args in [
+        &["--explain", "no-such-rule"][..],
+        &["--allow", "no-such-rule"],
+        &["no-such-directory"],
+        &["--list", "--fix"],
+        &["home"],
+    ] {
         let run = test.program(&["doctor"]).args(args).run().exits(2);
         assert_eq!(run.stdout, "", "{args:?}");
     }

@@ -47,7 +47,14 @@ impl Dynamic {
     fn versions(&self, report: &Value) -> String {
         let script = "import importlib.metadata as m; print(*sorted(d.metadata['Name'] + d.version for d in m.distributions()))";
         let python = report["env"]["python"].as_str().unwrap();
-        self.test.command(python).args(["-I", "-c", script]).run().success().stdout.trim().to_owned()
+        self.test
+            .command(python)
+            .args(["-I", "-c", script])
+            .run()
+            .success()
+            .stdout
+            .trim()
+            .to_owned()
     }
 }
 
@@ -58,7 +65,10 @@ fn what_the_hook_adds_makes_another_environment_and_the_memo_leads_there_directl
     let first = case.build();
     assert_eq!(case.versions(&first), "asked1 static1");
     assert_eq!(case.project.envs().len(), 2, "one to ask in, one to build in");
-    let prefixes: Vec<String> = calls(&case.record).iter().map(|call| call["prefix"].as_str().unwrap().to_owned()).collect();
+    let prefixes: Vec<String> = calls(&case.record)
+        .iter()
+        .map(|call| call["prefix"].as_str().unwrap().to_owned())
+        .collect();
     assert_ne!(prefixes[0], prefixes[1]);
     assert_eq!(first["env"]["path"], prefixes[1].as_str());
 
@@ -66,9 +76,16 @@ fn what_the_hook_adds_makes_another_environment_and_the_memo_leads_there_directl
     std::fs::remove_file(format!("{}.json", prefixes[0])).unwrap();
     std::fs::remove_dir_all(&prefixes[0]).unwrap();
     let second = case.build();
-    assert_eq!((&second["env"]["path"], &second["env"]["outcome"]), (&first["env"]["path"], &json!("reused")));
+    assert_eq!(
+        (&second["env"]["path"], &second["env"]["outcome"]),
+        (&first["env"]["path"], &json!("reused"))
+    );
     assert_eq!(case.project.envs().len(), 1);
-    assert_eq!(hooks_called(&case.record)[2..], ["get_requires_for_build_wheel", "build_wheel"], "it is still asked");
+    assert_eq!(
+        hooks_called(&case.record)[2..],
+        ["get_requires_for_build_wheel", "build_wheel"],
+        "it is still asked"
+    );
     assert!(calls(&case.record)[2..].iter().all(|call| call["prefix"] == first["env"]["path"]));
 }
 
@@ -122,7 +139,10 @@ fn each_kind_of_build_has_requirements_of_its_own() {
         "get_requires_for_build_editable": ["asked==2"],
     }}));
     assert_eq!(case.versions(&case.build()), "asked1 static1");
-    assert_eq!(case.versions(&case.program(&["build", "--editable"]).run().success().json()), "asked2 static1");
+    assert_eq!(
+        case.versions(&case.program(&["build", "--editable"]).run().success().json()),
+        "asked2 static1"
+    );
     case.program(&["build", "--sdist"]).run().success();
     let sdist = calls(&case.record).into_iter().find(|call| call["hook"] == "build_sdist").unwrap();
     let wheel = calls(&case.record).into_iter().find(|call| call["hook"] == "build_wheel").unwrap();
@@ -153,7 +173,10 @@ fn provision_and_build_come_to_the_same_environment() {
     let provisioned = case.program(&["provision"]).run().success().json();
     assert_eq!(provisioned["env"]["outcome"], "created");
     let built = case.build();
-    assert_eq!((&built["env"]["path"], &built["env"]["outcome"]), (&provisioned["env"]["path"], &json!("reused")));
+    assert_eq!(
+        (&built["env"]["path"], &built["env"]["outcome"]),
+        (&provisioned["env"]["path"], &json!("reused"))
+    );
 }
 
 #[test]
@@ -164,7 +187,10 @@ fn upgrade_reaches_what_the_hook_asks_for() {
     case.wheels.add("asked", "3", &[]);
     case.wheels.add("static", "2", &[]);
     assert_eq!(case.versions(&case.build()), "asked2 static1");
-    assert_eq!(case.versions(&case.program(&["build", "--upgrade"]).run().success().json()), "asked3 static2");
+    assert_eq!(
+        case.versions(&case.program(&["build", "--upgrade"]).run().success().json()),
+        "asked3 static2"
+    );
     assert_eq!(case.versions(&case.build()), "asked3 static2");
 }
 
@@ -176,7 +202,8 @@ fn one_environment_that_needs_nothing_more_is_called_created_when_it_was_made_in
     assert_eq!(case.build()["env"]["outcome"], "reused");
 }
 
-/// A backend of the project's own, which notes what it sees of what cargo has built, and where: a line per hook.
+/// A backend of the project's own, which notes what it sees of what cargo has built, and where: a
+/// line per hook.
 const LOOKS_AT_BUILT: &str = r#"
 import os, sys, zipfile
 
@@ -205,12 +232,21 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 fn what_a_build_requires_does_not_depend_on_what_cargo_has_built() {
     let test = Test::new();
     let project = test.project("p");
-    project.write("pyproject.toml", "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n");
+    project.write(
+        "pyproject.toml",
+        "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n",
+    );
     project.write("backend.py", LOOKS_AT_BUILT);
-    project.write("rust/Cargo.toml", "[package]\nname = 'p'\nversion = '1.0.0'\nedition = '2021'\n[workspace]\n");
+    project.write(
+        "rust/Cargo.toml",
+        "[package]\nname = 'p'\nversion = '1.0.0'\nedition = '2021'\n[workspace]\n",
+    );
     project.write("rust/src/lib.rs", "");
     for directory in ["rust/target", "elsewhere"] {
-        project.write(&format!("{directory}/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n");
+        project.write(
+            &format!("{directory}/CACHEDIR.TAG"),
+            "Signature: 8a477f597d28d172789f06886806bc55\n",
+        );
     }
     // Not made by cargo, whatever the variable says.
     project.write("plain/data.txt", "");
@@ -227,9 +263,15 @@ fn what_a_build_requires_does_not_depend_on_what_cargo_has_built() {
 
     // What cannot do without it gets to see it.
     project.write("needs-target", "");
-    assert_eq!(seen("elsewhere"), format!("requires plain\nrequires {everything}\nbuild {everything}\n"));
+    assert_eq!(
+        seen("elsewhere"),
+        format!("requires plain\nrequires {everything}\nbuild {everything}\n")
+    );
     let hooks = &project.last_report()["hooks"];
-    assert_eq!((&hooks[0]["name"], &hooks[0]["outcome"]), (&json!("get_requires_for_build_wheel"), &json!("ok")));
+    assert_eq!(
+        (&hooks[0]["name"], &hooks[0]["outcome"]),
+        (&json!("get_requires_for_build_wheel"), &json!("ok"))
+    );
     std::fs::remove_dir_all(project.path.join("rust/target")).unwrap();
     let run = test.program(&["build"]).in_(&project).run().exits(1);
     assert!(run.stderr.contains("IndexError: built nothing"), "{}", run.stderr);

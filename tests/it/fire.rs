@@ -1,8 +1,9 @@
-//! Under fire: killed or interrupted at random moments of provisioning and building. No process is left, no half-made
-//! environment is ever used, and the next run succeeds.
+//! Under fire: killed or interrupted at random moments of provisioning and building. No process is
+//! left, no half-made environment is ever used, and the next run succeeds.
 //!
-//! `PYENV_BUILD_FIRE_ROUNDS` says how often (the default is for a quick look), `PYENV_BUILD_FIRE_SEED` where the random
-//! moments start; the seed is printed, and a failure names its round.
+//! `PYENV_BUILD_FIRE_ROUNDS` says how often (the default is for a quick look),
+//! `PYENV_BUILD_FIRE_SEED` where the random moments start; the seed is printed, and a failure names
+//! its round.
 #![cfg(target_os = "linux")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,7 +91,14 @@ impl Range {
         let project = test.project("p").requires(&["dep"]);
         std::fs::rename(project.path.join("backend.py"), project.path.join("tiny.py")).unwrap();
         project.write("backend.py", BACKEND);
-        let mut range = Self { test, project, wheels, whole: BTreeMap::new(), wheel: Vec::new(), takes: BTreeMap::new() };
+        let mut range = Self {
+            test,
+            project,
+            wheels,
+            whole: BTreeMap::new(),
+            wheel: Vec::new(),
+            takes: BTreeMap::new(),
+        };
         for installer in Installer::all() {
             for is_cold in [true, false] {
                 if is_cold {
@@ -104,17 +112,24 @@ impl Range {
             assert_eq!(made.len(), 2, "one for what is declared, one for what the hook adds");
             range.whole.extend(made);
         }
-        range.wheel = std::fs::read(range.project.dist().join("tiny-1.0-py3-none-any.whl")).unwrap();
+        range.wheel =
+            std::fs::read(range.project.dist().join("tiny-1.0-py3-none-any.whl")).unwrap();
         range
     }
 
     fn program(&self, installer: Installer, mark: &str) -> Program {
-        self.test.program(&[]).args(self.wheels.flags()).installer(installer, &self.test).in_(&self.project).env(MARK, mark)
+        self.test
+            .program(&[])
+            .args(self.wheels.flags())
+            .installer(installer, &self.test)
+            .in_(&self.project)
+            .env(MARK, mark)
     }
 
     /// Forgets all but the tools.
     fn clear(&self) {
-        for name in ["envs", "requests", "interpreters", "hookd", "logs", "reports", "tmp", "locks"] {
+        for name in ["envs", "requests", "interpreters", "hookd", "logs", "reports", "tmp", "locks"]
+        {
             let _ = std::fs::remove_dir_all(self.project.root().join(name));
         }
         let _ = std::fs::remove_dir_all(self.project.dist());
@@ -127,7 +142,10 @@ impl Range {
         let names = markers.filter_map(|name| name.strip_suffix(".json").map(str::to_owned));
         names
             .map(|name| {
-                let marker: Value = serde_json::from_slice(&std::fs::read(envs.join(format!("{name}.json"))).unwrap()).unwrap();
+                let marker: Value = serde_json::from_slice(
+                    &std::fs::read(envs.join(format!("{name}.json"))).unwrap(),
+                )
+                .unwrap();
                 let files = content(&envs.join(&name));
                 ((name, marker["installer"].as_str().unwrap().to_owned()), files)
             })
@@ -137,22 +155,35 @@ impl Range {
     /// What is wrong with what is on disk.
     fn damage(&self) -> Option<String> {
         for (environment, files) in self.environments() {
-            let Some(whole) = self.whole.get(&environment) else { return Some(format!("an unknown environment: {environment:?}")) };
+            let Some(whole) = self.whole.get(&environment) else {
+                return Some(format!("an unknown environment: {environment:?}"));
+            };
             if files != *whole {
                 let differences: Vec<_> = files.symmetric_difference(whole).take(5).collect();
-                return Some(format!("{environment:?} has a marker and is not whole: {differences:?}"));
+                return Some(format!(
+                    "{environment:?} has a marker and is not whole: {differences:?}"
+                ));
             }
         }
         let wheel = std::fs::read(self.project.dist().join("tiny-1.0-py3-none-any.whl"));
         if wheel.is_ok_and(|wheel| wheel != self.wheel) {
             return Some("the wheel in dist is not whole".to_owned());
         }
-        let litter: Vec<String> = list(&self.test.path.join("tmp")).into_iter().filter(|name| name.starts_with("hookd-")).collect();
-        (!litter.is_empty()).then(|| format!("left in the system's temporary directory: {litter:?}"))
+        let litter: Vec<String> = list(&self.test.path.join("tmp"))
+            .into_iter()
+            .filter(|name| name.starts_with("hookd-"))
+            .collect();
+        (!litter.is_empty())
+            .then(|| format!("left in the system's temporary directory: {litter:?}"))
     }
 
     /// One run under fire, and the next one. Returns who was hit and how the run ended.
-    fn round(&self, random: &mut Random, fire: Fire, mark: &str) -> Result<(&'static str, String, Duration), String> {
+    fn round(
+        &self,
+        random: &mut Random,
+        fire: Fire,
+        mark: &str,
+    ) -> Result<(&'static str, String, Duration), String> {
         let installers = Installer::all();
         let installer = installers[random.below(installers.len())];
         let is_cold = random.percent(60);
@@ -162,17 +193,26 @@ impl Range {
         let program = self.program(installer, mark);
         let span = self.takes[&(installer.name(), is_cold)].mul_f64(1.1);
         let mut child = program.spawn();
-        std::thread::sleep(span.mul_f64(f64::from(u32::try_from(random.below(1000)).unwrap()) / 1000.0));
+        std::thread::sleep(
+            span.mul_f64(f64::from(u32::try_from(random.below(1000)).unwrap()) / 1000.0),
+        );
 
-        let (victim, target) = if fire == Fire::Interrupt { ("us", child.id()) } else { choose(random, mark, child.id()) };
+        let (victim, target) = if fire == Fire::Interrupt {
+            ("us", child.id())
+        } else {
+            choose(random, mark, child.id())
+        };
         let signal = if fire == Fire::Interrupt { Signal::INT } else { Signal::KILL };
-        // It may have ended in the meantime, or be our own child, not waited for yet: both are fine.
+        // It may have ended in the meantime, or be our own child, not waited for yet: both are
+        // fine.
         let _ = rustix::process::kill_process(pid(target), signal);
         let start = Instant::now();
         let status = loop {
             match child.try_wait().unwrap() {
                 Some(status) => break status,
-                None if start.elapsed() > PATIENCE => return Err(format!("hangs once {victim} was hit: {:?}", census(mark))),
+                None if start.elapsed() > PATIENCE => {
+                    return Err(format!("hangs once {victim} was hit: {:?}", census(mark)));
+                }
                 None => std::thread::sleep(Duration::from_millis(2)),
             }
         };
@@ -212,7 +252,10 @@ impl Range {
         }
         let next = self.program(installer, &format!("{mark}, next")).run();
         if next.code != Some(0) {
-            return Err(format!("the run after {victim} was hit ended with {:?}: {}", next.code, next.stderr));
+            return Err(format!(
+                "the run after {victim} was hit ended with {:?}: {}",
+                next.code, next.stderr
+            ));
         }
         match self.damage() {
             Some(damage) => Err(format!("after the run after {victim} was hit: {damage}")),
@@ -223,7 +266,10 @@ impl Range {
 
 /// Files below a directory; of those that the interpreter compiles only the name counts.
 fn content(directory: &Path) -> BTreeSet<(String, u64)> {
-    let entries = walkdir::WalkDir::new(directory).into_iter().map(Result::unwrap).filter(|entry| !entry.file_type().is_dir());
+    let entries = walkdir::WalkDir::new(directory)
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|entry| !entry.file_type().is_dir());
     entries
         .map(|entry| {
             let is_compiled = entry.path().extension().is_some_and(|extension| extension == "pyc");
@@ -240,11 +286,7 @@ fn choose(random: &mut Random, mark: &str, us: u32) -> (&'static str, u32) {
         let kind = match process {
             Process { pid, .. } if pid == us => continue,
             Process { parent, ref command, .. } if command.contains("/hookd/hookd-") => {
-                if parent == us {
-                    "hookd"
-                } else {
-                    "a keeper or hook"
-                }
+                if parent == us { "hookd" } else { "a keeper or hook" }
             }
             _ => "another child",
         };
@@ -257,9 +299,11 @@ fn choose(random: &mut Random, mark: &str, us: u32) -> (&'static str, u32) {
 
 fn fire(fire: Fire, rounds: usize) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let rounds = number("PYENV_BUILD_FIRE_ROUNDS").map_or(rounds, |rounds| usize::try_from(rounds).unwrap());
-    let seed = number("PYENV_BUILD_FIRE_SEED")
-        .unwrap_or_else(|| std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs());
+    let rounds =
+        number("PYENV_BUILD_FIRE_ROUNDS").map_or(rounds, |rounds| usize::try_from(rounds).unwrap());
+    let seed = number("PYENV_BUILD_FIRE_SEED").unwrap_or_else(|| {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    });
     eprintln!("{fire:?}: {rounds} rounds, PYENV_BUILD_FIRE_SEED={seed}");
     let range = Range::new();
     let mut random = Random(seed | 1);
@@ -282,8 +326,15 @@ fn fire(fire: Fire, rounds: usize) {
             }
         }
     }
-    eprintln!("{fire:?}: who was hit and how the run ended: {outcomes:?}; the longest end took {longest:?}");
-    assert!(failures.is_empty(), "{} of {rounds} rounds of seed {seed}:\n{}", failures.len(), failures.join("\n"));
+    eprintln!(
+        "{fire:?}: who was hit and how the run ended: {outcomes:?}; the longest end took {longest:?}"
+    );
+    assert!(
+        failures.is_empty(),
+        "{} of {rounds} rounds of seed {seed}:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
     range.test.program(&["gc"]).in_(&range.project).run().success();
 }
 

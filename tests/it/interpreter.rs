@@ -36,7 +36,12 @@ fn python_can_be_a_path_a_name_a_version_or_a_directory() {
     assert_eq!(relative.parent().map(real), venv.parent().map(real), "relative to where we are");
     assert_eq!(real(&with("python3")), python().path);
     let python = python();
-    for version in [&python.major_minor, &python.version, &format!("python{}", python.major_minor), &python.major_minor.replace('.', "")] {
+    for version in [
+        &python.major_minor,
+        &python.version,
+        &format!("python{}", python.major_minor),
+        &python.major_minor.replace('.', ""),
+    ] {
         if python.abi.starts_with("cp") {
             assert_eq!(real(&with(version)), python.path, "{version}");
         }
@@ -58,14 +63,20 @@ fn the_interpreter_below_an_environment_is_not_another_one_of_the_same_directory
     let bin = test.path.join("several/bin");
     std::fs::create_dir_all(&bin).unwrap();
     let flags = if python.abi.ends_with('t') { "t" } else { "" };
-    std::os::unix::fs::symlink(&python.path, bin.join(format!("python{}{flags}", python.major_minor))).unwrap();
+    std::os::unix::fs::symlink(
+        &python.path,
+        bin.join(format!("python{}{flags}", python.major_minor)),
+    )
+    .unwrap();
     for name in ["python", "python3"] {
         script(&bin.join(name), "echo another one; exit 1");
     }
     let venv = test.venv("venv");
     let config = venv.parent().unwrap().parent().unwrap().join("pyvenv.cfg");
     let text = std::fs::read_to_string(&config).unwrap();
-    let lines = text.lines().map(|line| if line.starts_with("home") { format!("home = {}", bin.display()) } else { line.to_owned() });
+    let lines = text.lines().map(|line| {
+        if line.starts_with("home") { format!("home = {}", bin.display()) } else { line.to_owned() }
+    });
     std::fs::write(&config, lines.collect::<Vec<_>>().join("\n")).unwrap();
     let report = provision(&test, &project).arg("-p").arg(&venv).run().success().json();
     let directly = provision(&test, &project).arg("-p").arg(&python.path).run().success().json();
@@ -88,10 +99,19 @@ fn an_environment_is_the_same_whatever_its_interpreter_was_called() {
     }
     let links = |name: &str| -> BTreeSet<(String, PathBuf)> {
         let project = test.project(&format!("of-{name}"));
-        let report = provision(&test, &project).arg("-p").arg(bin.join(name)).run().success().json();
-        let programs = Path::new(report["env"]["python"].as_str().unwrap()).parent().unwrap().to_owned();
+        let report =
+            provision(&test, &project).arg("-p").arg(bin.join(name)).run().success().json();
+        let programs =
+            Path::new(report["env"]["python"].as_str().unwrap()).parent().unwrap().to_owned();
         let entries = std::fs::read_dir(programs).unwrap().map(|entry| entry.unwrap());
-        entries.filter_map(|entry| Some((entry.file_name().into_string().unwrap(), std::fs::read_link(entry.path()).ok()?))).collect()
+        entries
+            .filter_map(|entry| {
+                Some((
+                    entry.file_name().into_string().unwrap(),
+                    std::fs::read_link(entry.path()).ok()?,
+                ))
+            })
+            .collect()
     };
     let called_python = links("python");
     assert!(called_python.len() > 1, "{called_python:?}");
@@ -117,10 +137,13 @@ fn a_virtual_environment_stands_for_the_interpreter_below_it() {
 fn a_wish_is_obeyed_in_the_order_flag_variable_settings_active_environment_path() {
     let test = Test::new();
     // Distinct paths of one interpreter.
-    let [flag, variable, settings, active] = ["flag", "variable", "settings", "active"].map(|name| test.venv(name));
+    let [flag, variable, settings, active] =
+        ["flag", "variable", "settings", "active"].map(|name| test.venv(name));
     let plain = test.project("plain");
     let project = test.project("p").pyproject("[tool.pyenv-build]\npython = '../settings'");
-    let with_all = provision(&test, &project).env("PYENV_BUILD_PYTHON", &variable).env("VIRTUAL_ENV", test.path.join("active"));
+    let with_all = provision(&test, &project)
+        .env("PYENV_BUILD_PYTHON", &variable)
+        .env("VIRTUAL_ENV", test.path.join("active"));
     let directory = |path: &Path| path.parent().unwrap().to_owned();
     assert_eq!(directory(&taken(&with_all.clone().arg("-p").arg(&flag))), directory(&flag));
     assert_eq!(directory(&taken(&with_all)), directory(&variable));
@@ -131,8 +154,15 @@ fn a_wish_is_obeyed_in_the_order_flag_variable_settings_active_environment_path(
     let without_settings = without_variable.in_(&plain);
     assert_eq!(directory(&taken(&without_settings)), directory(&active));
     let found = taken(&without_settings.clone().env("VIRTUAL_ENV", test.path.join("gone")));
-    assert_eq!(std::fs::canonicalize(found).unwrap(), python().path, "an environment that is gone is passed over");
-    assert_eq!(std::fs::canonicalize(taken(&without_settings.env("VIRTUAL_ENV", ""))).unwrap(), python().path);
+    assert_eq!(
+        std::fs::canonicalize(found).unwrap(),
+        python().path,
+        "an environment that is gone is passed over"
+    );
+    assert_eq!(
+        std::fs::canonicalize(taken(&without_settings.env("VIRTUAL_ENV", ""))).unwrap(),
+        python().path
+    );
 }
 
 #[test]
@@ -144,7 +174,8 @@ fn python3_comes_before_python() {
     assert_ne!(taken(&provision(&test, &project)), test.bin().join("python"));
     // One that is broken is passed over if nobody asked for it.
     script(&test.bin().join("python3"), "exit 9");
-    let nothing_else = provision(&test, &project).env("PATH", std::env::join_paths([test.bin(), "/nowhere".into()]).unwrap());
+    let nothing_else = provision(&test, &project)
+        .env("PATH", std::env::join_paths([test.bin(), "/nowhere".into()]).unwrap());
     let (run, kind) = fails(&nothing_else);
     assert_eq!(kind, "InterpreterBroken");
     snapshot!(test, run.stderr, @r"
@@ -163,10 +194,16 @@ fn an_interpreter_that_is_not_there_is_named() {
     assert!(run.error().starts_with("there is no interpreter at `"), "{}", run.error());
     assert!(run.error().contains("no/python"));
     let (run, kind) = with("no-such-python");
-    assert_eq!((kind.as_str(), run.error()), ("InterpreterNotFound", "found no Python interpreter for `no-such-python`"));
+    assert_eq!(
+        (kind.as_str(), run.error()),
+        ("InterpreterNotFound", "found no Python interpreter for `no-such-python`")
+    );
     assert_eq!(run.hint(), "looked at PATH; name another with `--python PATH`");
     let (run, kind) = with("2.6");
-    assert_eq!((kind.as_str(), run.error()), ("InterpreterNotFound", "found no Python interpreter for `2.6`"));
+    assert_eq!(
+        (kind.as_str(), run.error()),
+        ("InterpreterNotFound", "found no Python interpreter for `2.6`")
+    );
     assert!(run.hint().contains(&format!("({})", python().version)), "{}", run.hint());
 }
 
@@ -198,10 +235,15 @@ fn what_is_no_python_is_told_from_what_is_too_old() {
     let case = |kind: &str, error: &str| (kind.to_owned(), error.to_owned());
     assert_eq!(
         with("echo 'Unknown option: -I' >&2; exit 2"),
-        case("InterpreterUnsupported", "`[TMP]/fake/python` is too old: this is Python 2, and 3.8 is the oldest Python that can be used")
+        case(
+            "InterpreterUnsupported",
+            "`[TMP]/fake/python` is too old: this is Python 2, and 3.8 is the oldest Python that can be used"
+        )
     );
     assert_eq!(
-        with(r#"echo '{"status": "error", "kind": "unsupported-version", "message": "this is Python 3.6.9"}'"#),
+        with(
+            r#"echo '{"status": "error", "kind": "unsupported-version", "message": "this is Python 3.6.9"}'"#
+        ),
         case(
             "InterpreterUnsupported",
             "`[TMP]/fake/python` is too old: this is Python 3.6.9, and 3.8 is the oldest Python that can be used"
@@ -260,19 +302,26 @@ fn requires_python_chooses_among_what_is_found_by_default_and_gives_way_to_a_wis
     assert!(wish.run().success().stderr.contains(&said), "and we say so");
 }
 
-/// An interpreter that can be seen to be started: a virtual environment that writes a line each time.
+/// An interpreter that can be seen to be started: a virtual environment that writes a line each
+/// time.
 #[cfg(unix)]
 fn counting(test: &Test) -> (PathBuf, impl Fn() -> usize) {
     let venv = test.venv("counting");
     let log = test.path.join("starts");
-    let site = test.command(&venv).args(["-I", "-c", "import site; print(site.getsitepackages()[0])"]).run().success();
+    let site = test
+        .command(&venv)
+        .args(["-I", "-c", "import site; print(site.getsitepackages()[0])"])
+        .run()
+        .success();
     let line = format!(
         "import os; os.write(os.open({:?}, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644), b'%d\\n' % os.getpid())\n",
         log.to_str().unwrap()
     );
     std::fs::write(Path::new(site.stdout.trim_end()).join("count.pth"), line).unwrap();
     // `site` reads such a file twice.
-    (venv, move || std::fs::read_to_string(&log).unwrap_or_default().lines().collect::<BTreeSet<_>>().len())
+    (venv, move || {
+        std::fs::read_to_string(&log).unwrap_or_default().lines().collect::<BTreeSet<_>>().len()
+    })
 }
 
 #[test]
@@ -287,10 +336,18 @@ fn an_interpreter_is_asked_once() {
     program.run().success();
     assert_eq!(starts(), 1, "the second time the answer is known");
     // An answer that cannot be read, or of another format, is none.
-    let file = project.root().join("interpreters").join(project.list(".pyenv-build/interpreters").remove(0));
+    let file = project
+        .root()
+        .join("interpreters")
+        .join(project.list(".pyenv-build/interpreters").remove(0));
     let good = std::fs::read_to_string(&file).unwrap();
-    for (number, text) in
-        ["{", &good.replace("\"schema\": ", "\"schema\": 100"), &good.replace("\"inode\": ", "\"inode\": 1")].iter().enumerate()
+    for (number, text) in [
+        "{",
+        &good.replace("\"schema\": ", "\"schema\": 100"),
+        &good.replace("\"inode\": ", "\"inode\": 1"),
+    ]
+    .iter()
+    .enumerate()
     {
         std::fs::write(&file, text).unwrap();
         program.run().success();
@@ -307,7 +364,10 @@ fn a_shim_is_asked_each_time_as_it_may_run_another_python_tomorrow() {
     let test = Test::new();
     let project = test.project("p");
     let (log, shim) = (test.path.join("log"), test.path.join("shims/python3"));
-    script(&shim, &format!("echo x >> '{}'; exec '{}' \"$@\"", log.display(), python().path.display()));
+    script(
+        &shim,
+        &format!("echo x >> '{}'; exec '{}' \"$@\"", log.display(), python().path.display()),
+    );
     let program = provision(&test, &project).arg("-p").arg(&shim);
     for starts in 1..=3 {
         assert_eq!(taken(&program), shim);
@@ -333,8 +393,15 @@ fn shims_of_pyenv_are_seen_through() {
     std::fs::write(root.join("version"), "3.9.1\n").unwrap();
     assert_eq!(taken(&program), real, "the global version");
     project.write(".python-version", "# ours\n3.9\n");
-    assert_eq!(taken(&program), root.join("versions/3.9.10/bin/python3"), "the project's, newest of its series");
+    assert_eq!(
+        taken(&program),
+        root.join("versions/3.9.10/bin/python3"),
+        "the project's, newest of its series"
+    );
     assert_eq!(taken(&program.clone().env("PYENV_VERSION", "3.9.1")), real, "the shell's");
     // `system`, or a version that is not there: the rest of PATH.
-    assert_eq!(std::fs::canonicalize(taken(&program.env("PYENV_VERSION", "system"))).unwrap(), python().path);
+    assert_eq!(
+        std::fs::canonicalize(taken(&program.env("PYENV_VERSION", "system"))).unwrap(),
+        python().path
+    );
 }

@@ -10,7 +10,10 @@ use crate::processes::{MARK, census, kill, wait_until};
 
 fn logs_say(project: &Project, word: &str) -> bool {
     let logs = project.list(".pyenv-build/logs");
-    logs.iter().any(|name| std::fs::read_to_string(project.root().join("logs").join(name)).is_ok_and(|text| text.contains(word)))
+    logs.iter().any(|name| {
+        std::fs::read_to_string(project.root().join("logs").join(name))
+            .is_ok_and(|text| text.contains(word))
+    })
 }
 
 /// Starts a build that hangs, sends a signal once it does, and looks at what is left.
@@ -65,7 +68,11 @@ fn sigkill_leaves_no_process_either() {
     child.wait().unwrap();
     wait_until("the kernel and hookd have ended the rest", || census(&mark).is_empty());
     // The next run is not disturbed by what the last has left.
-    project.write("backend.py", &std::fs::read_to_string(crate::context::fixtures().join("backends/tiny/backend.py")).unwrap());
+    project.write(
+        "backend.py",
+        &std::fs::read_to_string(crate::context::fixtures().join("backends/tiny/backend.py"))
+            .unwrap(),
+    );
     test.program(&[]).in_(&project).run().success();
 }
 
@@ -82,7 +89,11 @@ fn ctrl_c_while_the_interpreter_is_asked_ends_it() {
     let project = test.project("p");
     let (ready, mark) = (test.path.join("ready"), test.path.display().to_string());
     let python = hanging(&test, &ready);
-    let program = test.program(&["--message-format=json", "provision", "-p"]).arg(python).in_(&project).env(MARK, &mark);
+    let program = test
+        .program(&["--message-format=json", "provision", "-p"])
+        .arg(python)
+        .in_(&project)
+        .env(MARK, &mark);
     let child = program.spawn();
     wait_until("the interpreter hangs", || ready.exists());
     kill(&child, Signal::INT);
@@ -97,7 +108,10 @@ fn ctrl_c_while_an_installer_runs_leaves_no_half_made_environment() {
     let project = test.project("p").requires(&["dep"]);
     let (ready, mark) = (test.path.join("ready"), test.path.display().to_string());
     std::fs::rename(hanging(&test, &ready), test.bin().join("uv")).unwrap();
-    let program = test.program(&["--message-format=json", "provision", "--installer=uv"]).in_(&project).env(MARK, &mark);
+    let program = test
+        .program(&["--message-format=json", "provision", "--installer=uv"])
+        .in_(&project)
+        .env(MARK, &mark);
     let child = program.spawn();
     wait_until("the installer hangs", || ready.exists());
     kill(&child, Signal::INT);
@@ -124,7 +138,9 @@ fn ctrl_c_while_waiting_for_a_lock_stops_waiting() {
     let descriptors = format!("/proc/{}/fd", child.id());
     wait_until("it waits", || {
         let links = std::fs::read_dir(&descriptors).into_iter().flatten().filter_map(Result::ok);
-        links.filter_map(|link| std::fs::read_link(link.path()).ok()).any(|path| path.ends_with(format!("{name}.lock")))
+        links
+            .filter_map(|link| std::fs::read_link(link.path()).ok())
+            .any(|path| path.ends_with(format!("{name}.lock")))
     });
     kill(&child, Signal::INT);
     assert_eq!(program.wait(child).exits(130).json()["error"]["kind"], "Interrupted");
@@ -136,7 +152,8 @@ fn run_hands_sigterm_on_and_reports_what_the_command_made_of_it() {
     let project = test.project("p");
     test.program(&["provision"]).in_(&project).run().success();
     let (ready, mark) = (test.path.join("ready"), test.path.display().to_string());
-    let script = format!("trap 'exit 5' TERM; echo > '{}'; while :; do sleep 0.05; done", ready.display());
+    let script =
+        format!("trap 'exit 5' TERM; echo > '{}'; while :; do sleep 0.05; done", ready.display());
     let program = test.program(&["run", "--", "sh", "-c", &script]).in_(&project).env(MARK, &mark);
     let child = program.spawn();
     wait_until("the command runs", || ready.exists());

@@ -1,4 +1,5 @@
-//! Later steps of a job that the action was in: plain cargo is warm, and whatever worked without us works.
+//! Later steps of a job that the action was in: plain cargo is warm, and whatever worked without us
+//! works.
 
 use std::path::{Path, PathBuf};
 
@@ -27,14 +28,18 @@ impl After {
 
     /// Plain cargo, with what the action exported.
     fn cargo(&self, words: &[&str]) -> Program {
-        let program = self.test.command("cargo").args(words).arg("--offline").cwd(self.crate_directory());
+        let program =
+            self.test.command("cargo").args(words).arg("--offline").cwd(self.crate_directory());
         let program = program.env("PATH", path_with_cargo(&self.test)).env_remove("RUSTC_WRAPPER");
         self.answers.env.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 
     /// How often our wrapper was called so far.
     fn calls(&self) -> usize {
-        std::fs::read_to_string(self.project.root().join("reports/calls.jsonl")).unwrap_or_default().lines().count()
+        std::fs::read_to_string(self.project.root().join("reports/calls.jsonl"))
+            .unwrap_or_default()
+            .lines()
+            .count()
     }
 
     /// Runs cargo after an edit, and says how often our wrapper was called for it.
@@ -55,11 +60,19 @@ impl After {
 fn plain_cargo_calls_the_wrapper_and_no_variable_says_so() {
     let after = After::new("", |job| job);
     let said = after.answers.env.keys().map(String::as_str).collect::<Vec<_>>();
-    assert_eq!(said, ["PYENV_BUILD_PYTHON", "__PYENV_BUILD_EXPORTED"], "nothing that a container would choke on");
+    assert_eq!(
+        said,
+        ["PYENV_BUILD_PYTHON", "__PYENV_BUILD_EXPORTED"],
+        "nothing that a container would choke on"
+    );
     let (_, calls) = after.compiles(&after.cargo(&["build", "--release"]));
     assert_eq!(calls, 1);
     // In a step that clears its environment, too.
-    let bare = after.test.command("cargo").args(["test", "--no-run", "--offline"]).cwd(after.crate_directory());
+    let bare = after
+        .test
+        .command("cargo")
+        .args(["test", "--no-run", "--offline"])
+        .cwd(after.crate_directory());
     let (_, calls) = after.compiles(&bare.env("PATH", path_with_cargo(&after.test)));
     assert!(calls > 0);
     let why = after.test.program(&["why"]).in_(&after.project).run().success().stdout.clone();
@@ -67,7 +80,11 @@ fn plain_cargo_calls_the_wrapper_and_no_variable_says_so() {
     // The last step.
     let summary = Job::new(&after.test, &after.project).done("summary");
     assert!(summary.outputs["verdict"].starts_with("cold: "), "{}", summary.outputs["verdict"]);
-    assert!(summary.summary.contains("cargo pyenv-build, the whole job: cold"), "{}", summary.summary);
+    assert!(
+        summary.summary.contains("cargo pyenv-build, the whole job: cold"),
+        "{}",
+        summary.summary
+    );
 }
 
 #[test]
@@ -80,7 +97,8 @@ fn what_the_user_says_goes_before_it() {
     let (_, calls) = after.compiles(&after.cargo(&["build"]).env("RUSTC_WRAPPER", ""));
     assert_eq!(calls, 0);
     std::fs::create_dir(after.project.path.join(".cargo")).unwrap();
-    std::fs::write(after.project.path.join(".cargo/config.toml"), "[build]\nrustc-wrapper = ''\n").unwrap();
+    std::fs::write(after.project.path.join(".cargo/config.toml"), "[build]\nrustc-wrapper = ''\n")
+        .unwrap();
     let (_, calls) = after.compiles(&after.cargo(&["build"]));
     assert_eq!(calls, 0);
 }
@@ -92,9 +110,14 @@ fn where_the_job_is_over_or_our_directory_is_not_seen_cargo_works_as_without_us(
     let elsewhere = after.test.path.join("container/work");
     copy_tree(&after.project.path.join("src"), &elsewhere.join("src"));
     std::fs::create_dir(after.test.path.join("container/.cargo")).unwrap();
-    std::fs::write(after.test.path.join("container/.cargo/config.toml"), "[build]\nrustc-wrapper = ''\n").unwrap();
+    std::fs::write(
+        after.test.path.join("container/.cargo/config.toml"),
+        "[build]\nrustc-wrapper = ''\n",
+    )
+    .unwrap();
     after.cargo(&["build"]).cwd(elsewhere.join("src/_ext")).run().success();
-    // A machine that is kept: the runner has emptied its temporary directory, and another job of no concern to us runs.
+    // A machine that is kept: the runner has emptied its temporary directory, and another job of no
+    // concern to us runs.
     std::fs::remove_dir_all(after.test.path.join("temp")).unwrap();
     let (_, calls) = after.compiles(&after.cargo(&["build"]));
     assert_eq!(calls, 0);
@@ -105,7 +128,10 @@ fn where_the_job_is_over_or_our_directory_is_not_seen_cargo_works_as_without_us(
     // A job that publishes takes it away before anything is built.
     assert!(after.config().exists());
     let main = serde_json::json!({"repository": {"default_branch": "main"}});
-    Job::new(&after.test, &after.project).env("PATH", &path_with_cargo(&after.test)).event("push", "refs/tags/v1", &main).done("plan");
+    Job::new(&after.test, &after.project)
+        .env("PATH", &path_with_cargo(&after.test))
+        .event("push", "refs/tags/v1", &main)
+        .done("plan");
     assert!(!after.config().exists());
 }
 
@@ -149,8 +175,10 @@ fn a_configuration_that_is_there_is_left_alone() {
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "[term]\nquiet = true\n");
         std::fs::remove_file(&file).unwrap();
     }
-    let (run, _) =
-        Job::new(&test, &project).env("PATH", &path_with_cargo(&test)).env("GITHUB_WORKSPACE", &test.bin().to_string_lossy()).step("build");
+    let (run, _) = Job::new(&test, &project)
+        .env("PATH", &path_with_cargo(&test))
+        .env("GITHUB_WORKSPACE", &test.bin().to_string_lossy())
+        .step("build");
     assert!(run.success().stderr.contains("the project is outside of the job's workspace"));
 }
 
@@ -160,20 +188,40 @@ fn commands_say_a_line_in_the_summary_of_their_step() {
     let summary = after.test.path.join("summary.md");
     let run = |more: &[(&str, &str)], words: &[&str]| {
         let _ = std::fs::remove_file(&summary);
-        let program =
-            after.test.program(words).in_(&after.project).env("PATH", path_with_cargo(&after.test)).env("GITHUB_STEP_SUMMARY", &summary);
-        more.iter().fold(program, |program, (name, value)| program.env(name, value)).run().success();
+        let program = after
+            .test
+            .program(words)
+            .in_(&after.project)
+            .env("PATH", path_with_cargo(&after.test))
+            .env("GITHUB_STEP_SUMMARY", &summary);
+        more.iter()
+            .fold(program, |program, (name, value)| program.env(name, value))
+            .run()
+            .success();
         std::fs::read_to_string(&summary).unwrap_or_default()
     };
     let actions = ("GITHUB_ACTIONS", "true");
-    let cargo = ["run", "--", "cargo", "build", "--release", "--offline", "--manifest-path", "src/_ext/Cargo.toml"];
-    assert!(run(&[actions], &cargo).starts_with("<code>cargo pyenv-build run</code>: 0 crates compiled"));
+    let cargo = [
+        "run",
+        "--",
+        "cargo",
+        "build",
+        "--release",
+        "--offline",
+        "--manifest-path",
+        "src/_ext/Cargo.toml",
+    ];
+    assert!(
+        run(&[actions], &cargo)
+            .starts_with("<code>cargo pyenv-build run</code>: 0 crates compiled")
+    );
     assert_eq!(run(&[actions, ("PYENV_BUILD_SUMMARY", "false")], &cargo), "");
     assert_eq!(run(&[], &cargo), "", "outside of Actions");
     std::fs::write(after.crate_directory().join("src/lib.rs"), "pub fn more() {}\n").unwrap();
     let text = run(&[actions], &["build"]);
     assert!(
-        text.starts_with("<code>cargo pyenv-build build</code>: 1 crate compiled in ") && text.contains("<code>ext 0.1.0</code>"),
+        text.starts_with("<code>cargo pyenv-build build</code>: 1 crate compiled in ")
+            && text.contains("<code>ext 0.1.0</code>"),
         "{text}"
     );
 }

@@ -9,7 +9,8 @@ fn what_is_built_behind_a_launcher_is_copied_back() {
     test.program(&["--sdist"]).in_(&project).run().success();
     let direct = std::fs::read(project.dist().join("tiny-1.0-py3-none-any.whl")).unwrap();
     std::fs::remove_dir_all(project.dist()).unwrap();
-    let run = test.program(&["--sdist", "--launcher", "env LAUNCHED=1"]).in_(&project).run().success();
+    let run =
+        test.program(&["--sdist", "--launcher", "env LAUNCHED=1"]).in_(&project).run().success();
     assert_eq!(run.stdout.lines().count(), 2);
     assert_eq!(std::fs::read(project.dist().join("tiny-1.0-py3-none-any.whl")).unwrap(), direct);
     assert_eq!(project.list(".pyenv-build/tmp"), [""; 0]);
@@ -23,7 +24,11 @@ fn a_proxy_can_read_along_and_sees_no_file_names_of_ours() {
     project.write("proxy.sh", "#!/bin/sh\n\"$@\" | tee \"$PROXY_LOG\"\n");
     let log = project.path.join("protocol.log");
     let launcher = format!("sh {}", project.path.join("proxy.sh").display());
-    test.program(&["--launcher", &launcher]).env("PROXY_LOG", log.display().to_string()).in_(&project).run().success();
+    test.program(&["--launcher", &launcher])
+        .env("PROXY_LOG", log.display().to_string())
+        .in_(&project)
+        .run()
+        .success();
     let protocol = std::fs::read_to_string(log).unwrap();
     let first = protocol.lines().next().unwrap();
     assert!(first.starts_with("DEBUG hookd protocol 1, "), "{first}");
@@ -37,7 +42,10 @@ fn a_proxy_can_read_along_and_sees_no_file_names_of_ours() {
 fn the_output_of_a_hook_behind_a_launcher_is_shown_and_kept() {
     let test = Test::new();
     let project = test.project_with_backend("raises");
-    project.write("backend.py", "def build_wheel(*args):\n    print('from afar')\n    raise ValueError('no')\n");
+    project.write(
+        "backend.py",
+        "def build_wheel(*args):\n    print('from afar')\n    raise ValueError('no')\n",
+    );
     let run = test.program(&["--launcher", "env LAUNCHED=1"]).in_(&project).run().exits(1);
     assert!(run.stderr.contains("| from afar"), "{}", run.stderr);
     let error = project.last_report()["error"].clone();

@@ -1,8 +1,10 @@
-//! Integration tests: the program as its users run it, in temporary directories, with a clean environment and without any
-//! network. Backends are fixtures without requirements; what is to be required is a wheel made on the spot.
+//! Integration tests: the program as its users run it, in temporary directories, with a clean
+//! environment and without any network. Backends are fixtures without requirements; what is to be
+//! required is a wheel made on the spot.
 //!
-//! `PYENV_BUILD_TEST_PYTHON` names the interpreter (else `python3` or `python` on PATH), `PYENV_BUILD_TEST_UV` a uv (else
-//! the one on PATH). Without a uv, tests of both installers say so and test pip.
+//! `PYENV_BUILD_TEST_PYTHON` names the interpreter (else `python3` or `python` on PATH),
+//! `PYENV_BUILD_TEST_UV` a uv (else the one on PATH). Without a uv, tests of both installers say so
+//! and test pip.
 
 #![expect(clippy::disallowed_methods, reason = "tests are outside of the crate's doors")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]

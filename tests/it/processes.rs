@@ -30,7 +30,9 @@ pub(crate) fn processes(mark: &str) -> Vec<Process> {
             if !environ.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
                 return None;
             }
-            let command = String::from_utf8_lossy(&std::fs::read(entry.path().join("cmdline")).ok()?).replace('\0', " ");
+            let command =
+                String::from_utf8_lossy(&std::fs::read(entry.path().join("cmdline")).ok()?)
+                    .replace('\0', " ");
             let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
             // `pid (name) state parent`, and a name may have anything in it.
             let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;

@@ -8,7 +8,13 @@ fn what_is_wrong_with_a_project_is_said_with_the_file_and_a_hint() {
     let project = test.project("p");
     let said = |pyproject: &str| {
         project.write("pyproject.toml", pyproject);
-        test.program(&[]).in_(&project).env_remove("PYENV_BUILD_INSTALLER").run().exits(2).stderr.clone()
+        test.program(&[])
+            .in_(&project)
+            .env_remove("PYENV_BUILD_INSTALLER")
+            .run()
+            .exits(2)
+            .stderr
+            .clone()
     };
     snapshot!(test, said("[build-system]"), @r#"
     error: `[TMP]/p/pyproject.toml`: `build-system.requires` is missing
@@ -32,11 +38,13 @@ fn what_is_wrong_with_a_project_is_said_with_the_file_and_a_hint() {
     hint: write it as `python = "..."`
     "#);
     snapshot!(test, said("[project]\nrequires-python = 'three'").lines().next().unwrap(), @"error: `[TMP]/p/pyproject.toml`: `project.requires-python` is no version specifier: Failed to parse version: Unexpected end of version specifier, expected operator:");
+    assert!(said("[build-system\n").starts_with(&format!(
+        "error: `{}` is not valid TOML: ",
+        project.path.join("pyproject.toml").display()
+    )));
     assert!(
-        said("[build-system\n").starts_with(&format!("error: `{}` is not valid TOML: ", project.path.join("pyproject.toml").display()))
-    );
-    assert!(
-        said("[tool.pyenv-build]\ninstaller = 'conda'\n[build-system]\nrequires = []").contains("hint: it can be `uv`, `pip` or `auto`")
+        said("[tool.pyenv-build]\ninstaller = 'conda'\n[build-system]\nrequires = []")
+            .contains("hint: it can be `uv`, `pip` or `auto`")
     );
 }
 
@@ -69,11 +77,21 @@ fn without_a_build_system_it_is_setuptools_as_the_peps_say() {
             let _ = std::fs::remove_file(project.path.join(name));
         }
         project.write(file, text);
-        let run = test.program(&["--message-format=json"]).args(wheels.flags()).in_(&project).run().exits(1);
+        let run = test
+            .program(&["--message-format=json"])
+            .args(wheels.flags())
+            .in_(&project)
+            .run()
+            .exits(1);
         let report = run.json();
         assert_eq!(report["error"]["kind"], "MissingBackendModule", "{file}");
         let message = report["error"]["message"].as_str().unwrap();
-        assert!(message.starts_with("`setuptools.build_meta:__legacy__` failed in `get_requires_for_build_wheel`"), "{message}");
+        assert!(
+            message.starts_with(
+                "`setuptools.build_meta:__legacy__` failed in `get_requires_for_build_wheel`"
+            ),
+            "{message}"
+        );
     }
 }
 
@@ -96,12 +114,21 @@ fn a_directory_that_is_not_ours_is_refused_and_stays_as_it_is() {
     project.write(".pyenv-build/precious", "data");
     for command in ["build", "provision", "env", "lock", "fingerprint", "why", "gc"] {
         let run = test.program(&[command]).in_(&project).run().exits(2);
-        assert_eq!(run.error(), format!("`{}` exists and was not made by cargo-pyenv-build", project.root().display()));
-        assert_eq!(run.hint(), "move it away, or put ours elsewhere with `--root` or `[tool.pyenv-build] root`");
+        assert_eq!(
+            run.error(),
+            format!("`{}` exists and was not made by cargo-pyenv-build", project.root().display())
+        );
+        assert_eq!(
+            run.hint(),
+            "move it away, or put ours elsewhere with `--root` or `[tool.pyenv-build] root`"
+        );
         assert_eq!(project.list(".pyenv-build"), ["precious"]);
     }
     // A cache of someone else's has a tag, too.
-    project.write(".pyenv-build/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n# made by another\n");
+    project.write(
+        ".pyenv-build/CACHEDIR.TAG",
+        "Signature: 8a477f597d28d172789f06886806bc55\n# made by another\n",
+    );
     test.program(&["gc"]).in_(&project).run().exits(2);
 }
 
@@ -124,7 +151,11 @@ fn our_directory_is_in_the_root_of_the_cargo_workspace() {
     let test = Test::pristine();
     let project = test.project("workspace/crates/py");
     project.write("Cargo.toml", "[package]\nname = 'py'\nversion = '1.0.0'\n");
-    std::fs::write(test.path.join("workspace/Cargo.toml"), "[workspace]\nmembers = ['crates/py']\nresolver = '3'\n").unwrap();
+    std::fs::write(
+        test.path.join("workspace/Cargo.toml"),
+        "[workspace]\nmembers = ['crates/py']\nresolver = '3'\n",
+    )
+    .unwrap();
     test.program(&["gc"]).in_(&project).run().success();
     assert!(test.path.join("workspace/.pyenv-build/CACHEDIR.TAG").exists());
     assert!(!project.root().exists());
@@ -145,8 +176,10 @@ fn an_unknown_setting_is_a_warning() {
     let test = Test::new();
     let project = test.project("p").pyproject("[tool.pyenv-build]\npyton = '3'");
     let run = test.program(&["provision"]).in_(&project).run().success();
-    let expected =
-        format!("warning: `{}`: `tool.pyenv-build.pyton` is not a setting that we know", project.path.join("pyproject.toml").display());
+    let expected = format!(
+        "warning: `{}`: `tool.pyenv-build.pyton` is not a setting that we know",
+        project.path.join("pyproject.toml").display()
+    );
     assert_eq!(run.stderr.lines().next().unwrap(), expected);
 }
 

@@ -1,4 +1,5 @@
-//! Build environments: made once, used again, made anew when they are incomplete, at a path that says what is in them.
+//! Build environments: made once, used again, made anew when they are incomplete, at a path that
+//! says what is in them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,12 +11,18 @@ use crate::context::{Installer, Program, Project, Test, Wheels, python};
 
 /// `provision --message-format json` with these wheels.
 fn provision(test: &Test, project: &Project, wheels: &Wheels, installer: Installer) -> Program {
-    test.program(&["--message-format=json", "provision"]).args(wheels.flags()).installer(installer, test).in_(project)
+    test.program(&["--message-format=json", "provision"])
+        .args(wheels.flags())
+        .installer(installer, test)
+        .in_(project)
 }
 
 /// The environment of a report.
 fn env(report: &Value) -> (String, String) {
-    (report["env"]["path"].as_str().unwrap().to_owned(), report["env"]["outcome"].as_str().unwrap().to_owned())
+    (
+        report["env"]["path"].as_str().unwrap().to_owned(),
+        report["env"]["outcome"].as_str().unwrap().to_owned(),
+    )
 }
 
 #[test]
@@ -38,7 +45,10 @@ fn an_environment_is_created_then_reused() {
         assert_eq!(second.stderr, "", "nothing to say");
         let script = "import dep, below, sys; print(dep.VERSION, below.VERSION, sys.prefix)";
         let python = first["env"]["python"].as_str().unwrap();
-        assert_eq!(test.command(python).args(["-I", "-c", script]).run().success().stdout, format!("1 2 {path}\n"));
+        assert_eq!(
+            test.command(python).args(["-I", "-c", script]).run().success().stdout,
+            format!("1 2 {path}\n")
+        );
     }
 }
 
@@ -52,7 +62,10 @@ fn an_environment_holds_the_requirements_and_nothing_else() {
         let report = provision(&test, &project, &wheels, installer).run().success().json();
         let script = "import importlib.metadata as m; print(sorted(d.metadata['Name'] for d in m.distributions()))";
         let python = report["env"]["python"].as_str().unwrap();
-        assert_eq!(test.command(python).args(["-I", "-c", script]).run().success().stdout, "['dep']\n");
+        assert_eq!(
+            test.command(python).args(["-I", "-c", script]).run().success().stdout,
+            "['dep']\n"
+        );
     }
 }
 
@@ -68,10 +81,15 @@ fn uv_and_pip_come_to_the_same_fingerprint() {
     std::fs::rename(wheels.file("direct", "3"), &archive).unwrap();
     let local = test.project("local").backend(&json!({"name": "local"}));
     let urls = [&archive, &local.path].map(|path| url::Url::from_file_path(path).unwrap());
-    let requirements = ["dep".to_owned(), format!("direct @ {}", urls[0]), format!("local @ {}", urls[1])];
+    let requirements =
+        ["dep".to_owned(), format!("direct @ {}", urls[0]), format!("local @ {}", urls[1])];
     let explained = Installer::all().into_iter().map(|installer| {
-        let project = test.project(installer.name()).requires(&requirements.each_ref().map(String::as_str));
-        let program = test.program(&["fingerprint", "--explain"]).args(wheels.flags()).installer(installer, &test);
+        let project =
+            test.project(installer.name()).requires(&requirements.each_ref().map(String::as_str));
+        let program = test
+            .program(&["fingerprint", "--explain"])
+            .args(wheels.flags())
+            .installer(installer, &test);
         program.in_(&project).run().success().stdout.clone()
     });
     let explained: Vec<String> = explained.collect();
@@ -85,9 +103,14 @@ fn the_same_requirements_in_another_order_or_spelling_are_the_same_environment()
     wheels.add("one", "1", &[]);
     wheels.add("two", "1", &[]);
     let project = test.project("p").requires(&["one", "two"]);
-    let run = || env(&provision(&test, &project, &wheels, Installer::quick()).run().success().json());
+    let run =
+        || env(&provision(&test, &project, &wheels, Installer::quick()).run().success().json());
     let (path, _) = run();
-    for requirements in [&["two", "one"][..], &["ONE>=1", "two == 1.*"], &["one", "two", "one", "never; python_version < '3'"]] {
+    for requirements in [
+        &["two", "one"][..],
+        &["ONE>=1", "two == 1.*"],
+        &["one", "two", "one", "never; python_version < '3'"],
+    ] {
         project.set_requires(requirements);
         assert_eq!(run(), (path.clone(), "reused".to_owned()), "{requirements:?}");
     }
@@ -144,17 +167,23 @@ fn an_environment_that_was_deleted_is_made_again_with_the_same_path_content_and_
         let project = test.project("p").requires(&["dep"]);
         let run = || env(&provision(&test, &project, &wheels, installer).run().success().json());
         let content = |path: &str| -> Vec<String> {
-            let entries = walkdir::WalkDir::new(path).sort_by_file_name().into_iter().map(Result::unwrap);
+            let entries =
+                walkdir::WalkDir::new(path).sort_by_file_name().into_iter().map(Result::unwrap);
             entries
                 .map(|entry| {
-                    let bytes = if entry.file_type().is_file() { std::fs::read(entry.path()).unwrap() } else { Vec::new() };
+                    let bytes = if entry.file_type().is_file() {
+                        std::fs::read(entry.path()).unwrap()
+                    } else {
+                        Vec::new()
+                    };
                     format!("{} {}", entry.path().display(), String::from_utf8_lossy(&bytes))
                 })
                 .collect()
         };
         let (path, _) = run();
         let (first, dated) = (content(&path), dates(Path::new(&path)));
-        let expected: BTreeSet<_> = ["directory", "file", "link"].map(|kind| (kind, 946_684_800, 0)).into();
+        let expected: BTreeSet<_> =
+            ["directory", "file", "link"].map(|kind| (kind, 946_684_800, 0)).into();
         if cfg!(unix) {
             assert_eq!(dated, expected);
         }
@@ -171,11 +200,20 @@ fn using_an_environment_changes_nothing_in_it() {
     let wheels = test.wheels();
     wheels.add("dep", "1", &[]);
     let project = test.project("p").requires(&["dep"]);
-    project.write("backend.py", &format!("import dep\n{}", std::fs::read_to_string(project.path.join("backend.py")).unwrap()));
+    project.write(
+        "backend.py",
+        &format!(
+            "import dep\n{}",
+            std::fs::read_to_string(project.path.join("backend.py")).unwrap()
+        ),
+    );
     let build = test.program(&["--message-format=json"]).args(wheels.flags()).in_(&project);
     let (path, _) = env(&build.run().success().json());
     build.run().success();
-    assert_eq!(dates(Path::new(&path)).into_iter().map(|(_, date, _)| date).collect::<BTreeSet<_>>(), [946_684_800].into());
+    assert_eq!(
+        dates(Path::new(&path)).into_iter().map(|(_, date, _)| date).collect::<BTreeSet<_>>(),
+        [946_684_800].into()
+    );
 }
 
 #[test]
@@ -189,7 +227,10 @@ fn modules_are_compiled_when_the_environment_is_made() {
         let python = report["env"]["python"].as_str().unwrap();
         // Bits 0 and 1 of a pyc's second word: by hash, checked.
         let script = "import dep; print(open(dep.__cached__, 'rb').read(8)[4])";
-        assert_eq!(test.command(python).args(["-I", "-B", "-c", script]).run().success().stdout, "1\n");
+        assert_eq!(
+            test.command(python).args(["-I", "-B", "-c", script]).run().success().stdout,
+            "1\n"
+        );
     }
 }
 
@@ -206,7 +247,8 @@ fn without_its_marker_an_environment_is_made_again() {
     assert_eq!(run(), (path.clone(), "created".to_owned()));
     assert!(!Path::new(&path).join("rubbish").exists() && Path::new(&marker).exists());
 
-    // Nor is a marker trusted that cannot be read, is of another schema, or for another environment.
+    // Nor is a marker trusted that cannot be read, is of another schema, or for another
+    // environment.
     let good: Value = serde_json::from_slice(&std::fs::read(&marker).unwrap()).unwrap();
     let mut newer = good.clone();
     newer["schema"] = 1000.into();
@@ -236,7 +278,8 @@ fn a_half_made_environment_is_replaced() {
     std::fs::create_dir_all(Path::new(&path).join("lib")).unwrap();
     assert_eq!(run(), (path.clone(), "created".to_owned()));
     // A marker without its python, as a partial restore of a cache leaves it.
-    std::fs::remove_dir_all(Path::new(&path).join(if cfg!(windows) { "Scripts" } else { "bin" })).unwrap();
+    std::fs::remove_dir_all(Path::new(&path).join(if cfg!(windows) { "Scripts" } else { "bin" }))
+        .unwrap();
     assert_eq!(run(), (path, "created".to_owned()));
 }
 
@@ -252,7 +295,8 @@ fn a_failed_installation_leaves_no_environment() {
         std::fs::remove_dir_all(project.root().join("envs")).unwrap();
         // The memo has the hash of another file.
         wheels.add_with("dep", "1", &[], "# other");
-        let run = provision(&test, &project, &wheels, installer).env("UV_NO_CACHE", "1").run().exits(4);
+        let run =
+            provision(&test, &project, &wheels, installer).env("UV_NO_CACHE", "1").run().exits(4);
         assert_eq!(run.json()["error"]["kind"], "InstallationFailed");
         assert_eq!(project.envs(), [""; 0]);
         assert!(!project.root().join("envs").join(format!("{env_name}.json")).exists());
@@ -271,7 +315,10 @@ fn what_cannot_be_resolved_is_said_in_the_installers_words() {
         let error = &run.json()["error"];
         assert_eq!(error["kind"], "ResolutionFailed");
         let message = error["message"].as_str().unwrap();
-        assert!(message.starts_with("the build requirements cannot be resolved\n  caused by: `"), "{message}");
+        assert!(
+            message.starts_with("the build requirements cannot be resolved\n  caused by: `"),
+            "{message}"
+        );
         assert!(message.contains("dep>=2"), "{message}");
         assert!(error["hint"].is_string());
         assert_eq!(project.envs(), [""; 0]);
@@ -286,7 +333,9 @@ fn upgrade_resolves_anew_and_nothing_else_does() {
         let wheels = test.wheels();
         wheels.add("dep", "1", &[]);
         let project = test.project("p").requires(&["dep"]);
-        let run = |more: &[&str]| env(&provision(&test, &project, &wheels, installer).args(more).run().success().json());
+        let run = |more: &[&str]| {
+            env(&provision(&test, &project, &wheels, installer).args(more).run().success().json())
+        };
         let (one, _) = run(&[]);
         wheels.add("dep", "2", &[]);
         assert_eq!(run(&[]), (one.clone(), "reused".to_owned()));
@@ -314,7 +363,8 @@ fn an_old_memo_is_not_trusted() {
     let wheels = test.wheels();
     wheels.add("dep", "1", &[]);
     let project = test.project("p").requires(&["dep"]);
-    let program = |more: &[&str]| provision(&test, &project, &wheels, Installer::quick()).args(more);
+    let program =
+        |more: &[&str]| provision(&test, &project, &wheels, Installer::quick()).args(more);
     let run = |program: Program| env(&program.run().success().json()).0;
     let one = run(program(&[]));
     wheels.add("dep", "2", &[]);
@@ -326,7 +376,11 @@ fn an_old_memo_is_not_trusted() {
     assert_eq!(run(program(&["--max-age", "30days"])), one);
     assert_eq!(run(program(&[]).env("PYENV_BUILD_MAX_AGE", "30days")), one);
     assert_eq!(run(program(&["--offline"])), one, "old is better than none");
-    assert_ne!(run(program(&["--max-age", "2h"]).env("CI", "true")), one, "a flag is the user's word, CI or not");
+    assert_ne!(
+        run(program(&["--max-age", "2h"]).env("CI", "true")),
+        one,
+        "a flag is the user's word, CI or not"
+    );
 }
 
 #[test]
@@ -335,7 +389,8 @@ fn after_a_week_a_memo_is_old_and_rubbish_is_none() {
     let wheels = test.wheels();
     wheels.add("dep", "1", &[]);
     let project = test.project("p").requires(&["dep"]);
-    let run = || env(&provision(&test, &project, &wheels, Installer::quick()).run().success().json()).0;
+    let run =
+        || env(&provision(&test, &project, &wheels, Installer::quick()).run().success().json()).0;
     let one = run();
     wheels.add("dep", "2", &[]);
     age_memos(&project, 8 * 86400);
@@ -367,7 +422,12 @@ fn offline_with_an_index_fails_at_once_and_says_what_to_do() {
     for installer in Installer::all() {
         let test = Test::new();
         let project = test.project("p").requires(&["dep"]);
-        let run = test.program(&["provision", "--offline"]).installer(installer, &test).in_(&project).run().exits(4);
+        let run = test
+            .program(&["provision", "--offline"])
+            .installer(installer, &test)
+            .in_(&project)
+            .run()
+            .exits(4);
         assert_eq!(run.hint(), "run once without `--offline`, then the outcome is remembered");
     }
 }
@@ -377,9 +437,15 @@ fn an_index_that_cannot_be_reached_is_told_from_requirements_that_cannot_be_met(
     for installer in Installer::all() {
         let test = Test::new();
         let project = test.project("p").requires(&["dep"]);
-        let run = test.program(&["provision", "-i", "http://user:secret@127.0.0.1:9/simple"]).installer(installer, &test).in_(&project);
+        let run = test
+            .program(&["provision", "-i", "http://user:secret@127.0.0.1:9/simple"])
+            .installer(installer, &test)
+            .in_(&project);
         let run = run.env("NO_PROXY", "127.0.0.1").run().exits(4);
-        assert_eq!(run.hint(), "the index cannot be reached; an environment that was made before can be used with `--offline`");
+        assert_eq!(
+            run.hint(),
+            "the index cannot be reached; an environment that was made before can be used with `--offline`"
+        );
         assert!(!run.stderr.contains("secret"), "credentials are masked");
     }
 }
@@ -390,7 +456,9 @@ fn variables_of_either_installer_count_for_both() {
         let test = Test::new();
         let wheels = test.wheels();
         wheels.add("dep", "1", &[]);
-        for (links, no_index) in [("PIP_FIND_LINKS", "PIP_NO_INDEX"), ("UV_FIND_LINKS", "UV_NO_INDEX")] {
+        for (links, no_index) in
+            [("PIP_FIND_LINKS", "PIP_NO_INDEX"), ("UV_FIND_LINKS", "UV_NO_INDEX")]
+        {
             let project = test.project(links).requires(&["dep"]);
             let run = test.program(&["provision"]).installer(installer, &test).in_(&project);
             run.env(links, &wheels.path).env(no_index, "1").run().success();
@@ -407,15 +475,37 @@ fn variables_that_would_send_packages_elsewhere_do_not() {
         let project = test.project("p").requires(&["dep"]);
         let mut program = provision(&test, &project, &wheels, installer);
         let elsewhere = test.path.join("elsewhere");
-        for name in ["PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "UV_TARGET", "UV_PREFIX", "VIRTUAL_ENV", "PYTHONPATH"] {
+        for name in [
+            "PIP_TARGET",
+            "PIP_PREFIX",
+            "PIP_ROOT",
+            "UV_TARGET",
+            "UV_PREFIX",
+            "VIRTUAL_ENV",
+            "PYTHONPATH",
+        ] {
             program = program.env(name, &elsewhere);
         }
-        for name in ["PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PIP_DRY_RUN", "PIP_NO_DEPS", "UV_SYSTEM_PYTHON", "UV_COMPILE_BYTECODE"] {
+        for name in [
+            "PIP_USER",
+            "PIP_REQUIRE_VIRTUALENV",
+            "PIP_DRY_RUN",
+            "PIP_NO_DEPS",
+            "UV_SYSTEM_PYTHON",
+            "UV_COMPILE_BYTECODE",
+        ] {
             program = program.env(name, "1");
         }
         let report = program.run().success().json();
         let python = report["env"]["python"].as_str().unwrap();
-        assert_eq!(test.command(python).args(["-I", "-c", "import dep; print(dep.VERSION)"]).run().success().stdout, "1\n");
+        assert_eq!(
+            test.command(python)
+                .args(["-I", "-c", "import dep; print(dep.VERSION)"])
+                .run()
+                .success()
+                .stdout,
+            "1\n"
+        );
         assert!(!elsewhere.exists());
     }
 }
@@ -427,10 +517,19 @@ fn a_local_directory_is_a_requirement_whose_content_counts() {
         let local = test.project("local").backend(&json!({"name": "local", "version": "1"}));
         let url = url::Url::from_file_path(&local.path).unwrap();
         let project = test.project("p").requires(&[&format!("local @ {url}")]);
-        let program = test.program(&["--message-format=json", "provision", "--no-index"]).installer(installer, &test).in_(&project);
+        let program = test
+            .program(&["--message-format=json", "provision", "--no-index"])
+            .installer(installer, &test)
+            .in_(&project);
         let version = |report: &Value| {
             let python = report["env"]["python"].as_str().unwrap();
-            test.command(python).args(["-I", "-c", "import local; print(local.VERSION)"]).run().success().stdout.trim().to_owned()
+            test.command(python)
+                .args(["-I", "-c", "import local; print(local.VERSION)"])
+                .run()
+                .success()
+                .stdout
+                .trim()
+                .to_owned()
         };
         let first = program.run().success().json();
         let (one, _) = env(&first);
@@ -463,7 +562,11 @@ fn nothing_is_set_up_for_a_project_without_requirements() {
     let test = Test::pristine();
     let project = test.project("p");
     test.program(&[]).in_(&project).run().success();
-    assert_eq!(project.list(".pyenv-build/tools"), [""; 0], "there is nothing to install, so no pip is needed");
+    assert_eq!(
+        project.list(".pyenv-build/tools"),
+        [""; 0],
+        "there is nothing to install, so no pip is needed"
+    );
 }
 
 #[test]
@@ -482,11 +585,21 @@ fn uv_is_taken_when_it_is_on_path_and_pip_when_it_is_not() {
         report["env"]["installer"].as_str().unwrap().to_owned()
     };
     let program = test.program(&["--message-format=json", "provision"]);
-    let with_uv = || program.clone().installer(Installer::Uv, &test).env_remove("PYENV_BUILD_INSTALLER");
+    let with_uv =
+        || program.clone().installer(Installer::Uv, &test).env_remove("PYENV_BUILD_INSTALLER");
     assert_eq!(made_by("with", with_uv()), "uv");
     assert_eq!(made_by("flag", with_uv().arg("--installer=pip")), "pip");
-    assert_eq!(made_by("flag-over-variable", with_uv().env("PYENV_BUILD_INSTALLER", "uv").arg("--installer=pip")), "pip");
-    let project = test.project("settings").pyproject("[tool.pyenv-build]\ninstaller = 'pip'").requires(&["dep"]);
+    assert_eq!(
+        made_by(
+            "flag-over-variable",
+            with_uv().env("PYENV_BUILD_INSTALLER", "uv").arg("--installer=pip")
+        ),
+        "pip"
+    );
+    let project = test
+        .project("settings")
+        .pyproject("[tool.pyenv-build]\ninstaller = 'pip'")
+        .requires(&["dep"]);
     let report = with_uv().args(wheels.flags()).in_(&project).run().success().json();
     assert_eq!(report["env"]["installer"], "pip");
 }
@@ -511,7 +624,11 @@ fn provision_prints_the_environments_python() {
     let run = test.program(&["provision"]).in_(&project).run().success();
     let printed = Path::new(run.stdout.trim_end());
     assert!(printed.is_file() && printed.starts_with(project.root().join("envs")));
-    let version = test.command(printed).args(["-I", "-c", "import platform; print(platform.python_version())"]).run().success();
+    let version = test
+        .command(printed)
+        .args(["-I", "-c", "import platform; print(platform.python_version())"])
+        .run()
+        .success();
     assert_eq!(version.stdout.trim_end(), python().version);
 }
 
@@ -522,9 +639,13 @@ fn a_lock_that_is_held_is_waited_for_as_long_as_is_said() {
     test.program(&["provision"]).in_(&project).run().success();
     let name = project.envs().remove(0);
     std::fs::remove_file(project.root().join("envs").join(format!("{name}.json"))).unwrap();
-    let lock = std::fs::File::create(project.root().join("envs").join(format!("{name}.lock"))).unwrap();
+    let lock =
+        std::fs::File::create(project.root().join("envs").join(format!("{name}.lock"))).unwrap();
     lock.lock().unwrap();
-    let program = test.program(&["--message-format=json", "provision"]).in_(&project).env("PYENV_BUILD_LOCK_TIMEOUT", "0");
+    let program = test
+        .program(&["--message-format=json", "provision"])
+        .in_(&project)
+        .env("PYENV_BUILD_LOCK_TIMEOUT", "0");
     let run = program.run().exits(4);
     assert_eq!(run.json()["error"]["kind"], "LockTimedOut");
     assert_eq!(run.hint(), "wait longer with `PYENV_BUILD_LOCK_TIMEOUT` (seconds)");

@@ -62,7 +62,10 @@ fn a_build_reports_what_the_design_says_and_nothing_else() {
     });
     assert_eq!(report, expected);
     assert_eq!(fields(&report), fields(&expected));
-    assert_eq!(std::fs::canonicalize(report["interpreter"]["path"].as_str().unwrap()).unwrap(), python().path);
+    assert_eq!(
+        std::fs::canonicalize(report["interpreter"]["path"].as_str().unwrap()).unwrap(),
+        python().path
+    );
 }
 
 #[test]
@@ -70,8 +73,14 @@ fn each_kind_of_artifact_has_its_name() {
     let test = Test::new();
     let project = test.project("p");
     let kinds = |flag: &str| -> Vec<String> {
-        let report = test.program(&["--message-format", "json", flag]).in_(&project).run().success().json();
-        report["artifacts"].as_array().unwrap().iter().map(|artifact| artifact["kind"].as_str().unwrap().to_owned()).collect()
+        let report =
+            test.program(&["--message-format", "json", flag]).in_(&project).run().success().json();
+        report["artifacts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|artifact| artifact["kind"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(kinds("--sdist"), ["sdist", "wheel"]);
     assert_eq!(kinds("--editable"), ["editable"]);
@@ -102,10 +111,16 @@ fn a_failure_is_reported_with_all_that_is_known_of_it() {
     let error = &report["error"];
     assert_eq!(fields(error), ["kind", "message", "hint", "traceback", "log"]);
     assert_eq!(error["kind"], "HookRuntimeError");
-    assert_eq!(error["message"], "`backend` failed in `build_wheel`: `build_wheel` raised ValueError: no");
+    assert_eq!(
+        error["message"],
+        "`backend` failed in `build_wheel`: `build_wheel` raised ValueError: no"
+    );
     assert_eq!(error["hint"], Value::Null);
     let traceback = error["traceback"].as_str().unwrap();
-    assert!(traceback.starts_with("Traceback (most recent call last):\n") && traceback.trim_end().ends_with("ValueError: no"));
+    assert!(
+        traceback.starts_with("Traceback (most recent call last):\n")
+            && traceback.trim_end().ends_with("ValueError: no")
+    );
     assert_eq!(std::fs::read_to_string(error["log"].as_str().unwrap()).unwrap(), "first\n");
 }
 
@@ -114,19 +129,44 @@ fn a_failure_before_anything_was_done_is_a_report_too() {
     let test = Test::new();
     let run = test.program(&["--message-format=json", "not/there"]).run().exits(2);
     let report = run.json();
-    assert_eq!(fields(&report), ["schema", "command", "ok", "artifacts", "pins", "hooks", "store", "crates", "seconds", "error"]);
-    assert_eq!((&report["ok"], &report["error"]["kind"]), (&json!(false), &json!("InvalidProject")));
+    assert_eq!(
+        fields(&report),
+        [
+            "schema",
+            "command",
+            "ok",
+            "artifacts",
+            "pins",
+            "hooks",
+            "store",
+            "crates",
+            "seconds",
+            "error"
+        ]
+    );
+    assert_eq!(
+        (&report["ok"], &report["error"]["kind"]),
+        (&json!(false), &json!("InvalidProject"))
+    );
 }
 
 #[test]
 fn several_projects_have_a_report_each_and_one_for_all() {
     let test = Test::new();
-    let (one, two) = (test.project("one").backend(&json!({"name": "one"})), test.project("two").backend(&json!({"name": "two"})));
+    let (one, two) = (
+        test.project("one").backend(&json!({"name": "one"})),
+        test.project("two").backend(&json!({"name": "two"})),
+    );
     let report = test.program(&["--message-format=json", "one", "two"]).run().success().json();
     assert_eq!(report["artifacts"].as_array().unwrap().len(), 2);
     let projects = report["projects"].as_array().unwrap();
-    assert_eq!(projects.iter().map(|project| &project["project"]).collect::<Vec<_>>(), [&json!(one.path), &json!(two.path)]);
-    assert!(projects.iter().all(|project| project["ok"] == true && project["artifacts"].as_array().unwrap().len() == 1));
+    assert_eq!(
+        projects.iter().map(|project| &project["project"]).collect::<Vec<_>>(),
+        [&json!(one.path), &json!(two.path)]
+    );
+    assert!(projects.iter().all(
+        |project| project["ok"] == true && project["artifacts"].as_array().unwrap().len() == 1
+    ));
     assert_eq!(one.last_report(), report);
     assert_eq!(two.last_report(), report);
 }
@@ -135,7 +175,8 @@ fn several_projects_have_a_report_each_and_one_for_all() {
 fn other_commands_report_failures_in_json_as_well() {
     let test = Test::new();
     for command in ["provision", "fingerprint", "lock", "why", "gc"] {
-        let report = test.program(&["--message-format=json", command, "not/there"]).run().exits(2).json();
+        let report =
+            test.program(&["--message-format=json", command, "not/there"]).run().exits(2).json();
         assert_eq!(report["command"], command);
         assert_eq!(report["error"]["kind"], "InvalidProject");
     }
@@ -145,8 +186,12 @@ fn other_commands_report_failures_in_json_as_well() {
 fn provision_reports_the_environment() {
     let test = Test::new();
     let project = test.project("p");
-    let report = test.program(&["--message-format=json", "provision"]).in_(&project).run().success().json();
+    let report =
+        test.program(&["--message-format=json", "provision"]).in_(&project).run().success().json();
     assert_eq!((&report["command"], &report["ok"]), (&json!("provision"), &json!(true)));
-    assert_eq!(fields(&report["env"]), ["path", "python", "fingerprint", "outcome", "installer", "seconds"]);
+    assert_eq!(
+        fields(&report["env"]),
+        ["path", "python", "fingerprint", "outcome", "installer", "seconds"]
+    );
     assert!(!project.root().join("reports/last.json").exists(), "only builds leave one");
 }

@@ -47,7 +47,11 @@ impl Server {
 }
 
 /// One request for each connection.
-fn serve(stream: &TcpStream, answer: &impl Fn(&Request) -> Response, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
+fn serve(
+    stream: &TcpStream,
+    answer: &impl Fn(&Request) -> Response,
+    seen: &Mutex<Vec<Request>>,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;

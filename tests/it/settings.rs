@@ -1,5 +1,5 @@
-//! Settings of the installers: what is meant for build environments shapes them, and nothing else does. `uv build` is asked as
-//! well, where there is a uv.
+//! Settings of the installers: what is meant for build environments shapes them, and nothing else
+//! does. `uv build` is asked as well, where there is a uv.
 
 use std::path::Path;
 
@@ -22,12 +22,18 @@ fn project(test: &Test, name: &str) -> Project {
     let project = test.project(name).requires(&["dep"]);
     let backend = std::fs::read_to_string(project.path.join("backend.py")).unwrap();
     // For `uv build` and `pip wheel`, which say nothing of their environments.
-    project.write("backend.py", &format!("import dep\nopen('version', 'w').write(dep.VERSION)\n{backend}"));
+    project.write(
+        "backend.py",
+        &format!("import dep\nopen('version', 'w').write(dep.VERSION)\n{backend}"),
+    );
     project
 }
 
 fn provision(test: &Test, project: &Project, installer: Installer) -> Program {
-    let program = test.program(&["--message-format=json", "provision"]).installer(installer, test).in_(project);
+    let program = test
+        .program(&["--message-format=json", "provision"])
+        .installer(installer, test)
+        .in_(project);
     program.env_remove("UV_NO_CONFIG").env_remove("PIP_CONFIG_FILE")
 }
 
@@ -40,7 +46,8 @@ fn version(test: &Test, program: &Program) -> Option<String> {
     }
     let report: Value = run.json();
     let python = report["env"]["python"].as_str().unwrap();
-    let shown = test.command(python).args(["-I", "-c", "import dep; print(dep.VERSION)"]).run().success();
+    let shown =
+        test.command(python).args(["-I", "-c", "import dep; print(dep.VERSION)"]).run().success();
     Some(shown.stdout.trim().to_owned())
 }
 
@@ -93,12 +100,17 @@ fn settings_of_uv_do_to_our_environments_what_they_do_to_those_of_uv_build() {
     for setting in uv::SETTINGS {
         let Some(value) = value_for_uv(setting) else { continue };
         tried += 1;
-        let project = project(&test, setting.name).pyproject(&format!("[tool.uv]\n{links}\n{} = {value}", setting.name));
+        let project = project(&test, setting.name)
+            .pyproject(&format!("[tool.uv]\n{links}\n{} = {value}", setting.name));
         let ours = version(&test, &provision(&test, &project, Installer::Uv));
         if setting.role == Role::Ignored {
             assert_eq!(ours.as_deref(), Some("2.0"), "{}", setting.name);
         }
-        let build = test.command(uv).args(["build", "--wheel", "--out-dir", "out", "--python"]).arg(&python().path).in_(&project);
+        let build = test
+            .command(uv)
+            .args(["build", "--wheel", "--out-dir", "out", "--python"])
+            .arg(&python().path)
+            .in_(&project);
         let theirs = reference(&build.env_remove("UV_NO_CONFIG"), &project);
         assert_eq!(ours, theirs, "{}", setting.name);
         assert!(!project.path.join("elsewhere").exists() && !project.path.join("out.txt").exists());
@@ -117,7 +129,8 @@ fn variables_of_uv_that_do_not_count_change_nothing() {
     let constraints = test.path.join("constraints.txt");
     std::fs::write(&constraints, "dep==1.0\n").unwrap();
     let project = project(&test, "p");
-    let mut program = provision(&test, &project, Installer::Uv).args(wheels.flags()).env("UV_NO_CONFIG", "1");
+    let mut program =
+        provision(&test, &project, Installer::Uv).args(wheels.flags()).env("UV_NO_CONFIG", "1");
     for (name, value) in [
         ("UV_RESOLUTION", "lowest"),
         ("UV_PRERELEASE", "allow"),
@@ -179,9 +192,13 @@ fn settings_of_pip_shape_the_environment_only_where_they_count() {
         let file = test.path.join("pip.conf");
         let links = format!("[global]\nno-index = true\nfind-links = {}", wheels.path.display());
         std::fs::write(&file, format!("{links}\n[install]\n{lines}")).unwrap();
-        version(&test, &provision(&test, &project(&test, name), Installer::Pip).env("PIP_CONFIG_FILE", &file))
+        version(
+            &test,
+            &provision(&test, &project(&test, name), Installer::Pip).env("PIP_CONFIG_FILE", &file),
+        )
     };
-    let (ignored, others): (Vec<&Setting>, Vec<_>) = pip::SETTINGS.iter().partition(|setting| setting.role == Role::Ignored);
+    let (ignored, others): (Vec<&Setting>, Vec<_>) =
+        pip::SETTINGS.iter().partition(|setting| setting.role == Role::Ignored);
     let ignored: Vec<String> = ignored.into_iter().filter_map(value).collect();
     assert!(ignored.len() > 20);
     assert_eq!(version_with("ignored", &ignored.concat()).as_deref(), Some("2.0"));
@@ -209,9 +226,15 @@ fn indexes_come_from_the_files_where_they_are() {
         };
         let config = test.path.join("home/.config");
         match installer {
-            Installer::Uv => write(&config.join("uv/uv.toml"), &format!("no-index = true\nfind-links = ['{}']", wheels.path.display())),
+            Installer::Uv => write(
+                &config.join("uv/uv.toml"),
+                &format!("no-index = true\nfind-links = ['{}']", wheels.path.display()),
+            ),
             Installer::Pip => {
-                write(&config.join("pip/pip.conf"), &format!("[global]\nno-index = 1\nfind-links =\n  {}", wheels.path.display()));
+                write(
+                    &config.join("pip/pip.conf"),
+                    &format!("[global]\nno-index = 1\nfind-links =\n  {}", wheels.path.display()),
+                );
             }
         }
         let project = project(&test, "p");
@@ -225,8 +248,12 @@ fn what_is_taken_is_part_of_the_request() {
         let test = Test::new();
         let wheels = wheels(&test);
         let project = project(&test, "p");
-        let uv_toml =
-            |text: &str| project.write("uv.toml", &format!("no-index = true\nfind-links = ['{}']\n{text}", wheels.path.display()));
+        let uv_toml = |text: &str| {
+            project.write(
+                "uv.toml",
+                &format!("no-index = true\nfind-links = ['{}']\n{text}", wheels.path.display()),
+            );
+        };
         let program = provision(&test, &project, installer).args(wheels.flags());
         uv_toml("");
         assert_eq!(version(&test, &program).as_deref(), Some("2.0"));
@@ -249,20 +276,29 @@ fn constraints_in_pips_files_are_constraints() {
     let (constraints, file) = (test.path.join("c.txt"), test.path.join("pip.conf"));
     std::fs::write(&constraints, "dep<2\n").unwrap();
     std::fs::write(&file, format!("[global]\nconstraint = {}\n", constraints.display())).unwrap();
-    let program = provision(&test, &project, Installer::Pip).args(wheels.flags()).env("PIP_CONFIG_FILE", &file);
+    let program = provision(&test, &project, Installer::Pip)
+        .args(wheels.flags())
+        .env("PIP_CONFIG_FILE", &file);
     assert_eq!(version(&test, &program).as_deref(), Some("1.0"));
     std::fs::write(&constraints, "dep>=1\n").unwrap();
     assert_eq!(version(&test, &program).as_deref(), Some("2.0"));
 }
 
-/// `[install]` and `[build]` of a `setup.cfg` are for the project, and old Pythons take them where they are started.
+/// `[install]` and `[build]` of a `setup.cfg` are for the project, and old Pythons take them where
+/// they are started.
 #[test]
 fn the_projects_setup_cfg_does_not_say_where_pip_goes() {
     let test = Test::pristine();
     let wheels = wheels(&test);
     let project = project(&test, "p");
     let elsewhere = test.path.join("elsewhere");
-    project.write("setup.cfg", &format!("[install]\nprefix = {0}\nuser = 1\n[build]\nbuild-base = {0}\n", elsewhere.display()));
+    project.write(
+        "setup.cfg",
+        &format!(
+            "[install]\nprefix = {0}\nuser = 1\n[build]\nbuild-base = {0}\n",
+            elsewhere.display()
+        ),
+    );
     let program = provision(&test, &project, Installer::Pip).args(wheels.flags());
     assert_eq!(version(&test, &program).as_deref(), Some("2.0"));
     assert!(!elsewhere.exists());
@@ -276,9 +312,13 @@ fn a_pip_of_ours_that_is_broken_is_made_again() {
     let program = provision(&test, &project, Installer::Pip).args(wheels.flags());
     assert_eq!(version(&test, &program).as_deref(), Some("2.0"));
     let tools = project.root().join("tools");
-    let main = walkdir::WalkDir::new(&tools).into_iter().map(Result::unwrap).find(|entry| entry.path().ends_with("pip/_internal/main.py"));
+    let main = walkdir::WalkDir::new(&tools)
+        .into_iter()
+        .map(Result::unwrap)
+        .find(|entry| entry.path().ends_with("pip/_internal/main.py"));
     let main = main.unwrap().into_path();
-    let breaks: [fn(&Path); 2] = [|path| std::fs::remove_file(path).unwrap(), |path| std::fs::write(path, "").unwrap()];
+    let breaks: [fn(&Path); 2] =
+        [|path| std::fs::remove_file(path).unwrap(), |path| std::fs::write(path, "").unwrap()];
     for breaks in breaks {
         breaks(&main);
         assert_eq!(version(&test, &program.clone().arg("--upgrade")).as_deref(), Some("2.0"));

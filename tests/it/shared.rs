@@ -1,4 +1,5 @@
-//! One directory of ours for many: at once, under clocks that jump, and by versions of this program that differ.
+//! One directory of ours for many: at once, under clocks that jump, and by versions of this program
+//! that differ.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +13,8 @@ use crate::context::*;
 /// Runs all at once. Returns the reports.
 fn at_once(programs: &[Program]) -> Vec<Value> {
     std::thread::scope(|scope| {
-        let running: Vec<_> = programs.iter().map(|program| scope.spawn(|| program.run().success().json())).collect();
+        let running: Vec<_> =
+            programs.iter().map(|program| scope.spawn(|| program.run().success().json())).collect();
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
 }
@@ -35,13 +37,24 @@ fn eight_projects_at_once_share_one_environment_that_one_of_them_makes() {
         test.prepare(&root);
         let programs: Vec<Program> = (0..8)
             .map(|number| {
-                let project = test.project(&format!("p{number}")).requires(&["dep"]).backend(&json!({"name": format!("tiny{number}")}));
-                let program = test.program(&["build", "--message-format=json", "--root"]).arg(&root).args(wheels.flags());
+                let project = test
+                    .project(&format!("p{number}"))
+                    .requires(&["dep"])
+                    .backend(&json!({"name": format!("tiny{number}")}));
+                let program = test
+                    .program(&["build", "--message-format=json", "--root"])
+                    .arg(&root)
+                    .args(wheels.flags());
                 program.installer(installer, &test).in_(&project)
             })
             .collect();
         let reports = at_once(&programs);
-        assert_eq!(outcomes(&reports), BTreeMap::from([("created".to_owned(), 1), ("reused".to_owned(), 7)]), "{}", installer.name());
+        assert_eq!(
+            outcomes(&reports),
+            BTreeMap::from([("created".to_owned(), 1), ("reused".to_owned(), 7)]),
+            "{}",
+            installer.name()
+        );
         assert!(reports.iter().all(|report| report["env"]["path"] == reports[0]["env"]["path"]));
         for (number, report) in reports.iter().enumerate() {
             let name = format!("tiny{number}-1.0-py3-none-any.whl");
@@ -60,7 +73,10 @@ fn sixteen_builds_of_one_project_at_once_make_one_environment_and_one_artifact()
     let program = test.program(&["build", "--message-format=json"]).args(wheels.flags());
     let program = program.installer(Installer::quick(), &test).in_(&project);
     let reports = at_once(&vec![program; 16]);
-    assert_eq!(outcomes(&reports), BTreeMap::from([("created".to_owned(), 1), ("reused".to_owned(), 15)]));
+    assert_eq!(
+        outcomes(&reports),
+        BTreeMap::from([("created".to_owned(), 1), ("reused".to_owned(), 15)])
+    );
     assert!(reports.iter().all(|report| report["artifacts"] == reports[0]["artifacts"]));
     assert_eq!(project.list("dist"), [".gitignore", "tiny-1.0-py3-none-any.whl"]);
     assert_eq!(half_made(&project.root()), [""; 0]);
@@ -68,7 +84,10 @@ fn sixteen_builds_of_one_project_at_once_make_one_environment_and_one_artifact()
 
 /// All below a directory: names and content.
 fn everything(directory: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = walkdir::WalkDir::new(directory).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
+    let entries = walkdir::WalkDir::new(directory)
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|entry| entry.file_type().is_file());
     entries
         .map(|entry| {
             let name = entry.path().strip_prefix(directory).unwrap().to_string_lossy().into_owned();
@@ -103,24 +122,41 @@ fn another_version_of_this_program_shares_the_directory() {
     project.write(".pyenv-build/reports/last.json", r#"{"schema": 1000, "ok": "perhaps"}"#);
     let run = test.program(&["why"]).in_(&project).run().exits(2);
     assert!(run.error().starts_with("there is no report at"), "{}", run.error());
-    for command in [&["provision"][..], &["fingerprint"], &["env"], &["build"], &["build", "--sdist"], &["lock"], &["gc"]] {
+    for command in [
+        &["provision"][..],
+        &["fingerprint"],
+        &["env"],
+        &["build"],
+        &["build", "--sdist"],
+        &["lock"],
+        &["gc"],
+    ] {
         test.program(command).in_(&project).run().success();
         let now = everything(&root);
         for (name, text) in foreign {
-            assert_eq!(now.get(name).map(|bytes| String::from_utf8_lossy(bytes)), Some(text.into()), "{name} after {command:?}");
+            assert_eq!(
+                now.get(name).map(|bytes| String::from_utf8_lossy(bytes)),
+                Some(text.into()),
+                "{name} after {command:?}"
+            );
         }
     }
     test.program(&["why"]).in_(&project).run().success();
 }
 
-/// Every file of ours turned into what another version, or a broken disk, might have left under the same name.
+/// Every file of ours turned into what another version, or a broken disk, might have left under the
+/// same name.
 #[test]
 fn files_of_another_schema_under_our_own_names_are_made_anew() {
     let test = Test::new();
     let wheels = test.wheels();
     wheels.add("dep", "1", &[]);
     let project = test.project("p").requires(&["dep"]);
-    let build = test.program(&["build"]).args(wheels.flags()).installer(Installer::quick(), &test).in_(&project);
+    let build = test
+        .program(&["build"])
+        .args(wheels.flags())
+        .installer(Installer::quick(), &test)
+        .in_(&project);
     build.run().success();
     let names: Vec<String> = everything(&project.root())
         .into_keys()
@@ -139,11 +175,21 @@ fn files_of_another_schema_under_our_own_names_are_made_anew() {
         let mut none = other.clone();
         none.as_object_mut().unwrap().remove("schema");
         let cut = String::from_utf8(good).unwrap();
-        for text in [other.to_string(), none.to_string(), "[]".to_owned(), "\u{0}".repeat(100), cut[..cut.len() / 2].to_owned()] {
+        for text in [
+            other.to_string(),
+            none.to_string(),
+            "[]".to_owned(),
+            "\u{0}".repeat(100),
+            cut[..cut.len() / 2].to_owned(),
+        ] {
             project.write(&format!(".pyenv-build/{name}"), &text);
             build.run().success();
             let now = std::fs::read(project.root().join(&name)).unwrap();
-            assert_eq!(serde_json::from_slice::<Value>(&now).unwrap()["schema"], schema, "{name} was {text:?}");
+            assert_eq!(
+                serde_json::from_slice::<Value>(&now).unwrap()["schema"],
+                schema,
+                "{name} was {text:?}"
+            );
         }
     }
 }
@@ -154,20 +200,37 @@ fn a_clock_that_jumps_makes_nothing_new_and_breaks_nothing() {
     let wheels = test.wheels();
     wheels.add("dep", "1", &[]);
     let project = test.project("p").requires(&["dep"]);
-    let build = test.program(&["build", "--message-format=json"]).args(wheels.flags()).installer(Installer::quick(), &test).in_(&project);
+    let build = test
+        .program(&["build", "--message-format=json"])
+        .args(wheels.flags())
+        .installer(Installer::quick(), &test)
+        .in_(&project);
     let first = build.run().success().json();
     let marker = format!("{}.json", first["env"]["path"].as_str().unwrap());
     let year = Duration::from_secs(365 * 86400);
     for then in [SystemTime::now() + 50 * year, SystemTime::UNIX_EPOCH, SystemTime::now() - year] {
-        for (name, _) in everything(&project.root()).iter().filter(|(name, _)| !name.contains("/cp")) {
-            std::fs::File::options().append(true).open(project.root().join(name)).unwrap().set_modified(then).unwrap();
+        for (name, _) in
+            everything(&project.root()).iter().filter(|(name, _)| !name.contains("/cp"))
+        {
+            std::fs::File::options()
+                .append(true)
+                .open(project.root().join(name))
+                .unwrap()
+                .set_modified(then)
+                .unwrap();
         }
         std::fs::File::options().append(true).open(&marker).unwrap().set_modified(then).unwrap();
         let again = build.run().success().json();
-        assert_eq!((&again["env"]["outcome"], &again["env"]["path"]), (&json!("reused"), &first["env"]["path"]));
+        assert_eq!(
+            (&again["env"]["outcome"], &again["env"]["path"]),
+            (&json!("reused"), &first["env"]["path"])
+        );
         // `gc` goes by when an environment was used: that was now, whatever the file has said.
         let used = std::fs::metadata(&marker).unwrap().modified().unwrap();
-        assert!(SystemTime::now().duration_since(used).is_ok_and(|age| age < year / 12), "{used:?}");
+        assert!(
+            SystemTime::now().duration_since(used).is_ok_and(|age| age < year / 12),
+            "{used:?}"
+        );
     }
 }
 
@@ -177,12 +240,17 @@ fn a_memo_from_the_future_is_resolved_anew() {
     let wheels = test.wheels();
     wheels.add("dep", "1", &[]);
     let project = test.project("p").requires(&["dep"]);
-    let provision = test.program(&["provision"]).args(wheels.flags()).installer(Installer::quick(), &test).in_(&project);
+    let provision = test
+        .program(&["provision"])
+        .args(wheels.flags())
+        .installer(Installer::quick(), &test)
+        .in_(&project);
     let one = provision.run().success();
     wheels.add("dep", "2", &[]);
     assert_eq!(provision.run().success().stdout, one.stdout, "a memo holds");
     let memo = format!(".pyenv-build/requests/{}", project.list(".pyenv-build/requests").remove(0));
-    let mut value: Value = serde_json::from_slice(&std::fs::read(project.path.join(&memo)).unwrap()).unwrap();
+    let mut value: Value =
+        serde_json::from_slice(&std::fs::read(project.path.join(&memo)).unwrap()).unwrap();
     for resolved_at in [4_000_000_000_u64, u64::MAX] {
         value["resolved_at"] = resolved_at.into();
         project.write(&memo, &value.to_string());

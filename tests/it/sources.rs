@@ -1,4 +1,5 @@
-//! `[tool.uv.sources]` and `extra-build-dependencies`: where the project says that build requirements come from, with either installer.
+//! `[tool.uv.sources]` and `extra-build-dependencies`: where the project says that build
+//! requirements come from, with either installer.
 
 use std::path::Path;
 
@@ -13,11 +14,14 @@ fn index(wheels: &Path) -> Server {
     Server::start(move |request| -> Response {
         let not_found = (404, "text/plain", Vec::new());
         if let Some(name) = request.target.strip_prefix("/files/") {
-            return std::fs::read(wheels.join(name)).map_or(not_found, |bytes| (200, "application/octet-stream", bytes));
+            return std::fs::read(wheels.join(name))
+                .map_or(not_found, |bytes| (200, "application/octet-stream", bytes));
         }
         let Some(name) = request.target.strip_prefix("/simple/") else { return not_found };
         let name = name.trim_end_matches('/');
-        let files = crate::context::list(&wheels).into_iter().filter(|file| file.replace('_', "-").starts_with(&format!("{name}-")));
+        let files = crate::context::list(&wheels)
+            .into_iter()
+            .filter(|file| file.replace('_', "-").starts_with(&format!("{name}-")));
         let link = |file: String| {
             let hash = crate::context::sha256(std::fs::read(wheels.join(&file)).unwrap());
             format!("<a href=\"/files/{file}#sha256={hash}\">{file}</a>\n")
@@ -39,13 +43,20 @@ fn local(test: &Test, directory: &str, name: &str, version: &str) -> Project {
 fn named(project: Project, name: &str, version: &str) -> Project {
     let file = project.path.join("pyproject.toml");
     let mut table: toml::Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
-    table.insert("project".to_owned(), format!("name = '{name}'\nversion = '{version}'").parse::<toml::Table>().unwrap().into());
+    table.insert(
+        "project".to_owned(),
+        format!("name = '{name}'\nversion = '{version}'").parse::<toml::Table>().unwrap().into(),
+    );
     std::fs::write(file, table.to_string()).unwrap();
     project
 }
 
 fn provision(test: &Test, project: &Project, wheels: &Wheels, installer: Installer) -> Program {
-    let program = test.program(&["--message-format=json", "provision"]).args(wheels.flags()).installer(installer, test).in_(project);
+    let program = test
+        .program(&["--message-format=json", "provision"])
+        .args(wheels.flags())
+        .installer(installer, test)
+        .in_(project);
     program.env("NO_PROXY", "127.0.0.1")
 }
 
@@ -53,7 +64,8 @@ fn provision(test: &Test, project: &Project, wheels: &Wheels, installer: Install
 fn versions(test: &Test, run: Run, names: &[&str]) -> Vec<String> {
     let report: Value = run.success().json();
     let python = report["env"]["python"].as_str().unwrap();
-    let script = "import importlib.metadata as m, sys; print(*[m.version(name) for name in sys.argv[1:]])";
+    let script =
+        "import importlib.metadata as m, sys; print(*[m.version(name) for name in sys.argv[1:]])";
     let shown = test.command(python).args(["-I", "-c", script]).args(names).run().success();
     shown.stdout.split_whitespace().map(str::to_owned).collect()
 }
@@ -106,15 +118,31 @@ fn each_kind_of_source_is_where_the_requirement_comes_from() {
             if source.contains("git =") && installer == Installer::Pip {
                 continue;
             }
-            let project = test.project(name).requires(&["dep"]).pyproject(&format!("[tool.uv.sources]\nDep = {source}"));
+            let project = test
+                .project(name)
+                .requires(&["dep"])
+                .pyproject(&format!("[tool.uv.sources]\nDep = {source}"));
             let run = provision(&test, &project, &wheels, installer).run();
             if version.is_empty() {
-                assert!(run.exits(2).json()["error"]["message"].as_str().unwrap().contains("../nowhere"));
+                assert!(
+                    run.exits(2).json()["error"]["message"]
+                        .as_str()
+                        .unwrap()
+                        .contains("../nowhere")
+                );
             } else {
-                assert_eq!(versions(&test, run, &["dep"]), [version], "{name} with {}", installer.name());
+                assert_eq!(
+                    versions(&test, run, &["dep"]),
+                    [version],
+                    "{name} with {}",
+                    installer.name()
+                );
             }
         }
-        let project = test.project("off").requires(&["dep"]).pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
+        let project = test
+            .project("off")
+            .requires(&["dep"])
+            .pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
         let run = provision(&test, &project, &wheels, installer).env("UV_NO_SOURCES", "1").run();
         assert_eq!(versions(&test, run, &["dep"]), ["1"]);
     }
@@ -132,9 +160,13 @@ fn members_of_the_workspace_and_what_they_need_come_from_it() {
             "[tool.uv.workspace]\nmembers = ['members/*']\n[tool.uv.sources]\ndep = { workspace = true }\nbelow = { workspace = true }\n",
         )
         .unwrap();
-        let dep = local(&test, "members/one", "dep", "7").backend(&json!({"name": "dep", "version": "7", "dependencies": ["below"]}));
+        let dep = local(&test, "members/one", "dep", "7")
+            .backend(&json!({"name": "dep", "version": "7", "dependencies": ["below"]}));
         let text = std::fs::read_to_string(dep.path.join("pyproject.toml")).unwrap();
-        dep.write("pyproject.toml", &text.replace("[project]", "[project]\ndependencies = ['below']"));
+        dep.write(
+            "pyproject.toml",
+            &text.replace("[project]", "[project]\ndependencies = ['below']"),
+        );
         let below = local(&test, "members/two", "below", "8");
         let project = test.project("members/p").requires(&["dep"]);
         let program = provision(&test, &project, &wheels, installer);
@@ -167,20 +199,37 @@ fn a_name_that_is_the_projects_own_is_not_asked_for_elsewhere() {
              [[tool.uv.index]]\nname = 'corp'\nurl = 'http://{}/simple'\nexplicit = true",
             corp.address()
         ));
-        let program = test.program(&["--message-format=json", "provision", "-i"]).arg(format!("http://{}/simple", public.address()));
-        let program = program.installer(installer, &test).in_(&project).env("NO_PROXY", "127.0.0.1");
-        let program = program.env("UV_INDEX_CORP_USERNAME", "me").env("UV_INDEX_CORP_PASSWORD", "s3cret");
-        assert_eq!(versions(&test, program.run(), &["tool", "dep", "secret-name"]), ["1", "7", "1"], "{}", installer.name());
-        let asked: Vec<String> = public.requests().into_iter().map(|request| request.target).collect();
+        let program = test
+            .program(&["--message-format=json", "provision", "-i"])
+            .arg(format!("http://{}/simple", public.address()));
+        let program =
+            program.installer(installer, &test).in_(&project).env("NO_PROXY", "127.0.0.1");
+        let program =
+            program.env("UV_INDEX_CORP_USERNAME", "me").env("UV_INDEX_CORP_PASSWORD", "s3cret");
+        assert_eq!(
+            versions(&test, program.run(), &["tool", "dep", "secret-name"]),
+            ["1", "7", "1"],
+            "{}",
+            installer.name()
+        );
+        let asked: Vec<String> =
+            public.requests().into_iter().map(|request| request.target).collect();
         assert!(asked.iter().any(|target| target.contains("tool")), "{asked:?}");
         assert!(
             !asked.iter().any(|target| target.contains("dep") || target.contains("secret")),
             "{} asked for {asked:?}",
             installer.name()
         );
-        assert!(corp.requests().iter().any(|request| request.authorization.is_some()), "the password was given");
+        assert!(
+            corp.requests().iter().any(|request| request.authorization.is_some()),
+            "the password was given"
+        );
         let memo = project.list(".pyenv-build/requests").remove(0);
-        assert!(!std::fs::read_to_string(project.root().join("requests").join(memo)).unwrap().contains("s3cret"));
+        assert!(
+            !std::fs::read_to_string(project.root().join("requests").join(memo))
+                .unwrap()
+                .contains("s3cret")
+        );
         // A lock file has it too.
         program.clone().args(["--installer", installer.name()]).run().success();
     }
@@ -214,11 +263,16 @@ fn a_source_is_part_of_the_fingerprint_by_content() {
         let test = Test::new();
         let wheels = test.wheels();
         let dep = local(&test, "dep", "dep", "7");
-        let project = test.project("p").requires(&["dep"]).pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
+        let project = test
+            .project("p")
+            .requires(&["dep"])
+            .pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
         let program = provision(&test, &project, &wheels, installer);
         let path = |run: Run| run.success().json()["env"]["path"].as_str().unwrap().to_owned();
         let first = path(program.run());
-        dep.set_backend(&json!({"name": "dep", "version": "7", "members": {"dep.py": "CHANGED = True\n"}}));
+        dep.set_backend(
+            &json!({"name": "dep", "version": "7", "members": {"dep.py": "CHANGED = True\n"}}),
+        );
         assert_ne!(path(program.run()), first);
         dep.set_backend(&json!({"name": "dep", "version": "7"}));
         assert_eq!(path(program.run()), first);
@@ -230,8 +284,15 @@ fn a_wheel_from_the_source_distribution_has_the_sources_of_the_source_tree() {
     let test = Test::new();
     let wheels = test.wheels();
     local(&test, "dep", "dep", "7");
-    let project = test.project("p").requires(&["dep"]).pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
-    let build = test.program(&["--from-sdist"]).args(wheels.flags()).installer(Installer::quick(), &test).in_(&project);
+    let project = test
+        .project("p")
+        .requires(&["dep"])
+        .pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
+    let build = test
+        .program(&["--from-sdist"])
+        .args(wheels.flags())
+        .installer(Installer::quick(), &test)
+        .in_(&project);
     assert_eq!(build.run().success().lines().len(), 2);
     assert_eq!(project.envs().len(), 1);
 }
@@ -269,14 +330,21 @@ fn what_cannot_be_honoured_is_an_error_that_names_the_line() {
         assert_eq!(error["kind"], "InvalidProject");
         assert!(error["hint"].is_string(), "{error}");
         let text = std::fs::read_to_string(project.path.join("pyproject.toml")).unwrap();
-        let line = text.lines().position(|line| line.starts_with("dep =") || line.starts_with("tiny =")).unwrap() + 1;
+        let line = text
+            .lines()
+            .position(|line| line.starts_with("dep =") || line.starts_with("tiny ="))
+            .unwrap()
+            + 1;
         (error["message"].as_str().unwrap().to_owned(), format!("line {line}: "))
     };
     for (source, says) in [
         ("{ workspace = true }", "not in the workspace"),
         ("{ index = 'corp' }", "names an index that is not defined"),
         ("{ path = '../nowhere' }", "names a path that does not exist"),
-        ("{ git = 'https://h/x', rev = 'a', tag = 'b' }", "more than one of `rev`, `tag` and `branch`"),
+        (
+            "{ git = 'https://h/x', rev = 'a', tag = 'b' }",
+            "more than one of `rev`, `tag` and `branch`",
+        ),
         ("{ path = '../dep', git = 'https://h/x' }", "is not one of"),
         ("{ pth = '../dep' }", "is not a source"),
         ("{ git = 'git@h:x' }", "is not a requirement that installers understand"),
@@ -286,10 +354,15 @@ fn what_cannot_be_honoured_is_an_error_that_names_the_line() {
         let (message, line) = message(&format!("[tool.uv.sources]\ndep = {source}"));
         assert!(message.contains(says) && message.contains(&line), "{source}: {message}");
     }
-    let (text, line) = message("[tool.uv.extra-build-dependencies]\ntiny = [{ requirement = 'dep', match-runtime = true }]");
+    let (text, line) = message(
+        "[tool.uv.extra-build-dependencies]\ntiny = [{ requirement = 'dep', match-runtime = true }]",
+    );
     assert!(text.contains("there is no version to match") && text.contains(&line), "{text}");
     let (text, _) = message("[tool.uv.sources]\ndep = { path = '../nested' }");
-    assert!(text.contains(nested.path.to_str().unwrap()) && text.contains("cannot be honoured by pip"), "{text}");
+    assert!(
+        text.contains(nested.path.to_str().unwrap()) && text.contains("cannot be honoured by pip"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -300,15 +373,26 @@ fn a_lock_file_has_the_sources_and_is_enough() {
         wheels.add("dep", "1", &[]);
         wheels.add("more", "1", &[]);
         local(&test, "dep", "dep", "7");
-        let project = test.project("p").requires(&["dep", "more"]).pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
+        let project = test
+            .project("p")
+            .requires(&["dep", "more"])
+            .pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
         let program = |args: &[&str]| {
-            let program =
-                test.program(&["--message-format=json"]).args(args).args(wheels.flags()).installer(installer, &test).in_(&project);
+            let program = test
+                .program(&["--message-format=json"])
+                .args(args)
+                .args(wheels.flags())
+                .installer(installer, &test)
+                .in_(&project);
             program.run().success()
         };
         program(&["lock"]);
         let lock = std::fs::read_to_string(project.path.join("pylock.build.toml")).unwrap();
         assert!(!lock.contains("provision-"), "{lock}");
-        assert_eq!(versions(&test, program(&["provision", "--locked"]), &["dep", "more"]), ["7", "1"], "{lock}");
+        assert_eq!(
+            versions(&test, program(&["provision", "--locked"]), &["dep", "more"]),
+            ["7", "1"],
+            "{lock}"
+        );
     }
 }

@@ -1,11 +1,13 @@
-//! What asks at the terminal gets an answer, in hooks and while resolving; and nobody waits for one that cannot come.
+//! What asks at the terminal gets an answer, in hooks and while resolving; and nobody waits for one
+//! that cannot come.
 
 use std::path::Path;
 
 use crate::context::{Installer, Program, Project, Run, Test, python, script};
 
-/// Runs a command with a terminal of its own. Each `phrase:` is answered with the first argument; `^C` is Ctrl-C. With `background` the
-/// command is not in the terminal's foreground. After a minute, it hangs.
+/// Runs a command with a terminal of its own. Each `phrase:` is answered with the first argument;
+/// `^C` is Ctrl-C. With `background` the command is not in the terminal's foreground. After a
+/// minute, it hangs.
 const DRIVE: &str = r#"
 import os, pty, select, signal, sys, time
 answer, where, *command = sys.argv[1:]
@@ -52,11 +54,15 @@ fn drive(test: &Test, program: &Program, answer: &str, place: &str) -> Run {
 fn asks(test: &Test) -> Project {
     let project = test.project("p");
     let backend = std::fs::read_to_string(project.path.join("backend.py")).unwrap();
-    let ask = "printf 'pass phrase: ' > /dev/tty && read answer < /dev/tty && test \"$answer\" = secret";
+    let ask =
+        "printf 'pass phrase: ' > /dev/tty && read answer < /dev/tty && test \"$answer\" = secret";
     let hook = format!(
         "def build_wheel(*args, **kwargs):\n    subprocess.check_call(['sh', '-c', {ask:?}])\n    return _build(*args, **kwargs)\n"
     );
-    project.write("backend.py", &format!("{}\n\n{hook}", backend.replace("def build_wheel(", "def _build(")));
+    project.write(
+        "backend.py",
+        &format!("{}\n\n{hook}", backend.replace("def build_wheel(", "def _build(")),
+    );
     project
 }
 
@@ -68,8 +74,10 @@ fn a_hook_gets_an_answer_and_ctrl_c() {
     let run = drive(&test, &build, "secret", "foreground").success();
     assert!(run.stdout.contains("pass phrase:"), "{}", run.stdout);
     // The terminal is ours again: another command may ask.
-    let twice =
-        build.clone().behind(Path::new("sh"), &["-c", "\"$@\" && \"$@\" && printf 'phrase: ' && read answer && echo got $answer", "sh"]);
+    let twice = build.clone().behind(
+        Path::new("sh"),
+        &["-c", "\"$@\" && \"$@\" && printf 'phrase: ' && read answer && echo got $answer", "sh"],
+    );
     assert!(drive(&test, &twice, "secret", "foreground").success().stdout.contains("got secret"));
     drive(&test, &build, "wrong", "foreground").exits(1);
     drive(&test, &build, "^C", "foreground").exits(130);
@@ -83,7 +91,10 @@ fn a_hook_that_cannot_have_the_terminal_fails_and_says_so() {
     let run = drive(&test, &build, "secret", "background").exits(1);
     assert!(run.stdout.contains("wants to read from the terminal"), "{}", run.stdout);
     // No terminal at all: opening it fails, as ever.
-    let without = build.behind(&python().path, &["-c", "import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])"]);
+    let without = build.behind(
+        &python().path,
+        &["-c", "import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])"],
+    );
     without.run().exits(1);
 }
 
@@ -95,16 +106,24 @@ fn git_over_ssh_gets_an_answer_while_requirements_are_resolved() {
         let ssh = test.bin().join("asking-ssh");
         script(
             &ssh,
-            &format!("printf 'pass phrase: ' > /dev/tty\nread answer < /dev/tty\nprintf %s \"$answer\" > {}\nexit 1", asked.display()),
+            &format!(
+                "printf 'pass phrase: ' > /dev/tty\nread answer < /dev/tty\nprintf %s \"$answer\" > {}\nexit 1",
+                asked.display()
+            ),
         );
         let project = test.project("p").requires(&["x @ git+ssh://git@localhost/x.git"]);
-        let program = test.program(&["provision"]).installer(installer, &test).in_(&project).env("GIT_SSH_COMMAND", &ssh);
+        let program = test
+            .program(&["provision"])
+            .installer(installer, &test)
+            .in_(&project)
+            .env("GIT_SSH_COMMAND", &ssh);
         drive(&test, &program, "secret", "foreground").exits(4);
         assert_eq!(std::fs::read_to_string(&asked).unwrap(), "secret", "{}", installer.name());
         drive(&test, &program, "^C", "foreground").exits(130);
         let run = drive(&test, &program, "secret", "background").exits(4);
         assert!(
-            run.stdout.contains("wants to read from the terminal") && run.stdout.contains("run it in the foreground"),
+            run.stdout.contains("wants to read from the terminal")
+                && run.stdout.contains("run it in the foreground"),
             "{}",
             run.stdout
         );

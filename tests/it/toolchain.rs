@@ -1,4 +1,5 @@
-//! The Rust toolchain of a project that is elsewhere: rustup's for its directory, unless the user has chosen one.
+//! The Rust toolchain of a project that is elsewhere: rustup's for its directory, unless the user
+//! has chosen one.
 
 use serde_json::{Value, json};
 
@@ -14,7 +15,10 @@ fn with_rustup(test: &Test) -> Project {
 /// As a cargo that rustup has started passes on its environment.
 fn under_cargo(program: Program, source: Option<&str>) -> Program {
     let cargo = "/home/me/.rustup/toolchains/outer-x86_64/bin/cargo";
-    let program = program.env("RUSTUP_TOOLCHAIN", "outer-x86_64").env("RUST_RECURSION_COUNT", "1").env("CARGO", cargo);
+    let program = program
+        .env("RUSTUP_TOOLCHAIN", "outer-x86_64")
+        .env("RUST_RECURSION_COUNT", "1")
+        .env("CARGO", cargo);
     match source {
         Some(source) => program.env("RUSTUP_TOOLCHAIN_SOURCE", source),
         None => program,
@@ -34,7 +38,11 @@ fn hooks_of_a_project_elsewhere_get_its_toolchain_unless_the_user_has_chosen() {
     let project = with_rustup(&test);
     let build = |source| under_cargo(test.program(&["build", "p", "-o", "out"]), source);
     for source in [Some("default"), Some("toolchain-file"), None] {
-        assert_eq!(seen_by_the_hook(&test, &build(source)), (Value::Null, Value::Null), "{source:?}");
+        assert_eq!(
+            seen_by_the_hook(&test, &build(source)),
+            (Value::Null, Value::Null),
+            "{source:?}"
+        );
     }
     for source in [Some("cli"), Some("env")] {
         assert_eq!(seen_by_the_hook(&test, &build(source)).0, "outer-x86_64", "{source:?}");
@@ -51,7 +59,15 @@ fn hooks_of_a_project_elsewhere_get_its_toolchain_unless_the_user_has_chosen() {
 fn run_in_another_project_gets_its_toolchain() {
     let test = Test::new();
     with_rustup(&test);
-    let run = test.program(&["run", "--project", "p", "--", "sh", "-c", "echo $RUSTUP_TOOLCHAIN; exit 7"]);
+    let run = test.program(&[
+        "run",
+        "--project",
+        "p",
+        "--",
+        "sh",
+        "-c",
+        "echo $RUSTUP_TOOLCHAIN; exit 7",
+    ]);
     assert_eq!(under_cargo(run.clone(), Some("default")).run().exits(7).stdout, "inner-x86_64\n");
     assert_eq!(run.run().exits(7).stdout, "inner-x86_64\n", "started without cargo");
     assert_eq!(run.env("RUSTUP_TOOLCHAIN", "mine").run().exits(7).stdout, "mine\n");

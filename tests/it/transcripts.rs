@@ -1,8 +1,8 @@
-//! Conversations with hookd, as `-vv` shows them: recorded, and replayed to us by a hookd that is none. hookd's own tests
-//! replay them to hookd (`hookd/tests/test_transcripts.py`).
+//! Conversations with hookd, as `-vv` shows them: recorded, and replayed to us by a hookd that is
+//! none. hookd's own tests replay them to hookd (`hookd/tests/test_transcripts.py`).
 //!
-//! What differs from run to run is a placeholder: `[TREE]` is the source tree, `[LENT]` the directory that hookd lends,
-//! `[ANY]` the rest of a line. `PYENV_BUILD_RECORD=1` records anew.
+//! What differs from run to run is a placeholder: `[TREE]` is the source tree, `[LENT]` the
+//! directory that hookd lends, `[ANY]` the rest of a line. `PYENV_BUILD_RECORD=1` records anew.
 
 use std::path::{Path, PathBuf};
 
@@ -67,14 +67,18 @@ with open("played", "w") as file:
 "#;
 
 fn transcript(backend: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("hookd/tests/transcripts").join(format!("{backend}.txt"))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("hookd/tests/transcripts")
+        .join(format!("{backend}.txt"))
 }
 
 /// The lines of the protocol in what `-vv` shows, with placeholders.
 fn normalised(shown: &str, project: &Project) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut lent = None;
-    for line in shown.lines().filter(|line| line.starts_with("hookd< ") || line.starts_with("hookd> ")) {
+    for line in
+        shown.lines().filter(|line| line.starts_with("hookd< ") || line.starts_with("hookd> "))
+    {
         let mut line = line.replace(&*project.path.to_string_lossy(), "[TREE]");
         let word = line[7..].split(' ').next().unwrap_or_default().to_owned();
         if line.starts_with("hookd> ") {
@@ -103,10 +107,13 @@ fn normalised(shown: &str, project: &Project) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Pieces of output are cut anywhere, and two processes write in any order: their characters, sorted. All else has its order.
+/// Pieces of output are cut anywhere, and two processes write in any order: their characters,
+/// sorted. All else has its order.
 fn ordered(text: &str) -> (Vec<&str>, Vec<char>) {
-    let (output, rest): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("hookd> OUTPUT "));
-    let mut characters: Vec<char> = output.iter().flat_map(|line| line["hookd> OUTPUT 1 ".len()..].chars()).collect();
+    let (output, rest): (Vec<_>, Vec<_>) =
+        text.lines().partition(|line| line.starts_with("hookd> OUTPUT "));
+    let mut characters: Vec<char> =
+        output.iter().flat_map(|line| line["hookd> OUTPUT 1 ".len()..].chars()).collect();
     characters.sort_unstable();
     (rest, characters)
 }
@@ -117,7 +124,10 @@ fn what_vv_shows_is_what_was_recorded() {
     let test = Test::new();
     for (backend, args, (code, kind), _) in SCENES {
         let project = test.project_with_backend(backend);
-        let program = test.program(&["build", "-vv", "--message-format=json", "--launcher", "env"]).args(*args).in_(&project);
+        let program = test
+            .program(&["build", "-vv", "--message-format=json", "--launcher", "env"])
+            .args(*args)
+            .in_(&project);
         let run = program.run().exits(*code);
         assert_eq!(run.json()["error"]["kind"], *kind);
         let shown = normalised(&run.stderr, &project);
@@ -137,15 +147,30 @@ fn we_say_to_a_recording_what_was_said_to_hookd() {
     std::fs::write(&player, PLAYER).unwrap();
     for (backend, args, _, (code, kind)) in SCENES {
         let project = test.project_with_backend(backend);
-        let launcher = format!("'{}' '{}' '{}'", python().path.display(), player.display(), transcript(backend).display());
-        let program = test.program(&["build", "--message-format=json", "--launcher", &launcher]).args(*args).in_(&project);
+        let launcher = format!(
+            "'{}' '{}' '{}'",
+            python().path.display(),
+            player.display(),
+            transcript(backend).display()
+        );
+        let program = test
+            .program(&["build", "--message-format=json", "--launcher", &launcher])
+            .args(*args)
+            .in_(&project);
         let run = program.run().exits(*code);
         let report = run.json();
         assert_eq!(report["error"]["kind"].as_str().unwrap_or_default(), *kind);
         // It was played to its end, and nothing was said after that.
-        assert_eq!(std::fs::read_to_string(project.path.join("played")).ok().as_deref(), Some(""), "{backend}: {}", run.stderr);
+        assert_eq!(
+            std::fs::read_to_string(project.path.join("played")).ok().as_deref(),
+            Some(""),
+            "{backend}: {}",
+            run.stderr
+        );
         let recorded = std::fs::read_to_string(transcript(backend)).unwrap();
-        if let Some(error) = recorded.lines().find_map(|line| line.strip_prefix("hookd> ERROR HookRuntimeError ")) {
+        if let Some(error) =
+            recorded.lines().find_map(|line| line.strip_prefix("hookd> ERROR HookRuntimeError "))
+        {
             let message = report["error"]["message"].as_str().unwrap();
             assert!(message.ends_with(error), "{message} is not {error}");
         }

@@ -1,5 +1,5 @@
-//! Build requirements that are no names on an index: a git repository and an archive. Their content decides, whatever they
-//! are called.
+//! Build requirements that are no names on an index: a git repository and an archive. Their content
+//! decides, whatever they are called.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -30,7 +30,10 @@ fn url(path: &Path) -> String {
 fn repository(directory: &Path, value: u32) -> String {
     let pyproject = "[build-system]\nrequires = ['flit_core>=3.2']\nbuild-backend = 'flit_core.buildapi'\n\
                      [project]\nname = 'from-git'\nversion = '1'\ndescription = 'From git'\n";
-    write_tree(directory, &[("pyproject.toml", pyproject), ("from_git.py", &format!("VALUE = {value}\n"))]);
+    write_tree(
+        directory,
+        &[("pyproject.toml", pyproject), ("from_git.py", &format!("VALUE = {value}\n"))],
+    );
     commit(directory)
 }
 
@@ -38,18 +41,29 @@ fn repository(directory: &Path, value: u32) -> String {
 fn archive(path: &Path, value: u32) -> String {
     let mut zip = zip::ZipWriter::new(File::create(path).unwrap());
     let dist_info = "from_url-1.dist-info";
-    let record = format!("from_url.py,,\n{dist_info}/METADATA,,\n{dist_info}/WHEEL,,\n{dist_info}/RECORD,,\n");
+    let record = format!(
+        "from_url.py,,\n{dist_info}/METADATA,,\n{dist_info}/WHEEL,,\n{dist_info}/RECORD,,\n"
+    );
     for (name, text) in [
         ("from_url.py".to_owned(), format!("VALUE = {value}\n")),
-        (format!("{dist_info}/METADATA"), "Metadata-Version: 2.1\nName: from-url\nVersion: 1\n".to_owned()),
-        (format!("{dist_info}/WHEEL"), "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_owned()),
+        (
+            format!("{dist_info}/METADATA"),
+            "Metadata-Version: 2.1\nName: from-url\nVersion: 1\n".to_owned(),
+        ),
+        (
+            format!("{dist_info}/WHEEL"),
+            "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+                .to_owned(),
+        ),
         (format!("{dist_info}/RECORD"), record),
     ] {
         zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(text.as_bytes()).unwrap();
     }
     zip.finish().unwrap();
-    Sha256::digest(std::fs::read(path).unwrap()).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    Sha256::digest(std::fs::read(path).unwrap())
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 const WHEEL: &str = "from_url-1-py3-none-any.whl";
@@ -66,7 +80,11 @@ impl Sources {
         let scratch = Scratch::new();
         let commit = repository(&scratch.path().join("repo"), 1);
         let hash = archive(&scratch.path().join(WHEEL), 1);
-        project(&scratch.path().join("project"), &scratch.path().join("repo"), &scratch.path().join(WHEEL));
+        project(
+            &scratch.path().join("project"),
+            &scratch.path().join("repo"),
+            &scratch.path().join(WHEEL),
+        );
         Self { scratch, commit, hash }
     }
 
@@ -89,7 +107,11 @@ fn expect(report: &Report, commit: &str, hash: &str) {
 
 #[track_caller]
 fn expect_version(build: &Report, version: &str) {
-    assert!(build.wheel().to_string_lossy().contains(&format!("real_direct-{version}-")), "{}", build.json);
+    assert!(
+        build.wheel().to_string_lossy().contains(&format!("real_direct-{version}-")),
+        "{}",
+        build.json
+    );
 }
 
 /// A repository counts by its commit, an archive by its content.
@@ -140,5 +162,8 @@ fn uv_and_pip_agree() {
     let (uv, pip) = (sources.ours("uv"), sources.ours("pip"));
     assert_eq!(uv.fingerprint().json, pip.fingerprint().json);
     let ours = uv.build();
-    wheels::assert_same(&ours.wheel(), &pip.argument("--out-dir").argument("by-pip").build().wheel());
+    wheels::assert_same(
+        &ours.wheel(),
+        &pip.argument("--out-dir").argument("by-pip").build().wheel(),
+    );
 }

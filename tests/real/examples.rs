@@ -34,13 +34,17 @@ fn copy(scratch: &Scratch, name: &str) -> PathBuf {
     to
 }
 
-/// Builds it, runs its tests on the installed wheel, builds it again and compiles nothing. Returns the first report.
+/// Builds it, runs its tests on the installed wheel, builds it again and compiles nothing. Returns
+/// the first report.
 fn works(ours: &Ours) -> Report {
     let first = ours.build();
     let venv = Venv::with(&tools().interpreter, &first.wheel());
     let tests = ours.directory().join("tests");
-    let output =
-        run(venv.python().args(["-m", "unittest", "discover", "-s"]).arg(&tests).current_dir(tests.parent().unwrap().parent().unwrap()));
+    let output = run(venv
+        .python()
+        .args(["-m", "unittest", "discover", "-s"])
+        .arg(&tests)
+        .current_dir(tests.parent().unwrap().parent().unwrap()));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("\nOK") && !said.contains("Ran 0 tests"), "{said}");
     let second = ours.build();
@@ -58,8 +62,13 @@ fn maturin_abi3() {
     let scratch = Scratch::new();
     let ours = Ours::new(&checkout(&scratch, "maturin-abi3"));
     let first = works(&ours);
-    assert!(first.compiled().contains(&"pyo3") && first.compiled().contains(&"nearword"), "{:?}", first.compiled());
-    // A plain cargo links with libpython where it is told nothing else, so its PyO3 is another one. It is compiled once.
+    assert!(
+        first.compiled().contains(&"pyo3") && first.compiled().contains(&"nearword"),
+        "{:?}",
+        first.compiled()
+    );
+    // A plain cargo links with libpython where it is told nothing else, so its PyO3 is another one.
+    // It is compiled once.
     for turn in ["first", "second"] {
         let by_hand = ours.run(&["cargo", "build", "--release"]);
         assert!(turn == "first" || by_hand.is_empty(), "{turn} turn: {by_hand:?}");
@@ -78,7 +87,8 @@ fn maturin_abi3() {
     tests_that_start_a_python_are_linked(&ours);
 }
 
-/// Tests with an interpreter inside need another PyO3 than the wheel, and neither is compiled for the other.
+/// Tests with an interpreter inside need another PyO3 than the wheel, and neither is compiled for
+/// the other.
 #[expect(clippy::print_stderr, reason = "nothing is skipped in silence")]
 fn tests_that_start_a_python_are_linked(ours: &Ours) {
     let code = "import os, sysconfig as s; print(os.path.exists(os.path.join(s.get_config_var('LIBDIR'), s.get_config_var('LDLIBRARY'))))";
@@ -91,9 +101,17 @@ fn tests_that_start_a_python_are_linked(ours: &Ours) {
         let file = ours.directory().join(name);
         fs::write(&file, fs::read_to_string(&file).unwrap() + text).unwrap();
     };
-    add("Cargo.toml", "\n[dev-dependencies]\npyo3 = { version = \"0.30.1\", features = [\"auto-initialize\"] }\n");
+    add(
+        "Cargo.toml",
+        "\n[dev-dependencies]\npyo3 = { version = \"0.30.1\", features = [\"auto-initialize\"] }\n",
+    );
     let test = "use pyo3::prelude::*;\n        Python::attach(|py| assert_eq!(py.eval(c\"1 + 1\", None, None).unwrap().extract::<i32>().unwrap(), 2));";
-    add("src/lib.rs", &format!("\n#[cfg(test)]\nmod embedded {{\n    #[test]\n    fn python_adds() {{\n        {test}\n    }}\n}}\n"));
+    add(
+        "src/lib.rs",
+        &format!(
+            "\n#[cfg(test)]\nmod embedded {{\n    #[test]\n    fn python_adds() {{\n        {test}\n    }}\n}}\n"
+        ),
+    );
     assert_eq!(ours.build().compiled(), ["nearword"]);
     let test = ["cargo", "test", "--release"];
     assert!(ours.run(&test).contains(&"pyo3".to_owned()));
@@ -110,7 +128,11 @@ fn edits_compile_what_they_must(ours: &Ours) {
     let changed = ours.build();
     assert_eq!(changed.compiled(), ["nearword"]);
     let only = &changed.json["crates"]["compiled"][0];
-    assert_eq!((only["reason"].as_str(), only["detail"].as_str()), (Some("input-changed"), Some("src/lib.rs")), "{only}");
+    assert_eq!(
+        (only["reason"].as_str(), only["detail"].as_str()),
+        (Some("input-changed"), Some("src/lib.rs")),
+        "{only}"
+    );
     ours.build().assert_compiled_nothing("after the change");
 }
 
@@ -128,7 +150,8 @@ fn maturin_workspace() {
     fs::write(&module, format!("{text}\nNEWER = 1\n")).unwrap();
     let python = ours.build();
     python.assert_compiled_nothing("after a change of Python");
-    Venv::with(&tools().interpreter, &python.wheel()).check("import minor_units; assert minor_units.NEWER == 1");
+    Venv::with(&tools().interpreter, &python.wheel())
+        .check("import minor_units; assert minor_units.NEWER == 1");
     // A leaf: it and what depends on it, and the file is named.
     let leaf = workspace.join("crates/currency-table/data/currencies.csv");
     let text = fs::read_to_string(&leaf).unwrap();
@@ -139,18 +162,30 @@ fn maturin_workspace() {
     assert_eq!(names.len(), 3, "{names:?}");
     assert!(names.contains(&"currency-table") && names.contains(&"minor-units"), "{names:?}");
     let crates = &changed.json["crates"];
-    assert_eq!((&crates["compiled"][0]["reason"], &crates["compiled"][0]["detail"]), (&"product-changed".into(), &"currencies.rs".into()));
+    assert_eq!(
+        (&crates["compiled"][0]["reason"], &crates["compiled"][0]["detail"]),
+        (&"product-changed".into(), &"currencies.rs".into())
+    );
     let script = &crates["build_scripts"][0];
-    assert!(script["detail"].as_str().is_some_and(|detail| detail.ends_with("data/currencies.csv")), "{crates}");
+    assert!(
+        script["detail"].as_str().is_some_and(|detail| detail.ends_with("data/currencies.csv")),
+        "{crates}"
+    );
     assert_eq!(script["products_changed"], true);
     develop(&ours);
     // Where it goes when nobody says.
     let mut command = command(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
-    let said = crate::machine::stdout(command.args(["provision", "--python"]).arg(&tools().interpreter).current_dir(ours.directory()));
+    let said = crate::machine::stdout(
+        command
+            .args(["provision", "--python"])
+            .arg(&tools().interpreter)
+            .current_dir(ours.directory()),
+    );
     assert!(Path::new(said.trim()).starts_with(workspace.join(".pyenv-build/envs")), "{said}");
 }
 
-/// An editable install: Python counts at once, Rust after `develop` has been run again, and `gc` takes nothing away.
+/// An editable install: Python counts at once, Rust after `develop` has been run again, and `gc`
+/// takes nothing away.
 fn develop(ours: &Ours) {
     let venv = Venv::new(&tools().interpreter);
     let first = ours.develop(&venv);
@@ -176,7 +211,9 @@ fn develop(ours: &Ours) {
 
     assert_eq!(ours.gc(), [first.env()]);
     venv.check("import minor_units as m; assert m.parse('1.00', 'EUX') == 105");
-    run(command(&tools().uv).args(["pip", "uninstall", "--quiet", "minor-units-example", "--python"]).arg(venv.path()));
+    run(command(&tools().uv)
+        .args(["pip", "uninstall", "--quiet", "minor-units-example", "--python"])
+        .arg(venv.path()));
     assert_eq!(ours.gc(), [""; 0].map(PathBuf::from));
     assert!(!first.env().exists());
 }
@@ -186,11 +223,21 @@ fn setuptools_rust() {
     let scratch = Scratch::new();
     let ours = Ours::new(&checkout(&scratch, "setuptools-rust"));
     let first = works(&ours);
-    // The feature is setuptools-rust's doing. Without it PyO3 is another unit, and no variable mends that.
-    let by_hand = ["cargo", "build", "--release", "--manifest-path", "rust/Cargo.toml", "--features", "pyo3/extension-module"];
+    // The feature is setuptools-rust's doing. Without it PyO3 is another unit, and no variable
+    // mends that.
+    let by_hand = [
+        "cargo",
+        "build",
+        "--release",
+        "--manifest-path",
+        "rust/Cargo.toml",
+        "--features",
+        "pyo3/extension-module",
+    ];
     assert_eq!(ours.run(&by_hand), [""; 0]);
     ours.build().assert_compiled_nothing("after cargo by hand");
-    // So does what is written for editors. It stays there, as it does with people, and never wins over a hook's word.
+    // So does what is written for editors. It stays there, as it does with people, and never wins
+    // over a hook's word.
     let config = crate::machine::stdout(ours.command("env").args(["--format", "cargo"]));
     assert!(config.contains("value = \".pyenv-build/envs/"), "{config}");
     crate::machine::write_tree(ours.directory(), &[(".cargo/config.toml", &config)]);
@@ -198,8 +245,8 @@ fn setuptools_rust() {
     let said = String::from_utf8_lossy(&plain.stderr).into_owned();
     assert!(said.contains("Finished") && !said.contains("Compiling"), "{said}");
 
-    // A wheel for one Python only looks at the environment's python: for another environment cargo wants PyO3 compiled. What comes of its
-    // build script is the same, so it is reused.
+    // A wheel for one Python only looks at the environment's python: for another environment cargo
+    // wants PyO3 compiled. What comes of its build script is the same, so it is reused.
     let requirement = Requirement::new(&ours, "setuptools-rust>=1.12,<2");
     requirement.set("setuptools-rust==1.12.0");
     let other = ours.build();
@@ -209,7 +256,10 @@ fn setuptools_rust() {
     ours.build().assert_compiled_nothing("the other version twice");
     requirement.set("setuptools-rust>=1.12,<2");
     let back = ours.build();
-    assert_eq!((back.outcome(), back.env(), back.fingerprint()), ("reused", first.env(), first.fingerprint()));
+    assert_eq!(
+        (back.outcome(), back.env(), back.fingerprint()),
+        ("reused", first.env(), first.fingerprint())
+    );
     back.assert_compiled_nothing("back at the first version");
 }
 
@@ -233,7 +283,8 @@ impl Requirement {
     }
 }
 
-/// A build script runs again when the environment has something else in it, and nothing else is compiled.
+/// A build script runs again when the environment has something else in it, and nothing else is
+/// compiled.
 #[test]
 fn cffi_build_script() {
     let scratch = Scratch::new();
@@ -242,19 +293,30 @@ fn cffi_build_script() {
     let text = fs::read_to_string(&manifest).unwrap();
     let path = r#"path = "../../..""#;
     assert!(text.contains(path));
-    fs::write(&manifest, text.replace(path, concat!("path = '", env!("CARGO_MANIFEST_DIR"), "'"))).unwrap();
+    fs::write(&manifest, text.replace(path, concat!("path = '", env!("CARGO_MANIFEST_DIR"), "'")))
+        .unwrap();
     commit(&directory);
     let ours = Ours::new(&directory);
     let requirement = Requirement::new(&ours, r#""cffi>=1.17,<3""#);
     let ran = |report: &Report| {
-        let scripts = report.json["crates"]["build_scripts"].as_array().cloned().unwrap_or_default();
-        let field = |script: &serde_json::Value, name: &str| script[name].as_str().unwrap_or_default().to_owned();
-        scripts.iter().map(|script| ["name", "reason", "detail"].map(|name| field(script, name)).join(" ")).collect::<Vec<_>>()
+        let scripts =
+            report.json["crates"]["build_scripts"].as_array().cloned().unwrap_or_default();
+        let field = |script: &serde_json::Value, name: &str| {
+            script[name].as_str().unwrap_or_default().to_owned()
+        };
+        scripts
+            .iter()
+            .map(|script| ["name", "reason", "detail"].map(|name| field(script, name)).join(" "))
+            .collect::<Vec<_>>()
     };
     let only = ["bessel-native env-var-changed PYO3_PYTHON"];
 
     let first = works(&ours);
-    assert!(ran(&first).iter().any(|script| script.starts_with("libm ")), "another has a build script, too: {:?}", ran(&first));
+    assert!(
+        ran(&first).iter().any(|script| script.starts_with("libm ")),
+        "another has a build script, too: {:?}",
+        ran(&first)
+    );
     let by_hand = ["cargo", "build", "--release", "--manifest-path", "rust/Cargo.toml"];
     assert_eq!(ours.run(&by_hand), [""; 0]);
 
@@ -294,10 +356,14 @@ fn cffi_build_script() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("No module named 'cffi'"), "{said}");
-    assert!(said.contains("hint: add what has `cffi` to `[build-system] requires` in pyproject.toml"), "{said}");
+    assert!(
+        said.contains("hint: add what has `cffi` to `[build-system] requires` in pyproject.toml"),
+        "{said}"
+    );
 }
 
-/// `CMake`'s build directory holds absolute paths into the environment: they are good for the next one, too.
+/// `CMake`'s build directory holds absolute paths into the environment: they are good for the next
+/// one, too.
 #[test]
 fn scikit_build_core() {
     let scratch = Scratch::new();
@@ -315,14 +381,18 @@ fn scikit_build_core() {
 
     fs::remove_dir_all(&environments).unwrap();
     let by_pip = ours.clone().installer("pip").build();
-    assert_eq!((by_pip.outcome(), by_pip.installer(), by_pip.env()), ("created", "pip", first.env()));
+    assert_eq!(
+        (by_pip.outcome(), by_pip.installer(), by_pip.env()),
+        ("created", "pip", first.env())
+    );
     assert!(by_pip.stderr.contains(idle), "{}", by_pip.stderr);
 }
 
-/// Another version of a build requirement is another environment, and the first one comes back as it was.
+/// Another version of a build requirement is another environment, and the first one comes back as
+/// it was.
 ///
-/// A stable-ABI build with a maturin and a `PyO3` of today does not look at the python at all, but at maturin's configuration
-/// file, so not even a build with the other version compiles anything.
+/// A stable-ABI build with a maturin and a `PyO3` of today does not look at the python at all, but
+/// at maturin's configuration file, so not even a build with the other version compiles anything.
 #[test]
 fn another_version_of_a_build_requirement_and_back() {
     let scratch = Scratch::new();
@@ -340,7 +410,10 @@ fn another_version_of_a_build_requirement_and_back() {
 
     requirement.set("maturin==1.15.0");
     let back = ours.build();
-    assert_eq!((back.outcome(), back.env(), back.fingerprint()), ("reused", one.env(), one.fingerprint()));
+    assert_eq!(
+        (back.outcome(), back.env(), back.fingerprint()),
+        ("reused", one.env(), one.fingerprint())
+    );
     back.assert_compiled_nothing("back at the first version");
 
     requirement.set("maturin==1.16.0");

@@ -1,4 +1,5 @@
-//! Every interpreter that pyenv has here, and `PyPy`: uv and pip make the same environment and the same wheel.
+//! Every interpreter that pyenv has here, and `PyPy`: uv and pip make the same environment and the
+//! same wheel.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,8 @@ use crate::wheels;
 /// The interpreters found, oldest first by name.
 pub(crate) fn interpreters() -> Vec<PathBuf> {
     let versions = std::env::var_os("PYENV_ROOT").map(|root| Path::new(&root).join("versions"));
-    let entries = versions.and_then(|versions| std::fs::read_dir(versions).ok()).into_iter().flatten();
+    let entries =
+        versions.and_then(|versions| std::fs::read_dir(versions).ok()).into_iter().flatten();
     let pyenv = entries.map(|entry| entry.unwrap().path().join("bin").join(exe("python")));
     let on_path = ["python3", "pypy3"].into_iter().filter_map(|name| which::which(name).ok());
     let mut found: Vec<PathBuf> = pyenv.chain(on_path).filter_map(|path| real(&path)).collect();
@@ -45,10 +47,18 @@ fn every_interpreter_gets_the_same_environment_from_uv_and_from_pip() {
         );
         let out = |name: &str| directory.join(name).to_string_lossy().into_owned();
         let by = |name: &str| {
-            let ours = Ours::new(&directory).interpreter(&interpreter).root(&directory.join(".pyenv-build").join(name)).installer(name);
+            let ours = Ours::new(&directory)
+                .interpreter(&interpreter)
+                .root(&directory.join(".pyenv-build").join(name))
+                .installer(name);
             let made = ours.provision();
             let report = ours.argument("--out-dir").argument(&out(name)).build();
-            assert_eq!((made.outcome(), report.outcome(), report.installer()), ("created", "reused", name), "{}", interpreter.display());
+            assert_eq!(
+                (made.outcome(), report.outcome(), report.installer()),
+                ("created", "reused", name),
+                "{}",
+                interpreter.display()
+            );
             assert_eq!((made.env(), made.fingerprint()), (report.env(), report.fingerprint()));
             report
         };
@@ -60,17 +70,26 @@ fn every_interpreter_gets_the_same_environment_from_uv_and_from_pip() {
         wheels::assert_same(&uv.wheel(), &pip.wheel());
         let venv = Venv::with(&interpreter, &uv.wheel());
         venv.check("import everywhere, sys; assert everywhere.version == sys.version_info[:2]");
-        // A virtual environment stands for the interpreter below it, even with another one's `python3` beside that.
+        // A virtual environment stands for the interpreter below it, even with another one's
+        // `python3` beside that.
         let root = directory.join(".pyenv-build").join("uv");
-        let again = Ours::new(&directory).interpreter(&venv.path()).root(&root).installer("uv").provision();
-        assert_eq!((again.outcome(), again.env()), ("reused", uv.env()), "{}", interpreter.display());
+        let again =
+            Ours::new(&directory).interpreter(&venv.path()).root(&root).installer("uv").provision();
+        assert_eq!(
+            (again.outcome(), again.env()),
+            ("reused", uv.env()),
+            "{}",
+            interpreter.display()
+        );
     }
 }
 
 /// What an environment's own python finds there.
 fn installed(environment: &Path) -> Vec<String> {
     let code = "import importlib.metadata as m\nfor d in m.distributions(): print(d.metadata['Name'].lower(), d.version)";
-    let answer = stdout(command(crate::machine::in_bin(environment, "python")).args(["-I", "-B", "-c", code]));
+    let answer = stdout(
+        command(crate::machine::in_bin(environment, "python")).args(["-I", "-B", "-c", code]),
+    );
     let mut lines: Vec<String> = answer.lines().map(str::to_owned).collect();
     lines.sort();
     lines

@@ -1,4 +1,5 @@
-//! What the tests run and where: the interpreter, the tools, commands with a clean environment, temporary directories.
+//! What the tests run and where: the interpreter, the tools, commands with a clean environment,
+//! temporary directories.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -47,10 +48,14 @@ pub(crate) fn scratch_of_target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("real")
 }
 
-/// Fills `directory` unless that has been done for the same `content`; other processes wait meanwhile.
+/// Fills `directory` unless that has been done for the same `content`; other processes wait
+/// meanwhile.
 pub(crate) fn once(directory: &Path, content: &str, fill: impl FnOnce()) {
     fs::create_dir_all(directory.parent().unwrap()).unwrap();
-    let beside = |extension: &str| directory.with_file_name(format!("{}.{extension}", directory.file_name().unwrap().display()));
+    let beside = |extension: &str| {
+        directory
+            .with_file_name(format!("{}.{extension}", directory.file_name().unwrap().display()))
+    };
     let lock = File::create(beside("lock")).unwrap();
     lock.lock().unwrap();
     let marker = beside("done");
@@ -69,8 +74,8 @@ pub(crate) enum Uv {
     Absent,
 }
 
-/// A command whose environment holds nothing of ours, of `cargo test`'s, or of an active Python environment, with the tests'
-/// uv first on PATH.
+/// A command whose environment holds nothing of ours, of `cargo test`'s, or of an active Python
+/// environment, with the tests' uv first on PATH.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command_with(program, Uv::OnPath)
 }
@@ -78,9 +83,12 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 /// [`command`], with uv or without it.
 pub(crate) fn command_with(program: impl AsRef<OsStr>, uv: Uv) -> Command {
     let mut command = clean(program);
-    let own: Vec<PathBuf> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
+    let own: Vec<PathBuf> =
+        std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
     let directories = match uv {
-        Uv::OnPath => std::iter::once(tools().uv.parent().unwrap().to_path_buf()).chain(own).collect(),
+        Uv::OnPath => {
+            std::iter::once(tools().uv.parent().unwrap().to_path_buf()).chain(own).collect()
+        }
         Uv::Absent => own.into_iter().map(without_uv).collect::<Vec<_>>(),
     };
     command.env("PATH", std::env::join_paths(directories).unwrap());
@@ -91,7 +99,16 @@ fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "PYENV_BUILD_", "__PYENV_BUILD_", "PYO3_", "PYTHON", "MATURIN_"];
+        let prefixes = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "PYENV_BUILD_",
+            "__PYENV_BUILD_",
+            "PYO3_",
+            "PYTHON",
+            "MATURIN_",
+        ];
         let names = [
             "CARGO",
             "CARGO_CRATE_NAME",
@@ -104,7 +121,8 @@ fn clean(program: impl AsRef<OsStr>) -> Command {
             "CONDA_PREFIX",
             "SOURCE_DATE_EPOCH",
         ];
-        if prefixes.iter().any(|prefix| text.starts_with(prefix)) || names.contains(&text.as_ref()) {
+        if prefixes.iter().any(|prefix| text.starts_with(prefix)) || names.contains(&text.as_ref())
+        {
             command.env_remove(&name);
         }
     }
@@ -123,7 +141,11 @@ fn without_uv(directory: PathBuf) -> PathBuf {
     if !directory.join("uv").exists() {
         return directory;
     }
-    let digest: String = directory.to_string_lossy().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+    let digest: String = directory
+        .to_string_lossy()
+        .chars()
+        .map(|c| if c.is_alphanumeric() { c } else { '_' })
+        .collect();
     let copy = scratch_of_target().join(format!("without-uv-{digest}"));
     once(&copy, "", || {
         fs::create_dir_all(&copy).unwrap();
@@ -159,7 +181,8 @@ pub(crate) fn stdout(command: &mut Command) -> String {
 pub(crate) fn account(command: &Command, output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let program = command.get_program().display();
-    let arguments: Vec<_> = command.get_args().map(|argument| argument.display().to_string()).collect();
+    let arguments: Vec<_> =
+        command.get_args().map(|argument| argument.display().to_string()).collect();
     format!(
         "`{program} {}` in `{}`: {}\n--- stdout\n{}\n--- stderr\n{}",
         arguments.join(" "),
@@ -215,12 +238,22 @@ pub(crate) fn write_tree(directory: &Path, files: &[(&str, &str)]) {
 
 /// Runs git with a name and without anybody's configuration.
 pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
-    let nobody =
-        ["-c", "user.name=Nobody", "-c", "user.email=nobody@example.org", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"];
+    let nobody = [
+        "-c",
+        "user.name=Nobody",
+        "-c",
+        "user.email=nobody@example.org",
+        "-c",
+        "commit.gpgsign=false",
+        "-c",
+        "init.defaultBranch=main",
+    ];
     let mut command = clean("git");
     command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "");
     // The same tree is the same commit.
-    command.env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z").env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z");
+    command
+        .env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z")
+        .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z");
     stdout(command.args(nobody).args(arguments).current_dir(directory))
 }
 
@@ -232,25 +265,36 @@ pub(crate) fn commit(directory: &Path) -> String {
     git(directory, &["rev-parse", "HEAD"]).trim().to_owned()
 }
 
-/// The next job on a fresh machine: what a cache keeps goes through tar, as `actions/cache` calls it, and everything else is
-/// cloned anew at the same place.
+/// The next job on a fresh machine: what a cache keeps goes through tar, as `actions/cache` calls
+/// it, and everything else is cloned anew at the same place.
 pub(crate) fn clone_again(directory: &Path) {
-    let beside = |extension: &str| directory.with_file_name(format!("{}.{extension}", directory.file_name().unwrap().display()));
+    let beside = |extension: &str| {
+        directory
+            .with_file_name(format!("{}.{extension}", directory.file_name().unwrap().display()))
+    };
     let (origin, archive) = (beside("origin"), beside("tar"));
     let mut kept = Vec::new();
     let mut walk = walkdir::WalkDir::new(directory).max_depth(4).into_iter();
     while let Some(entry) = walk.next() {
         let entry = entry.unwrap();
-        let is_kept = entry.file_type().is_dir() && (entry.file_name() == "target" || entry.file_name() == ".pyenv-build");
+        let is_kept = entry.file_type().is_dir()
+            && (entry.file_name() == "target" || entry.file_name() == ".pyenv-build");
         if is_kept {
             kept.push(entry.path().strip_prefix(directory).unwrap().to_path_buf());
             walk.skip_current_dir();
         }
     }
-    run(Command::new("tar").args(["--posix", "-cf"]).arg(&archive).args(kept).current_dir(directory));
+    run(Command::new("tar")
+        .args(["--posix", "-cf"])
+        .arg(&archive)
+        .args(kept)
+        .current_dir(directory));
     fs::rename(directory, &origin).unwrap();
     let url = format!("file://{}", origin.display());
-    git(directory.parent().unwrap(), &["clone", "--quiet", "--depth", "1", &url, directory.to_str().unwrap()]);
+    git(
+        directory.parent().unwrap(),
+        &["clone", "--quiet", "--depth", "1", &url, directory.to_str().unwrap()],
+    );
     fs::remove_dir_all(origin).unwrap();
     run(Command::new("tar").arg("-xf").arg(archive).current_dir(directory));
 }
@@ -265,14 +309,20 @@ impl Venv {
     /// A fresh environment of `interpreter`.
     pub(crate) fn new(interpreter: &Path) -> Self {
         let venv = Self { scratch: Scratch::new() };
-        run(command(&tools().uv).args(["venv", "--quiet", "--clear", "--python"]).arg(interpreter).arg(venv.scratch.path()));
+        run(command(&tools().uv)
+            .args(["venv", "--quiet", "--clear", "--python"])
+            .arg(interpreter)
+            .arg(venv.scratch.path()));
         venv
     }
 
     /// The same with `wheel` in it, and what that requires.
     pub(crate) fn with(interpreter: &Path, wheel: &Path) -> Self {
         let venv = Self::new(interpreter);
-        run(command(&tools().uv).args(["pip", "install", "--quiet", "--python"]).arg(venv.scratch.path()).arg(wheel));
+        run(command(&tools().uv)
+            .args(["pip", "install", "--quiet", "--python"])
+            .arg(venv.scratch.path())
+            .arg(wheel));
         venv
     }
 

@@ -72,7 +72,13 @@ impl Ours {
 
     pub(crate) fn command(&self, subcommand: &str) -> Command {
         let mut command = machine::command_with(env!("CARGO_BIN_EXE_cargo-pyenv-build"), self.uv);
-        command.arg("--root").arg(&self.root).arg(subcommand).arg("--python").arg(&self.interpreter).args(&self.arguments);
+        command
+            .arg("--root")
+            .arg(&self.root)
+            .arg(subcommand)
+            .arg("--python")
+            .arg(&self.interpreter)
+            .args(&self.arguments);
         command.current_dir(&self.directory).envs(self.variables.iter().cloned());
         command
     }
@@ -86,8 +92,8 @@ impl Ours {
         command.args(arguments);
         command.args(["--message-format", "json", "-v"]);
         let output = run(&mut command);
-        let json =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", machine::account(&command, &output)));
+        let json = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", machine::account(&command, &output)));
         Report { json, stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
     }
 
@@ -102,12 +108,24 @@ impl Ours {
         report
     }
 
-    /// Removes all environments that nothing needs; returns those that are kept because something does.
+    /// Removes all environments that nothing needs; returns those that are kept because something
+    /// does.
     pub(crate) fn gc(&self) -> Vec<PathBuf> {
         let mut command = machine::command(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
-        command.arg("--root").arg(&self.root).args(["--message-format=json", "gc", "--keep=0", "--used-within=0s"]);
-        let json: Value = serde_json::from_slice(&run(command.current_dir(&self.directory)).stdout).unwrap();
-        json["kept"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap().into()).collect()
+        command.arg("--root").arg(&self.root).args([
+            "--message-format=json",
+            "gc",
+            "--keep=0",
+            "--used-within=0s",
+        ]);
+        let json: Value =
+            serde_json::from_slice(&run(command.current_dir(&self.directory)).stdout).unwrap();
+        json["kept"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["path"].as_str().unwrap().into())
+            .collect()
     }
 
     pub(crate) fn provision(&self) -> Report {
@@ -118,7 +136,8 @@ impl Ours {
         self.report("fingerprint")
     }
 
-    /// Runs a command with the pins; returns the names of the crates for which rustc ran. cargo says `Compiling` of others, too.
+    /// Runs a command with the pins; returns the names of the crates for which rustc ran. cargo
+    /// says `Compiling` of others, too.
     pub(crate) fn run(&self, arguments: &[&str]) -> Vec<String> {
         let output = run(self.command("run").arg("--").args(arguments));
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -138,13 +157,22 @@ pub(crate) struct Report {
 
 impl Report {
     fn text(&self, pointer: &str) -> &str {
-        self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no `{pointer}` in {}", self.json))
+        self.json
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no `{pointer}` in {}", self.json))
     }
 
     /// The only artifact of a kind.
     pub(crate) fn artifact(&self, kind: &str) -> PathBuf {
-        let mut found = self.json["artifacts"].as_array().unwrap().iter().filter(|artifact| artifact["kind"] == kind);
-        let (Some(artifact), None) = (found.next(), found.next()) else { panic!("not one {kind} in {}", self.json) };
+        let mut found = self.json["artifacts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|artifact| artifact["kind"] == kind);
+        let (Some(artifact), None) = (found.next(), found.next()) else {
+            panic!("not one {kind} in {}", self.json)
+        };
         artifact["path"].as_str().unwrap().into()
     }
 
@@ -156,11 +184,21 @@ impl Report {
 
     /// Names of the crates that were compiled.
     pub(crate) fn compiled(&self) -> Vec<&str> {
-        self.json["crates"]["compiled"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
+        self.json["crates"]["compiled"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].as_str().unwrap())
+            .collect()
     }
 
     pub(crate) fn reused(&self) -> Vec<&str> {
-        self.json["crates"]["reused"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
+        self.json["crates"]["reused"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].as_str().unwrap())
+            .collect()
     }
 
     pub(crate) fn env(&self) -> PathBuf {
@@ -185,12 +223,19 @@ impl Report {
     /// The parts of a fingerprint that stand for distributions: name, version and content.
     pub(crate) fn distributions(&self) -> Vec<(String, String)> {
         let parts = self.json["parts"].as_object().unwrap();
-        let pair = |(name, value): (&String, &Value)| Some((name.strip_prefix("distribution.")?.to_owned(), value.as_str()?.to_owned()));
+        let pair = |(name, value): (&String, &Value)| {
+            Some((name.strip_prefix("distribution.")?.to_owned(), value.as_str()?.to_owned()))
+        };
         parts.iter().filter_map(pair).collect()
     }
 
     #[track_caller]
     pub(crate) fn assert_compiled_nothing(&self, when: &str) {
-        assert!(self.compiled().is_empty(), "{when}: {:?} were compiled\n{}", self.compiled(), self.stderr);
+        assert!(
+            self.compiled().is_empty(),
+            "{when}: {:?} were compiled\n{}",
+            self.compiled(),
+            self.stderr
+        );
     }
 }

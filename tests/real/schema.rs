@@ -1,4 +1,5 @@
-//! `docs/reference/report.schema.json` says what reports are: real ones are valid, also if nothing is allowed that it does not name.
+//! `docs/reference/report.schema.json` says what reports are: real ones are valid, also if nothing
+//! is allowed that it does not name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,15 @@ fn judge() -> PathBuf {
     let python = in_bin(&directory, "python");
     once(&directory, &format!("{WANTED} in {}", interpreter.display()), || {
         run(command(interpreter).args(["-I", "-m", "venv", "--clear"]).arg(&directory));
-        run(command(&python).args(["-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", WANTED]));
+        run(command(&python).args([
+            "-I",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            WANTED,
+        ]));
     });
     python
 }
@@ -67,7 +76,10 @@ fn project(directory: &Path) {
         &[
             ("pyproject.toml", &read("pyproject.toml")),
             ("backend.py", &backend),
-            ("Cargo.toml", "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n"),
+            (
+                "Cargo.toml",
+                "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n",
+            ),
             (
                 "build.rs",
                 "fn main() { println!(\"cargo:rerun-if-env-changed=COLOUR\"); println!(\"cargo:rustc-cfg=c_{}\", std::env::var(\"COLOUR\").unwrap_or_default()); }\n",
@@ -79,10 +91,14 @@ fn project(directory: &Path) {
 
 fn report(directory: &Path, change: impl FnOnce(&mut Command) -> &mut Command) -> Value {
     let mut program = command(env!("CARGO_BIN_EXE_cargo-pyenv-build"));
-    program.args(["--message-format", "json"]).current_dir(directory).env("PYENV_BUILD_PYTHON", &tools().interpreter);
+    program
+        .args(["--message-format", "json"])
+        .current_dir(directory)
+        .env("PYENV_BUILD_PYTHON", &tools().interpreter);
     let output = change(&mut program).output().unwrap();
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {program:?}: {}", String::from_utf8_lossy(&output.stderr)))
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {program:?}: {}", String::from_utf8_lossy(&output.stderr))
+    })
 }
 
 #[test]
@@ -99,11 +115,15 @@ fn reports_are_what_their_schema_says() {
         report(&here, |program| program.args(["build", "--metadata"])),
         report(&here, |program| program.arg("provision")),
         report(&here, |program| program.args(["build", ".", "../two"])),
-        report(&here, |program| program.args(["build", "--deny-rebuild", "all"]).env("COLOUR", "violet")),
+        report(&here, |program| {
+            program.args(["build", "--deny-rebuild", "all"]).env("COLOUR", "violet")
+        }),
         report(&here, |program| program.args(["provision", "--python", "no-such-python"])),
     ];
     // The one that README shows.
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap().replace("\r\n", "\n");
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
+        .unwrap()
+        .replace("\r\n", "\n");
     let mut shown = readme.split("```json\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
     let shown = shown.find(|block| block.contains("\"artifacts\"")).unwrap();
     let shown: Value = serde_json::from_str(shown).unwrap();
@@ -112,18 +132,30 @@ fn reports_are_what_their_schema_says() {
     reports.push(report(&here, |program| program.arg("why")));
     reports.push(report(&here, |program| program.args(["build", "nowhere"])));
     reports.push(shown);
-    assert_eq!(judged(&reports, &scratch.path()), vec![Vec::<String>::new(); reports.len()], "{reports:#?}");
+    assert_eq!(
+        judged(&reports, &scratch.path()),
+        vec![Vec::<String>::new(); reports.len()],
+        "{reports:#?}"
+    );
 
     // What these reports have in them, so that the schema has been asked about it.
     let first = &reports[0];
     assert_eq!(first["crates"]["compiled"][0]["reason"], "first-build");
-    assert_eq!(reports[1]["crates"]["build_scripts"][0]["reason"], "env-var-changed", "{:#}", reports[1]);
+    assert_eq!(
+        reports[1]["crates"]["build_scripts"][0]["reason"], "env-var-changed",
+        "{:#}",
+        reports[1]
+    );
     assert_eq!(reports[1]["crates"]["build_scripts"][0]["detail"], "COLOUR");
     assert_eq!(reports[2]["artifacts"].as_array().unwrap().len(), 2);
     assert_eq!(reports[6]["projects"].as_array().unwrap().len(), 2);
     assert_eq!(reports[7]["error"]["kind"], "RebuildDenied");
     assert_eq!(reports[8]["error"]["kind"], "InterpreterNotFound");
-    assert!(reports[9]["error"]["traceback"].is_string() && reports[9]["error"]["log"].is_string(), "{:#}", reports[9]);
+    assert!(
+        reports[9]["error"]["traceback"].is_string() && reports[9]["error"]["log"].is_string(),
+        "{:#}",
+        reports[9]
+    );
 
     // And it does find what is wrong.
     let changed = |change: fn(&mut Value)| {

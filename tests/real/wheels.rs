@@ -26,7 +26,10 @@ impl Wheel {
             let mut entry = archive.by_index(index).unwrap();
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).unwrap();
-            members.insert(entry.name().unwrap().into_owned(), Member { mode: entry.unix_mode(), bytes });
+            members.insert(
+                entry.name().unwrap().into_owned(),
+                Member { mode: entry.unix_mode(), bytes },
+            );
         }
         Self { name: path.file_name().unwrap().to_string_lossy().into_owned(), members }
     }
@@ -37,7 +40,9 @@ impl Wheel {
 
     fn text(&self, suffix: &str) -> String {
         let mut found = self.members.iter().filter(|(name, _)| name.ends_with(suffix));
-        let (Some((_, member)), None) = (found.next(), found.next()) else { panic!("not one `{suffix}` in {:?}", self.names()) };
+        let (Some((_, member)), None) = (found.next(), found.next()) else {
+            panic!("not one `{suffix}` in {:?}", self.names())
+        };
         String::from_utf8(member.bytes.clone()).unwrap()
     }
 
@@ -45,7 +50,14 @@ impl Wheel {
     fn record(&self) -> BTreeSet<String> {
         let text = self.text(".dist-info/RECORD");
         text.lines()
-            .map(|line| if is_compiled(line.split(',').next().unwrap()) { line.split(',').next().unwrap() } else { line }.to_owned())
+            .map(|line| {
+                if is_compiled(line.split(',').next().unwrap()) {
+                    line.split(',').next().unwrap()
+                } else {
+                    line
+                }
+                .to_owned()
+            })
             .collect()
     }
 }
@@ -55,7 +67,8 @@ fn is_compiled(name: &str) -> bool {
     [".so", ".pyd", ".dylib", ".dll"].iter().any(|suffix| name.ends_with(suffix))
 }
 
-/// Fails unless two wheels are the same to everybody but the compiler: name, names and modes of members, their bytes.
+/// Fails unless two wheels are the same to everybody but the compiler: name, names and modes of
+/// members, their bytes.
 #[track_caller]
 pub(crate) fn assert_same(ours: &Path, theirs: &Path) {
     let (ours, theirs) = (Wheel::read(ours), Wheel::read(theirs));
@@ -65,8 +78,14 @@ pub(crate) fn assert_same(ours: &Path, theirs: &Path) {
     for (name, our) in &ours.members {
         let their = &theirs.members[name];
         assert_eq!(our.mode, their.mode, "the mode of `{name}`");
-        let same = is_compiled(name) || name.ends_with(".dist-info/RECORD") || our.bytes == their.bytes;
-        assert!(same, "`{name}`:\n{}\n--- instead of\n{}", String::from_utf8_lossy(&our.bytes), String::from_utf8_lossy(&their.bytes));
+        let same =
+            is_compiled(name) || name.ends_with(".dist-info/RECORD") || our.bytes == their.bytes;
+        assert!(
+            same,
+            "`{name}`:\n{}\n--- instead of\n{}",
+            String::from_utf8_lossy(&our.bytes),
+            String::from_utf8_lossy(&their.bytes)
+        );
     }
 }
 

@@ -1,11 +1,14 @@
-//! pip: `install --dry-run --report` and `install`, run from a tool environment of its own so that build environments
-//! hold nothing but build requirements.
+//! pip: `install --dry-run --report` and `install`, run from a tool environment of its own so that
+//! build environments hold nothing but build requirements.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Dialect, Distribution, Installation, Resolution, WheelInstallation, Workshop, directory_artifact, public_and_secret, run};
+use super::{
+    Dialect, Distribution, Installation, Resolution, WheelInstallation, Workshop,
+    directory_artifact, public_and_secret, run,
+};
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::{self, Error, venv};
 use crate::digest;
@@ -47,29 +50,46 @@ pub struct Pip {
 }
 
 impl Pip {
-    pub(super) fn prepare(interpreter: &Interpreter, layout: &Layout, workshop: &Workshop<'_>, ui: &Ui) -> Result<Self, Error> {
-        let name = format!("pip-{}-{}", interpreter.identity.abi(), &digest::json(&interpreter.identity)[..12]);
+    pub(super) fn prepare(
+        interpreter: &Interpreter,
+        layout: &Layout,
+        workshop: &Workshop<'_>,
+        ui: &Ui,
+    ) -> Result<Self, Error> {
+        let name = format!(
+            "pip-{}-{}",
+            interpreter.identity.abi(),
+            &digest::json(&interpreter.identity)[..12]
+        );
         let directory = layout.tools().join(&name);
         let python = venv::python_in(&directory);
         let marker = layout.tools().join(format!("{name}.json"));
         if marker.is_file() && is_whole(&directory) {
             return Ok(Self { python });
         }
-        let _lock = build_env::lock(&layout.tools().join(format!("{name}.lock")), None, ui, "sets up pip")?;
+        let _lock =
+            build_env::lock(&layout.tools().join(format!("{name}.lock")), None, ui, "sets up pip")?;
         if marker.is_file() && is_whole(&directory) {
             return Ok(Self { python });
         }
         let _spinner = ui.spinner("setting up pip");
-        fs::remove_dir_all(&directory).map_err(|source| Error::Write { path: directory.clone(), source })?;
-        // Not in the project: Pythons before 3.10 install pip where a `setup.cfg` in the current directory says.
-        let made = workshop.ready(Cmd::new(&interpreter.base_executable).args(["-I", "-m", "venv"]).arg(&directory))?;
+        fs::remove_dir_all(&directory)
+            .map_err(|source| Error::Write { path: directory.clone(), source })?;
+        // Not in the project: Pythons before 3.10 install pip where a `setup.cfg` in the current
+        // directory says.
+        let made = workshop.ready(
+            Cmd::new(&interpreter.base_executable).args(["-I", "-m", "venv"]).arg(&directory),
+        )?;
         match made.output() {
             Ok(_) => {}
-            Err(process::Error::Interrupted { signal, .. }) => return Err(Error::Interrupted(signal)),
+            Err(process::Error::Interrupted { signal, .. }) => {
+                return Err(Error::Interrupted(signal));
+            }
             Err(error) => {
                 // Debian's python without python3-venv: perhaps it has a pip of its own.
                 let own = Self { python: interpreter.base_executable.clone() };
-                fs::remove_dir_all(&directory).map_err(|source| Error::Write { path: directory.clone(), source })?;
+                fs::remove_dir_all(&directory)
+                    .map_err(|source| Error::Write { path: directory.clone(), source })?;
                 return match own.version(workshop)? {
                     Some(version) if version >= OLDEST => Ok(own),
                     _ => Err(Error::NoInstaller {
@@ -92,26 +112,45 @@ impl Pip {
                 Err(error) => return Err(error),
             }
         }
-        fs::write_atomic(&marker, b"{\"schema\": 1}\n").map_err(|source| Error::Write { path: marker, source })?;
+        fs::write_atomic(&marker, b"{\"schema\": 1}\n")
+            .map_err(|source| Error::Write { path: marker, source })?;
         Ok(pip)
     }
 
     /// `(major, minor)` of this pip, if it runs.
     fn version(&self, workshop: &Workshop<'_>) -> Result<Option<(u32, u32)>, Error> {
-        let command = workshop.ready(Cmd::new(&self.python).args(["-I", "-m", "pip", "--version"]))?;
-        Ok(command.output().ok().and_then(|output| version_in(&String::from_utf8_lossy(&output.stdout))))
+        let command =
+            workshop.ready(Cmd::new(&self.python).args(["-I", "-m", "pip", "--version"]))?;
+        Ok(command
+            .output()
+            .ok()
+            .and_then(|output| version_in(&String::from_utf8_lossy(&output.stdout))))
     }
 
     /// A pip command for the interpreter that has it, or for another environment.
     fn command(&self, python: Option<&Path>, verb: &str) -> Cmd {
         let command = Cmd::new(&self.python).args(["-I", "-m", "pip"]);
         // `--python` goes before the verb.
-        let command = python.into_iter().fold(command, |command, python| command.arg("--python").arg(python));
-        command.args([verb, "--disable-pip-version-check", "--no-input", "--no-color", "--progress-bar", "off", "--quiet"])
+        let command =
+            python.into_iter().fold(command, |command, python| command.arg("--python").arg(python));
+        command.args([
+            verb,
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-color",
+            "--progress-bar",
+            "off",
+            "--quiet",
+        ])
     }
 
-    pub(super) fn resolve(&self, resolution: &Resolution<'_>, workshop: &Workshop<'_>) -> Result<Vec<Distribution>, Error> {
-        let input = workshop.write("requirements.in", &(resolution.requirements.join("\n") + "\n"))?;
+    pub(super) fn resolve(
+        &self,
+        resolution: &Resolution<'_>,
+        workshop: &Workshop<'_>,
+    ) -> Result<Vec<Distribution>, Error> {
+        let input =
+            workshop.write("requirements.in", &(resolution.requirements.join("\n") + "\n"))?;
         let report = workshop.directory.join("report.json");
         let mut command = self
             .command(None, "install")
@@ -138,23 +177,35 @@ impl Pip {
             process::Error::Interrupted { signal, .. } => Error::Interrupted(signal),
             source => Error::Resolve { source, offline: resolution.offline },
         })?;
-        let bytes = fs_err::read(&report).map_err(|error| Error::Protocol { what: format!("pip wrote no report: {error}") })?;
-        let report: Report =
-            serde_json::from_slice(&bytes).map_err(|error| Error::Protocol { what: format!("pip's report cannot be read: {error}") })?;
+        let bytes = fs_err::read(&report)
+            .map_err(|error| Error::Protocol { what: format!("pip wrote no report: {error}") })?;
+        let report: Report = serde_json::from_slice(&bytes).map_err(|error| Error::Protocol {
+            what: format!("pip's report cannot be read: {error}"),
+        })?;
         if report.version != "1" {
-            return Err(Error::Protocol { what: format!("pip's report has version {}, and only 1 is known", report.version) });
+            return Err(Error::Protocol {
+                what: format!("pip's report has version {}, and only 1 is known", report.version),
+            });
         }
-        report.install.into_iter().map(|installed| installed.distribution(resolution.direct)).collect()
+        report
+            .install
+            .into_iter()
+            .map(|installed| installed.distribution(resolution.direct))
+            .collect()
     }
 
-    /// First what the wheel requires, for which pip takes an installed distribution of the same version for the wheel; then the
-    /// wheel, whatever is installed.
+    /// First what the wheel requires, for which pip takes an installed distribution of the same
+    /// version for the wheel; then the wheel, whatever is installed.
     pub(super) fn install_wheel(&self, install: &WheelInstallation<'_>) -> Vec<Cmd> {
         let command = || {
-            let command = self.command(Some(install.python), "install").cwd(install.directory).arg("--no-warn-script-location");
+            let command = self
+                .command(Some(install.python), "install")
+                .cwd(install.directory)
+                .arg("--no-warn-script-location");
             MISLEADING.iter().fold(command, Cmd::env_remove)
         };
-        let mut commands = vec![command().args(["--no-deps", "--force-reinstall"]).arg(install.wheel)];
+        let mut commands =
+            vec![command().args(["--no-deps", "--force-reinstall"]).arg(install.wheel)];
         if install.with_dependencies {
             commands.insert(0, command().arg(install.requirement()));
         }
@@ -165,7 +216,12 @@ impl Pip {
         commands.collect()
     }
 
-    pub(super) fn install(&self, install: &Installation<'_>, requirements: &Path, require_hashes: bool) -> Cmd {
+    pub(super) fn install(
+        &self,
+        install: &Installation<'_>,
+        requirements: &Path,
+        require_hashes: bool,
+    ) -> Cmd {
         let mut command = self
             .command(Some(install.python), "install")
             .args(["--no-deps", "--no-compile", "--no-warn-script-location", "--requirement"])
@@ -183,13 +239,16 @@ fn version_in(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()??, numbers.next()??))
 }
 
-/// Whether an environment has a pip of which every file is there, in the size that it was installed in.
+/// Whether an environment has a pip of which every file is there, in the size that it was installed
+/// in.
 fn is_whole(environment: &Path) -> bool {
     let records = || {
         let library = environment.join(if cfg!(windows) { "Lib" } else { "lib" });
         let versions = if cfg!(windows) { vec![library] } else { list(&library) };
         let sites = versions.into_iter().map(|version| version.join("site-packages"));
-        sites.flat_map(|site| list(&site)).filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pip-")))
+        sites.flat_map(|site| list(&site)).filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pip-"))
+        })
     };
     let is_there = |info: &PathBuf| {
         let site = info.parent().unwrap_or(info);
@@ -199,22 +258,33 @@ fn is_whole(environment: &Path) -> bool {
             let (rest, size) = line.rsplit_once(',')?;
             Some((rest.rsplit_once(',')?.0.trim_matches('"'), size.parse::<u64>().ok()?))
         });
-        !text.is_empty() && sized.all(|(path, size)| fs_err::metadata(site.join(path)).is_ok_and(|file| file.len() == size))
+        !text.is_empty()
+            && sized.all(|(path, size)| {
+                fs_err::metadata(site.join(path)).is_ok_and(|file| file.len() == size)
+            })
     };
-    venv::python_in(environment).is_file() && records().next().is_some() && records().all(|info| is_there(&info))
+    venv::python_in(environment).is_file()
+        && records().next().is_some()
+        && records().all(|info| is_there(&info))
 }
 
 fn list(directory: &Path) -> Vec<PathBuf> {
-    fs_err::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+    fs_err::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
 }
 
-/// A constraints file that pip can use: a hash in one switches pip to a mode in which every requirement must be pinned and
-/// hashed by itself. The hashes are looked at afterwards, whichever installer it is.
+/// A constraints file that pip can use: a hash in one switches pip to a mode in which every
+/// requirement must be pinned and hashed by itself. The hashes are looked at afterwards, whichever
+/// installer it is.
 fn without_hashes(constraints: &str, copy: PathBuf) -> Result<PathBuf, Error> {
     if constraints.contains("://") {
         return Ok(constraints.into());
     }
-    let text = fs_err::read_to_string(constraints).map_err(|source| Error::Constraints { path: constraints.into(), source })?;
+    let text = fs_err::read_to_string(constraints)
+        .map_err(|source| Error::Constraints { path: constraints.into(), source })?;
     if !text.contains("--hash") {
         return Ok(constraints.into());
     }
@@ -222,9 +292,13 @@ fn without_hashes(constraints: &str, copy: PathBuf) -> Result<PathBuf, Error> {
     let joined = text.replace("\\\r\n", " ").replace("\\\n", " ");
     let lines = joined.lines().map(|line| {
         let line = line.split("--hash").next().unwrap_or_default().trim();
-        let included =
-            ["-c ", "-r ", "--constraint ", "--requirement "].iter().find_map(|flag| line.strip_prefix(flag).map(|path| (flag, path)));
-        included.map_or_else(|| line.to_owned(), |(flag, path)| format!("{flag}{}", base.join(path.trim()).display()))
+        let included = ["-c ", "-r ", "--constraint ", "--requirement "]
+            .iter()
+            .find_map(|flag| line.strip_prefix(flag).map(|path| (flag, path)));
+        included.map_or_else(
+            || line.to_owned(),
+            |(flag, path)| format!("{flag}{}", base.join(path.trim()).display()),
+        )
     });
     let plain: String = lines.map(|line| line + "\n").collect();
     fs_err::write(&copy, plain).map_err(|source| Error::Write { path: copy.clone(), source })?;
@@ -281,21 +355,35 @@ impl Installed {
     fn distribution(self, direct: bool) -> Result<Distribution, Error> {
         let info = self.download_info;
         let local = || url::Url::parse(&info.url).ok()?.to_file_path().ok();
-        let sha256 = info.archive_info.as_ref().and_then(|archive| archive.hashes.get("sha256").cloned());
+        let sha256 =
+            info.archive_info.as_ref().and_then(|archive| archive.hashes.get("sha256").cloned());
         let artifact = if let Some(vcs) = info.vcs_info {
-            Artifact::Vcs { url: process::without_credentials(&info.url), commit: vcs.commit_id, subdirectory: info.subdirectory }
+            Artifact::Vcs {
+                url: process::without_credentials(&info.url),
+                commit: vcs.commit_id,
+                subdirectory: info.subdirectory,
+            }
         } else if info.dir_info.is_some() {
             directory_artifact(local().unwrap_or_default())?
         } else if self.is_direct || direct {
             let Some(sha256) = sha256.or_else(|| digest::file(&local()?).ok()) else {
-                return Err(Error::Protocol { what: format!("pip's report has no hash for `{}`", self.metadata.name) });
+                return Err(Error::Protocol {
+                    what: format!("pip's report has no hash for `{}`", self.metadata.name),
+                });
             };
             Artifact::Archive { url: process::without_credentials(&info.url), sha256 }
         } else {
             let path = info.url.split(['#', '?']).next().unwrap_or_default();
-            Artifact::Index { filename: path.rsplit('/').next().unwrap_or_default().to_owned(), sha256 }
+            Artifact::Index {
+                filename: path.rsplit('/').next().unwrap_or_default().to_owned(),
+                sha256,
+            }
         };
-        Ok(Distribution { name: normalized(&self.metadata.name), version: Some(self.metadata.version), artifact })
+        Ok(Distribution {
+            name: normalized(&self.metadata.name),
+            version: Some(self.metadata.version),
+            artifact,
+        })
     }
 }
 
@@ -328,19 +416,27 @@ mod tests {
                "metadata": {"name": "a.b_c", "version": "2"}}]}"#,
         )
         .unwrap();
-        let found: Vec<Distribution> = report.install.into_iter().map(|item| item.distribution(false).unwrap()).collect();
+        let found: Vec<Distribution> =
+            report.install.into_iter().map(|item| item.distribution(false).unwrap()).collect();
         assert_eq!(
             found,
             [
                 Distribution {
                     name: "maturin".into(),
                     version: Some("1.9.0".into()),
-                    artifact: Artifact::Index { filename: "maturin-1.9.0-py3-none-any.whl".into(), sha256: Some("aa".into()) }
+                    artifact: Artifact::Index {
+                        filename: "maturin-1.9.0-py3-none-any.whl".into(),
+                        sha256: Some("aa".into())
+                    }
                 },
                 Distribution {
                     name: "a-b-c".into(),
                     version: Some("2".into()),
-                    artifact: Artifact::Vcs { url: "https://h/x.git".into(), commit: "c0".into(), subdirectory: None }
+                    artifact: Artifact::Vcs {
+                        url: "https://h/x.git".into(),
+                        commit: "c0".into(),
+                        subdirectory: None
+                    }
                 },
             ]
         );

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Dialect, Distribution, Installation, Resolution, WheelInstallation, Workshop, from_package, public_and_secret};
+use super::{
+    Dialect, Distribution, Installation, Resolution, WheelInstallation, Workshop, from_package,
+    public_and_secret,
+};
 use crate::build_env::Error;
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::pylock::Pylock;
@@ -47,9 +50,11 @@ impl Uv {
             .arg("--python")
             .arg(install.python)
             .args(["--reinstall-package", install.name]);
-        for (wanted, flag) in
-            [(!install.with_dependencies, "--no-deps"), (install.offline, "--offline"), (install.indexes.no_index, "--no-index")]
-        {
+        for (wanted, flag) in [
+            (!install.with_dependencies, "--no-deps"),
+            (install.offline, "--offline"),
+            (install.indexes.no_index, "--no-index"),
+        ] {
             if wanted {
                 command = command.arg(flag);
             }
@@ -58,8 +63,15 @@ impl Uv {
     }
 
     /// Runs `pip compile`; `extra` are further arguments. Returns the lock file's text.
-    fn compile(&self, resolution: &Resolution<'_>, workshop: &Workshop<'_>, directory: &Path, extra: &[&str]) -> Result<String, Error> {
-        let input = workshop.write("requirements.in", &(resolution.requirements.join("\n") + "\n"))?;
+    fn compile(
+        &self,
+        resolution: &Resolution<'_>,
+        workshop: &Workshop<'_>,
+        directory: &Path,
+        extra: &[&str],
+    ) -> Result<String, Error> {
+        let input =
+            workshop.write("requirements.in", &(resolution.requirements.join("\n") + "\n"))?;
         let mut command = self
             .command("compile")
             .arg(&input)
@@ -70,7 +82,11 @@ impl Uv {
             command = command.env("UV_CONSTRAINT", &secret).env("UV_BUILD_CONSTRAINT", &secret);
         }
         for constraints in public {
-            command = command.arg("--constraints").arg(constraints).arg("--build-constraints").arg(constraints);
+            command = command
+                .arg("--constraints")
+                .arg(constraints)
+                .arg("--build-constraints")
+                .arg(constraints);
         }
         for (wanted, flag) in [
             (resolution.offline, "--offline"),
@@ -83,7 +99,8 @@ impl Uv {
                 command = command.arg(flag);
             }
         }
-        // uv would take what it has built of a local directory before, unless `pyproject.toml` has changed.
+        // uv would take what it has built of a local directory before, unless `pyproject.toml` has
+        // changed.
         for name in resolution.local {
             command = command.args(["--refresh-package", name]);
         }
@@ -92,7 +109,8 @@ impl Uv {
         let output = command.output().map_err(|source| match source {
             process::Error::Interrupted { signal, .. } => Error::Interrupted(signal),
             process::Error::Status { output, .. }
-                if output.contains("unexpected argument") || output.contains("invalid value 'pylock.toml'") =>
+                if output.contains("unexpected argument")
+                    || output.contains("invalid value 'pylock.toml'") =>
             {
                 Error::NoInstaller {
                     reason: "the uv on PATH cannot write pylock.toml files".to_owned(),
@@ -104,11 +122,19 @@ impl Uv {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    pub(super) fn resolve(&self, resolution: &Resolution<'_>, workshop: &Workshop<'_>) -> Result<Vec<Distribution>, Error> {
+    pub(super) fn resolve(
+        &self,
+        resolution: &Resolution<'_>,
+        workshop: &Workshop<'_>,
+    ) -> Result<Vec<Distribution>, Error> {
         let text = self.compile(resolution, workshop, workshop.directory, &[])?;
-        let lock =
-            Pylock::parse(&text).map_err(|message| Error::Protocol { what: format!("what uv resolved cannot be read: {message}") })?;
-        lock.packages.iter().map(|package| from_package(package, workshop.directory, resolution.direct)).collect()
+        let lock = Pylock::parse(&text).map_err(|message| Error::Protocol {
+            what: format!("what uv resolved cannot be read: {message}"),
+        })?;
+        lock.packages
+            .iter()
+            .map(|package| from_package(package, workshop.directory, resolution.direct))
+            .collect()
     }
 
     pub(super) fn lock_universal(
@@ -118,24 +144,40 @@ impl Uv {
         directory: &Path,
         minimum_python: &str,
     ) -> Result<String, Error> {
-        self.compile(resolution, workshop, directory, &["--universal", "--python-version", minimum_python])
+        self.compile(
+            resolution,
+            workshop,
+            directory,
+            &["--universal", "--python-version", minimum_python],
+        )
     }
 
-    pub(super) fn install(&self, install: &Installation<'_>, workshop: &Workshop<'_>, requirements: &Path, require_hashes: bool) -> Cmd {
+    pub(super) fn install(
+        &self,
+        install: &Installation<'_>,
+        workshop: &Workshop<'_>,
+        requirements: &Path,
+        require_hashes: bool,
+    ) -> Cmd {
         let mut command = self
             .command("install")
             .args(["--no-deps", "--link-mode", "copy", "--no-compile-bytecode", "--python"])
             .arg(install.python)
             .arg("--requirements")
             .arg(requirements);
-        for (wanted, flag) in
-            [(require_hashes, "--require-hashes"), (install.offline, "--offline"), (workshop.indexes.no_index, "--no-index")]
-        {
+        for (wanted, flag) in [
+            (require_hashes, "--require-hashes"),
+            (install.offline, "--offline"),
+            (workshop.indexes.no_index, "--no-index"),
+        ] {
             if wanted {
                 command = command.arg(flag);
             }
         }
-        let directories = install.distributions.iter().filter(|one| matches!(one.artifact, Artifact::Directory { .. }));
+        let directories = install
+            .distributions
+            .iter()
+            .filter(|one| matches!(one.artifact, Artifact::Directory { .. }));
         for distribution in directories {
             command = command.args(["--refresh-package", &distribution.name]);
         }

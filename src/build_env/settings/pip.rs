@@ -66,7 +66,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("no-build-isolation", Ignored, FOR_HOW),
     setting("check-build-dependencies", Ignored, FOR_HOW),
     setting("use-pep517", Ignored, FOR_HOW),
-    setting("require-hashes", Ignored, "In a file, it is for requirements of your own; the variable is as `--require-hashes`."),
+    setting(
+        "require-hashes",
+        Ignored,
+        "In a file, it is for requirements of your own; the variable is as `--require-hashes`.",
+    ),
     setting("requirement", Ignored, FOR_THE_PROJECT),
     setting("requirements-from-script", Ignored, FOR_THE_PROJECT),
     setting("group", Ignored, FOR_THE_PROJECT),
@@ -107,7 +111,8 @@ pub(super) fn is_true(value: &str) -> bool {
 
 /// What counts in pip's files, by the names of variables.
 pub(super) fn read() -> Vec<(String, String)> {
-    let texts: Vec<String> = files().iter().filter_map(|file| fs_err::read_to_string(file).ok()).collect();
+    let texts: Vec<String> =
+        files().iter().filter_map(|file| fs_err::read_to_string(file).ok()).collect();
     let of = |setting: &Setting| {
         let value = value_of(&texts, setting.name)?;
         Some((setting.variable("PIP_"), value))
@@ -115,9 +120,11 @@ pub(super) fn read() -> Vec<(String, String)> {
     SETTINGS.iter().filter(|setting| setting.role != Ignored).filter_map(of).collect()
 }
 
-/// The value of a setting: `[install]` wins over `[global]`, and in each the first file that has it.
+/// The value of a setting: `[install]` wins over `[global]`, and in each the first file that has
+/// it.
 fn value_of(texts: &[String], name: &str) -> Option<String> {
-    let in_section = |section: &str| texts.iter().find_map(|text| sections(text).remove(section)?.remove(name));
+    let in_section =
+        |section: &str| texts.iter().find_map(|text| sections(text).remove(section)?.remove(name));
     in_section("install").or_else(|| in_section("global")).filter(|value| !value.is_empty())
 }
 
@@ -130,15 +137,28 @@ pub fn files() -> Vec<PathBuf> {
     let home = env_vars::home();
     let mut files: Vec<PathBuf> = told.into_iter().collect();
     if cfg!(windows) {
-        files.extend(env_vars::get_os("APPDATA").map(|directory| Path::new(&directory).join("pip/pip.ini")));
+        files.extend(
+            env_vars::get_os("APPDATA").map(|directory| Path::new(&directory).join("pip/pip.ini")),
+        );
         files.extend(home.map(|home| home.join("pip/pip.ini")));
-        files.extend(env_vars::get_os("PROGRAMDATA").map(|directory| Path::new(&directory).join("pip/pip.ini")));
+        files.extend(
+            env_vars::get_os("PROGRAMDATA")
+                .map(|directory| Path::new(&directory).join("pip/pip.ini")),
+        );
         return files;
     }
-    let config = env_vars::get_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home.clone()?.join(".config")));
-    let application =
-        home.clone().map(|home| home.join("Library/Application Support/pip")).filter(|path| cfg!(target_os = "macos") && path.is_dir());
-    files.extend(application.or_else(|| Some(config?.join("pip"))).map(|directory| directory.join("pip.conf")));
+    let config = env_vars::get_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(home.clone()?.join(".config")));
+    let application = home
+        .clone()
+        .map(|home| home.join("Library/Application Support/pip"))
+        .filter(|path| cfg!(target_os = "macos") && path.is_dir());
+    files.extend(
+        application
+            .or_else(|| Some(config?.join("pip")))
+            .map(|directory| directory.join("pip.conf")),
+    );
     files.extend(home.map(|home| home.join(".pip/pip.conf")));
     files.push("/etc/pip.conf".into());
     let system = env_vars::get_os("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
@@ -146,13 +166,16 @@ pub fn files() -> Vec<PathBuf> {
     files
 }
 
-/// What an INI file of pip's says, by section and setting; words on lines that are indented belong to the setting before.
+/// What an INI file of pip's says, by section and setting; words on lines that are indented belong
+/// to the setting before.
 pub fn sections(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let (mut section, mut setting) = (String::new(), None);
     for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
         let of_section = all.entry(section.clone()).or_default();
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.trim_end().strip_suffix(']')) {
+        if let Some(name) =
+            line.strip_prefix('[').and_then(|rest| rest.trim_end().strip_suffix(']'))
+        {
             (section, setting) = (name.trim().to_owned(), None);
         } else if line.starts_with(char::is_whitespace) {
             let value = setting.as_ref().and_then(|name| of_section.get_mut(name));
@@ -177,17 +200,34 @@ mod tests {
     fn files_are_read_by_section() {
         let text = "# index-url = no\n[global]\nindex-url = https://a/simple\nextra_index_url =\n    https://b/simple\n    https://c/simple\n\
                     [list]\nindex-url: https://d/simple\n";
-        let of = |texts: &[&str], name: &str| value_of(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), name);
+        let of = |texts: &[&str], name: &str| {
+            value_of(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), name)
+        };
         assert_eq!(of(&[text], "index-url").as_deref(), Some("https://a/simple"));
-        assert_eq!(of(&[text], "extra-index-url").as_deref(), Some("https://b/simple https://c/simple"));
-        assert_eq!(of(&["[global]\ncert = a b.pem", "[install]\ncert=x\n[global]\nindex-url=y"], "cert").as_deref(), Some("x"));
+        assert_eq!(
+            of(&[text], "extra-index-url").as_deref(),
+            Some("https://b/simple https://c/simple")
+        );
+        assert_eq!(
+            of(&["[global]\ncert = a b.pem", "[install]\ncert=x\n[global]\nindex-url=y"], "cert")
+                .as_deref(),
+            Some("x")
+        );
         assert_eq!(of(&["[global]\nuser = 1", "[global]\nuser=2"], "user").as_deref(), Some("1"));
         assert_eq!(of(&["", "x", "=", "[", " y\n[global"], "index-url"), None);
     }
 
     #[test]
     fn variables_of_what_counts_stay_and_others_do_not() {
-        assert!(["PIP_CERT", "PIP_TRUSTED_HOST", "PIP_ONLY_BINARY", "PIP_NO_CACHE_DIR"].iter().all(|name| keeps(name)));
-        assert!(!["PIP_USER", "PIP_TARGET", "PIP_CONSTRAINT", "PIP_NO_DEPS", "PIP_SOMETHING_NEW"].iter().any(|name| keeps(name)));
+        assert!(
+            ["PIP_CERT", "PIP_TRUSTED_HOST", "PIP_ONLY_BINARY", "PIP_NO_CACHE_DIR"]
+                .iter()
+                .all(|name| keeps(name))
+        );
+        assert!(
+            !["PIP_USER", "PIP_TARGET", "PIP_CONSTRAINT", "PIP_NO_DEPS", "PIP_SOMETHING_NEW"]
+                .iter()
+                .any(|name| keeps(name))
+        );
     }
 }

@@ -12,7 +12,8 @@ use crate::build_env::Error;
 use crate::env_vars;
 use crate::project::UvFile;
 
-const FOR_THE_PROJECT: &str = "It is for the project's own dependencies; `uv build` ignores it as well.";
+const FOR_THE_PROJECT: &str =
+    "It is for the project's own dependencies; `uv build` ignores it as well.";
 const FOR_PYTHON: &str = "It is for finding interpreters: see `--python`.";
 const FOR_OTHERS: &str = "It is for other commands of uv.";
 
@@ -89,11 +90,27 @@ pub const SETTINGS: &[Setting] = &[
     setting("default-groups", Ignored, FOR_THE_PROJECT),
     setting("dependency-groups", Ignored, FOR_THE_PROJECT),
     setting("pip", Ignored, "All of `[tool.uv.pip]` is for `uv pip`, which is not what builds."),
-    setting("no-build-isolation", Ignored, "Builds are isolated, and the environment is kept: there is nothing to save."),
-    setting("no-build-isolation-package", Ignored, "Builds are isolated, and the environment is kept: there is nothing to save."),
+    setting(
+        "no-build-isolation",
+        Ignored,
+        "Builds are isolated, and the environment is kept: there is nothing to save.",
+    ),
+    setting(
+        "no-build-isolation-package",
+        Ignored,
+        "Builds are isolated, and the environment is kept: there is nothing to save.",
+    ),
     setting("config-settings", Ignored, "Settings of the backend are given by `--config-setting`."),
-    setting("config-settings-package", Ignored, "Settings of the backend are given by `--config-setting`."),
-    setting("extra-build-variables", Ignored, "Set the variables yourself: hooks see those that we see."),
+    setting(
+        "config-settings-package",
+        Ignored,
+        "Settings of the backend are given by `--config-setting`.",
+    ),
+    setting(
+        "extra-build-variables",
+        Ignored,
+        "Set the variables yourself: hooks see those that we see.",
+    ),
     setting("link-mode", Ignored, "Files are copied, so that no build can change uv's cache."),
     setting("compile-bytecode", Ignored, "Byte code is made once, with the environment."),
     setting("UV_TARGET", Ignored, FOR_WHERE),
@@ -124,16 +141,23 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Whether a variable stays in the environment of uv.
 pub(super) fn keeps(name: &str) -> bool {
-    let is_credential = name.starts_with("UV_INDEX_") && (name.ends_with("_USERNAME") || name.ends_with("_PASSWORD"));
+    let is_credential = name.starts_with("UV_INDEX_")
+        && (name.ends_with("_USERNAME") || name.ends_with("_PASSWORD"));
     // We have taken it ourselves.
-    is_credential || name != "UV_OFFLINE" && SETTINGS.iter().any(|setting| setting.role.counts() && setting.variable("UV_") == name)
+    is_credential
+        || name != "UV_OFFLINE"
+            && SETTINGS
+                .iter()
+                .any(|setting| setting.role.counts() && setting.variable("UV_") == name)
 }
 
-/// What counts in uv's configuration, the file that wins first: lists are joined, of other settings the first one counts.
+/// What counts in uv's configuration, the file that wins first: lists are joined, of other settings
+/// the first one counts.
 pub(super) fn read(project: Option<&UvFile>) -> Result<Table, Error> {
     let mut all = Table::new();
     for file in files(project) {
-        let UvFile { path, table } = file.map_err(|(path, reason)| Error::Settings { path, reason })?;
+        let UvFile { path, table } =
+            file.map_err(|(path, reason)| Error::Settings { path, reason })?;
         let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
         for (name, value) in table {
             if !SETTINGS.iter().any(|setting| setting.name == name && setting.role.counts()) {
@@ -163,7 +187,9 @@ pub fn files(project: Option<&UvFile>) -> Vec<Result<UvFile, (PathBuf, String)>>
     if is_set("UV_NO_CONFIG") {
         return Vec::new();
     }
-    let user = env_vars::get_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(env_vars::home()?.join(".config")));
+    let user = env_vars::get_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env_vars::home()?.join(".config")));
     let user = if cfg!(windows) { env_vars::get_os("APPDATA").map(PathBuf::from) } else { user };
     let system: Vec<PathBuf> = if cfg!(windows) {
         env_vars::get_os("PROGRAMDATA").map(PathBuf::from).into_iter().collect()
@@ -173,17 +199,24 @@ pub fn files(project: Option<&UvFile>) -> Vec<Result<UvFile, (PathBuf, String)>>
     };
     let is_there = |directory: &PathBuf| directory.join("uv/uv.toml").is_file();
     let others = user.filter(is_there).into_iter().chain(system.into_iter().find(is_there));
-    project.cloned().map(Ok).into_iter().chain(others.map(|directory| UvFile::read(&directory.join("uv/uv.toml")))).collect()
+    project
+        .cloned()
+        .map(Ok)
+        .into_iter()
+        .chain(others.map(|directory| UvFile::read(&directory.join("uv/uv.toml"))))
+        .collect()
 }
 
 /// An index that variables or files define under a name; relative paths made absolute.
 pub fn index_named(name: &str, project: Option<&UvFile>) -> Option<Table> {
     let is_it = |index: &&Value| index.get("name").and_then(Value::as_str) == Some(name);
     let variables = ["UV_INDEX", "UV_DEFAULT_INDEX"].into_iter().filter_map(env_vars::get);
-    let in_variables = variables.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).find_map(|index| {
-        let (_, url) = index.split_once('=').filter(|(known, _)| *known == name)?;
-        Some(Table::from_iter([("url".to_owned(), Value::from(url))]))
-    });
+    let in_variables = variables
+        .flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .find_map(|index| {
+            let (_, url) = index.split_once('=').filter(|(known, _)| *known == name)?;
+            Some(Table::from_iter([("url".to_owned(), Value::from(url))]))
+        });
     let in_files = || {
         files(project).into_iter().flatten().find_map(|file| {
             let base = file.path.parent().unwrap_or(Path::new("")).to_path_buf();
@@ -196,7 +229,10 @@ pub fn index_named(name: &str, project: Option<&UvFile>) -> Option<Table> {
 
 /// Name and password of an index, in the variables that uv has for them.
 pub(super) fn credentials(index: &str) -> Option<(String, Option<String>)> {
-    let name: String = index.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let name: String = index
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect();
     let of = |what: &str| env_vars::get(&format!("UV_INDEX_{name}_{what}"));
     match (of("USERNAME"), of("PASSWORD")) {
         (None, None) => None,
@@ -206,21 +242,27 @@ pub(super) fn credentials(index: &str) -> Option<(String, Option<String>)> {
 
 /// As uv reads switches in variables.
 pub fn is_set(name: &str) -> bool {
-    env_vars::get(name).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off" | "n" | "f"))
+    env_vars::get(name).is_some_and(|value| {
+        !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off" | "n" | "f")
+    })
 }
 
 /// Paths in a file are relative to it.
 fn absolute(name: &str, value: Value, base: &Path) -> Value {
     let path = |text: &str| {
-        let is_path = !text.contains("://") && !text.starts_with('~') && Path::new(text).is_relative();
+        let is_path =
+            !text.contains("://") && !text.starts_with('~') && Path::new(text).is_relative();
         if is_path {
-            crate::fs::absolute(&base.join(text)).map_or(text.to_owned(), |path| path.to_string_lossy().into_owned())
+            crate::fs::absolute(&base.join(text))
+                .map_or(text.to_owned(), |path| path.to_string_lossy().into_owned())
         } else {
             text.to_owned()
         }
     };
     match (name, value) {
-        ("index-url" | "extra-index-url" | "find-links" | "cache-dir", Value::String(text)) => Value::String(path(&text)),
+        ("index-url" | "extra-index-url" | "find-links" | "cache-dir", Value::String(text)) => {
+            Value::String(path(&text))
+        }
         ("extra-index-url" | "find-links" | "index", Value::Array(items)) => {
             let one_name = if name == "index" { "index" } else { "find-links" };
             Value::Array(items.into_iter().map(|item| absolute(one_name, item, base)).collect())
@@ -241,12 +283,25 @@ mod tests {
 
     #[test]
     fn variables_of_what_counts_stay_and_others_do_not() {
-        for name in
-            ["UV_INDEX_MINE_PASSWORD", "UV_INDEX_STRATEGY", "UV_CACHE_DIR", "UV_INSECURE_HOST", "UV_EXCLUDE_NEWER", "UV_HTTP_TIMEOUT"]
-        {
+        for name in [
+            "UV_INDEX_MINE_PASSWORD",
+            "UV_INDEX_STRATEGY",
+            "UV_CACHE_DIR",
+            "UV_INSECURE_HOST",
+            "UV_EXCLUDE_NEWER",
+            "UV_HTTP_TIMEOUT",
+        ] {
             assert!(keeps(name), "{name}");
         }
-        for name in ["UV_RESOLUTION", "UV_PRERELEASE", "UV_CONSTRAINT", "UV_NO_CONFIG", "UV_CONFIG_FILE", "UV_SOMETHING_NEW", "UV_TARGET"] {
+        for name in [
+            "UV_RESOLUTION",
+            "UV_PRERELEASE",
+            "UV_CONSTRAINT",
+            "UV_NO_CONFIG",
+            "UV_CONFIG_FILE",
+            "UV_SOMETHING_NEW",
+            "UV_TARGET",
+        ] {
             assert!(!keeps(name), "{name}");
         }
     }
@@ -258,8 +313,13 @@ mod tests {
             let table: Table = text.parse().unwrap();
             absolute(name, table[name].clone(), Path::new("/p")).to_string()
         };
-        assert_eq!(of("find-links", "find-links = ['../w', 'https://h/w', '/x']"), r#"["/w", "https://h/w", "/x"]"#);
-        assert!(of("index", "[[index]]\nname = 'a'\nurl = 'simple'").contains(r#"url = "/p/simple""#));
+        assert_eq!(
+            of("find-links", "find-links = ['../w', 'https://h/w', '/x']"),
+            r#"["/w", "https://h/w", "/x"]"#
+        );
+        assert!(
+            of("index", "[[index]]\nname = 'a'\nurl = 'simple'").contains(r#"url = "/p/simple""#)
+        );
         assert_eq!(of("exclude-newer", "exclude-newer = '2020'"), r#""2020""#);
     }
 }

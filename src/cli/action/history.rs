@@ -31,12 +31,13 @@ impl History {
 
     /// Empty if there is none that we understand.
     pub(super) fn read(layout: &Layout, leg: &str) -> Self {
-        let read = || serde_json::from_slice::<Self>(&fs_err::read(Self::path(layout, leg)).ok()?).ok();
+        let read =
+            || serde_json::from_slice::<Self>(&fs_err::read(Self::path(layout, leg)).ok()?).ok();
         read().filter(|history| history.schema == Self::SCHEMA).unwrap_or_default()
     }
 
-    /// rust-cache tells a hit in part from none as little as a build that found nothing to do: what compiled less than once was
-    /// compiled is not a cold build.
+    /// rust-cache tells a hit in part from none as little as a build that found nothing to do: what
+    /// compiled less than once was compiled is not a cold build.
     pub(super) fn note_cold(&mut self, compiled: u64, seconds: f64) {
         if compiled > 0 && compiled >= self.crates {
             self.crates = compiled;
@@ -47,7 +48,10 @@ impl History {
     /// Losing it loses a sentence of the next summary.
     pub(super) fn write(&mut self, layout: &Layout, leg: &str) {
         self.schema = Self::SCHEMA;
-        let _ = fs::write_atomic(&Self::path(layout, leg), &serde_json::to_vec_pretty(self).expect("our own plain data always serialises"));
+        let _ = fs::write_atomic(
+            &Self::path(layout, leg),
+            &serde_json::to_vec_pretty(self).expect("our own plain data always serialises"),
+        );
     }
 }
 
@@ -80,19 +84,38 @@ mod tests {
     fn report(compiled: usize, fresh: u64, seconds: f64) -> Report {
         let one = serde_json::json!({"name": "x", "version": "1.0.0", "workspace": false, "reason": "unknown"});
         let one: CompiledCrate = serde_json::from_value(one).unwrap();
-        Report { crates: Crates { compiled: vec![one; compiled], fresh, ..Crates::default() }, seconds, ..Report::new("build") }
+        Report {
+            crates: Crates { compiled: vec![one; compiled], fresh, ..Crates::default() },
+            seconds,
+            ..Report::new("build")
+        }
     }
 
     #[test]
     fn the_verdict_says_how_warm_it_was() {
         let history = History { cold_seconds: Some(27.81), crates: 38, ..History::default() };
-        assert_eq!(verdict(&report(0, 0, 0.9), &history), "warm: 0 of 38 crates compiled, 0.9 s; a cold build took 27.8 s");
-        assert_eq!(verdict(&report(1, 37, 4.0), &history), "partly warm: 1 of 38 crates compiled, 4.0 s; a cold build took 27.8 s");
+        assert_eq!(
+            verdict(&report(0, 0, 0.9), &history),
+            "warm: 0 of 38 crates compiled, 0.9 s; a cold build took 27.8 s"
+        );
+        assert_eq!(
+            verdict(&report(1, 37, 4.0), &history),
+            "partly warm: 1 of 38 crates compiled, 4.0 s; a cold build took 27.8 s"
+        );
         assert_eq!(verdict(&report(38, 0, 28.0), &history), "cold: 38 crates compiled, 28.0 s");
-        assert_eq!(verdict(&report(0, 0, 0.9), &History::default()), "warm: 0 crates compiled, 0.9 s");
-        assert_eq!(verdict(&report(1, 0, 0.9), &History::default()), "cold: 1 crate compiled, 0.9 s");
+        assert_eq!(
+            verdict(&report(0, 0, 0.9), &History::default()),
+            "warm: 0 crates compiled, 0.9 s"
+        );
+        assert_eq!(
+            verdict(&report(1, 0, 0.9), &History::default()),
+            "cold: 1 crate compiled, 0.9 s"
+        );
         let failed = Report { ok: false, ..report(2, 0, 1.0) };
-        assert_eq!(verdict(&failed, &history), "failed: 2 of 38 crates compiled, 1.0 s; a cold build took 27.8 s");
+        assert_eq!(
+            verdict(&failed, &history),
+            "failed: 2 of 38 crates compiled, 1.0 s; a cold build took 27.8 s"
+        );
     }
 
     #[test]

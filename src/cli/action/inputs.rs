@@ -25,7 +25,8 @@ pub(super) struct Words {
 /// How plain cargo in later steps is pinned and kept warm: the input `later-steps`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LaterSteps {
-    /// By a configuration of cargo's above the workspace: containers, `cross` and other checkouts do not see it.
+    /// By a configuration of cargo's above the workspace: containers, `cross` and other checkouts
+    /// do not see it.
     Config,
     /// By variables, for every cargo of the job.
     Env,
@@ -78,33 +79,54 @@ pub(super) fn caching() -> anyhow::Result<(UseCache, SaveCache)> {
 /// The inputs as arguments of `build`. Each is one argument, whatever is in it.
 pub(super) fn words() -> anyhow::Result<Words> {
     let mut line: Vec<OsString> = vec!["args".into()];
-    let given = [("--python", input("python")), ("--installer", installer()), ("--out-dir", input("out-dir"))];
+    let given = [
+        ("--python", input("python")),
+        ("--installer", installer()),
+        ("--out-dir", input("out-dir")),
+    ];
     for (flag, value) in given {
         line.extend(value.map(|value| format!("{flag}={value}").into()));
     }
-    for (flag, values) in [("--constraint", input("constraints")), ("--deny-rebuild", input("deny-rebuild"))] {
+    for (flag, values) in
+        [("--constraint", input("constraints")), ("--deny-rebuild", input("deny-rebuild"))]
+    {
         let values = values.unwrap_or_default();
-        line.extend(values.lines().map(str::trim).filter(|value| !value.is_empty()).map(|value| format!("{flag}={value}").into()));
+        line.extend(
+            values
+                .lines()
+                .map(str::trim)
+                .filter(|value| !value.is_empty())
+                .map(|value| format!("{flag}={value}").into()),
+        );
     }
     if boolean("locked", false)? {
         line.push("--locked".into());
     }
     let args = input("args").unwrap_or_default();
-    let split = shlex::split(&args).ok_or_else(|| wrong("args", &args, "words as in a shell; is a quote left open?"))?;
+    let split = shlex::split(&args)
+        .ok_or_else(|| wrong("args", &args, "words as in a shell; is a quote left open?"))?;
     line.extend(split.into_iter().map(OsString::from));
     let project = input("project").unwrap_or_else(|| ".".to_owned());
     line.extend(["--".into(), project.into()]);
-    let mut matches = <Words as clap::CommandFactory>::command().try_get_matches_from(line).map_err(|error| not_understood(&error))?;
-    let words = Words::from_arg_matches_mut(&mut matches).map_err(|error| not_understood(&error))?;
+    let mut matches = <Words as clap::CommandFactory>::command()
+        .try_get_matches_from(line)
+        .map_err(|error| not_understood(&error))?;
+    let words =
+        Words::from_arg_matches_mut(&mut matches).map_err(|error| not_understood(&error))?;
     if words.build.directories.len() != 1 {
         let hint = Some("the directory is the input `project`".to_owned());
-        return Err(UsageError { message: "the input `args` has a directory in it".to_owned(), hint }.into());
+        return Err(UsageError {
+            message: "the input `args` has a directory in it".to_owned(),
+            hint,
+        }
+        .into());
     }
     Ok(words)
 }
 
-/// What is published comes of its sources: nothing that rustc has made is used again, whatever the project's settings say, unless caches
-/// were asked for; and it never comes of incremental state, whose code is another.
+/// What is published comes of its sources: nothing that rustc has made is used again, whatever the
+/// project's settings say, unless caches were asked for; and it never comes of incremental state,
+/// whose code is another.
 pub(super) fn alone_if(policy: &Policy, mut args: BuildArgs) -> BuildArgs {
     if policy.publishes {
         args.warmth.incremental = Some(Incremental::False);
@@ -115,7 +137,8 @@ pub(super) fn alone_if(policy: &Policy, mut args: BuildArgs) -> BuildArgs {
     args
 }
 
-/// `auto` is the input's default, and leaves the word to the project's settings and to `PYENV_BUILD_INSTALLER`.
+/// `auto` is the input's default, and leaves the word to the project's settings and to
+/// `PYENV_BUILD_INSTALLER`.
 pub(super) fn installer() -> Option<String> {
     input("installer").filter(|installer| installer != "auto")
 }
@@ -123,12 +146,18 @@ pub(super) fn installer() -> Option<String> {
 fn not_understood(error: &clap::Error) -> anyhow::Error {
     let text = error.to_string();
     let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let hint = "the inputs become arguments of `cargo pyenv-build build`, which has `--help`".to_owned();
-    UsageError { message: format!("the inputs are not understood: {message}"), hint: Some(hint) }.into()
+    let hint =
+        "the inputs become arguments of `cargo pyenv-build build`, which has `--help`".to_owned();
+    UsageError { message: format!("the inputs are not understood: {message}"), hint: Some(hint) }
+        .into()
 }
 
 fn wrong(name: &str, value: &str, allowed: &str) -> anyhow::Error {
-    UsageError { message: format!("the input `{name}` is `{value}`"), hint: Some(format!("it can be {allowed}")) }.into()
+    UsageError {
+        message: format!("the input `{name}` is `{value}`"),
+        hint: Some(format!("it can be {allowed}")),
+    }
+    .into()
 }
 
 fn boolean(name: &str, default: bool) -> anyhow::Result<bool> {

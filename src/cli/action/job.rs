@@ -22,25 +22,34 @@ pub(super) struct Verdict {
     pub summary: Summary,
 }
 
-/// Notes that the job begins, unless an earlier call of the action in it has. If its store `is_saved`, what earlier jobs left of it is put aside.
+/// Notes that the job begins, unless an earlier call of the action in it has. If its store
+/// `is_saved`, what earlier jobs left of it is put aside.
 pub(super) fn begin(layout: &Layout, is_saved: bool, ui: &Ui) {
     let job = digest::bytes(context::job().unwrap_or_default().as_bytes());
     let mark = layout.job();
     if fs_err::read_to_string(&mark).is_ok_and(|text| text == job) {
         return;
     }
-    let begun =
-        fs::write_atomic(&mark, job.as_bytes()).and_then(|()| if is_saved { Store::at(layout.store()).set_aside() } else { Ok(()) });
+    let begun = fs::write_atomic(&mark, job.as_bytes())
+        .and_then(|()| if is_saved { Store::at(layout.store()).set_aside() } else { Ok(()) });
     if let Err(error) = begun {
-        ui.warning(format_args!("the store is saved with all that earlier jobs left in it: {error}"));
+        ui.warning(format_args!(
+            "the store is saved with all that earlier jobs left in it: {error}"
+        ));
     }
 }
 
 /// What was done since the job began.
 pub(super) fn verdict(layout: &Layout, root: &Path) -> Verdict {
-    let begun = fs_err::metadata(layout.job()).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let begun = begun.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-    let events: Vec<Event> = log::read(&log::beside(&Store::at(layout.store()))).into_iter().filter(|event| event.at >= begun).collect();
+    let begun = fs_err::metadata(layout.job())
+        .and_then(|metadata| metadata.modified())
+        .unwrap_or(SystemTime::UNIX_EPOCH);
+    let begun =
+        begun.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    let events: Vec<Event> = log::read(&log::beside(&Store::at(layout.store())))
+        .into_iter()
+        .filter(|event| event.at >= begun)
+        .collect();
     of_events(&events, root)
 }
 
@@ -49,8 +58,10 @@ fn of_events(events: &[Event], root: &Path) -> Verdict {
     for event in events {
         by_step.entry(event.step.as_deref()).or_default().push(event.clone());
     }
-    let steps: Vec<(Option<&str>, Crates)> =
-        by_step.into_iter().map(|(step, events)| (step, reuse::combine(Crates::default(), &events, root).0)).collect();
+    let steps: Vec<(Option<&str>, Crates)> = by_step
+        .into_iter()
+        .map(|(step, events)| (step, reuse::combine(Crates::default(), &events, root).0))
+        .collect();
     // A crate counts once for each step in which rustc ran for it.
     let compiled: usize = steps.iter().map(|(_, crates)| crates.compiled.len()).sum();
     let reused: usize = steps.iter().map(|(_, crates)| crates.reused.len()).sum();
@@ -59,12 +70,19 @@ fn of_events(events: &[Event], root: &Path) -> Verdict {
         (_, 0) => "cold",
         _ => "partly warm",
     };
-    let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-    let saved: f64 = steps.iter().flat_map(|(_, crates)| &crates.reused).map(|one| one.seconds_saved).sum();
+    let count = |number: usize, noun: &str| {
+        format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    };
+    let saved: f64 =
+        steps.iter().flat_map(|(_, crates)| &crates.reused).map(|one| one.seconds_saved).sum();
     let line = match events.len() {
         0 => "no step of this job called rustc".to_owned(),
         _ => {
-            format!("{kind}: {} compiled in {}, {reused} reused, {saved:.1} s saved", count(compiled, "crate"), count(steps.len(), "step"))
+            format!(
+                "{kind}: {} compiled in {}, {reused} reused, {saved:.1} s saved",
+                count(compiled, "crate"),
+                count(steps.len(), "step")
+            )
         }
     };
     let mut text = Summary::default();
@@ -95,17 +113,23 @@ mod tests {
     #[test]
     fn a_job_is_the_sum_of_its_steps() {
         let served = serde_json::json!({"what": "served", "seconds_saved": 20.5, "bytes": 1});
-        let compiled =
-            serde_json::json!({"what": "compiled", "difference": {"kind": "first"}, "ok": true, "recorded": true, "why_not": null});
+        let compiled = serde_json::json!({"what": "compiled", "difference": {"kind": "first"}, "ok": true, "recorded": true, "why_not": null});
         let events = [event(Some("__run"), "a", &served), event(Some("__run_2"), "a", &served)];
         let verdict = of_events(&events, Path::new("/p"));
-        assert_eq!((verdict.line.as_str(), verdict.compiled), ("warm: 0 crates compiled in 2 steps, 2 reused, 41.0 s saved", 0));
+        assert_eq!(
+            (verdict.line.as_str(), verdict.compiled),
+            ("warm: 0 crates compiled in 2 steps, 2 reused, 41.0 s saved", 0)
+        );
         let more = [&events[..], &[event(None, "b", &compiled)]].concat();
         let verdict = of_events(&more, Path::new("/p"));
-        assert_eq!(verdict.line, "partly warm: 1 crate compiled in 3 steps, 2 reused, 41.0 s saved");
+        assert_eq!(
+            verdict.line,
+            "partly warm: 1 crate compiled in 3 steps, 2 reused, 41.0 s saved"
+        );
         let text = verdict.summary.render(10_000);
         assert!(
-            text.contains("<details><summary>elsewhere: 1 crate compiled</summary>") && text.contains("&#95;&#95;run&#95;2: 0 crates"),
+            text.contains("<details><summary>elsewhere: 1 crate compiled</summary>")
+                && text.contains("&#95;&#95;run&#95;2: 0 crates"),
             "{text}"
         );
         assert_eq!(of_events(&[], Path::new("/p")).line, "no step of this job called rustc");

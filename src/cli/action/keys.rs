@@ -16,7 +16,8 @@ const RUST_VARIABLES: &[&str] = &["CARGO", "CC", "CFLAGS", "CXX", "CMAKE", "RUST
 /// Files that say which environments the steps of a job will want.
 const STEPS: &[&str] = &[".github/workflows", "noxfile.py", "tox.ini", "tox.toml"];
 
-/// What the environments are cached under, and the paths of the entry; no network, and nothing is installed.
+/// What the environments are cached under, and the paths of the entry; no network, and nothing is
+/// installed.
 pub(super) fn environments(context: &Context<'_>, leg: &str) -> anyhow::Result<(Key, String)> {
     let memo = context.provisioner().memo_path(&environment::declared(context)?)?;
     let mut request = digest::Hasher::default();
@@ -30,12 +31,18 @@ pub(super) fn environments(context: &Context<'_>, leg: &str) -> anyhow::Result<(
         let digest = if path.is_dir() { digest::tree(&path) } else { digest::file(&path) };
         steps.field(digest.unwrap_or_default().as_bytes());
     }
-    let key = Key::environments(&context.interpreter.identity.abi_tag(), leg, &request.finish(), &steps.finish());
+    let key = Key::environments(
+        &context.interpreter.identity.abi_tag(),
+        leg,
+        &request.finish(),
+        &steps.finish(),
+    );
     let layout = &context.layout;
     Ok((key, lines(&[layout.envs(), layout.requests(), layout.history()])))
 }
 
-/// Digests of what dependencies are compiled from and with, and of the sources as they were checked out.
+/// Digests of what dependencies are compiled from and with, and of the sources as they were checked
+/// out.
 pub(super) fn checkout_digests(context: &Context<'_>, ui: &Ui) -> [String; 2] {
     let root = &context.project.workspace.root;
     let mut lock = digest::Hasher::default();
@@ -44,22 +51,35 @@ pub(super) fn checkout_digests(context: &Context<'_>, ui: &Ui) -> [String; 2] {
     lock.field(&fs_err::read(cargo_root.join("Cargo.lock")).unwrap_or_default());
     // An entry of another compiler would be found again and again, and never be of use.
     let rustc = env_vars::get("RUSTC").unwrap_or_else(|| "rustc".to_owned());
-    lock.field(&Cmd::new(rustc).arg("-vV").cwd(cargo_root).output().map(|output| output.stdout).unwrap_or_default());
+    lock.field(
+        &Cmd::new(rustc)
+            .arg("-vV")
+            .cwd(cargo_root)
+            .output()
+            .map(|output| output.stdout)
+            .unwrap_or_default(),
+    );
     for (name, value) in env_vars::with_prefixes(RUST_VARIABLES) {
         lock.field(name.as_bytes()).field(value.as_bytes());
     }
-    let sources = tracked(root).map_or_else(|| digest::tree(root), |files| digest::files(root, &files)).unwrap_or_else(|error| {
-        ui.warning(format_args!("the sources cannot all be read, and are known by their commit: {error}"));
-        digest::bytes(env_vars::get("GITHUB_SHA").unwrap_or_default().as_bytes())
-    });
+    let sources = tracked(root)
+        .map_or_else(|| digest::tree(root), |files| digest::files(root, &files))
+        .unwrap_or_else(|error| {
+            ui.warning(format_args!(
+                "the sources cannot all be read, and are known by their commit: {error}"
+            ));
+            digest::bytes(env_vars::get("GITHUB_SHA").unwrap_or_default().as_bytes())
+        });
     [lock.finish(), sources]
 }
 
-/// The files that git knows of, so that what builds leave behind (`dist`, `*.egg-info`) is no source. `None` without git, or
-/// where git does not trust the directory, as in containers.
+/// The files that git knows of, so that what builds leave behind (`dist`, `*.egg-info`) is no
+/// source. `None` without git, or where git does not trust the directory, as in containers.
 fn tracked(root: &Path) -> Option<Vec<String>> {
-    let output = Cmd::new("git").args(["ls-files", "-z", "--recurse-submodules"]).cwd(root).output().ok()?;
-    let files: Vec<String> = String::from_utf8(output.stdout).ok()?.split_terminator('\0').map(str::to_owned).collect();
+    let output =
+        Cmd::new("git").args(["ls-files", "-z", "--recurse-submodules"]).cwd(root).output().ok()?;
+    let files: Vec<String> =
+        String::from_utf8(output.stdout).ok()?.split_terminator('\0').map(str::to_owned).collect();
     (!files.is_empty()).then_some(files)
 }
 
@@ -71,8 +91,14 @@ pub(super) fn rust_cache_workspaces(context: &Context<'_>, ui: &Ui) -> Option<St
     })?;
     let relative = relative(&root, &target)?;
     let line = format!("{} -> {}", root.display(), relative.display());
-    if line.contains('\n') || root.to_string_lossy().contains("->") || relative.to_string_lossy().contains("->") {
-        ui.status("Note", "rust-cache is left out: it cannot be told a path with `->` or a line feed in it");
+    if line.contains('\n')
+        || root.to_string_lossy().contains("->")
+        || relative.to_string_lossy().contains("->")
+    {
+        ui.status(
+            "Note",
+            "rust-cache is left out: it cannot be told a path with `->` or a line feed in it",
+        );
         return None;
     }
     if !context.layout.root().starts_with(&root) && !target.starts_with(&root) {
@@ -84,12 +110,16 @@ pub(super) fn rust_cache_workspaces(context: &Context<'_>, ui: &Ui) -> Option<St
 
 /// `target` as seen from `root`, which rust-cache joins to it; across drives there is no such path.
 fn relative(root: &Path, target: &Path) -> Option<PathBuf> {
-    let common = root.components().zip(target.components()).take_while(|(one, other)| one == other).count();
+    let common =
+        root.components().zip(target.components()).take_while(|(one, other)| one == other).count();
     if common == 0 {
         return None;
     }
     let up = root.components().skip(common).map(|_| Path::new(".."));
-    Some(up.chain(target.components().skip(common).map(|part| Path::new(part.as_os_str()))).collect())
+    Some(
+        up.chain(target.components().skip(common).map(|part| Path::new(part.as_os_str())))
+            .collect(),
+    )
 }
 
 /// Paths as `actions/cache` takes them.
@@ -99,7 +129,8 @@ pub(super) fn lines(paths: &[PathBuf]) -> String {
 
 /// What the steps between ours came to, by the environment: keys, and what was found for them.
 ///
-/// Of a cache: `true` for an exact hit, `false` for an older entry, empty for none or if it was not asked.
+/// Of a cache: `true` for an exact hit, `false` for an older entry, empty for none or if it was not
+/// asked.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
     pub env_key: String,
@@ -182,9 +213,12 @@ mod tests {
             ..Hits::default()
         };
         assert!(hits("true", "true", "true").is_full() && hits("true", "true", "").is_full());
-        for (env, store, rust_cache) in
-            [("true", "true", "false"), ("true", "false", "true"), ("false", "true", "true"), ("true", "", "true")]
-        {
+        for (env, store, rust_cache) in [
+            ("true", "true", "false"),
+            ("true", "false", "true"),
+            ("false", "true", "true"),
+            ("true", "", "true"),
+        ] {
             assert!(!hits(env, store, rust_cache).is_full(), "{env} {store} {rust_cache}");
         }
         assert!(!Hits::default().is_full(), "without any cache there is no hit");
@@ -196,7 +230,11 @@ mod tests {
             let one = serde_json::json!({"name": "x", "version": "1.0.0", "workspace": workspace, "reason": reason});
             Crates { compiled: vec![serde_json::from_value(one).unwrap()], ..Crates::default() }
         };
-        let hits = |store: &str, rust_cache: &str| Hits { store: store.into(), rust_cache: rust_cache.into(), ..Hits::default() };
+        let hits = |store: &str, rust_cache: &str| Hits {
+            store: store.into(),
+            rust_cache: rust_cache.into(),
+            ..Hits::default()
+        };
         assert!(hits("false", "").lacks_dependencies(&crates("first-build", false)));
         for (store, rust_cache, reason, workspace) in [
             ("", "", "first-build", false),
@@ -204,7 +242,10 @@ mod tests {
             ("true", "", "unknown", false),
             ("true", "", "first-build", true),
         ] {
-            assert!(!hits(store, rust_cache).lacks_dependencies(&crates(reason, workspace)), "{store} {rust_cache} {reason} {workspace}");
+            assert!(
+                !hits(store, rust_cache).lacks_dependencies(&crates(reason, workspace)),
+                "{store} {rust_cache} {reason} {workspace}"
+            );
         }
     }
 }

@@ -13,12 +13,29 @@ use crate::cli::{fingerprint, step_summary};
 use crate::layout::Layout;
 use crate::report::{Crates, Report, render};
 
-/// What there is to say of a build and its caches. `before` and `now`: what was remembered of earlier jobs, and what will be.
-pub(super) fn of_build(report: &Report, hits: &Hits, [before, now]: [&History; 2], layout: &Layout, policy: &Policy) -> Summary {
+/// What there is to say of a build and its caches. `before` and `now`: what was remembered of
+/// earlier jobs, and what will be.
+pub(super) fn of_build(
+    report: &Report,
+    hits: &Hits,
+    [before, now]: [&History; 2],
+    layout: &Layout,
+    policy: &Policy,
+) -> Summary {
     let mut summary = Summary::default();
-    let name = report.project.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let name = report
+        .project
+        .as_deref()
+        .and_then(Path::file_name)
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let abi_tag = report.interpreter.as_ref().map_or("", |interpreter| &interpreter.abi_tag);
-    summary.push(&format!("### cargo pyenv-build: {} {}", summary::text(&name), summary::code(abi_tag)));
+    summary.push(&format!(
+        "### cargo pyenv-build: {} {}",
+        summary::text(&name),
+        summary::code(abi_tag)
+    ));
     summary.push(&format!("**{}**", summary::text(&verdict(report, now))));
     if let Some(error) = &report.error {
         summary.push(&summary::code(&error.message));
@@ -66,8 +83,13 @@ pub(super) fn of_build(report: &Report, hits: &Hits, [before, now]: [&History; 2
         row("store", found(&hits.store), Some(layout.store()), &hits.store_key),
     ];
     summary.fold("Caches", &summary::table(&["cache", "found", "size here", "key"], &rows));
-    let times: Vec<Vec<String>> =
-        report.hooks.iter().map(|hook| vec![summary::code(&hook.name), hook.outcome.clone(), format!("{:.2} s", hook.seconds)]).collect();
+    let times: Vec<Vec<String>> = report
+        .hooks
+        .iter()
+        .map(|hook| {
+            vec![summary::code(&hook.name), hook.outcome.clone(), format!("{:.2} s", hook.seconds)]
+        })
+        .collect();
     summary.fold("Times", &summary::table(&["hook", "outcome", "took"], &times));
     let artifacts: Vec<Vec<String>> = report
         .artifacts
@@ -85,12 +107,23 @@ pub(super) fn of_build(report: &Report, hits: &Hits, [before, now]: [&History; 2
 
 fn size_of(directory: &Path) -> u64 {
     let files = walkdir::WalkDir::new(directory).into_iter().filter_map(Result::ok);
-    files.filter(|entry| entry.file_type().is_file()).filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+    files
+        .filter(|entry| entry.file_type().is_file())
+        .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+        .sum()
 }
 
 /// What is odd about a build that found every cache and compiled all the same.
 pub(super) fn full_hit_compiled(crates: &Crates) -> String {
-    let why: Vec<String> =
-        crates.compiled.iter().take(5).map(|one| format!("{} {}: {}", one.name, one.version, render::because(one))).collect();
-    format!("every cache was found under its own key, and yet {}\n{}", render::crates_line(crates), why.join("\n"))
+    let why: Vec<String> = crates
+        .compiled
+        .iter()
+        .take(5)
+        .map(|one| format!("{} {}: {}", one.name, one.version, render::because(one)))
+        .collect();
+    format!(
+        "every cache was found under its own key, and yet {}\n{}",
+        render::crates_line(crates),
+        why.join("\n")
+    )
 }

@@ -1,8 +1,8 @@
 //! Which runs save caches, which restore them, and what that is good for.
 //!
-//! GitHub's scopes: a run restores what its own ref, its base branch or the default branch has saved. So what a pull request saves is for its
-//! own runs only, what the merge queue saves is for nobody, and what the default branch saves is for all.
-//! Source: <https://docs.github.com/en/actions/reference/workflows-and-actions/dependency-caching#restrictions-for-accessing-a-cache>
+//! GitHub's scopes: a run restores what its own ref, its base branch or the default branch has
+//! saved. So what a pull request saves is for its own runs only, what the merge queue saves is for
+//! nobody, and what the default branch saves is for all. Source: <https://docs.github.com/en/actions/reference/workflows-and-actions/dependency-caching#restrictions-for-accessing-a-cache>
 
 use super::occasions::{Occasion, default_branches, occasions};
 use crate::actions::context::{Context, Policy, SaveCache, UseCache};
@@ -48,7 +48,10 @@ impl Kind {
         } else if step.is_rust_cache() {
             Some(Self::RustCache)
         } else {
-            ["actions/cache", "actions/cache/restore", "actions/cache/save"].iter().any(|action| step.is(action)).then_some(Self::Files)
+            ["actions/cache", "actions/cache/restore", "actions/cache/save"]
+                .iter()
+                .any(|action| step.is(action))
+                .then_some(Self::Files)
         }
     }
 
@@ -87,7 +90,8 @@ pub(super) fn uses<'a>(all: &'a [(&'a Workflow, Vec<Occasion>)]) -> Vec<Use<'a>>
     found
 }
 
-/// Whether the cache service lets a job do something, as far as `cache-mode` says; `None`: that is an expression.
+/// Whether the cache service lets a job do something, as far as `cache-mode` says; `None`: that is
+/// an expression.
 fn is_allowed(job: &Job, occasion: &Occasion, refusing: [&str; 2]) -> Option<bool> {
     let mut modes = occasion.limits.iter().chain(&job.cache_mode);
     if modes.clone().any(|mode| refusing.contains(&mode.as_str())) {
@@ -107,7 +111,9 @@ fn may_be_written(job: &Job, occasion: &Occasion) -> Option<bool> {
 impl Use<'_> {
     /// Whether it is not known that nothing is saved.
     pub(super) fn may_save(&self, occasion: &Occasion) -> bool {
-        if !occasion.may_run(self.job, Some(self.step)) || may_be_written(self.job, occasion) == Some(false) {
+        if !occasion.may_run(self.job, Some(self.step))
+            || may_be_written(self.job, occasion) == Some(false)
+        {
             return false;
         }
         match self.kind {
@@ -119,7 +125,9 @@ impl Use<'_> {
 
     /// Whether something is restored if there is something.
     fn restores(&self, occasion: &Occasion) -> bool {
-        if !occasion.may_run(self.job, Some(self.step)) || may_be_read(self.job, occasion) != Some(true) {
+        if !occasion.may_run(self.job, Some(self.step))
+            || may_be_read(self.job, occasion) != Some(true)
+        {
             return false;
         }
         match self.kind {
@@ -168,25 +176,38 @@ fn nothing_saves(facts: &Facts) -> Vec<Finding> {
     // What is in actions and workflows that are not here may save.
     let is_opaque = |job: &Job| {
         job.calls.as_deref().is_some_and(|called| !called.starts_with("./"))
-            || job.steps.iter().any(|step| step.uses.as_deref().is_some_and(|uses| uses.starts_with("./")))
+            || job
+                .steps
+                .iter()
+                .any(|step| step.uses.as_deref().is_some_and(|uses| uses.starts_with("./")))
     };
-    let on_default = |occasions: &[Occasion], job: &Job| occasions.iter().any(|one| one.is_default_branch() && one.may_run(job, None));
-    if all.iter().any(|(workflow, occasions)| workflow.jobs.iter().any(|job| is_opaque(job) && on_default(occasions, job))) {
+    let on_default = |occasions: &[Occasion], job: &Job| {
+        occasions.iter().any(|one| one.is_default_branch() && one.may_run(job, None))
+    };
+    if all.iter().any(|(workflow, occasions)| {
+        workflow.jobs.iter().any(|job| is_opaque(job) && on_default(occasions, job))
+    }) {
         return Vec::new();
     }
     let uses = uses(&all);
     let find = |kind: &Kind| {
         let of_kind: Vec<&Use<'_>> = uses.iter().filter(|one| one.kind == *kind).collect();
-        if of_kind.iter().any(|one| one.occasions.iter().any(|occasion| occasion.is_shared() && one.may_save(occasion))) {
+        if of_kind.iter().any(|one| {
+            one.occasions.iter().any(|occasion| occasion.is_shared() && one.may_save(occasion))
+        }) {
             return None;
         }
-        let restores = |one: &&&Use<'_>| one.occasions.iter().any(|occasion| occasion.is_shared() && one.restores(occasion));
+        let restores = |one: &&&Use<'_>| {
+            one.occasions.iter().any(|occasion| occasion.is_shared() && one.restores(occasion))
+        };
         let first = of_kind.iter().filter(|one| one.is_for_us()).find(restores)?;
         let place = match default_branches(facts)[..] {
             [branch] => format!("the default branch (`{branch}`)"),
             _ => "`main` or `master` (git does not know which branch is the default)".to_owned(),
         };
-        let runs_there = of_kind.iter().any(|one| one.occasions.iter().any(|on| on.is_trusted() && on.may_run(one.job, Some(one.step))));
+        let runs_there = of_kind.iter().any(|one| {
+            one.occasions.iter().any(|on| on.is_trusted() && on.may_run(one.job, Some(one.step)))
+        });
         let (because, mend) = if runs_there {
             let how = match kind {
                 Kind::Ours => "leave `save-cache` unset in a job that runs there",
@@ -196,10 +217,22 @@ fn nothing_saves(facts: &Facts) -> Vec<Finding> {
             (format!("the jobs that run on {place} only restore"), how.to_owned())
         } else {
             let branch = default_branches(facts)[0];
-            let mend = format!("run a workflow with the same jobs on pushes to it as well: `on: push: branches: [{branch}]`");
-            (format!("no workflow with {} runs on a push to {place}, on a schedule or by hand", kind.name()), mend)
+            let mend = format!(
+                "run a workflow with the same jobs on pushes to it as well: `on: push: branches: [{branch}]`"
+            );
+            (
+                format!(
+                    "no workflow with {} runs on a push to {place}, on a schedule or by hand",
+                    kind.name()
+                ),
+                mend,
+            )
         };
-        let message = format!("nothing saves the caches that job `{}` restores with {}: {because}", first.job.name, kind.name());
+        let message = format!(
+            "nothing saves the caches that job `{}` restores with {}: {because}",
+            first.job.name,
+            kind.name()
+        );
         Some(NOTHING_SAVES.finding(first.workflow.path.clone(), message, mend))
     };
     Kind::ALL.iter().filter_map(find).collect()
@@ -208,9 +241,13 @@ fn nothing_saves(facts: &Facts) -> Vec<Finding> {
 fn merge_queue_saves(facts: &Facts) -> Vec<Finding> {
     let all = with_occasions(facts);
     let saves = |one: &&Use<'_>| {
-        let mut queue = one.occasions.iter().filter(|occasion| occasion.event.as_deref() == Some("merge_group"));
+        let mut queue = one
+            .occasions
+            .iter()
+            .filter(|occasion| occasion.event.as_deref() == Some("merge_group"));
         queue.any(|occasion| {
-            let is_certain = one.kind == Kind::RustCache && occasion.is_set(one.step.input("save-if"), true) == Some(true)
+            let is_certain = one.kind == Kind::RustCache
+                && occasion.is_set(one.step.input("save-if"), true) == Some(true)
                 || one.kind == Kind::Files && !one.step.is("actions/cache/restore");
             is_certain
                 && occasion.may_run(one.job, None)
@@ -219,10 +256,16 @@ fn merge_queue_saves(facts: &Facts) -> Vec<Finding> {
         })
     };
     let find = |one: &Use<'_>| {
-        let message = format!("job `{}` saves caches with {} in the merge queue", one.job.name, one.kind.name());
+        let message = format!(
+            "job `{}` saves caches with {} in the merge queue",
+            one.job.name,
+            one.kind.name()
+        );
         let mend = match one.kind {
             Kind::RustCache => "add `save-if: ${{ github.event_name != 'merge_group' }}`",
-            _ => "use `actions/cache/restore`, and `actions/cache/save` with `if: github.event_name != 'merge_group'`",
+            _ => {
+                "use `actions/cache/restore`, and `actions/cache/save` with `if: github.event_name != 'merge_group'`"
+            }
         };
         MERGE_QUEUE_SAVES.finding(one.workflow.path.clone(), message, mend.to_owned())
     };
@@ -240,7 +283,11 @@ mod tests {
 
     fn facts(texts: &[&str]) -> Facts {
         let files = texts.iter().enumerate();
-        let workflows = files.map(|(at, text)| parse(Path::new(&format!(".github/workflows/{at}.yml")), text).unwrap()).collect();
+        let workflows = files
+            .map(|(at, text)| {
+                parse(Path::new(&format!(".github/workflows/{at}.yml")), text).unwrap()
+            })
+            .collect();
         Facts { workflows, default_branch: Some("main".into()), ..Facts::default() }
     }
 
@@ -250,7 +297,8 @@ mod tests {
 
     /// A workflow on some events, of one job `test` with these steps.
     fn workflow(on: &str, steps: &str) -> String {
-        let indented = steps.lines().map(|line| format!("      {line}\n")).collect::<Vec<_>>().concat();
+        let indented =
+            steps.lines().map(|line| format!("      {line}\n")).collect::<Vec<_>>().concat();
         format!("on: {on}\njobs:\n  test:\n    runs-on: ubuntu-latest\n    steps:\n{indented}")
     }
 
@@ -260,9 +308,11 @@ mod tests {
 
     #[test]
     fn caches_that_nothing_saves() {
-        let found = |on: &str, steps: &str| messages(nothing_saves(&facts(&[&workflow(on, steps)])));
+        let found =
+            |on: &str, steps: &str| messages(nothing_saves(&facts(&[&workflow(on, steps)])));
         let of_main = "no workflow with our action runs on a push to the default branch (`main`), on a schedule or by hand";
-        let expected = format!("nothing saves the caches that job `test` restores with our action: {of_main}");
+        let expected =
+            format!("nothing saves the caches that job `test` restores with our action: {of_main}");
         assert_eq!(found("pull_request", OURS), [expected]);
         for on in [
             "{pull_request: , push: {branches: [develop]}}",
@@ -300,25 +350,54 @@ mod tests {
             ("save-cache: '${{ inputs.save }}'", 0),
             ("cache: '${{ inputs.cache }}'", 0),
         ] {
-            assert_eq!(found("pull_request", &format!("{OURS}  with: {{{with}}}\n")).len(), expected, "{with}");
+            assert_eq!(
+                found("pull_request", &format!("{OURS}  with: {{{with}}}\n")).len(),
+                expected,
+                "{with}"
+            );
         }
-        let never = found("[push, pull_request]", &format!("{OURS}  with: {{save-cache: never}}\n"));
-        assert!(never.len() == 1 && never[0].ends_with(": the jobs that run on the default branch (`main`) only restore"), "{never:?}");
+        let never =
+            found("[push, pull_request]", &format!("{OURS}  with: {{save-cache: never}}\n"));
+        assert!(
+            never.len() == 1
+                && never[0]
+                    .ends_with(": the jobs that run on the default branch (`main`) only restore"),
+            "{never:?}"
+        );
     }
 
     #[test]
     fn caches_of_others_around_our_command() {
-        let found = |on: &str, steps: &str| messages(nothing_saves(&facts(&[&workflow(on, steps)]))).len();
+        let found =
+            |on: &str, steps: &str| messages(nothing_saves(&facts(&[&workflow(on, steps)]))).len();
         assert_eq!(found("pull_request", &format!("{RUST_CACHE}{ON_MAIN}")), 1);
         assert_eq!(found("pull_request", &format!("{RUST_CACHE}  with: {{save-if: false}}\n")), 1);
-        assert_eq!(found("[push, pull_request]", &format!("{RUST_CACHE}  with: {{save-if: false}}\n")), 1);
+        assert_eq!(
+            found("[push, pull_request]", &format!("{RUST_CACHE}  with: {{save-if: false}}\n")),
+            1
+        );
         // A branch that was renamed.
-        assert_eq!(found("[push, pull_request]", &format!("{RUST_CACHE}{}", ON_MAIN.replace("/main", "/master"))), 1);
+        assert_eq!(
+            found(
+                "[push, pull_request]",
+                &format!("{RUST_CACHE}{}", ON_MAIN.replace("/main", "/master"))
+            ),
+            1
+        );
         assert_eq!(found("[push, pull_request]", &format!("{RUST_CACHE}{ON_MAIN}")), 0);
         assert_eq!(found("pull_request", RUST_CACHE), 0, "each pull request saves for itself");
-        assert_eq!(found("pull_request", &format!("{RUST_CACHE}  with: {{save-if: \"${{{{ inputs.save }}}}\"}}\n")), 0);
         assert_eq!(
-            found("pull_request", &format!("- uses: Swatinem/rust-cache@v2\n{ON_MAIN}- run: cargo test\n")),
+            found(
+                "pull_request",
+                &format!("{RUST_CACHE}  with: {{save-if: \"${{{{ inputs.save }}}}\"}}\n")
+            ),
+            0
+        );
+        assert_eq!(
+            found(
+                "pull_request",
+                &format!("- uses: Swatinem/rust-cache@v2\n{ON_MAIN}- run: cargo test\n")
+            ),
             0,
             "it is not about ours"
         );
@@ -339,10 +418,14 @@ mod tests {
         assert_eq!(found(&[&reader, &workflow("push", RUST_CACHE)]), 1, "of another kind");
         // What they do is not visible.
         assert_eq!(found(&[&reader, &workflow("push", "- uses: ./.github/actions/build\n")]), 0);
-        assert_eq!(found(&[&reader, "on: push\njobs: {a: {uses: o/r/.github/workflows/build.yml@v1}}\n"]), 0);
+        assert_eq!(
+            found(&[&reader, "on: push\njobs: {a: {uses: o/r/.github/workflows/build.yml@v1}}\n"]),
+            0
+        );
         // A workflow that is called has its callers' events.
         let called = workflow("workflow_call", OURS);
-        let caller = |on: &str| format!("on: {on}\njobs: {{a: {{uses: ./.github/workflows/0.yml}}}}\n");
+        let caller =
+            |on: &str| format!("on: {on}\njobs: {{a: {{uses: ./.github/workflows/0.yml}}}}\n");
         assert_eq!(found(&[&called, &caller("pull_request")]), 1);
         assert_eq!(found(&[&called, &caller("[pull_request, push]")]), 0);
         // Jobs and steps that do not run there, or must not save.
@@ -354,34 +437,58 @@ mod tests {
         ] {
             assert_eq!(found(&[&both.replace(from, to)]), 1, "{to}");
         }
-        assert_eq!(found(&[&both.replace("    steps:", "    cache-mode: none\n    steps:")]), 0, "nothing is restored either");
-        assert_eq!(found(&[&both.replace("    steps:", "    if: needs.x.outputs.y\n    steps:")]), 0);
+        assert_eq!(
+            found(&[&both.replace("    steps:", "    cache-mode: none\n    steps:")]),
+            0,
+            "nothing is restored either"
+        );
+        assert_eq!(
+            found(&[&both.replace("    steps:", "    if: needs.x.outputs.y\n    steps:")]),
+            0
+        );
     }
 
     #[test]
     fn without_a_known_default_branch_it_may_be_one_of_two() {
         let found = |branch: &str| {
             let on = format!("{{pull_request: , push: {{branches: [{branch}]}}}}");
-            messages(nothing_saves(&Facts { default_branch: None, ..facts(&[&workflow(&on, OURS)]) }))
+            messages(nothing_saves(&Facts {
+                default_branch: None,
+                ..facts(&[&workflow(&on, OURS)])
+            }))
         };
         assert_eq!((found("main"), found("master")), (Vec::new(), Vec::new()));
         let [message] = &found("trunk")[..] else { panic!() };
-        assert!(message.contains("a push to `main` or `master` (git does not know which branch is the default), on a"), "{message}");
+        assert!(
+            message.contains(
+                "a push to `main` or `master` (git does not know which branch is the default), on a"
+            ),
+            "{message}"
+        );
     }
 
     #[test]
     fn what_the_merge_queue_saves() {
-        let found = |on: &str, steps: &str| messages(merge_queue_saves(&facts(&[&workflow(on, steps)])));
+        let found =
+            |on: &str, steps: &str| messages(merge_queue_saves(&facts(&[&workflow(on, steps)])));
         let rust_cache = "- uses: Swatinem/rust-cache@v2\n";
         let files = "- uses: actions/cache@v5\n";
         let both = "[push, merge_group]";
-        assert_eq!(found(both, rust_cache), ["job `test` saves caches with rust-cache in the merge queue"]);
-        assert_eq!(found(both, files), ["job `test` saves caches with actions/cache in the merge queue"]);
+        assert_eq!(
+            found(both, rust_cache),
+            ["job `test` saves caches with rust-cache in the merge queue"]
+        );
+        assert_eq!(
+            found(both, files),
+            ["job `test` saves caches with actions/cache in the merge queue"]
+        );
         assert_eq!(found(both, &files.repeat(2)).len(), 1, "once for each job and action");
         let save = "- uses: actions/cache/save@v5\n";
         for saving in [
             format!("{rust_cache}  with: {{save-if: true}}\n"),
-            format!("{rust_cache}  with: {{save-if: \"${{{{ github.event_name != 'pull_request' }}}}\"}}\n"),
+            format!(
+                "{rust_cache}  with: {{save-if: \"${{{{ github.event_name != 'pull_request' }}}}\"}}\n"
+            ),
             save.to_owned(),
             format!("{save}  if: steps.x.outputs.cache-hit != 'true'\n"),
         ] {
@@ -389,7 +496,9 @@ mod tests {
         }
         for near in [
             format!("{rust_cache}{ON_MAIN}"),
-            format!("{rust_cache}  with: {{save-if: \"${{{{ github.event_name != 'merge_group' }}}}\"}}\n"),
+            format!(
+                "{rust_cache}  with: {{save-if: \"${{{{ github.event_name != 'merge_group' }}}}\"}}\n"
+            ),
             format!("{rust_cache}  with: {{save-if: false}}\n"),
             format!("{rust_cache}  with: {{save-if: \"${{{{ inputs.save }}}}\"}}\n"),
             format!("{rust_cache}  if: github.event_name == 'push'\n"),
@@ -403,7 +512,8 @@ mod tests {
             assert_eq!(found(both, &near), [""; 0], "{near}");
         }
         assert_eq!(found("[push, pull_request]", rust_cache), [""; 0]);
-        let limited = workflow(both, rust_cache).replace("    steps:", "    cache-mode: read\n    steps:");
+        let limited =
+            workflow(both, rust_cache).replace("    steps:", "    cache-mode: read\n    steps:");
         assert_eq!(messages(merge_queue_saves(&facts(&[&limited]))), [""; 0]);
     }
 

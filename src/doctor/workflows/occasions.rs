@@ -1,6 +1,7 @@
 //! On which events a workflow runs, with which ref, and what its conditions come to there.
 //!
-//! Conditions have three outcomes: what is only known in the run, such as the outputs of a step, may be either.
+//! Conditions have three outcomes: what is only known in the run, such as the outputs of a step,
+//! may be either.
 //!
 //! Source: <https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows>,
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/expressions>
@@ -32,11 +33,19 @@ pub(super) fn default_branches(facts: &Facts) -> Vec<&str> {
 
 /// All occasions on which a workflow runs, one for each event and kind of ref.
 pub(super) fn occasions(workflow: &Workflow, facts: &Facts) -> Vec<Occasion> {
-    default_branches(facts).into_iter().flat_map(|branch| with_default(workflow, branch, facts, &[])).collect()
+    default_branches(facts)
+        .into_iter()
+        .flat_map(|branch| with_default(workflow, branch, facts, &[]))
+        .collect()
 }
 
 /// `above`: the workflows that this one calls, whose callers are looked for.
-fn with_default(workflow: &Workflow, default_branch: &str, facts: &Facts, above: &[&Path]) -> Vec<Occasion> {
+fn with_default(
+    workflow: &Workflow,
+    default_branch: &str,
+    facts: &Facts,
+    above: &[&Path],
+) -> Vec<Occasion> {
     let on = |event: &str, git_ref: String| Occasion {
         event: Some(event.to_owned()),
         git_ref,
@@ -47,9 +56,18 @@ fn with_default(workflow: &Workflow, default_branch: &str, facts: &Facts, above:
     for trigger in &workflow.triggers {
         let event = trigger.event.as_str();
         match event {
-            "push" => all.extend(pushed(trigger, default_branch).into_iter().map(|git_ref| on(event, git_ref))),
-            "pull_request" | "pull_request_review" | "pull_request_review_comment" => all.push(on(event, "refs/pull/1/merge".to_owned())),
-            "merge_group" => all.push(on(event, format!("refs/heads/gh-readonly-queue/{default_branch}/pr-1-0"))),
+            "push" => all.extend(
+                pushed(trigger, default_branch).into_iter().map(|git_ref| on(event, git_ref)),
+            ),
+            "pull_request" | "pull_request_review" | "pull_request_review_comment" => {
+                all.push(on(event, "refs/pull/1/merge".to_owned()));
+            }
+            "merge_group" => {
+                all.push(on(
+                    event,
+                    format!("refs/heads/gh-readonly-queue/{default_branch}/pr-1-0"),
+                ));
+            }
             "release" | "create" => all.push(on(event, "refs/tags/v1.0.0".to_owned())),
             "workflow_call" => all.extend(called(workflow, default_branch, facts, above)),
             _ => all.push(on(event, format!("refs/heads/{default_branch}"))),
@@ -58,24 +76,39 @@ fn with_default(workflow: &Workflow, default_branch: &str, facts: &Facts, above:
     all
 }
 
-/// The occasions of the jobs that call a workflow; if nobody here does, one of which nothing is known.
-fn called(workflow: &Workflow, default_branch: &str, facts: &Facts, above: &[&Path]) -> Vec<Occasion> {
-    let unknown = Occasion { event: None, git_ref: String::new(), default_branch: default_branch.to_owned(), limits: Vec::new() };
+/// The occasions of the jobs that call a workflow; if nobody here does, one of which nothing is
+/// known.
+fn called(
+    workflow: &Workflow,
+    default_branch: &str,
+    facts: &Facts,
+    above: &[&Path],
+) -> Vec<Occasion> {
+    let unknown = Occasion {
+        event: None,
+        git_ref: String::new(),
+        default_branch: default_branch.to_owned(),
+        limits: Vec::new(),
+    };
     // GitHub refuses a circle of calls.
     if above.contains(&workflow.path.as_path()) {
         return vec![unknown];
     }
     let above = [above, &[workflow.path.as_path()]].concat();
     let name = workflow.path.file_name().unwrap_or_default().to_string_lossy();
-    let calls = |job: &&Job| job.calls.as_deref().is_some_and(|called| called == format!("./.github/workflows/{name}"));
+    let calls = |job: &&Job| {
+        job.calls.as_deref().is_some_and(|called| called == format!("./.github/workflows/{name}"))
+    };
     let mut all = Vec::new();
     for caller in &facts.workflows {
         for job in caller.jobs.iter().filter(calls) {
             let occasions = with_default(caller, default_branch, facts, &above).into_iter();
-            all.extend(occasions.filter(|occasion| occasion.may_run(job, None)).map(|mut occasion| {
-                occasion.limits.extend(job.cache_mode.clone());
-                occasion
-            }));
+            all.extend(occasions.filter(|occasion| occasion.may_run(job, None)).map(
+                |mut occasion| {
+                    occasion.limits.extend(job.cache_mode.clone());
+                    occasion
+                },
+            ));
         }
     }
     if all.is_empty() { vec![unknown] } else { all }
@@ -94,8 +127,14 @@ fn pushed(trigger: &Trigger, default_branch: &str) -> Vec<String> {
         // A name for each pattern, for what is neither.
         let positive = patterns.iter().filter(|pattern| !pattern.starts_with('!'));
         let more = positive.map(|pattern| pattern.replace("**", "*").replace('*', "x"));
-        let names: BTreeSet<String> = candidates.iter().map(|name| (*name).to_owned()).chain(more).collect();
-        refs.extend(names.iter().filter(|name| takes(patterns, name)).map(|name| format!("refs/{kind}/{name}")));
+        let names: BTreeSet<String> =
+            candidates.iter().map(|name| (*name).to_owned()).chain(more).collect();
+        refs.extend(
+            names
+                .iter()
+                .filter(|name| takes(patterns, name))
+                .map(|name| format!("refs/{kind}/{name}")),
+        );
     };
     add("heads", &trigger.branches, &[default_branch, "some-topic"]);
     add("tags", &trigger.tags, &["v1.0.0"]);
@@ -105,10 +144,12 @@ fn pushed(trigger: &Trigger, default_branch: &str) -> Vec<String> {
 /// Whether patterns take a name; of several that match it the last decides.
 fn takes(patterns: &[String], name: &str) -> bool {
     patterns.iter().fold(false, |taken, pattern| {
-        let (positive, is_negated) = pattern.strip_prefix('!').map_or((pattern.as_str(), false), |rest| (rest, true));
+        let (positive, is_negated) =
+            pattern.strip_prefix('!').map_or((pattern.as_str(), false), |rest| (rest, true));
         // These mean something else to GitHub than to globs: such a pattern may match anything.
         let glob = Some(positive).filter(|text| !text.contains(['?', '+', '[']));
-        let glob = glob.and_then(|text| globset::GlobBuilder::new(text).literal_separator(true).build().ok());
+        let glob = glob
+            .and_then(|text| globset::GlobBuilder::new(text).literal_separator(true).build().ok());
         let matches = glob.map_or(!is_negated, |glob| glob.compile_matcher().is_match(name));
         if matches { !is_negated } else { taken }
     })
@@ -134,16 +175,20 @@ impl Value {
 
 impl Occasion {
     pub(super) fn is_default_branch(&self) -> bool {
-        self.event.is_some() && self.git_ref.strip_prefix("refs/heads/") == Some(&self.default_branch)
+        self.event.is_some()
+            && self.git_ref.strip_prefix("refs/heads/") == Some(&self.default_branch)
     }
 
     /// Whether it is on the default branch, by somebody who may write to it.
     pub(super) fn is_trusted(&self) -> bool {
-        let is_event = |event: &str| matches!(event, "push" | "schedule" | "workflow_dispatch" | "repository_dispatch");
+        let is_event = |event: &str| {
+            matches!(event, "push" | "schedule" | "workflow_dispatch" | "repository_dispatch")
+        };
         self.is_default_branch() && self.event.as_deref().is_some_and(is_event)
     }
 
-    /// Whether other runs can restore what is saved: not those of a tag, or of an entry of the merge queue.
+    /// Whether other runs can restore what is saved: not those of a tag, or of an entry of the
+    /// merge queue.
     pub(super) fn is_shared(&self) -> bool {
         !self.git_ref.starts_with("refs/tags/") && self.event.as_deref() != Some("merge_group")
     }
@@ -170,7 +215,8 @@ impl Occasion {
 
     fn value(&self, text: &str, leg: Option<&Leg>) -> Value {
         let text = text.trim();
-        let inside = text.strip_prefix("${{").and_then(|text| text.strip_suffix("}}")).unwrap_or(text);
+        let inside =
+            text.strip_prefix("${{").and_then(|text| text.strip_suffix("}}")).unwrap_or(text);
         // Several expressions make one text.
         if inside.contains("${{") {
             return Value::Unknown;
@@ -232,7 +278,9 @@ impl Reader<'_> {
             return Some(left);
         };
         Some(match (left, self.single()?) {
-            (Value::Text(one), Value::Text(other)) => Value::Flag(one.eq_ignore_ascii_case(&other) != is_negated),
+            (Value::Text(one), Value::Text(other)) => {
+                Value::Flag(one.eq_ignore_ascii_case(&other) != is_negated)
+            }
             (Value::Flag(one), Value::Flag(other)) => Value::Flag((one == other) != is_negated),
             _ => Value::Unknown,
         })
@@ -240,7 +288,9 @@ impl Reader<'_> {
 
     fn single(&mut self) -> Option<Value> {
         if self.eat("!") {
-            return Some(self.single()?.is_true().map_or(Value::Unknown, |flag| Value::Flag(!flag)));
+            return Some(
+                self.single()?.is_true().map_or(Value::Unknown, |flag| Value::Flag(!flag)),
+            );
         }
         if self.eat("(") {
             let inside = self.any_of()?;
@@ -248,12 +298,15 @@ impl Reader<'_> {
         }
         if self.eat("'") {
             // Doubled, it stands for itself.
-            let (text, rest) = self.rest.split_once('\'').filter(|(_, rest)| !rest.starts_with('\''))?;
+            let (text, rest) =
+                self.rest.split_once('\'').filter(|(_, rest)| !rest.starts_with('\''))?;
             self.rest = rest;
             return Some(Value::Text(text.to_owned()));
         }
         let rest = self.rest.trim_start();
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"_.-*".contains(c)).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && !"_.-*".contains(c))
+            .unwrap_or(rest.len());
         let (name, rest) = rest.split_at(end);
         self.rest = rest;
         if name.is_empty() {
@@ -292,24 +345,33 @@ impl Reader<'_> {
         let text = |text: &str| Value::Text(text.to_owned());
         let occasion = self.occasion;
         if let Some(variable) = name.strip_prefix("matrix.") {
-            return self.leg.and_then(|leg| leg.get(variable)).map_or(Value::Unknown, |value| text(value));
+            return self
+                .leg
+                .and_then(|leg| leg.get(variable))
+                .map_or(Value::Unknown, |value| text(value));
         }
         // What is asked is what happens where no cache has been found.
         if name.starts_with("steps.") && name.ends_with(".outputs.cache-hit") {
             return text("false");
         }
         let git_ref = &occasion.git_ref;
-        let is_pull_request = occasion.event.as_deref().is_some_and(|event| event.starts_with("pull_request"));
+        let is_pull_request =
+            occasion.event.as_deref().is_some_and(|event| event.starts_with("pull_request"));
         match name {
             "true" => Value::Flag(true),
             "false" => Value::Flag(false),
             _ if occasion.event.is_none() => Value::Unknown,
             "github.event_name" => text(occasion.event.as_deref().unwrap_or_default()),
             "github.ref" => text(git_ref),
-            "github.ref_name" => {
-                text(["refs/heads/", "refs/tags/", "refs/pull/"].iter().find_map(|kind| git_ref.strip_prefix(kind)).unwrap_or(git_ref))
+            "github.ref_name" => text(
+                ["refs/heads/", "refs/tags/", "refs/pull/"]
+                    .iter()
+                    .find_map(|kind| git_ref.strip_prefix(kind))
+                    .unwrap_or(git_ref),
+            ),
+            "github.ref_type" => {
+                text(if git_ref.starts_with("refs/tags/") { "tag" } else { "branch" })
             }
-            "github.ref_type" => text(if git_ref.starts_with("refs/tags/") { "tag" } else { "branch" }),
             "github.event.repository.default_branch" => text(&occasion.default_branch),
             "github.head_ref" | "github.base_ref" if !is_pull_request => text(""),
             _ if name.starts_with("github.event.pull_request") && !is_pull_request => text(""),
@@ -324,7 +386,12 @@ mod tests {
     use crate::doctor::workflows::file::parse;
 
     fn on(event: &str, git_ref: &str) -> Occasion {
-        Occasion { event: Some(event.into()), git_ref: git_ref.into(), default_branch: "main".into(), limits: Vec::new() }
+        Occasion {
+            event: Some(event.into()),
+            git_ref: git_ref.into(),
+            default_branch: "main".into(),
+            limits: Vec::new(),
+        }
     }
 
     #[test]
@@ -340,7 +407,10 @@ mod tests {
             ("${{ github.ref_name == 'MAIN' }}", [yes, no, no]),
             ("github.event_name != 'pull_request'", [yes, no, yes]),
             ("github.event_name == 'push' || github.event_name == 'merge_group'", [yes, no, yes]),
-            ("github.ref == format('refs/heads/{0}', github.event.repository.default_branch)", [yes, no, no]),
+            (
+                "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)",
+                [yes, no, no],
+            ),
             ("!startsWith(github.ref, 'refs/heads/gh-readonly-queue/')", [yes, yes, no]),
             ("!cancelled() && (success() || failure())", [yes, yes, yes]),
             ("contains(github.ref, 'queue') == true", [no, no, yes]),
@@ -362,63 +432,108 @@ mod tests {
             ("f('a' 'b')", [None, None, None]),
             ("", [None, None, None]),
         ] {
-            let found = [&main, &pull_request, &queue].map(|occasion| occasion.holds(Some(text), None));
+            let found =
+                [&main, &pull_request, &queue].map(|occasion| occasion.holds(Some(text), None));
             assert_eq!(found, expected, "{text}");
         }
         let leg = Leg::from([("os".to_owned(), "linux".to_owned())]);
         assert_eq!(main.holds(Some("matrix.os == 'linux'"), Some(&leg)), yes);
-        assert_eq!((main.holds(Some("matrix.os == 'linux'"), None), main.holds(None, None)), (None, yes));
+        assert_eq!(
+            (main.holds(Some("matrix.os == 'linux'"), None), main.holds(None, None)),
+            (None, yes)
+        );
     }
 
     #[test]
     fn inputs() {
         let main = on("push", "refs/heads/main");
         let text = "${{ github.ref == 'refs/heads/main' && 'true' || 'false' }}";
-        assert_eq!((main.is_set(Some(text), false), on("push", "refs/heads/x").is_set(Some(text), true)), (Some(true), Some(false)));
-        assert_eq!((main.is_set(None, true), main.is_set(Some("false"), true)), (Some(true), Some(false)));
+        assert_eq!(
+            (main.is_set(Some(text), false), on("push", "refs/heads/x").is_set(Some(text), true)),
+            (Some(true), Some(false))
+        );
+        assert_eq!(
+            (main.is_set(None, true), main.is_set(Some("false"), true)),
+            (Some(true), Some(false))
+        );
         assert_eq!(main.is_set(Some("${{ inputs.save }}"), true), None);
     }
 
     fn refs(text: &str) -> Vec<String> {
-        let workflow = parse(Path::new(".github/workflows/ci.yml"), &format!("on: {text}\njobs: {{}}")).unwrap();
-        let facts = Facts { workflows: vec![workflow], default_branch: Some("main".into()), ..Facts::default() };
+        let workflow =
+            parse(Path::new(".github/workflows/ci.yml"), &format!("on: {text}\njobs: {{}}"))
+                .unwrap();
+        let facts = Facts {
+            workflows: vec![workflow],
+            default_branch: Some("main".into()),
+            ..Facts::default()
+        };
         let all = occasions(&facts.workflows[0], &facts).into_iter();
         all.map(|one| format!("{} {}", one.event.unwrap_or_default(), one.git_ref)).collect()
     }
 
     #[test]
     fn events_and_their_refs() {
-        assert_eq!(refs("push"), ["push refs/heads/main", "push refs/heads/some-topic", "push refs/tags/v1.0.0"]);
+        assert_eq!(
+            refs("push"),
+            ["push refs/heads/main", "push refs/heads/some-topic", "push refs/tags/v1.0.0"]
+        );
         assert_eq!(refs("{push: {branches: [main]}}"), ["push refs/heads/main"]);
         assert_eq!(refs("{push: {branches: ['release/**']}}"), ["push refs/heads/release/x"]);
-        assert_eq!(refs("{push: {branches: ['**', '!main']}}"), ["push refs/heads/some-topic", "push refs/heads/x"]);
-        assert_eq!(refs("{push: {branches-ignore: [main]}}"), ["push refs/heads/some-topic", "push refs/heads/x"]);
-        assert!(refs("{push: {tags: ['v[0-9]+.[0-9]+.[0-9]+']}}").contains(&"push refs/tags/v1.0.0".to_owned()));
+        assert_eq!(
+            refs("{push: {branches: ['**', '!main']}}"),
+            ["push refs/heads/some-topic", "push refs/heads/x"]
+        );
+        assert_eq!(
+            refs("{push: {branches-ignore: [main]}}"),
+            ["push refs/heads/some-topic", "push refs/heads/x"]
+        );
+        assert!(
+            refs("{push: {tags: ['v[0-9]+.[0-9]+.[0-9]+']}}")
+                .contains(&"push refs/tags/v1.0.0".to_owned())
+        );
         assert_eq!(refs("{push: {tags: ['py-*']}}"), ["push refs/tags/py-x"]);
-        assert_eq!(refs("{push: {tags: ['v*'], branches: main}}"), ["push refs/heads/main", "push refs/tags/v1.0.0", "push refs/tags/vx"]);
-        assert_eq!(refs("[pull_request, schedule]"), ["pull_request refs/pull/1/merge", "schedule refs/heads/main"]);
+        assert_eq!(
+            refs("{push: {tags: ['v*'], branches: main}}"),
+            ["push refs/heads/main", "push refs/tags/v1.0.0", "push refs/tags/vx"]
+        );
+        assert_eq!(
+            refs("[pull_request, schedule]"),
+            ["pull_request refs/pull/1/merge", "schedule refs/heads/main"]
+        );
         assert_eq!(refs("workflow_call"), [" "]);
     }
 
     #[test]
     fn a_workflow_that_is_called_runs_when_its_callers_do() {
-        let parsed = |name: &str, text: &str| parse(&Path::new(".github/workflows").join(name), text).unwrap();
+        let parsed = |name: &str, text: &str| {
+            parse(&Path::new(".github/workflows").join(name), text).unwrap()
+        };
         let callee = parsed("build.yml", "on: workflow_call\njobs: {}\n");
         let caller = parsed(
             "ci.yml",
             "on: [pull_request, merge_group]\njobs:\n  a:\n    if: github.event_name == 'pull_request'\n    cache-mode: read\n    uses: \
              ./.github/workflows/build.yml\n",
         );
-        let itself = parsed("loop.yml", "on: workflow_call\njobs: {a: {uses: ./.github/workflows/loop.yml}}\n");
-        let facts = Facts { workflows: vec![callee, caller, itself], default_branch: Some("main".into()), ..Facts::default() };
-        let expected = Occasion { limits: vec!["read".into()], ..on("pull_request", "refs/pull/1/merge") };
+        let itself = parsed(
+            "loop.yml",
+            "on: workflow_call\njobs: {a: {uses: ./.github/workflows/loop.yml}}\n",
+        );
+        let facts = Facts {
+            workflows: vec![callee, caller, itself],
+            default_branch: Some("main".into()),
+            ..Facts::default()
+        };
+        let expected =
+            Occasion { limits: vec!["read".into()], ..on("pull_request", "refs/pull/1/merge") };
         assert_eq!(occasions(&facts.workflows[0], &facts), [expected]);
         assert!(occasions(&facts.workflows[2], &facts).iter().all(|one| one.event.is_none()));
     }
 
     #[test]
     fn where_git_does_not_know_the_default_branch_it_may_be_either() {
-        let workflow = parse(Path::new("ci.yml"), "on: {push: {branches: [master]}}\njobs: {}\n").unwrap();
+        let workflow =
+            parse(Path::new("ci.yml"), "on: {push: {branches: [master]}}\njobs: {}\n").unwrap();
         let facts = Facts { workflows: vec![workflow], ..Facts::default() };
         let all = occasions(&facts.workflows[0], &facts);
         assert!(all.iter().any(Occasion::is_default_branch), "{all:?}");

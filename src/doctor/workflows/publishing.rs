@@ -1,7 +1,8 @@
 //! Jobs that publish, and what they restore.
 //!
-//! A job counts if one of its steps uploads to a registry, or if it can prove who it is to one (`id-token: write`). What a job builds
-//! for another one that publishes does not count: it often builds for pull requests as well, which want caches.
+//! A job counts if one of its steps uploads to a registry, or if it can prove who it is to one
+//! (`id-token: write`). What a job builds for another one that publishes does not count: it often
+//! builds for pull requests as well, which want caches.
 
 use super::caches::{Kind, may_be_read, with_occasions};
 use super::occasions::Occasion;
@@ -41,18 +42,23 @@ fn publishes(step: &Step) -> Option<String> {
         return Some((*action).to_owned());
     }
     if step.is("PyO3/maturin-action") {
-        let command = step.input("command").filter(|command| matches!(*command, "upload" | "publish"))?;
+        let command =
+            step.input("command").filter(|command| matches!(*command, "upload" | "publish"))?;
         return Some(format!("maturin {command}"));
     }
     step.commands().iter().find_map(|command| {
         let words = shlex::split(command)?;
-        let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.starts_with('+')).collect();
+        let words: Vec<&str> =
+            words.iter().map(String::as_str).filter(|word| !word.starts_with('+')).collect();
         let is_launcher = |word: &&str| {
-            matches!(*word, "uv" | "uvx" | "pipx" | "tool" | "run" | "-m" | "sudo" | "exec" | "if" | "then")
-                || word.starts_with("python")
+            matches!(
+                *word,
+                "uv" | "uvx" | "pipx" | "tool" | "run" | "-m" | "sudo" | "exec" | "if" | "then"
+            ) || word.starts_with("python")
                 || word.contains('=')
         };
-        let at = words.windows(2).position(|pair| PUBLISHING.iter().any(|known| known[..] == *pair))?;
+        let at =
+            words.windows(2).position(|pair| PUBLISHING.iter().any(|known| known[..] == *pair))?;
         let is_tried_only = words.iter().any(|word| matches!(*word, "--dry-run" | "-n"));
         (!is_tried_only && words[..at].iter().all(is_launcher)).then(|| words[at..at + 2].join(" "))
     })
@@ -65,7 +71,8 @@ fn restored_by(one_step: &Step, job: &Job, occasion: &Occasion) -> Option<String
         // By itself it restores nothing where something is published.
         is_on("cache")
     } else if one_step.is("astral-sh/setup-uv") {
-        is_on("enable-cache") && occasion.is_set(one_step.input("restore-cache"), true) == Some(true)
+        is_on("enable-cache")
+            && occasion.is_set(one_step.input("restore-cache"), true) == Some(true)
     } else if one_step.is("actions/setup-python") {
         one_step.input("cache").is_some_and(|cache| !cache.contains("${{"))
     } else if one_step.is("PyO3/maturin-action") {
@@ -79,7 +86,11 @@ fn restored_by(one_step: &Step, job: &Job, occasion: &Occasion) -> Option<String
             && occasion.is_set(one_step.input("lookup-only"), false) == Some(false)
     };
     is_used.then(|| {
-        if one_step.is_our_action() { "our action with `cache: true`".to_owned() } else { one_step.uses.clone().unwrap_or_default() }
+        if one_step.is_our_action() {
+            "our action with `cache: true`".to_owned()
+        } else {
+            one_step.uses.clone().unwrap_or_default()
+        }
     })
 }
 
@@ -94,21 +105,39 @@ fn cache_mode_missing(facts: &Facts) -> Vec<Finding> {
             if !occasion.may_run(job, None) || may_be_read(job, occasion) != Some(true) {
                 return None;
             }
-            let published = job.steps.iter().filter(|step| occasion.may_run(job, Some(step))).find_map(publishes);
+            let published = job
+                .steps
+                .iter()
+                .filter(|step| occasion.may_run(job, Some(step)))
+                .find_map(publishes);
             let by = match published {
                 Some(how) => format!("publishes with `{how}`"),
-                None if job.can_prove_identity && !job.steps.iter().any(is_reporter) => "has `id-token: write`".to_owned(),
+                None if job.can_prove_identity && !job.steps.iter().any(is_reporter) => {
+                    "has `id-token: write`".to_owned()
+                }
                 None => return None,
             };
-            let certain = job.steps.iter().filter(|step| occasion.holds(step.condition.as_deref(), None) == Some(true));
-            let mut restored: Vec<String> = certain.filter_map(|step| restored_by(step, job, occasion)).collect();
+            let certain = job
+                .steps
+                .iter()
+                .filter(|step| occasion.holds(step.condition.as_deref(), None) == Some(true));
+            let mut restored: Vec<String> =
+                certain.filter_map(|step| restored_by(step, job, occasion)).collect();
             restored.dedup();
-            (!restored.is_empty()).then(|| format!("job `{}` {by} and restores caches with {}", job.name, restored.join(", ")))
+            (!restored.is_empty()).then(|| {
+                format!("job `{}` {by} and restores caches with {}", job.name, restored.join(", "))
+            })
         };
         let message = occasions.iter().find_map(on)?;
-        Some(CACHE_MODE_MISSING.finding(workflow.path.clone(), message, CACHE_MODE_MISSING.mend.to_owned()))
+        Some(CACHE_MODE_MISSING.finding(
+            workflow.path.clone(),
+            message,
+            CACHE_MODE_MISSING.mend.to_owned(),
+        ))
     };
-    let jobs = all.iter().flat_map(|(workflow, occasions)| workflow.jobs.iter().map(move |job| (*workflow, job, &occasions[..])));
+    let jobs = all.iter().flat_map(|(workflow, occasions)| {
+        workflow.jobs.iter().map(move |job| (*workflow, job, &occasions[..]))
+    });
     jobs.filter_map(find).collect()
 }
 
@@ -127,7 +156,9 @@ mod tests {
 
     /// For tags, a job with lines of its own and steps.
     fn job(lines: &str, steps: &str) -> Vec<String> {
-        let indent = |text: &str, by: &str| text.lines().map(|line| format!("{by}{line}\n")).collect::<Vec<_>>().concat();
+        let indent = |text: &str, by: &str| {
+            text.lines().map(|line| format!("{by}{line}\n")).collect::<Vec<_>>().concat()
+        };
         messages(&format!(
             "on: {{push: {{tags: ['v*']}}}}\njobs:\n  release:\n{}    steps:\n{}",
             indent(lines, "    "),
@@ -141,9 +172,16 @@ mod tests {
     #[test]
     fn what_publishes() {
         let with = |step: &str| job("", &format!("{CACHE}{step}"));
-        let expected = |how: &str| [format!("job `release` publishes with `{how}` and restores caches with Swatinem/rust-cache")];
+        let expected = |how: &str| {
+            [format!(
+                "job `release` publishes with `{how}` and restores caches with Swatinem/rust-cache"
+            )]
+        };
         assert_eq!(with(PUBLISH), expected("pypa/gh-action-pypi-publish"));
-        assert_eq!(with("- {uses: PyO3/maturin-action@v1, with: {command: upload, args: x}}\n"), expected("maturin upload"));
+        assert_eq!(
+            with("- {uses: PyO3/maturin-action@v1, with: {command: upload, args: x}}\n"),
+            expected("maturin upload")
+        );
         for (command, how) in [
             ("twine upload dist/*", "twine upload"),
             ("python -m twine upload dist/*", "twine upload"),
@@ -155,17 +193,37 @@ mod tests {
         ] {
             assert_eq!(with(&format!("- run: {command}\n")), expected(how), "{command}");
         }
-        for command in
-            ["cargo publish --dry-run", "twine check dist/*", "echo cargo publish", "maturin build", "git commit -m 'cargo publish'"]
-        {
+        for command in [
+            "cargo publish --dry-run",
+            "twine check dist/*",
+            "echo cargo publish",
+            "maturin build",
+            "git commit -m 'cargo publish'",
+        ] {
             assert_eq!(with(&format!("- run: {command}\n")), [""; 0], "{command}");
         }
         let identity = job("permissions: {id-token: write}", CACHE);
-        assert_eq!(identity, ["job `release` has `id-token: write` and restores caches with Swatinem/rust-cache"]);
+        assert_eq!(
+            identity,
+            ["job `release` has `id-token: write` and restores caches with Swatinem/rust-cache"]
+        );
         assert_eq!(job("permissions: {id-token: read}", CACHE), [""; 0]);
         // It proves who it is to upload a report.
-        assert_eq!(job("permissions: {id-token: write}", &format!("{CACHE}- uses: CodSpeedHQ/action@v4\n")), [""; 0]);
-        assert_eq!(job("permissions: {id-token: write}", &format!("{CACHE}- uses: CodSpeedHQ/action@v4\n{PUBLISH}")).len(), 1);
+        assert_eq!(
+            job(
+                "permissions: {id-token: write}",
+                &format!("{CACHE}- uses: CodSpeedHQ/action@v4\n")
+            ),
+            [""; 0]
+        );
+        assert_eq!(
+            job(
+                "permissions: {id-token: write}",
+                &format!("{CACHE}- uses: CodSpeedHQ/action@v4\n{PUBLISH}")
+            )
+            .len(),
+            1
+        );
     }
 
     #[test]
@@ -202,11 +260,15 @@ mod tests {
     #[test]
     fn the_mode_of_a_job_goes_before_that_of_its_workflow() {
         let steps = format!("{CACHE}{PUBLISH}");
-        for (mode, expected) in [("none", 0), ("write-only", 0), ("read", 1), ("write", 1), ("${{ inputs.mode }}", 0)] {
+        for (mode, expected) in
+            [("none", 0), ("write-only", 0), ("read", 1), ("write", 1), ("${{ inputs.mode }}", 0)]
+        {
             assert_eq!(job(&format!("cache-mode: {mode}"), &steps).len(), expected, "{mode}");
         }
         let text = |of_workflow: &str, of_job: &str| {
-            format!("on: release\ncache-mode: {of_workflow}\njobs:\n  a:\n{of_job}    steps:\n      {CACHE}      {PUBLISH}")
+            format!(
+                "on: release\ncache-mode: {of_workflow}\njobs:\n  a:\n{of_job}    steps:\n      {CACHE}      {PUBLISH}"
+            )
         };
         assert_eq!(messages(&text("none", "")), [""; 0]);
         assert_eq!(messages(&text("none", "    cache-mode: read\n")).len(), 1);
@@ -220,7 +282,10 @@ mod tests {
             )
         };
         assert_eq!(messages(&text("push", "startsWith(github.ref, 'refs/tags/')")).len(), 1);
-        assert_eq!(messages(&text("pull_request", "startsWith(github.ref, 'refs/tags/')")), [""; 0]);
+        assert_eq!(
+            messages(&text("pull_request", "startsWith(github.ref, 'refs/tags/')")),
+            [""; 0]
+        );
         let apart = "on: push\njobs:\n  a:\n    steps:\n      - {uses: Swatinem/rust-cache@v2, if: \"github.ref_type == 'branch'\"}\n      - {run: \
                      cargo publish, if: \"github.ref_type == 'tag'\"}\n";
         assert_eq!(messages(apart), [""; 0]);

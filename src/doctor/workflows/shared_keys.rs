@@ -1,10 +1,12 @@
 //! Jobs that share a key of caches and have nothing in common.
 //!
-//! An entry is never replaced, and a run that finds its exact key saves nothing. So of two jobs with one key, the one that is done first
-//! saves for both. If they compile different units, the other job restores what it cannot use, and compiles all of its own in every run.
+//! An entry is never replaced, and a run that finds its exact key saves nothing. So of two jobs
+//! with one key, the one that is done first saves for both. If they compile different units, the
+//! other job restores what it cannot use, and compiles all of its own in every run.
 //!
-//! That does not change from run to run: rust-cache deletes the workspace's own crates, and our store is saved with what the job used and nothing
-//! else. Two uses hurt each other only if everything in the key is the same. The rule says nothing where it cannot tell.
+//! That does not change from run to run: rust-cache deletes the workspace's own crates, and our
+//! store is saved with what the job used and nothing else. Two uses hurt each other only if
+//! everything in the key is the same. The rule says nothing where it cannot tell.
 //!
 //! | | in the key, or in the paths of the entry: it may differ | not in it: it must not differ |
 //! |---|---|---|
@@ -15,9 +17,11 @@
 //!
 //! - Several uses in one job: they are saved at its end, with the work of all of them.
 //! - A job that only restores.
-//! - `check` and `build`, or debug and release: many jobs do both, and which one is needed is not visible.
-//! - A job that publishes, and one for pull requests. What a pull request saves is for its own runs, so it cannot get into the release. That
-//!   a job that publishes restores caches at all is for [`CACHE_MODE_MISSING`](super::publishing::CACHE_MODE_MISSING).
+//! - `check` and `build`, or debug and release: many jobs do both, and which one is needed is not
+//!   visible.
+//! - A job that publishes, and one for pull requests. What a pull request saves is for its own
+//!   runs, so it cannot get into the release. That a job that publishes restores caches at all is
+//!   for [`CACHE_MODE_MISSING`](super::publishing::CACHE_MODE_MISSING).
 //!
 //! Source: <https://github.com/Swatinem/rust-cache/blob/6323deb102c322ba6fcbdcafc7e3dddab59af2b6/src/config.ts>
 
@@ -68,7 +72,9 @@ fn shared_key(facts: &Facts) -> Vec<Finding> {
     let all = with_occasions(facts);
     let uses = uses(&all);
     let mut groups: BTreeMap<Vec<String>, Vec<Shared<'_>>> = BTreeMap::new();
-    for one in uses.iter().filter(|one| one.kind != Kind::Files && one.step.input("shared-key").is_some()) {
+    for one in
+        uses.iter().filter(|one| one.kind != Kind::Files && one.step.input("shared-key").is_some())
+    {
         for place in one.job.legs.iter().filter_map(|leg| Place::of(one, leg)) {
             if let Ok((identity, shared)) = shared(&place, facts) {
                 groups.entry(identity).or_default().push(shared);
@@ -80,23 +86,39 @@ fn shared_key(facts: &Facts) -> Vec<Finding> {
 
 /// The first two of those with one key that have nothing in common.
 fn clash(group: &[Shared<'_>]) -> Option<Finding> {
-    let pairs = group.iter().enumerate().flat_map(|(at, one)| group[at + 1..].iter().map(move |other| (one, other)));
+    let pairs = group
+        .iter()
+        .enumerate()
+        .flat_map(|(at, one)| group[at + 1..].iter().map(move |other| (one, other)));
     let is_one_job = |one: &Shared<'_>, other: &Shared<'_>| std::ptr::eq(one.job, other.job);
-    let mut apart = pairs.filter(|(one, other)| !is_one_job(one, other) || one.leg != other.leg).filter(|(one, other)| {
-        let compiles = !one.made.is_empty() && !other.made.is_empty();
-        compiles && one.made.iter().all(|made| other.made.iter().all(|its| !made.differences(its).is_empty()))
-    });
+    let mut apart = pairs
+        .filter(|(one, other)| !is_one_job(one, other) || one.leg != other.leg)
+        .filter(|(one, other)| {
+            let compiles = !one.made.is_empty() && !other.made.is_empty();
+            compiles
+                && one
+                    .made
+                    .iter()
+                    .all(|made| other.made.iter().all(|its| !made.differences(its).is_empty()))
+        });
     let (one, other) = apart.next()?;
     let [said, otherwise] = one.made[0].differences(&other.made[0]).into_iter().next()?;
     let key = format!("the key `{}` of {}", one.key, one.kind.name());
     let (message, mend) = if is_one_job(one, other) {
         (
-            format!("legs of job `{}` share {key}: one compiles with {said}, another with {otherwise}", one.job.name),
+            format!(
+                "legs of job `{}` share {key}: one compiles with {said}, another with {otherwise}",
+                one.job.name
+            ),
             "name in `shared-key` what differs, such as `${{ matrix.target }}`",
         )
     } else {
         let file = other.workflow.path.file_name().unwrap_or_default().to_string_lossy();
-        let place = if one.workflow.path == other.workflow.path { String::new() } else { format!(" of `{file}`") };
+        let place = if one.workflow.path == other.workflow.path {
+            String::new()
+        } else {
+            format!(" of `{file}`")
+        };
         (
             format!(
                 "jobs `{}` and `{}`{place} share {key}: one compiles with {said}, the other with {otherwise}",
@@ -108,29 +130,42 @@ fn clash(group: &[Shared<'_>]) -> Option<Finding> {
     Some(SHARED_KEY.finding(one.workflow.path.clone(), message, mend.to_owned()))
 }
 
-/// All that is in the key, or decides the paths of the entry; and the use with what the key says nothing of.
+/// All that is in the key, or decides the paths of the entry; and the use with what the key says
+/// nothing of.
 fn shared<'a>(place: &Place<'a>, facts: &Facts) -> Known<(Vec<String>, Shared<'a>)> {
     let Use { workflow, job, step, kind, .. } = *place.one;
     let at = job.steps.iter().position(|other| std::ptr::eq(other, step)).ok_or(Unknown)?;
     let key = place.input("shared-key")?;
     let mut identity = vec![kind.name().to_owned(), key.clone(), place.occasion.git_ref.clone()];
-    // Of the machine only the kind of system is in the key, and the toolchain, which comes with the image or is installed by a step.
+    // Of the machine only the kind of system is in the key, and the toolchain, which comes with the
+    // image or is installed by a step.
     identity.push(place.known(&job.runs_on)?);
     identity.push(place.known(job.container.as_deref().unwrap_or_default())?);
     identity.push(toolchains(place, &job.steps[..at])?);
-    let (more, made) =
-        if kind == Kind::Ours { of_our_action(place, &job.steps[..at], facts)? } else { of_rust_cache(place, &job.steps[at..])? };
+    let (more, made) = if kind == Kind::Ours {
+        of_our_action(place, &job.steps[..at], facts)?
+    } else {
+        of_rust_cache(place, &job.steps[at..])?
+    };
     identity.extend(more);
     Ok((identity, Shared { workflow, job, leg: place.leg, kind, key, made }))
 }
 
-fn of_our_action(place: &Place<'_>, before: &[Step], facts: &Facts) -> Known<(Vec<String>, Vec<Made>)> {
+fn of_our_action(
+    place: &Place<'_>,
+    before: &[Step],
+    facts: &Facts,
+) -> Known<(Vec<String>, Vec<Made>)> {
     let step = place.one.step;
     let project = directory(&place.known(step.input("project").unwrap_or("."))?);
     // Where nothing is known of a project, it shares with itself only.
-    let placed = facts.projects.get(&project).map(|placed| (placed.root.display().to_string(), placed.requires.join("\n")));
+    let placed = facts
+        .projects
+        .get(&project)
+        .map(|placed| (placed.root.display().to_string(), placed.requires.join("\n")));
     let (root, requires) = placed.unwrap_or_else(|| (project.clone(), String::new()));
-    let python = step.input("python").map_or_else(|| place.python(before), |python| place.known(python))?;
+    let python =
+        step.input("python").map_or_else(|| place.python(before), |python| place.known(python))?;
     let (settings, other_arguments) = settings(&place.input("args")?)?;
     let mut identity = vec![variables(place)?, root, requires, python, other_arguments];
     for name in OUR_INPUTS {
@@ -138,12 +173,14 @@ fn of_our_action(place: &Place<'_>, before: &[Step], facts: &Facts) -> Known<(Ve
     }
     // Without a build of its own it keeps what later steps compile.
     let builds = step.input("build").is_none_or(|build| build == "true");
-    let made = if builds { vec![Made { project, settings, ..Made::default() }] } else { Vec::new() };
+    let made =
+        if builds { vec![Made { project, settings, ..Made::default() }] } else { Vec::new() };
     Ok((identity, made))
 }
 
 fn of_rust_cache(place: &Place<'_>, after: &[Step]) -> Known<(Vec<String>, Vec<Made>)> {
-    let mut identity: Vec<String> = RUST_CACHE_INPUTS.iter().map(|name| place.input(name)).collect::<Known<_>>()?;
+    let mut identity: Vec<String> =
+        RUST_CACHE_INPUTS.iter().map(|name| place.input(name)).collect::<Known<_>>()?;
     if place.one.step.input("add-rust-environment-hash-key") != Some("false") {
         identity.push(variables(place)?);
     }
@@ -162,26 +199,35 @@ pub(super) fn directory(path: &str) -> String {
 
 /// Variables that are hashed into the key.
 fn variables(place: &Place<'_>) -> Known<String> {
-    let all: BTreeMap<&String, &String> = place.one.job.env.iter().chain(&place.one.step.env).collect();
+    let all: BTreeMap<&String, &String> =
+        place.one.job.env.iter().chain(&place.one.step.env).collect();
     let more = place.input("env-vars")?;
     let prefixes: Vec<&str> = VARIABLES.iter().copied().chain(more.split_whitespace()).collect();
-    let hashed = all.into_iter().filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)));
-    let texts: Known<Vec<String>> = hashed.map(|(name, value)| Ok(format!("{name}={}", place.known(value)?))).collect();
+    let hashed =
+        all.into_iter().filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    let texts: Known<Vec<String>> =
+        hashed.map(|(name, value)| Ok(format!("{name}={}", place.known(value)?))).collect();
     Ok(texts?.join("\n"))
 }
 
-/// The steps that install or choose toolchains, or set variables: where they are the same, so is what they lead to.
+/// The steps that install or choose toolchains, or set variables: where they are the same, so is
+/// what they lead to.
 fn toolchains(place: &Place<'_>, steps: &[Step]) -> Known<String> {
     let mut all = Vec::new();
     for step in steps {
         let uses = step.uses.as_deref().unwrap_or_default();
         let is_action = uses.contains("rust-toolchain") || uses.contains("setup-rust");
-        let commands: Vec<String> = step.commands().into_iter().filter(|command| decides_later_steps(command)).collect();
+        let commands: Vec<String> =
+            step.commands().into_iter().filter(|command| decides_later_steps(command)).collect();
         if (!is_action && commands.is_empty()) || !place.runs(step)? {
             continue;
         }
-        let settings = step.with.iter().chain(&step.env).map(|(name, value)| format!("{name}={value}"));
-        let texts = [uses.to_owned(), step.version.clone().unwrap_or_default()].into_iter().chain(settings).chain(commands);
+        let settings =
+            step.with.iter().chain(&step.env).map(|(name, value)| format!("{name}={value}"));
+        let texts = [uses.to_owned(), step.version.clone().unwrap_or_default()]
+            .into_iter()
+            .chain(settings)
+            .chain(commands);
         all.push(place.known(&texts.collect::<Vec<_>>().join("\n"))?);
     }
     Ok(all.join("\n"))
@@ -200,13 +246,22 @@ mod tests {
     use crate::doctor::facts::PlacedProject;
     use crate::doctor::workflows::file::parse;
 
-    /// The messages for workflows, whose projects `a` and `b` are in one Cargo workspace and `c` is in another.
+    /// The messages for workflows, whose projects `a` and `b` are in one Cargo workspace and `c` is
+    /// in another.
     fn messages(texts: &[&str]) -> Vec<String> {
         let files = texts.iter().enumerate();
-        let workflows = files.map(|(at, text)| parse(Path::new(&format!("{at}.yml")), text).unwrap()).collect();
-        let placed = |root: &str| PlacedProject { root: root.into(), requires: vec!["maturin".into()] };
-        let projects = [("a", "/w"), ("b", "/w"), ("c", "/w/c")].map(|(name, root)| (name.to_owned(), placed(root)));
-        let facts = Facts { workflows, projects: projects.into(), default_branch: Some("main".into()), ..Facts::default() };
+        let workflows =
+            files.map(|(at, text)| parse(Path::new(&format!("{at}.yml")), text).unwrap()).collect();
+        let placed =
+            |root: &str| PlacedProject { root: root.into(), requires: vec!["maturin".into()] };
+        let projects = [("a", "/w"), ("b", "/w"), ("c", "/w/c")]
+            .map(|(name, root)| (name.to_owned(), placed(root)));
+        let facts = Facts {
+            workflows,
+            projects: projects.into(),
+            default_branch: Some("main".into()),
+            ..Facts::default()
+        };
         shared_key(&facts).into_iter().map(|finding| finding.message).collect()
     }
 
@@ -229,14 +284,25 @@ mod tests {
         let env = "      - run: cargo test\n        env: {RUSTFLAGS: -Dwarnings}\n";
         let nightly = "      - run: cargo +nightly build\n";
         let stable = "      - run: cargo +stable build\n";
-        for (other, said) in
-            [(target, "`--target` `wasm32-unknown-unknown`"), (flags, "`RUSTFLAGS` `-Dwarnings`"), (env, "`RUSTFLAGS` `-Dwarnings`")]
-        {
+        for (other, said) in [
+            (target, "`--target` `wasm32-unknown-unknown`"),
+            (flags, "`RUSTFLAGS` `-Dwarnings`"),
+            (env, "`RUSTFLAGS` `-Dwarnings`"),
+        ] {
             let found = jobs([build, other]);
-            assert!(found.len() == 1 && found[0].starts_with(SHARE) && found[0].contains(said), "{other}: {found:?}");
+            assert!(
+                found.len() == 1 && found[0].starts_with(SHARE) && found[0].contains(said),
+                "{other}: {found:?}"
+            );
         }
-        assert_eq!(jobs([build, target]), [format!("{SHARE} no `--target`, the other with `--target` `wasm32-unknown-unknown`")]);
-        assert_eq!(jobs([nightly, stable]), [format!("{SHARE} toolchain `nightly`, the other with toolchain `stable`")]);
+        assert_eq!(
+            jobs([build, target]),
+            [format!("{SHARE} no `--target`, the other with `--target` `wasm32-unknown-unknown`")]
+        );
+        assert_eq!(
+            jobs([nightly, stable]),
+            [format!("{SHARE} toolchain `nightly`, the other with toolchain `stable`")]
+        );
         // Each of these has something in common, or it cannot be told.
         let both = &[build, target].concat();
         for near in [
@@ -280,14 +346,24 @@ mod tests {
             base.replace("    steps:", "    container: x\n    steps:"),
             base.replace("    steps:", "    cache-mode: read\n    steps:"),
             base.replace("    steps:", "    if: github.event_name == 'schedule'\n    steps:"),
-            base.replace("      CACHE", "      - uses: dtolnay/rust-toolchain@nightly\n      CACHE"),
-            base.replace("      CACHE", "      - run: echo RUSTFLAGS=-g >> \"$GITHUB_ENV\"\n      CACHE"),
+            base.replace(
+                "      CACHE",
+                "      - uses: dtolnay/rust-toolchain@nightly\n      CACHE",
+            ),
+            base.replace(
+                "      CACHE",
+                "      - run: echo RUSTFLAGS=-g >> \"$GITHUB_ENV\"\n      CACHE",
+            ),
         ] {
             assert_eq!(two(base, &other), 0, "{other}");
         }
         // Without the hash, variables are not in the key.
-        let unhashed = base.replace("shared-key: x", "shared-key: x, add-rust-environment-hash-key: false");
-        assert_eq!(two(&unhashed, &unhashed.replace("    steps:", "    env: {RUSTFLAGS: -g}\n    steps:")), 1);
+        let unhashed =
+            base.replace("shared-key: x", "shared-key: x, add-rust-environment-hash-key: false");
+        assert_eq!(
+            two(&unhashed, &unhashed.replace("    steps:", "    env: {RUSTFLAGS: -g}\n    steps:")),
+            1
+        );
     }
 
     #[test]
@@ -298,8 +374,14 @@ mod tests {
                  - uses: Swatinem/rust-cache@v2\n        with: {{{key}}}\n      - run: {build}\n"
             )
         };
-        let two = |other: &str| messages(&[&format!("on: push\njobs:\n{}{other}", job("a", "3.12", "shared-key: x", "cargo pyenv-build"))]);
-        let found = two(&job("b", "3.13", "shared-key: x", "cargo pyenv-build run -- cargo test -p y"));
+        let two = |other: &str| {
+            messages(&[&format!(
+                "on: push\njobs:\n{}{other}",
+                job("a", "3.12", "shared-key: x", "cargo pyenv-build")
+            )])
+        };
+        let found =
+            two(&job("b", "3.13", "shared-key: x", "cargo pyenv-build run -- cargo test -p y"));
         assert_eq!(found, [format!("{SHARE} Python `3.12`, the other with Python `3.13`")]);
         for other in [
             job("b", "3.12.1", "shared-key: x", "cargo pyenv-build"),
@@ -321,8 +403,7 @@ mod tests {
             )])
         };
         let matrix = "{os: [l], target: [one, two]}";
-        let expected =
-            "legs of job `wheels` share the key `x` of rust-cache: one compiles with `--target` `one`, another with `--target` `two`";
+        let expected = "legs of job `wheels` share the key `x` of rust-cache: one compiles with `--target` `one`, another with `--target` `two`";
         assert_eq!(legs("x", matrix), [expected]);
         assert_eq!(legs("x-${{ runner.os }}", matrix).len(), 1);
         assert_eq!(legs("x-${{ matrix.target }}", matrix), [""; 0]);
@@ -339,11 +420,16 @@ mod tests {
                     "  {name}:\n    runs-on: x\n    steps:\n      - uses: o/cargo-pyenv-build@v1\n        with: {{shared-key: x, {with}}}\n"
                 )
             };
-            messages(&[&format!("on: push\njobs:\n{}", job("a", one)), &format!("on: push\njobs:\n{}", job("b", other))])
+            messages(&[
+                &format!("on: push\njobs:\n{}", job("a", one)),
+                &format!("on: push\njobs:\n{}", job("b", other)),
+            ])
         };
         assert_eq!(
             two("project: a", "project: b"),
-            ["jobs `a` and `b` of `1.yml` share the key `x` of our action: one compiles with project `a`, the other with project `b`"]
+            [
+                "jobs `a` and `b` of `1.yml` share the key `x` of our action: one compiles with project `a`, the other with project `b`"
+            ]
         );
         let profile = "project: a, args: -C profile=dev";
         let expected = "share the key `x` of our action: one compiles with no settings, the other with settings `profile=dev`";
