@@ -128,16 +128,16 @@ fn an_entry_that_says_something_else_under_its_old_name_is_not_believed() {
 fn notes_that_are_gone_or_damaged_cost_nothing_but_time() {
     after("no notes", |world| tree::remove(&store(world).join("v1/crates")));
     after("damaged notes", |world| {
-        files(&store(world).join("v1/crates"))
-            .iter()
-            .for_each(|path| std::fs::write(path, "{}").unwrap());
+        for path in files(&store(world).join("v1/crates")) {
+            std::fs::write(path, "{}").unwrap();
+        }
     });
     after("no plans", |world| tree::remove(&store(world).join("plans")))
         .expect(&[], &["app", "mid"]);
     after("damaged digests", |world| {
-        files(&store(world).join("digests"))
-            .iter()
-            .for_each(|path| std::fs::write(path, "0 0").unwrap());
+        for path in files(&store(world).join("digests")) {
+            std::fs::write(path, "0 0").unwrap();
+        }
     })
     .expect(&[], &["app", "mid"]);
 }
