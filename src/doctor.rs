@@ -14,6 +14,7 @@
 //! | [`workflows::publishing`] | which jobs must not restore them |
 //! | [`workflows::shared_keys`] | which jobs must not share a key |
 //! | [`store`] | whether the store is worth its time |
+//! | [`debug_info`] | what debug info weighs in caches |
 //! | [`checkout`] | git, and what is not in it |
 //! | [`machine`] | clocks, paths, tar |
 //!
@@ -26,6 +27,7 @@
 
 pub mod build_scripts;
 pub mod checkout;
+pub mod debug_info;
 pub mod facts;
 pub mod fix;
 pub mod indexes;
@@ -143,6 +145,7 @@ pub const RULES: &[&Rule] = &[
     &workflows::publishing::CACHE_MODE_MISSING,
     &workflows::shared_keys::SHARED_KEY,
     &store::NOT_WORTH_IT,
+    &debug_info::OF_DEPENDENCIES,
     &machine::TAR,
     &machine::TARGET_FROM_FUTURE,
     &machine::SOURCE_FROM_FUTURE,

@@ -132,6 +132,19 @@ pub struct BuildDirectory {
     pub runs: Vec<Run>,
     /// The newest date of what cargo wrote.
     pub newest: Option<FileTime>,
+    /// Of dependencies, by profile; only looked for where CI caches the directory.
+    pub debug_info: Vec<DebugInfo>,
+}
+
+/// Debug info in the libraries of dependencies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DebugInfo {
+    /// As in `Cargo.toml`: `dev`, `release`.
+    pub profile: String,
+    /// The size of the libraries.
+    pub library_bytes: u64,
+    /// Of these, debug info.
+    pub bytes: u64,
 }
 
 /// A build script that was run.

@@ -1,6 +1,7 @@
 //! Gathers the facts: reads files, asks git and cargo. Changes nothing: cargo is asked with
 //! `--locked`, as it would write a `Cargo.lock` otherwise.
 
+mod debug_info;
 mod indexes;
 mod source_tree;
 
@@ -11,8 +12,8 @@ use cargo_metadata::{CrateType, DependencyKind, Metadata, TargetKind};
 use filetime::FileTime;
 
 use super::facts::{
-    BuildDirectory, Configured, Facts, LastBuild, LockFile, OurDirectory, Package, PlacedProject,
-    Run, Script, StoreUse, Tar, Watched, Workflow, Workspace,
+    BuildDirectory, Configured, DebugInfo, Facts, LastBuild, LockFile, OurDirectory, Package,
+    PlacedProject, Run, Script, StoreUse, Tar, Watched, Workflow, Workspace,
 };
 use super::{machine, pythons, workflows};
 use crate::cargo_records::{Inputs, Kind, Records, Unit};
@@ -106,7 +107,13 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
         if !facts.build_directories.iter().any(|known| known.path == cargo.build_directory) {
             match Records::read(&cargo.build_directory) {
                 Ok(records) => {
-                    facts.build_directories.push(build_directory(&records, &cargo, &given.ours));
+                    let mut directory = build_directory(&records, &cargo, &given.ours);
+                    if workflows::jobs(&facts)
+                        .any(|(_, job)| job.steps.iter().any(workflows::keeps_target))
+                    {
+                        directory.debug_info = debug_info_of(&records, &metadata);
+                    }
+                    facts.build_directories.push(directory);
                 }
                 Err(error) => missed.push(error.to_string()),
             }
@@ -468,7 +475,17 @@ fn build_directory(records: &Records, cargo: &CargoWorkspace, ours: &Path) -> Bu
         path: records.directory.clone(),
         runs: latest.into_values().filter_map(|unit| run(unit, cargo, ours)).collect(),
         newest: records.units.values().filter_map(Unit::newest).max(),
+        debug_info: Vec::new(),
     }
+}
+
+fn debug_info_of(records: &Records, metadata: &Metadata) -> Vec<DebugInfo> {
+    let profiles = records.units.values().map(|unit| unit.profile.as_str()).collect();
+    let own = metadata.packages.iter().filter(|package| package.source.is_none());
+    let local = own
+        .flat_map(|package| package.targets.iter().map(|target| target.name.replace('-', "_")))
+        .collect();
+    debug_info::of_dependencies(&records.directory, &profiles, &local)
 }
 
 fn run(unit: &Unit, cargo: &CargoWorkspace, ours: &Path) -> Option<Run> {

@@ -81,10 +81,12 @@ pub(super) fn projects(workflow: &Workflow) -> Vec<String> {
 
 /// Whether a step restores caches by `tar`.
 pub(super) fn is_cache(step: &Step) -> bool {
-    step.is("actions/cache")
-        || step.is("actions/cache/restore")
-        || step.is_rust_cache()
-        || step.is_our_action()
+    step.is("actions/cache") || step.is("actions/cache/restore") || keeps_target(step)
+}
+
+/// Whether a step keeps cargo's target directory from one job to the next.
+pub(super) fn keeps_target(step: &Step) -> bool {
+    step.is_rust_cache() || step.is_our_action()
 }
 
 /// How a step builds the project without us, if it does.

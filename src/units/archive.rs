@@ -7,6 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
+use object::read::archive::ArchiveFile;
+
 /// How an archive begins, and one that is thin.
 const MAGIC: &[u8; 8] = b"!<arch>\n";
 const THIN_MAGIC: &[u8; 8] = b"!<thin>\n";
@@ -53,52 +55,15 @@ fn is_own(name: &str, stem: &str) -> bool {
     name == "lib.rmeta" || is_of_crate && (name.ends_with(".rcgu.o") || name.ends_with(".rcgu.dwo"))
 }
 
-/// The names of an archive's members, in the forms that GNU, BSD and LLVM write. `None`: it is
-/// none.
-///
-/// Format: <https://en.wikipedia.org/wiki/Ar_(Unix)#File_format_details>
+/// The names of an archive's members; `None` if it cannot be read as one.
 fn members(archive: &[u8]) -> Option<Vec<String>> {
-    const HEADER: usize = 60;
-    let (start, mut rest) = archive.split_at_checked(MAGIC.len())?;
-    let is_thin = start == THIN_MAGIC;
-    if !is_thin && start != MAGIC {
-        return None;
-    }
-    let mut long_names: &[u8] = &[];
-    let mut names = Vec::new();
-    while !rest.is_empty() {
-        let (header, content) = rest.split_at_checked(HEADER)?;
-        let name = std::str::from_utf8(&header[..16]).ok()?.trim_end();
-        let size: usize = std::str::from_utf8(&header[48..58]).ok()?.trim_end().parse().ok()?;
-        // Only the tables are in a thin archive itself.
-        let size = if is_thin && !matches!(name, "/" | "/SYM64/" | "//") { 0 } else { size };
-        let (content, after) = content.split_at_checked(size)?;
-        rest = if size % 2 == 1 { after.get(1..).unwrap_or_default() } else { after };
-        match name {
-            // Symbol tables.
-            "/" | "/SYM64/" | "__.SYMDEF" | "__.SYMDEF SORTED" => {}
-            "//" => long_names = content,
-            _ => {
-                let name = if let Some(length) = name.strip_prefix("#1/") {
-                    let text = content.get(..length.parse().ok()?)?;
-                    String::from_utf8_lossy(text).trim_end_matches('\0').to_owned()
-                } else if let Some(offset) = name.strip_prefix('/') {
-                    let text = long_names.get(offset.parse().ok()?..)?;
-                    let end = text
-                        .iter()
-                        .position(|byte| matches!(byte, b'\n' | 0))
-                        .unwrap_or(text.len());
-                    String::from_utf8_lossy(&text[..end]).trim_end_matches('/').to_owned()
-                } else {
-                    name.trim_end_matches('/').to_owned()
-                };
-                if !name.starts_with("__.SYMDEF") {
-                    names.push(name);
-                }
-            }
-        }
-    }
-    Some(names)
+    let file = ArchiveFile::parse(archive).ok()?;
+    let names = file.members().map(|member| member.map(|member| lossy(member.name())));
+    names.collect::<Result<_, _>>().ok()
+}
+
+fn lossy(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
 }
 
 #[cfg(test)]
