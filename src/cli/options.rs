@@ -15,7 +15,7 @@ use crate::build_env::{self, Provisioner};
 use crate::hooks::ConfigSettings;
 use crate::interpreter::{self, Interpreter, Source, Wanted};
 use crate::layout::Layout;
-use crate::project::{self, Project};
+use crate::project::{self, Project, UvFile};
 use crate::ui::Ui;
 use crate::{env_vars, fs};
 
@@ -255,6 +255,7 @@ fn options(project: &Project, args: &EnvironmentArgs) -> anyhow::Result<build_en
             !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
         })
     });
+    let hashes_by_project = project.uv_file.as_ref().is_some_and(UvFile::requires_build_hashes);
     let lock_timeout = match env_vars::get(env_vars::LOCK_TIMEOUT) {
         None => None,
         Some(text) => Some(Duration::from_secs(text.parse().map_err(|_ignored| UsageError {
@@ -274,7 +275,7 @@ fn options(project: &Project, args: &EnvironmentArgs) -> anyhow::Result<build_en
             find_links: args.find_links.clone(),
             no_index: args.no_index,
         },
-        require_hashes: args.require_hashes || hashes_by_environment,
+        require_hashes: args.require_hashes || hashes_by_environment || hashes_by_project,
         offline: args.offline || uv::is_set("UV_OFFLINE"),
         upgrade: args.upgrade,
         max_age: args.max_age.or(if env_vars::is_ci() { None } else { Some(MAX_AGE) }),

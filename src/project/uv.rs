@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use toml::Table;
+use toml::{Table, Value};
 
 use super::{Error, lookup, parse_toml};
 
@@ -45,6 +45,11 @@ impl UvFile {
         root.unwrap_or(directory).ancestors().find_map(Self::in_directory)
     }
 
+    /// `require-build-hashes`: whatever installs build requirements, it does so with hashes.
+    pub fn requires_build_hashes(&self) -> bool {
+        self.table.get("require-build-hashes").and_then(Value::as_bool) == Some(true)
+    }
+
     /// `build-constraint-dependencies`: for build requirements, whatever installs them.
     pub(super) fn build_constraints(&self) -> Result<Vec<String>, Error> {
         let invalid = |what: String| Error::Invalid {
@@ -58,7 +63,7 @@ impl UvFile {
             return Ok(Vec::new());
         };
         let items = value.as_array().ok_or_else(|| invalid("is not a list".to_owned()))?;
-        let text = |item: &toml::Value| {
+        let text = |item: &Value| {
             item.as_str().map(str::to_owned).ok_or_else(|| {
                 invalid(format!("has `{}`, which is not a string", item.to_string().trim()))
             })
@@ -93,7 +98,7 @@ pub(super) fn workspace_root(directory: &Path, pyproject: &Table) -> Option<Path
 pub(super) fn members(root: &Path) -> Vec<PathBuf> {
     let pyproject = read_pyproject(&root.join("pyproject.toml")).unwrap_or_default();
     let workspace = lookup(&pyproject, &["tool", "uv", "workspace"])
-        .and_then(toml::Value::as_table)
+        .and_then(Value::as_table)
         .cloned()
         .unwrap_or_default();
     let (members, exclude) = (patterns(&workspace, "members"), patterns(&workspace, "exclude"));
@@ -119,12 +124,8 @@ pub(super) fn members(root: &Path) -> Vec<PathBuf> {
 
 fn patterns(workspace: &Table, key: &str) -> GlobSet {
     let mut set = GlobSetBuilder::new();
-    for pattern in workspace
-        .get(key)
-        .and_then(toml::Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(toml::Value::as_str)
+    for pattern in
+        workspace.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     {
         let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
         if let Ok(glob) = GlobBuilder::new(pattern).literal_separator(true).build() {

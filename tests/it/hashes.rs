@@ -152,6 +152,21 @@ fn require_hashes_takes_what_has_the_right_hash() {
 }
 
 #[test]
+fn require_build_hashes_of_the_projects_uv_counts_with_either_installer() {
+    for installer in Installer::all() {
+        let case = Case::new(installer);
+        let program = case.program(&["provision"]);
+        assert_eq!(case.ok(&program), "2");
+        case.project.write("uv.toml", "require-build-hashes = true\n");
+        let (kind, message) = case.fails(&program);
+        assert_eq!(kind, "HashMismatch");
+        assert!(message.contains("no hash is given for `dep`"), "{message}");
+        case.project.write("uv.toml", "require-build-hashes = false\n");
+        assert_eq!(case.ok(&program), "2");
+    }
+}
+
+#[test]
 fn require_hashes_refuses_what_has_none() {
     for installer in Installer::all() {
         let case = Case::new(installer);

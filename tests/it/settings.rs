@@ -1,5 +1,5 @@
 //! Settings of the installers: what is meant for build environments shapes them, and nothing else
-//! does. `uv build` is asked as well, where there is a uv.
+//! does. `uv build` (where there is a uv) and `pip wheel` are asked as well.
 
 use std::path::Path;
 
@@ -212,6 +212,52 @@ fn settings_of_pip_shape_the_environment_only_where_they_count() {
         };
         assert_eq!(version_with(setting.name, &line).as_deref(), expected, "{line}");
     }
+}
+
+/// `pip wheel` hands what counts to the pip that makes its build environment, as options.
+#[test]
+fn settings_of_pip_do_to_our_environments_what_they_do_to_those_of_pip_wheel() {
+    let test = Test::new();
+    let wheels = wheels(&test);
+    let constraints = test.path.join("c.txt");
+    std::fs::write(&constraints, "dep<2\n").unwrap();
+    let links = format!("no-index = true\nfind-links = {}", wheels.path.display());
+    let file = test.path.join("pip.conf");
+    let lines = [
+        "pre = true",
+        "prefer-binary = true",
+        "no-binary = dep",
+        "only-binary = dep",
+        "only-binary = :none:",
+        "timeout = 3",
+        "retries = 1",
+        "trusted-host = example.org",
+        "no-cache-dir = true",
+    ];
+    for (number, line) in lines.into_iter().enumerate() {
+        let project = project(&test, &format!("p{number}"));
+        std::fs::write(&file, format!("[global]\n{links}\n{line}\n")).unwrap();
+        let ours = provision(&test, &project, Installer::Pip).env("PIP_CONFIG_FILE", &file);
+        let wheel = test
+            .command(&python().path)
+            .args(["-m", "pip", "wheel", "--no-deps", "--wheel-dir", "out", "."])
+            .env("PIP_CONFIG_FILE", &file)
+            .in_(&project);
+        assert_eq!(version(&test, &ours), reference(&wheel, &project), "{line}");
+    }
+    // A variable reaches the pip inside of `pip wheel`, too.
+    std::fs::write(&file, format!("[global]\n{links}\n")).unwrap();
+    let project = project(&test, "q");
+    let both = |program: Program| {
+        program.env("PIP_CONFIG_FILE", &file).env("PIP_CONSTRAINT", &constraints)
+    };
+    let wheel = test
+        .command(&python().path)
+        .args(["-m", "pip", "wheel", "--no-deps", "--wheel-dir", "out", "."])
+        .in_(&project);
+    let ours = version(&test, &both(provision(&test, &project, Installer::Pip)));
+    assert_eq!(ours.as_deref(), Some("1.0"));
+    assert_eq!(ours, reference(&both(wheel), &project));
 }
 
 /// Files of each level, and of the installer that runs.

@@ -61,6 +61,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("UV_GCS_ENDPOINT_URL", Reaches, ""),
     setting("UV_AZURE_ENDPOINT_URL", Reaches, ""),
     setting("build-constraint-dependencies", Ours, "As `--constraint`."),
+    setting("require-build-hashes", Ours, "As `--require-hashes`."),
     setting("sources", Ours, "Of `pyproject.toml`. What cannot be honoured is an error."),
     setting("no-sources", Ours, "Without `sources`."),
     setting("no-sources-package", Ours, "Without those of a package."),
