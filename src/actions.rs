@@ -16,10 +16,8 @@ pub mod context;
 pub mod files;
 pub mod summary;
 
-use std::hash::{BuildHasher as _, Hasher as _};
-
-use crate::env_vars;
 use crate::ui::Ui;
+use crate::{env_vars, token};
 
 /// A step of a job, being run.
 #[derive(Debug)]
@@ -55,7 +53,7 @@ impl<'a> Actions<'a> {
     /// Until the returned value is dropped, nothing in the output is a command: what a build prints
     /// is for people.
     pub fn quiet(&self) -> Ended<'_> {
-        let token = random_token();
+        let token = token::random();
         self.ui.passthrough(&commands::command("stop-commands", &[], &token));
         Ended { ui: self.ui, line: commands::command(&token, &[], "") }
     }
@@ -98,34 +96,4 @@ pub fn input(name: &str) -> Option<String> {
     let value = env_vars::get(&format!("INPUT_{name}"))
         .or_else(|| env_vars::get(&format!("INPUT_{}", name.replace('-', "_"))))?;
     Some(value.trim().to_owned()).filter(|value| !value.is_empty())
-}
-
-/// 128 bits that nobody can guess, in hexadecimal digits.
-///
-/// The standard library seeds each thread's `RandomState` from the operating system; two keyed
-/// hashes of it are what a delimiter needs, without a dependency.
-pub fn random_token() -> String {
-    let half = || {
-        let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
-        hasher.write_u32(std::process::id());
-        hasher.finish()
-    };
-    format!("{:016x}{:016x}", half(), half())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_are_long_and_never_the_same() {
-        let tokens: std::collections::BTreeSet<String> =
-            (0..1000).map(|_| random_token()).collect();
-        assert_eq!(tokens.len(), 1000);
-        assert!(
-            tokens.iter().all(
-                |token| token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit())
-            )
-        );
-    }
 }

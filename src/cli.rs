@@ -37,7 +37,7 @@ use clap::{
 };
 
 use crate::ui::{Color, Ui, Verbosity};
-use crate::{env_vars, exit_code, interrupt, process, units};
+use crate::{env_vars, exit_code, interrupt, units};
 
 /// The build frontend that keeps cargo warm for Python packages written in Rust
 #[derive(Debug, Parser)]
@@ -115,9 +115,6 @@ enum Command {
 
 /// Runs the program with all its arguments, the first being its name. Returns the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
-    if let Some(code) = process::supervise(args.get(1..).unwrap_or_default()) {
-        return code;
-    }
     if args.get(1).is_some_and(|first| first == units::script::ARGUMENT) {
         return units::script::run(&args[2..]);
     }
@@ -125,9 +122,6 @@ pub fn main(args: Vec<OsString>) -> u8 {
         |name: &str| name == "pyenv-build" || Cli::command().find_subcommand(name).is_some();
     if units::wrapper::is_call(&args, &is_command) {
         return units::wrapper::run(&args);
-    }
-    if let Ok(program) = std::env::current_exe() {
-        process::use_supervisor(program);
     }
     let args = normalised(args);
     let cli = match Cli::command()
@@ -220,79 +214,21 @@ fn exit_with(error: Option<&anyhow::Error>, ui: &Ui) -> u8 {
     }
 }
 
-/// Brings the arguments into the form `program command ...`: cargo puts `pyenv-build` first, a
-/// missing command means `build`, and a command may stand behind its options.
+/// Brings the arguments into the form `program command ...`: cargo puts `pyenv-build` first, and a
+/// missing command means `build`.
 fn normalised(mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|arg| arg == "pyenv-build") {
         args.remove(1);
     }
-    let command = Cli::command();
-    let is_command = |arg: &str| command.find_subcommand(arg).is_some();
-    let options: Vec<&clap::Arg> = command
-        .get_subcommands()
-        .chain([&command])
-        .flat_map(clap::Command::get_arguments)
-        .collect();
-    let mut at = 1;
-    while let Some(arg) = args.get(at).map(|arg| arg.to_string_lossy().into_owned()) {
-        match arg.as_str() {
-            "--help" | "-h" | "--version" | "-V" | "help"
-                if args[1..at].iter().all(|arg| is_global(&command, &arg.to_string_lossy())) =>
-            {
-                return args;
-            }
-            "--" => break,
-            _ if arg.starts_with('-') && arg != "-" => {
-                at += if takes_the_next(&options, &arg) { 2 } else { 1 }
-            }
-            // A project may be called like a command.
-            _ if is_command(&arg)
-                && (at == 1 || !crate::project::Project::is_at(Path::new(&arg))) =>
-            {
-                let command = args.remove(at);
-                args.insert(1, command);
-                return args;
-            }
-            _ => break,
-        }
+    // Mistakes are told of when the arguments are read in earnest.
+    let names_a_command = match Cli::command().ignore_errors(true).try_get_matches_from(&args) {
+        Ok(matches) => matches.subcommand_name().is_some(),
+        Err(error) => !error.use_stderr(),
+    };
+    if !names_a_command {
+        args.insert(1, "build".into());
     }
-    args.insert(1, "build".into());
     args
-}
-
-/// Whether an argument may stand before `help`: a switch that all commands have.
-fn is_global(command: &clap::Command, arg: &str) -> bool {
-    let is_it = |argument: &clap::Arg| {
-        argument.is_global_set()
-            && !argument.get_action().takes_values()
-            && (argument.get_long().is_some_and(|long| arg.strip_prefix("--") == Some(long))
-                || argument.get_short().is_some_and(|short| {
-                    arg.strip_prefix('-')
-                        .is_some_and(|all| !all.is_empty() && all.chars().all(|c| c == short))
-                }))
-    };
-    command.get_arguments().any(is_it)
-}
-
-/// Whether an option's value is the next argument.
-fn takes_the_next(options: &[&clap::Arg], option: &str) -> bool {
-    let takes_value = |argument: &&clap::Arg| {
-        argument.get_action().takes_values()
-            && argument.get_num_args().is_none_or(|range| range.min_values() > 0)
-    };
-    if let Some(long) = option.strip_prefix("--") {
-        let is_it = |argument: &&&clap::Arg| {
-            argument.get_long() == Some(long)
-                || argument.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
-        };
-        return !long.contains('=') && options.iter().filter(is_it).any(takes_value);
-    }
-    // Of several in one, the first that takes a value has the rest.
-    let letters: Vec<char> = option.chars().skip(1).collect();
-    let takes = |letter: &char| {
-        options.iter().filter(|argument| argument.get_short() == Some(*letter)).any(takes_value)
-    };
-    letters.iter().position(takes).is_some_and(|position| position + 1 == letters.len())
 }
 
 /// The project's directory of commands that take at most one.
@@ -321,27 +257,16 @@ mod tests {
         assert_eq!(normal("pyenv-build"), "build");
         assert_eq!(normal("pyenv-build build x"), "build x");
         assert_eq!(normal("-p 3.12 x"), "build -p 3.12 x");
-        assert_eq!(normal("-q --root r gc"), "gc -q --root r");
+        assert_eq!(normal("-q --root r gc"), "-q --root r gc");
         assert_eq!(normal("-vv dir"), "build -vv dir");
         assert_eq!(normal("pyenv-build --help"), "--help");
         assert_eq!(normal("pyenv-build run -- cargo test"), "run -- cargo test");
-        assert_eq!(normal("--root=r why"), "why --root=r");
-        assert_eq!(normal("-p 3.12 build x"), "build -p 3.12 x");
-        assert_eq!(
-            normal("-vp3.12 --installer pip provision"),
-            "provision -vp3.12 --installer pip"
-        );
+        assert_eq!(normal("--root=r why"), "--root=r why");
+        assert_eq!(normal("why --no-such-option"), "why --no-such-option");
         assert_eq!(normal("-p 3.12 -- build"), "build -p 3.12 -- build");
-        assert_eq!(normal("-p build why"), "why -p build");
         assert_eq!(normal("-q --version"), "-q --version");
         assert_eq!(normal("-vv -h"), "-vv -h");
         assert_eq!(normal("-q help build"), "-q help build");
-        assert_eq!(normal("-p 3.12 --help"), "build -p 3.12 --help");
-        assert_eq!(normal("--project p run -- true"), "run --project p -- true");
-        assert_eq!(normal("--format json env"), "env --format json");
-        assert_eq!(
-            normal("--message-format json --config-setting a=b doctor"),
-            "doctor --message-format json --config-setting a=b"
-        );
+        assert_eq!(normal("--message-format json doctor"), "--message-format json doctor");
     }
 }

@@ -38,21 +38,7 @@ pub fn write_if_changed(path: &Path, content: &[u8]) -> io::Result<bool> {
 
 /// The path with all links resolved.
 pub fn canonicalize(path: &Path) -> io::Result<PathBuf> {
-    let real = fs_err::canonicalize(path)?;
-    Ok(without_verbatim_prefix(real))
-}
-
-#[cfg(windows)]
-fn without_verbatim_prefix(path: PathBuf) -> PathBuf {
-    match path.to_str().and_then(|text| text.strip_prefix(r"\\?\")) {
-        Some(rest) if !rest.starts_with("UNC\\") => PathBuf::from(rest),
-        _ => path,
-    }
-}
-
-#[cfg(not(windows))]
-fn without_verbatim_prefix(path: PathBuf) -> PathBuf {
-    path
+    Ok(dunce::simplified(&fs_err::canonicalize(path)?).to_path_buf())
 }
 
 /// Makes a path absolute and drops `.` and `..`, without touching links.

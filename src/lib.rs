@@ -61,6 +61,7 @@ pub mod process;
 #[cfg(feature = "cli")]
 pub mod terminal;
 #[cfg(feature = "cli")]
+pub mod token;
 pub mod ui;
 
 #[cfg(test)]

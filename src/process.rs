@@ -3,15 +3,13 @@
 //! A [`Cmd`] can print itself ready to paste, with secrets masked, and fails with everything a
 //! person needs: the command, how it ended, and what it said. Children run in a process group of
 //! their own, which is ended (SIGTERM, a grace period, SIGKILL) when we are asked to stop. When we
-//! are killed outright, a supervisor ends the group: this program a second time, between us and the
-//! child, which notices that its stdin has come to its end ([`supervise`]). Exec failure ("there is
-//! no such program") and status failure ("it ran and failed") are different errors.
+//! are killed outright, Linux kills the child ([`die_with_us`]). Exec failure ("there is no such
+//! program") and status failure ("it ran and failed") are different errors.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::{interrupt, terminal};
@@ -115,22 +113,9 @@ impl Cmd {
         command
     }
 
-    /// The same under a supervisor, if there is one.
-    fn supervised(&self) -> Option<Command> {
-        let supervisor = SUPERVISOR.get()?;
-        // What cannot be started should fail as it does without.
-        which::which(&self.program).ok()?;
-        let mut command = Self { program: supervisor.into(), ..self.clone() };
-        command.args.insert(0, self.program.clone());
-        Some(command.env(SUPERVISE, "1").to_std())
-    }
-
     /// Starts it in a process group of its own, with the streams of `wire`.
     pub fn spawn_group(&self, wire: impl FnOnce(&mut Command)) -> Result<Group, Error> {
-        self.spawn(self.to_std(), wire)
-    }
-
-    fn spawn(&self, mut command: Command, wire: impl FnOnce(&mut Command)) -> Result<Group, Error> {
+        let mut command = self.to_std();
         wire(&mut command);
         isolate(&mut command);
         let child =
@@ -184,9 +169,8 @@ impl Cmd {
         }
     }
 
-    /// What a program prints that has no children and ends soon by itself, such as `git ls-files`:
-    /// without a supervisor, which costs as much as that. `None`: it could not be run, or
-    /// failed.
+    /// What a program prints that has no children and ends soon by itself, such as `git ls-files`.
+    /// `None`: it could not be run, or failed.
     pub fn quick_answer(&self) -> Option<Vec<u8>> {
         let output = self.to_std().stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
         output.status.success().then_some(output.stdout)
@@ -194,13 +178,9 @@ impl Cmd {
 
     /// Runs it to its end, whatever the status.
     pub fn output_unchecked(&self, timeout: Option<Duration>) -> Result<Output, Error> {
-        let supervised = self.supervised();
-        let stdin = if supervised.is_some() { Stdio::piped() } else { Stdio::null() };
-        let mut group = self.spawn(supervised.unwrap_or_else(|| self.to_std()), |command| {
-            command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut group = self.spawn_group(|command| {
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         })?;
-        // Open as long as we live.
-        let _lifeline = group.child.stdin.take();
         let mut stdout = group.child.stdout.take().expect("piped above");
         let mut stderr = group.child.stderr.take().expect("piped above");
         let reader = |pipe: &mut dyn io::Read| {
@@ -226,54 +206,6 @@ impl Cmd {
             Ok(Output { status: status?, stdout, stderr })
         })
     }
-}
-
-/// Set in the environment of a supervisor.
-const SUPERVISE: &str = "__PYENV_BUILD_SUPERVISE";
-
-static SUPERVISOR: OnceLock<PathBuf> = OnceLock::new();
-
-/// Lets commands whose output is collected run under a supervisor, which is `program` (ourselves)
-/// once more. Programs other than ours must not call this: they would not know what to do.
-#[cfg(unix)]
-pub fn use_supervisor(program: PathBuf) {
-    let _ = SUPERVISOR.set(program);
-}
-
-#[cfg(not(unix))]
-pub fn use_supervisor(_program: PathBuf) {}
-
-/// If we are a supervisor, runs the command in `args` and returns its exit code; otherwise `None`.
-///
-/// Why: an installer has children of its own (git, builds of source distributions). A process that
-/// is killed with SIGKILL cannot end them, and `PR_SET_PDEATHSIG` reaches children only. But the
-/// kernel closes the pipe that the dead one held.
-#[cfg(unix)]
-pub fn supervise(args: &[OsString]) -> Option<u8> {
-    crate::env_vars::get(SUPERVISE)?;
-    let (program, rest) = args.split_first()?;
-    let command = Cmd::new(program).args(rest).env_remove(SUPERVISE);
-    // Whether it can be started was looked at before: 127 is what a shell would say.
-    let Ok(mut child) = command.to_std().stdin(Stdio::null()).spawn() else { return Some(127) };
-    std::thread::spawn(|| {
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        // End of file: our parent has gone, or does not care any more. We lead the group, and go
-        // with it.
-        if let Ok(group) = i32::try_from(std::process::id()) {
-            signal_group_id(group, Kill::Kill);
-        }
-    });
-    let status = child.wait().ok()?;
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        // To end as the child did; the runtime has handlers of its own for some.
-        let _ = signal_hook::low_level::emulate_default_handler(signal);
-    }
-    Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
-}
-
-#[cfg(not(unix))]
-pub fn supervise(_args: &[OsString]) -> Option<u8> {
-    None
 }
 
 /// A running child and its process group.

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
-use crate::{digest, fs, interrupt};
+use crate::{digest, fs, interrupt, token};
 
 /// The file in a target directory.
 const IN_TARGET: &str = ".pyenv-build-token.json";
@@ -153,7 +153,7 @@ fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::
         drop(known);
         return write_token(&Token { since, ..token });
     }
-    let secret = random_token();
+    let secret = token::random();
     let mut text = format!("{secret}\n");
     for stamp in stamps {
         let _ = writeln!(text, "{stamp:016x}");
@@ -168,12 +168,6 @@ fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::
 /// The other half of the pair.
 fn ours(layout: &Layout, target: &Path) -> PathBuf {
     layout.targets().join(digest::short_of_path(target))
-}
-
-fn random_token() -> String {
-    use std::hash::{BuildHasher as _, Hasher as _};
-    let random = || std::collections::hash_map::RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}-{}", random(), random(), nanos(SystemTime::now()))
 }
 
 fn nanos(time: SystemTime) -> i128 {

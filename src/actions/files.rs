@@ -10,8 +10,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use super::random_token;
-use crate::env_vars;
+use crate::{env_vars, token};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum File {
@@ -77,7 +76,7 @@ fn entry(name: &str, value: &str) -> Result<String, Error> {
         return Err(Error::NotALine { what: "a name", text: name.to_owned() });
     }
     let delimiter = loop {
-        let delimiter = format!("ghadelimiter_{}", random_token());
+        let delimiter = format!("ghadelimiter_{}", token::random());
         if !value.contains(&delimiter) {
             break delimiter;
         }

@@ -18,7 +18,7 @@ use super::facts::{
 use super::{machine, pythons, workflows};
 use crate::cargo_records::{Inputs, Kind, Records, Unit};
 use crate::process::Cmd;
-use crate::project::cargo::{cargo_home, is_in_cargo_home};
+use crate::project::cargo::{self, cargo_home, is_in_cargo_home};
 use crate::project::{CargoWorkspace, Project, files_of_package};
 use crate::{env_vars, fs};
 
@@ -130,25 +130,8 @@ fn common(one: &Path, other: &Path) -> PathBuf {
 
 /// Asks cargo without letting it write or download; without its dependencies if that is not enough.
 fn metadata(manifest: &Path) -> Result<Metadata, String> {
-    let ask = |options: &[&str], no_deps: bool| {
-        let mut command = cargo_metadata::MetadataCommand::new();
-        command.manifest_path(manifest).current_dir(manifest.parent().unwrap_or(manifest));
-        command
-            .other_options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>());
-        if let Some(cargo) = env_vars::get_os("CARGO") {
-            command.cargo_path(cargo);
-        }
-        if no_deps {
-            command.no_deps();
-        }
-        command.exec()
-    };
-    ask(&["--locked", "--offline"], false).or_else(|_| ask(&["--offline"], true)).map_err(|error| {
-        match error {
-            cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
-            other => other.to_string(),
-        }
-    })
+    cargo::ask(manifest, &["--locked", "--offline"])
+        .or_else(|_| cargo::ask(manifest, &["--offline", "--no-deps"]))
 }
 
 /// The git checkout of a directory.

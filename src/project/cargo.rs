@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, TargetKind};
+use cargo_metadata::{Metadata, MetadataCommand, TargetKind};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::workspace::workspace_root;
+use crate::process::Cmd;
 use crate::{env_vars, fs};
 
 /// A Cargo workspace, all its packages, and where it is built.
@@ -93,17 +94,16 @@ impl CargoWorkspace {
     pub fn ask(manifest: &Path) -> Result<Self, Error> {
         let _turn = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = LockFile::look(&workspace_root(manifest).join("Cargo.lock"));
-        let all = true;
-        let mut answer = metadata(manifest, &["--locked", "--offline"], all);
+        let mut answer = ask(manifest, &["--all-features", "--locked", "--offline"]);
         // A lock file that is missing or lags behind the manifests, then packages that are not on
         // this machine.
-        for options in [&["--offline"][..], &[]] {
-            answer = answer.or_else(|_| metadata(manifest, options, all));
+        for options in [&["--all-features", "--offline"][..], &["--all-features"]] {
+            answer = answer.or_else(|_| ask(manifest, options));
         }
         let asked = match answer {
             Ok(metadata) => Ok((metadata, true)),
             // What cargo says without all features is what it says in the build.
-            Err(_) => metadata(manifest, &["--offline"], false).map(|metadata| (metadata, false)),
+            Err(_) => ask(manifest, &["--offline"]).map(|metadata| (metadata, false)),
         };
         lock.restore()?;
         let (metadata, has_all_features) =
@@ -281,23 +281,22 @@ pub fn is_in_cargo_home(path: &Path, cargo_home: &Path) -> bool {
     path.starts_with(cargo_home.join("registry")) || path.starts_with(cargo_home.join("git"))
 }
 
-/// What cargo said, or why it said nothing.
-fn metadata(manifest: &Path, options: &[&str], all_features: bool) -> Result<Metadata, String> {
-    let mut command = MetadataCommand::new();
-    // Where the backend will run it, so that the same `.cargo/config.toml` and toolchain file
-    // apply.
-    command.manifest_path(manifest).current_dir(manifest.parent().unwrap_or(manifest));
-    command.other_options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>());
-    if let Some(cargo) = env_vars::get_os("CARGO") {
-        command.cargo_path(cargo);
+/// Runs `cargo metadata` for a manifest; the error is what cargo said.
+pub fn ask(manifest: &Path, options: &[&str]) -> Result<Metadata, String> {
+    let cargo = env_vars::get_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let command = Cmd::new(cargo)
+        .args(["metadata", "--format-version=1", "--manifest-path"])
+        .arg(manifest)
+        .args(options)
+        // Where the backend will run it, so that the same `.cargo/config.toml` and toolchain file
+        // apply.
+        .cwd(manifest.parent().unwrap_or(manifest));
+    let output = command.output_unchecked(None).map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
-    if all_features {
-        command.features(CargoOpt::AllFeatures);
-    }
-    command.exec().map_err(|error| match error {
-        cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
-        other => other.to_string(),
-    })
+    let text = std::str::from_utf8(&output.stdout).map_err(|error| error.to_string())?;
+    MetadataCommand::parse(text).map_err(|error| error.to_string())
 }
 
 /// A `Cargo.lock` as it was.

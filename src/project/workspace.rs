@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::cargo::CargoWorkspace;
+use super::cargo::{self, CargoWorkspace};
 use super::{Error, lookup, remembered};
 use crate::{env_vars, fs};
 
@@ -72,15 +72,7 @@ impl Workspace {
     /// nothing.
     pub fn cargo_directories(&self) -> Option<(PathBuf, PathBuf)> {
         let manifest = self.manifests.first()?;
-        let mut command = cargo_metadata::MetadataCommand::new();
-        command
-            .manifest_path(manifest)
-            .no_deps()
-            .current_dir(manifest.parent().unwrap_or(manifest));
-        if let Some(cargo) = env_vars::get_os("CARGO") {
-            command.cargo_path(cargo);
-        }
-        let metadata = command.exec().ok()?;
+        let metadata = cargo::ask(manifest, &["--no-deps"]).ok()?;
         Some((
             metadata.workspace_root.into_std_path_buf(),
             metadata.target_directory.into_std_path_buf(),

@@ -89,7 +89,8 @@ pub(super) fn rust_cache_workspaces(context: &Context<'_>, ui: &Ui) -> Option<St
         ui.status("Note", "rust-cache is left out: cargo finds no workspace here");
         None
     })?;
-    let relative = relative(&root, &target)?;
+    // Across drives there is no such path.
+    let relative = pathdiff::diff_paths(&target, &root).filter(|path| path.is_relative())?;
     let line = format!("{} -> {}", root.display(), relative.display());
     if line.contains('\n')
         || root.to_string_lossy().contains("->")
@@ -106,20 +107,6 @@ pub(super) fn rust_cache_workspaces(context: &Context<'_>, ui: &Ui) -> Option<St
         ui.status("Note", note);
     }
     Some(line)
-}
-
-/// `target` as seen from `root`, which rust-cache joins to it; across drives there is no such path.
-fn relative(root: &Path, target: &Path) -> Option<PathBuf> {
-    let common =
-        root.components().zip(target.components()).take_while(|(one, other)| one == other).count();
-    if common == 0 {
-        return None;
-    }
-    let up = root.components().skip(common).map(|_| Path::new(".."));
-    Some(
-        up.chain(target.components().skip(common).map(|part| Path::new(part.as_os_str())))
-            .collect(),
-    )
 }
 
 /// Paths as `actions/cache` takes them.
@@ -198,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_target_directory_is_told_as_seen_from_the_workspace() {
-        let seen = |root: &str, target: &str| relative(Path::new(root), Path::new(target)).unwrap();
+        let seen = |root, target| pathdiff::diff_paths(target, root).unwrap();
         assert_eq!(seen("/w/p", "/w/p/target"), Path::new("target"));
         assert_eq!(seen("/w/p", "/w/t"), Path::new("../t"));
         assert_eq!(seen("/w/p/q", "/x/t"), Path::new("../../../x/t"));

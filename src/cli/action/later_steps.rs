@@ -25,7 +25,7 @@ use super::inputs::LaterSteps;
 use crate::project::cargo::cargo_home;
 use crate::project::cargo_config;
 use crate::ui::Ui;
-use crate::{actions, env_vars, fs};
+use crate::{env_vars, fs, token};
 
 /// The file, if there is a directory for it that cargo looks into and we may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,7 +176,7 @@ fn still_running() -> std::io::Result<PathBuf> {
     let temp = env_vars::get_os("RUNNER_TEMP")
         .map(PathBuf::from)
         .ok_or_else(|| std::io::Error::other("`RUNNER_TEMP` is not set"))?;
-    let path = temp.join("cargo-pyenv-build").join(format!("job-{}", actions::random_token()));
+    let path = temp.join("cargo-pyenv-build").join(format!("job-{}", token::random()));
     fs::write_atomic(&path, b"")?;
     Ok(path)
 }
