@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::random::{Random, number};
+use fastrand::Rng;
+
+use crate::random::number;
 use crate::sources::TWO;
 use crate::tree;
 use crate::world::{World, run};
@@ -255,24 +257,28 @@ fn whoever_is_killed_and_whenever_the_next_build_is_right_and_nothing_is_left_ov
         ("rustc", &["rustc"]),
         ("the linker", &["collect2", "ld", "ld.lld", "rust-lld", "lld"]),
     ];
-    let mut random = Random::new(number("PYENV_BUILD_RANDOM_SEED", 1));
+    let mut random = Rng::with_seed(number("PYENV_BUILD_RANDOM_SEED", 1));
     let world = World::built(TWO);
     let mut hits = [0; VICTIMS.len()];
     for round in 0..number("PYENV_BUILD_KILLS", 12) {
         // A text that no entry has, or one of few, so that there is something to record as well as
         // something to serve.
-        let value =
-            if random.chance(50) { format!("r{round}") } else { format!("p{}", random.below(3)) };
+        let value = if random.u64(..100) < 50 {
+            format!("r{round}")
+        } else {
+            format!("p{}", random.u64(..3))
+        };
         let part = format!("pub const VALUE: &str = \"{value}\";\n");
         let library = format!("pub fn value() -> &'static str {{ \"{value}\" }}\n");
         World::tick();
         std::fs::write(world.at("app/src/part.rs"), part).unwrap();
-        if random.chance(50) {
+        if random.u64(..100) < 50 {
             std::fs::write(world.at("mid/src/lib.rs"), &library).unwrap();
         }
-        let which = usize::try_from(random.below(VICTIMS.len() as u64)).unwrap();
+        let which = usize::try_from(random.u64(..VICTIMS.len() as u64)).unwrap();
         let (who, names) = VICTIMS[which];
-        let after = Duration::from_millis(if random.chance(40) { 0 } else { random.below(250) });
+        let after =
+            Duration::from_millis(if random.u64(..100) < 40 { 0 } else { random.u64(..250) });
         World::tick();
         let mut child = world
             .ours(&[], &["cargo", "build"])

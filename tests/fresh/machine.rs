@@ -12,9 +12,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::random::Random;
 use crate::tree::{self, Files, Node};
 use crate::world::{Keep, World, run};
+use fastrand::Rng;
 
 pub(crate) use crate::world::Keep as Cache;
 
@@ -344,15 +344,15 @@ impl Machine {
     }
 
     /// What a cache that cleans, or a tidy user, takes away.
-    pub(crate) fn lose_outputs(&self, random: &mut Random) {
+    pub(crate) fn lose_outputs(&self, random: &mut Rng) {
         for folder in ["target/debug/deps", "target/debug", "target/debug/.fingerprint"] {
             for entry in std::fs::read_dir(self.world.at(folder))
                 .into_iter()
                 .flatten()
                 .filter_map(Result::ok)
             {
-                let is_lost =
-                    random.chance(15) && (folder.ends_with("print") || entry.path().is_file());
+                let is_lost = (random.u64(..100) < 15)
+                    && (folder.ends_with("print") || entry.path().is_file());
                 if is_lost && !entry.file_name().to_string_lossy().starts_with('.') {
                     tree::remove(&entry.path());
                 }

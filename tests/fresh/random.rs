@@ -6,34 +6,10 @@
 
 use std::fmt::Write as _;
 
+use fastrand::Rng;
+
 use crate::machine::{Cache, How, Machine};
 use crate::tree::Node;
-
-/// Xorshift; seeds of neighbours are far from each other.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        let mut random = Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        random.below(7);
-        random
-    }
-
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
-
-    pub(crate) fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    pub(crate) fn choice<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[usize::try_from(self.below(all.len() as u64)).unwrap()]
-    }
-}
 
 /// Files that cargo and rustc look at by themselves, with a template; whether a date that deceives
 /// is found out.
@@ -56,11 +32,11 @@ const UNSEEN: &[(&str, &str)] =
     &[("mid/secret.txt", "#\n"), ("user/words.txt", "#\n"), ("mid/.hidden", "#\n")];
 
 /// A change in the checkout as it stands.
-fn edit(machine: &mut Machine, random: &mut Random) -> String {
-    let value = format!("v{}", random.below(3));
-    let &(name, template, is_found_out) = random.choice(SEEN);
+fn edit(machine: &mut Machine, random: &mut Rng) -> String {
+    let value = format!("v{}", random.u64(..3));
+    let &(name, template, is_found_out) = random.choice(SEEN).unwrap();
     let text = template.replace('#', &value);
-    match random.below(16) {
+    match random.u64(..16) {
         0..=5 => {
             machine.put(name, Node::File(text));
             format!("{name} = {value}")
@@ -87,12 +63,12 @@ fn edit(machine: &mut Machine, random: &mut Random) -> String {
             format!("{name} touched")
         }
         10 => {
-            let target = *random.choice(&["turn_a.rs", "turn_b.rs"]);
+            let target = *random.choice(&["turn_a.rs", "turn_b.rs"]).unwrap();
             machine.put("app/src/turned.rs", Node::Link(target.to_owned()));
             format!("turned.rs -> {target}")
         }
         11 => {
-            let name = *random.choice(&["mid/data/extra.txt", "mid/data/deep/extra.txt"]);
+            let name = *random.choice(&["mid/data/extra.txt", "mid/data/deep/extra.txt"]).unwrap();
             machine.toggle(name, Node::File(format!("{value}\n")));
             format!("{name} = {value}, or it goes")
         }
@@ -121,18 +97,18 @@ fn edit(machine: &mut Machine, random: &mut Random) -> String {
 }
 
 /// A change that comes with a fresh checkout.
-fn edit_unseen(machine: &mut Machine, random: &mut Random) -> String {
-    let value = format!("v{}", random.below(3));
-    match random.below(7) {
+fn edit_unseen(machine: &mut Machine, random: &mut Rng) -> String {
+    let value = format!("v{}", random.u64(..3));
+    match random.u64(..7) {
         0..=2 => {
-            let (name, template) = random.choice(UNSEEN);
+            let (name, template) = random.choice(UNSEEN).unwrap();
             machine.tree.insert((*name).to_owned(), Node::File(template.replace('#', &value)));
             format!("{name} = {value}")
         }
         3 => {
             machine.tree.insert(
                 "mid/pointer".to_owned(),
-                Node::Link((*random.choice(&["in.txt", "secret.txt"])).to_owned()),
+                Node::Link((*random.choice(&["in.txt", "secret.txt"]).unwrap()).to_owned()),
             );
             "mid/pointer is turned".to_owned()
         }
@@ -141,20 +117,20 @@ fn edit_unseen(machine: &mut Machine, random: &mut Random) -> String {
             "the mode of tool.sh".to_owned()
         }
         5 => {
-            machine.branch = format!("b{}", random.below(3));
+            machine.branch = format!("b{}", random.u64(..3));
             format!("HEAD is {}", machine.branch)
         }
         _ => {
-            machine.stamp = Some(value.clone()).filter(|_| random.chance(70));
+            machine.stamp = Some(value.clone()).filter(|_| random.u64(..100) < 70);
             format!("WORLD_STAMP = {:?}", machine.stamp)
         }
     }
 }
 
 fn script(machine: &mut Machine, seed: u64, log: &mut String) {
-    let mut random = Random::new(seed);
+    let mut random = Rng::with_seed(seed);
     machine.begin();
-    if random.chance(90) {
+    if random.u64(..100) < 90 {
         machine.restore("first.tar");
     }
     let mut saved = vec!["first.tar".to_owned()];
@@ -162,34 +138,40 @@ fn script(machine: &mut Machine, seed: u64, log: &mut String) {
     let note = |log: &mut String, text: &str| {
         let _ = writeln!(log, "{text}");
     };
-    for step in 0..2 + random.below(3) {
-        match random.below(10) {
+    for step in 0..2 + random.u64(..3) {
+        match random.u64(..10) {
             0..=4 if step > 0 => {
-                for _ in 0..random.below(3) {
+                for _ in 0..random.u64(..3) {
                     note(log, &edit_unseen(machine, &mut random));
                 }
-                let cache = *random.choice(&[
-                    Cache::Both,
-                    Cache::Both,
-                    Cache::Target,
-                    Cache::Store,
-                    Cache::WithoutOwn,
-                ]);
+                let cache = *random
+                    .choice(&[
+                        Cache::Both,
+                        Cache::Both,
+                        Cache::Target,
+                        Cache::Store,
+                        Cache::WithoutOwn,
+                    ])
+                    .unwrap();
                 let name = format!("saved-{step}.tar");
                 machine.save(&name, cache);
                 saved.push(name.clone());
-                let name = if random.chance(25) { random.choice(&saved).clone() } else { name };
+                let name = if random.u64(..100) < 25 {
+                    random.choice(&saved).unwrap().clone()
+                } else {
+                    name
+                };
                 machine.check_out();
                 machine.restore(&name);
                 note(log, &format!("next job, cache {cache:?}, restored {name}"));
-                if random.chance(20) {
+                if random.u64(..100) < 20 {
                     machine.date_back("app/src/part.rs");
                     machine.date_back("mid/src/value.in");
                     note(log, "sources dated back");
                 }
             }
             5 if step > 0 => {
-                let to = random.choice(&branches).clone();
+                let to = random.choice(&branches).unwrap().clone();
                 machine.switch(&to, SEEN.iter().map(|(name, ..)| *name));
                 note(log, "another branch, in place");
             }
@@ -203,23 +185,24 @@ fn script(machine: &mut Machine, seed: u64, log: &mut String) {
             }
             _ => {}
         }
-        for _ in 0..random.below(3) {
+        for _ in 0..random.u64(..3) {
             note(log, &edit(machine, &mut random));
         }
         branches.push(machine.tree.clone());
         let how = How {
-            is_loud: random.chance(15),
-            is_release: random.chance(8),
-            colour: random.chance(15).then(|| (*random.choice(&["red", "blue"])).to_owned()),
-            target: if random.chance(8) { Some("target/other") } else { None },
+            is_loud: (random.u64(..100) < 15),
+            is_release: (random.u64(..100) < 8),
+            colour: (random.u64(..100) < 15)
+                .then(|| (*random.choice(&["red", "blue"]).unwrap()).to_owned()),
+            target: if random.u64(..100) < 8 { Some("target/other") } else { None },
         };
-        match random.below(16) {
+        match random.u64(..16) {
             0 => {
                 machine.world.plain(&how.words());
                 note(log, "plain cargo first");
             }
             1 => {
-                machine.killed(&how, random.below(400));
+                machine.killed(&how, random.u64(..400));
                 note(log, "a build that is killed first");
             }
             2 => {
@@ -238,7 +221,7 @@ fn script(machine: &mut Machine, seed: u64, log: &mut String) {
             _ => {}
         }
         note(log, &format!("build {how:?}"));
-        let is_compared = random.chance(4);
+        let is_compared = random.u64(..100) < 4;
         machine.build_right(&how, is_compared, log);
     }
 }

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use fastrand::Rng;
+
 use crate::context::*;
 use crate::processes::{MARK, PATIENCE, Process, census, pid, processes, wait_until};
 
@@ -35,26 +37,6 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     _work()
     return tiny.build_wheel(wheel_directory, config_settings, metadata_directory)
 "#;
-
-/// xorshift64*: <https://doi.org/10.1145/2845077>
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
-    }
-
-    fn percent(&mut self, chance: usize) -> bool {
-        self.below(100) < chance
-    }
-}
 
 /// What a run is up against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,13 +162,13 @@ impl Range {
     /// One run under fire, and the next one. Returns who was hit and how the run ended.
     fn round(
         &self,
-        random: &mut Random,
+        random: &mut Rng,
         fire: Fire,
         mark: &str,
     ) -> Result<(&'static str, String, Duration), String> {
         let installers = Installer::all();
-        let installer = installers[random.below(installers.len())];
-        let is_cold = random.percent(60);
+        let installer = installers[random.usize(..installers.len())];
+        let is_cold = random.usize(..100) < 60;
         if is_cold {
             self.clear();
         }
@@ -194,7 +176,7 @@ impl Range {
         let span = self.takes[&(installer.name(), is_cold)].mul_f64(1.1);
         let mut child = program.spawn();
         std::thread::sleep(
-            span.mul_f64(f64::from(u32::try_from(random.below(1000)).unwrap()) / 1000.0),
+            span.mul_f64(f64::from(u32::try_from(random.usize(..1000)).unwrap()) / 1000.0),
         );
 
         let (victim, target) = if fire == Fire::Interrupt {
@@ -280,7 +262,7 @@ fn content(directory: &Path) -> BTreeSet<(String, u64)> {
 }
 
 /// Whom to hit: first the kind, so that all kinds have their turn, then one of it.
-fn choose(random: &mut Random, mark: &str, us: u32) -> (&'static str, u32) {
+fn choose(random: &mut Rng, mark: &str, us: u32) -> (&'static str, u32) {
     let mut kinds: BTreeMap<&'static str, Vec<u32>> = BTreeMap::from([("us", vec![us])]);
     for process in processes(mark) {
         let kind = match process {
@@ -293,20 +275,18 @@ fn choose(random: &mut Random, mark: &str, us: u32) -> (&'static str, u32) {
         kinds.entry(kind).or_default().push(process.pid);
     }
     let names: Vec<&'static str> = kinds.keys().copied().collect();
-    let kind = names[random.below(names.len())];
-    (kind, kinds[kind][random.below(kinds[kind].len())])
+    let kind = names[random.usize(..names.len())];
+    (kind, kinds[kind][random.usize(..kinds[kind].len())])
 }
 
 fn fire(fire: Fire, rounds: usize) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let rounds =
         number("PYENV_BUILD_FIRE_ROUNDS").map_or(rounds, |rounds| usize::try_from(rounds).unwrap());
-    let seed = number("PYENV_BUILD_FIRE_SEED").unwrap_or_else(|| {
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-    });
+    let seed = number("PYENV_BUILD_FIRE_SEED").unwrap_or(1);
     eprintln!("{fire:?}: {rounds} rounds, PYENV_BUILD_FIRE_SEED={seed}");
     let range = Range::new();
-    let mut random = Random(seed | 1);
+    let mut random = Rng::with_seed(seed);
     let mut outcomes: BTreeMap<(&str, String), usize> = BTreeMap::new();
     let mut longest = Duration::ZERO;
     let mut failures = Vec::new();
