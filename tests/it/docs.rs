@@ -19,10 +19,6 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo install --locked --path .", "compiles the program for release, for minutes"),
     ("rm -rf .pyenv-build target", "other commands need what it removes"),
     (
-        "sha256sum reused/*.whl clean/*.whl",
-        "other systems call it something else; tests/fresh compares artifacts",
-    ),
-    (
         "cargo pyenv-build cache usage --repository OWNER/NAME",
         "asks GitHub; tests/it/cache.rs has a server for it",
     ),
@@ -445,7 +441,13 @@ fn benchmarks_are_shown_as_they_were_measured() {
     here().run().success();
     here().arg("--check").run().success();
     // A number in README, and the picture.
-    insta::assert_snapshot!(std::fs::read_to_string(&readme).unwrap(), @"");
+    insta::assert_snapshot!(std::fs::read_to_string(&readme).unwrap(), @r"
+    <!-- measured: second job -->
+    > A second CI job of `p-1` (wheel, clippy and tests in a fresh checkout, nothing changed)
+    > takes **0.52 s**. It takes 12 s with rust-cache alone. Restoring caches is not counted.
+    <!-- end of measured -->
+    rest
+    ");
     let picture = docs.join("benchmarks/second-job.svg");
     let bars = "import sys, xml.etree.ElementTree as tree\n\
         root = tree.parse(sys.argv[1]).getroot()\n\
@@ -455,7 +457,7 @@ fn benchmarks_are_shown_as_they_were_measured() {
         said.stdout.trim().to_owned()
     };
     // Three steps of either, and the legend.
-    assert_eq!(widths(&picture), "[210, 105, 105, 9, 5, 5, 10, 10, 10, 10, 10, 10]");
+    assert_eq!(widths(&picture), "[210, 105, 105, 9, 4, 4, 10, 10, 10, 10, 10, 10]");
     // They are not what the results say any more.
     std::fs::write(&picture, std::fs::read_to_string(&picture).unwrap().replace("12 s", "11 s"))
         .unwrap();
