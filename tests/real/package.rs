@@ -1,5 +1,5 @@
 //! The package for Python, made as the release makes it, installed where no other copy of the
-//! program is of use: it finds its program, is it, and serves noxfiles with it, the README's
+//! program is of use: it finds its program, is it, and serves noxfiles with it, the guide's
 //! included.
 
 use std::fs;
