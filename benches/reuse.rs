@@ -86,7 +86,7 @@ fn main() {
             / report["store"]["served"].as_f64().unwrap();
     }
     let title = format!("{crates} local crates");
-    let names = ["plain cargo compiles", "recorded under the wrapper", "all served"];
+    let names = ["plain cargo compiles", "recorded under the wrapper", "all reused"];
     let mut results = Results::new("reuse", json);
     let rows: Vec<(&str, &[f64])> =
         names.iter().zip(&times).map(|(name, times)| (*name, times.as_slice())).collect();

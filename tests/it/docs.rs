@@ -17,11 +17,7 @@ use crate::context::{Test, python};
 /// test.
 const NOT_RUN: &[(&str, &str)] = &[
     ("cargo install --locked --path .", "compiles the program for release, for minutes"),
-    (
-        "cargo run -- build examples/maturin-abi3",
-        "compiles the program; tests/real builds the example",
-    ),
-    ("cargo test", "runs this; it is the last step of .ci/run"),
+    ("rm -rf .pyenv-build target", "other commands need what it removes"),
     (
         "cargo pyenv-build cache usage --repository OWNER/NAME",
         "asks GitHub; tests/it/cache.rs has a server for it",
@@ -337,6 +333,52 @@ fn links_have_the_form_of_links() {
 }
 
 #[test]
+fn readme_is_short() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 120, "what is more belongs into docs");
+}
+
+/// Titles and files of the site's pages, in the order of its navigation.
+fn navigation(entry: &Value, found: &mut Vec<(String, String)>) {
+    match entry {
+        Value::Array(entries) => entries.iter().for_each(|entry| navigation(entry, found)),
+        Value::Object(named) => {
+            for (title, value) in named {
+                match value {
+                    Value::String(file) => found.push((title.clone(), file.clone())),
+                    _ => navigation(value, found),
+                }
+            }
+        }
+        _ => panic!("{entry}"),
+    }
+}
+
+/// <https://llmstxt.org>: a heading, a quoted summary, lists of links with a note.
+#[test]
+fn llms_txt_has_the_pages_of_the_site() {
+    let read =
+        |name: &str| std::fs::read_to_string(root().join(name)).unwrap().replace("\r\n", "\n");
+    let site: Value = serde_yaml_ng::from_str(&read("mkdocs.yml")).unwrap();
+    let mut pages = Vec::new();
+    navigation(&site["nav"], &mut pages);
+    let text = read("docs/llms.txt");
+    let start: Vec<&str> = text.lines().filter(|line| !line.is_empty()).take(2).collect();
+    assert!(start[0].starts_with("# ") && start[1].starts_with("> "), "{start:?}");
+    let links: Vec<(String, String)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("- ["))
+        .map(|line| {
+            let (title, rest) = line.split_once("](").unwrap();
+            let (file, note) = rest.split_once("): ").unwrap();
+            assert!(!note.is_empty(), "{line}");
+            (title.to_owned(), file.to_owned())
+        })
+        .collect();
+    assert_eq!(links, pages, "docs/llms.txt and `nav` of mkdocs.yml");
+}
+
+#[test]
 fn readme_links_to_what_is_there_and_to_the_site() {
     let targets: Vec<String> = links()
         .into_iter()
@@ -373,6 +415,9 @@ fn benchmarks_are_shown_as_they_were_measured() {
         "before\n<!-- results -->\n<!-- end of results -->\nafter\n",
     )
     .unwrap();
+    let readme = test.path.join("README.md");
+    std::fs::write(&readme, "<!-- measured: second job -->\nold\n<!-- end of measured -->\nrest\n")
+        .unwrap();
     let row = |name: &str, seconds: [f64; 3]| json!({"name": name, "seconds": seconds});
     let run = json!({
         "schema": 1, "bench": "warm", "program": "0.1.0",
@@ -381,10 +426,47 @@ fn benchmarks_are_shown_as_they_were_measured() {
                     "rows": [row("build", [2.0, 1.0, 3.0]), row("uv <build>", [4.0, 4.0, 30.0])]}],
     });
     std::fs::write(results.join("warm.json"), run.to_string()).unwrap();
+    let of_job = |step: &str, others: f64, ours: f64| {
+        json!({"title": format!("p-1{step}"), "reference": "cargo-pyenv-build",
+               "rows": [row("rust-cache alone", [others; 3]), row("cargo-pyenv-build", [ours; 3])]})
+    };
+    let job = json!({
+        "schema": 1, "bench": "job", "program": "0.1.0", "machine": run["machine"],
+        "tables": [of_job(", the second job", 12.0, 0.52), of_job(", the second job: wheel", 6.0, 0.26),
+                   of_job(", the second job: clippy", 3.0, 0.13), of_job(", the second job: test", 3.0, 0.13)],
+    });
+    std::fs::write(results.join("job.json"), job.to_string()).unwrap();
     let here = || render().arg("--results").arg(&results).arg("--docs").arg(&docs);
     here().arg("--check").run().exits(1);
     here().run().success();
     here().arg("--check").run().success();
+    // A number in README, and the picture.
+    insta::assert_snapshot!(std::fs::read_to_string(&readme).unwrap(), @r"
+    <!-- measured: second job -->
+    > A second CI job of `p-1` (wheel, clippy and tests in a fresh checkout, nothing changed)
+    > takes **0.52 s**. It takes 12 s with rust-cache alone. Restoring caches is not counted.
+    <!-- end of measured -->
+    rest
+    ");
+    let picture = docs.join("benchmarks/second-job.svg");
+    let bars = "import sys, xml.etree.ElementTree as tree\n\
+        root = tree.parse(sys.argv[1]).getroot()\n\
+        print([round(float(bar.get('width'))) for bar in root.iter('{http://www.w3.org/2000/svg}rect')])";
+    let widths = |plot: &Path| {
+        let said = test.command(&python().path).args(["-I", "-c", bars]).arg(plot).run().success();
+        said.stdout.trim().to_owned()
+    };
+    // Three steps of either, and the legend.
+    assert_eq!(widths(&picture), "[210, 105, 105, 9, 4, 4, 10, 10, 10, 10, 10, 10]");
+    // They are not what the results say any more.
+    std::fs::write(&picture, std::fs::read_to_string(&picture).unwrap().replace("12 s", "11 s"))
+        .unwrap();
+    let run_of_check = here().arg("--check").run().exits(1);
+    assert!(run_of_check.stdout.contains("second-job.svg differs"), "{}", run_of_check.stdout);
+    std::fs::remove_file(results.join("job.json")).unwrap();
+    std::fs::remove_file(&readme).unwrap();
+    here().run().success();
+    assert!(!picture.exists());
     let page = std::fs::read_to_string(docs.join("benchmarks.md")).unwrap();
     insta::assert_snapshot!(page, @r"
     before
@@ -407,12 +489,8 @@ fn benchmarks_are_shown_as_they_were_measured() {
     after
     ");
     let plot = docs.join("benchmarks/warm-1.svg");
-    let bars = "import sys, xml.etree.ElementTree as tree\n\
-        root = tree.parse(sys.argv[1]).getroot()\n\
-        print([round(float(bar.get('width'))) for bar in root.iter('{http://www.w3.org/2000/svg}rect')])";
-    let said = test.command(&python().path).args(["-I", "-c", bars]).arg(&plot).run().success();
     // 420 are the longest time, 30 s.
-    assert_eq!(said.stdout.trim(), "[28, 56]");
+    assert_eq!(widths(&plot), "[28, 56]");
     // A plot of what is no longer there goes.
     std::fs::remove_file(results.join("warm.json")).unwrap();
     here().run().success();

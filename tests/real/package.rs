@@ -1,5 +1,5 @@
 //! The package for Python, made as the release makes it, installed where no other copy of the
-//! program is of use: it finds its program, is it, and serves noxfiles with it, the README's
+//! program is of use: it finds its program, is it, and serves noxfiles with it, the guide's
 //! included.
 
 use std::fs;
@@ -145,11 +145,11 @@ fn warm_builds(output: &Output) -> usize {
     finished.len()
 }
 
-/// The README's only code in this language with this word in it.
-fn of_readme(language: &str, word: &str) -> String {
-    let readme = fs::read_to_string(in_repository("README.md")).unwrap();
+/// The only code of the guide for nox in this language with this word in it.
+fn of_guide(language: &str, word: &str) -> String {
+    let guide = fs::read_to_string(in_repository("docs/guides/nox.md")).unwrap();
     let fence = format!("```{language}\n");
-    let blocks = readme.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
+    let blocks = guide.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
     let found: Vec<&str> = blocks.filter(|block| block.contains(word)).collect();
     assert_eq!(found.len(), 1, "blocks of {language} with {word}");
     found[0].to_owned()
@@ -249,7 +249,7 @@ fn sessions_of_one_interpreter_share_what_was_compiled() {
     let quoted: Vec<String> =
         interpreters.iter().map(|path| format!("{:?}", path.display().to_string())).collect();
     let versions = "[\"3.12\", \"3.13\"]";
-    let noxfile = of_readme("python", "pyenv_build.nox");
+    let noxfile = of_guide("python", "pyenv_build.nox");
     assert!(noxfile.contains(versions), "{noxfile}");
     let more = format!("PYTHONS = [{}]\n{}", quoted.join(", "), include_str!("noxfile_more.py"));
     let noxfile = noxfile.replace(versions, &format!("[{}]", quoted.join(", ")));

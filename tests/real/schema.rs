@@ -120,11 +120,10 @@ fn reports_are_what_their_schema_says() {
         }),
         report(&here, |program| program.args(["provision", "--python", "no-such-python"])),
     ];
-    // The one that README shows.
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
-        .unwrap()
-        .replace("\r\n", "\n");
-    let mut shown = readme.split("```json\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
+    // The one that the documentation shows.
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/scripts.md");
+    let page = fs::read_to_string(page).unwrap().replace("\r\n", "\n");
+    let mut shown = page.split("```json\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
     let shown = shown.find(|block| block.contains("\"artifacts\"")).unwrap();
     let shown: Value = serde_json::from_str(shown).unwrap();
     fs::write(here.join("src/lib.rs"), "no Rust").unwrap();

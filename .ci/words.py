@@ -1,0 +1,57 @@
+"""Fails if a text that users see has a word that it should not have: `words.py [--all]`.
+
+`NEVER` has the words, and what to write instead. Code in backquotes and fenced blocks counts too: messages are shown there.
+"""
+
+import pathlib
+import re
+import sys
+
+NEVER = {
+    r"mend(s|ed|ing)?": "fix; in output: help",
+    r"anew": "again",
+    r"is no (usable|JSON|virtual|valid|permalink|Python)": "is not a",
+    r"for whom": "name the thing",
+    r"(is|are) another": "changed; is a different",
+    r"there is no telling": "unknown",
+    r"dates? (is|are|was|were) (put|set) back": "mtimes are restored",
+    r"in vain": "and not found",
+    r"of old": "earlier",
+    r"whoever": "anyone who",
+    r"wishes": "options, requirements",
+    r"broke off": "exited unexpectedly",
+    r"obey(s|ed)?": "follow, honour",
+    r"(come|comes|came) of": "come from",
+    r"beside": "next to",
+    r"(could|can) (not )?be had": "is not available",
+    r"had its day": "must not be used again",
+    r"what is (ours|asked for)": "our files; the request",
+    r"what was built": "the artifact",
+    r"what cargo has written": "cargo's records",
+    r"says? the (fix|help)": "suggest a fix",
+}
+PATTERN = re.compile(r"(?<![\w-])(%s)(?![\w-])" % "|".join("(?:%s)" % word for word in NEVER), re.IGNORECASE)
+
+PAGES = ["*.md", "docs/**/*.md", "docs/llms.txt", ".github/ISSUE_TEMPLATE/*", "examples/README.md"]
+# Made from the code, or part of the program.
+PROGRAM = ["docs/reference/*", "tests/it/snapshots/*.snap", "action.yml", "summary/action.yml", "action/install.sh"]
+
+
+def files(patterns: list) -> set:
+    return {path for pattern in patterns for path in pathlib.Path().glob(pattern) if path.is_file()}
+
+
+def main() -> int:
+    found = 0
+    checked = files(PAGES) | files(PROGRAM) if "--all" in sys.argv[1:] else files(PAGES) - files(PROGRAM)
+    for path in sorted(checked):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for match in PATTERN.finditer(line):
+                instead = next(text for word, text in NEVER.items() if re.fullmatch(word, match[0], re.IGNORECASE))
+                print("%s:%d: `%s`: write: %s" % (path, number, match[0], instead))
+                found += 1
+    return 1 if found or not checked else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
