@@ -1,5 +1,5 @@
-//! Procedural macros: which ones are known to read nothing but their tokens, and what the user says
-//! of others.
+//! Procedural macros: which ones are known to read nothing but their tokens, and what the user
+//! declares about others.
 //!
 //! A procedural macro is a program that runs inside rustc and may read files, variables, git or the
 //! clock, and rustc does not know of it. `pure-macros.toml` lists those whose source was read and
