@@ -41,8 +41,8 @@
 //! never changes. So the variable is all that there is to watch, and:
 //!
 //! - the same requirements, or the environment removed and made again: the script does not run;
-//! - another version of anything in the environment, or another interpreter: it is another path,
-//!   and the script runs. That holds for a requirement that the script does not use as well: nobody
+//! - a different version of anything in the environment, or a different interpreter: the path
+//!   differs, and the script runs. That holds for a requirement that the script does not use as well: nobody
 //!   can know what it has looked at, and its output may have the path in it;
 //! - back to the requirements of before: it runs again, unless cargo-pyenv-build has given each
 //!   environment a build directory of its own, as it does when environments alternate (cargo 1.91

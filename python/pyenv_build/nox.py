@@ -283,7 +283,7 @@ def _install_wheel(session: nox.Session, wheel: Path, extras: List[str], install
     """
     Install a wheel that the session may have in another state, with the session's own installer.
 
-    Neither pip nor uv replaces a distribution by another of the same version unless it is told to. What was installed last is
+    Neither pip nor uv replaces a distribution by another of the same version unless forced to. What was installed last is
     remembered in a file beside the wheel: the digest of what was in it, and that of the ``RECORD`` that installing it has left.
     If both are as they were, nobody has installed anything else since.
     """

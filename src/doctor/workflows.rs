@@ -181,7 +181,7 @@ fn rust_cache_unaware(facts: &Facts) -> Vec<Finding> {
             missing.push("no `cache-directories: .pyenv-build/envs`");
         }
         let message = format!(
-            "job `{}` runs `cargo pyenv-build` with a rust-cache step that has {}",
+            "job `{}` runs `cargo pyenv-build` and rust-cache, but with {}",
             job.name,
             missing.join(", ")
         );

@@ -358,13 +358,13 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
     // (job, what it restores, what it saves, the beginning of what it says)
     let table = [
         (job(), "true", "true", ""),
-        (job().event("push", "refs/tags/v1", &main()), "false", "false", "no cache is used"),
-        (job().event("release", "refs/tags/v1", &main()), "false", "false", "no cache is used"),
+        (job().event("push", "refs/tags/v1", &main()), "false", "false", "caches are off"),
+        (job().event("release", "refs/tags/v1", &main()), "false", "false", "caches are off"),
         (
             job().env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x"),
             "false",
             "false",
-            "no cache is used",
+            "caches are off",
         ),
         (
             job().env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x").input("cache", "true"),
@@ -419,7 +419,7 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
         let build = job.env("ENV_KEY", "some-key").done("build");
         assert_eq!(
             build.summary.contains("caches are restored but not saved"),
-            says.starts_with("caches")
+            says.starts_with("caches are restored")
         );
     }
 }
@@ -748,14 +748,14 @@ fn mistakes_in_inputs_are_named_and_the_steps_are_for_actions_only() {
     let test = Test::new();
     let project = test.project("p");
     for (name, value, says) in [
-        ("cache", "yes", "the input `cache` is `yes`"),
-        ("save-cache", "sometimes", "the input `save-cache` is `sometimes`"),
-        ("build", "1", "the input `build` is `1`"),
-        ("later-steps", "yes", "the input `later-steps` is `yes`"),
+        ("cache", "yes", "the input `cache` cannot be `yes`"),
+        ("save-cache", "sometimes", "the input `save-cache` cannot be `sometimes`"),
+        ("build", "1", "the input `build` cannot be `1`"),
+        ("later-steps", "yes", "the input `later-steps` cannot be `yes`"),
         ("installer", "conda", "invalid inputs: invalid value 'conda'"),
         ("args", "--no-such-flag", "invalid inputs: unexpected argument"),
         ("args", "other/directory", "the input `args` contains a directory"),
-        ("args", "'open", "the input `args` is `'open`"),
+        ("args", "'open", "the input `args` cannot be `'open`"),
         ("project", "--help", "`--help`"),
     ] {
         let (run, _) = Job::new(&test, &project).input(name, value).step("plan");

@@ -158,7 +158,7 @@ fn require_hashes_refuses_what_has_none() {
         let (kind, message) = case.fails(&case.program(&["provision", "--require-hashes"]));
         assert_eq!(
             (kind.as_str(), message.as_str()),
-            ("HashMismatch", "no hash is given for `dep`, and `--require-hashes` demands one")
+            ("HashMismatch", "no hash is given for `dep`, but `--require-hashes` is set")
         );
         // A dependency needs one as well.
         let top = case.wheels.add("top", "1", &["dep==1"]);

@@ -85,7 +85,7 @@ fn output_of_doctor() {
     check(&test, "doctor", &both(&run.stderr, &run.stdout));
     let run = test.program(&["doctor", "--list"]).run().success();
     check(&test, "doctor-list", &run.stdout);
-    let run = test.program(&["doctor", "--explain", "rust-cache-unaware"]).run();
+    let run = test.program(&["doctor", "--explain", "rust-cache-without-python"]).run().success();
     check(&test, "doctor-explain", &both(&run.stderr, &run.stdout));
 }
 
@@ -95,9 +95,12 @@ fn output_of_failures() {
     std::fs::create_dir(test.path.join("empty")).unwrap();
     let run = test.program(&["empty"]).run().exits(2);
     check(&test, "failure-no-project", &both(&run.stderr, &run.stdout));
-    let project = test.project("p").backend(&json!({"build_wheel": {"raise": "out of luck"}}));
-    let run = test.program(&[]).in_(&project).run();
-    assert_ne!(run.code, Some(0));
+    let project = test.project_with_backend("raises");
+    project.write(
+        "backend.py",
+        "def build_wheel(*args):\n    print('to stdout')\n    raise ValueError('out of luck')\n",
+    );
+    let run = test.program(&[]).in_(&project).run().exits(1);
     check(&test, "failure-backend", &both(&run.stderr, &run.stdout));
     let project = test.project("q").requires(&["no-such-package"]);
     let run = test
