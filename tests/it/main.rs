@@ -49,6 +49,7 @@ mod shared;
 mod sources;
 #[cfg(unix)]
 mod terminal;
+#[cfg(unix)]
 mod texts;
 #[cfg(unix)]
 mod toolchain;
