@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Finds the program or makes it, and names it in the output `program`: the one at hand (INPUT_BINARY); else a released one, known
-# by the digest in `checksums.txt` beside this script, never by a file beside the download; else built from this checkout.
+# Finds, downloads or builds the program, and sets the output `program`: the given one (INPUT_BINARY); else a release, verified with
+# the checksum in `checksums.txt` next to this script, never with a file next to the download; else a build of this checkout.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -30,7 +30,7 @@ target() {
     esac
 }
 
-# The released program of version $1, if there is one for this runner that we know the digest of.
+# Downloads release $1, if `checksums.txt` has one for this runner.
 download() {
     local version=$1 digest='' url='' line_version line_target line_digest line_url
     while read -r line_version line_target line_digest line_url; do
@@ -41,12 +41,12 @@ download() {
     [ -n "$url" ] || return 1
     local file=$bin/download
     if ! curl --proto '=https' --tlsv1.2 --fail --location --silent --show-error --retry 3 --output "$file" -- "$url"; then
-        echo "the release could not be downloaded" >&2
+        echo "could not download the release" >&2
         return 1
     fi
     if [ "$(digest_of "$file")" != "$digest" ]; then
         rm -f "$file"
-        echo "::error title=cargo pyenv-build::the downloaded program is not the one that was released: its digest is another"
+        echo "::error title=cargo pyenv-build::checksum mismatch: the downloaded program does not match the release"
         exit 1
     fi
     mv "$file" "$program"
@@ -58,15 +58,15 @@ else
     own=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../Cargo.toml" | head -n 1)
     version=${INPUT_VERSION:-$own}
     if [ -x "$program" ] && [ "$("$program" --version)" = "cargo pyenv-build ${version#v}" ]; then
-        echo "an earlier call in this job has brought it"
+        echo "already installed by an earlier step"
     elif download "${version#v}"; then
-        echo "it is the release that the action's table knows"
+        echo "installed version ${version#v}, and verified its checksum"
     elif [ "${version#v}" = "$own" ]; then
-        echo "building cargo-pyenv-build from the action's own checkout; this takes minutes (the input \`binary\` spares them)"
-        # In its own directories: neither the project's configuration nor its target directory is any of our business.
+        echo "building cargo-pyenv-build from the action's own checkout, which takes minutes (set the input \`binary\` to avoid this)"
+        # In its own directories, without the project's configuration and target directory.
         (cd "$here/.." && CARGO_TARGET_DIR=$(native "$bin/../target") cargo install --locked --no-track --path . --root "$(native "$bin/..")")
     else
-        echo "::error title=cargo pyenv-build::no digest is known of the version that the input \`version\` asks for, on this platform"
+        echo "::error title=cargo pyenv-build::no checksum is known for version ${version#v} on this platform (inputs \`version\`, \`binary\`)"
         exit 1
     fi
 fi

@@ -83,7 +83,7 @@ fn main() {
         .unwrap();
         assert_eq!(report["crates"]["compiled"].as_array().unwrap().len(), 0, "{report}");
         served = report["store"]["seconds"].as_f64().unwrap()
-            / report["store"]["served"].as_f64().unwrap();
+            / report["store"]["reused"].as_f64().unwrap();
     }
     let title = format!("{crates} local crates");
     let names = ["plain cargo compiles", "recorded under the wrapper", "all reused"];

@@ -12,9 +12,9 @@
 //! 4. If it is not there, it is made ([`store`]) under a lock of its own, from exactly those
 //!    artifacts, marker last.
 //!
-//! An environment never changes once its marker is there. Another content is another path, so
-//! cargo, CMake, Ninja and Meson rebuild exactly what depends on it; the same content is the same
-//! path with the same dates in it, so they rebuild nothing.
+//! An environment never changes once its marker is there. A different content has a different path,
+//! so cargo, CMake, Ninja and Meson rebuild exactly what depends on it; the same content is the
+//! same path with the same mtimes in it, so they rebuild nothing.
 //!
 //! Not here: what the backend asks for at run time (the caller adds it to the requirements), and
 //! running hooks.
@@ -76,29 +76,27 @@ pub enum Outcome {
 pub enum Error {
     #[error("failed to read the constraints file `{}`", path.display())]
     Constraints { path: PathBuf, source: std::io::Error },
-    #[error("failed to read `{}`, which the requirement `{requirement}` names", path.display())]
+    #[error("failed to read `{}`, the file of the requirement `{requirement}`", path.display())]
     LocalRequirement { requirement: String, path: PathBuf, source: std::io::Error },
-    #[error("`{}`, a configuration file of uv, cannot be read: {reason}", path.display())]
+    #[error("failed to read uv's configuration file `{}`: {reason}", path.display())]
     Settings { path: PathBuf, reason: String },
-    #[error("no installer can be used: {reason}")]
+    #[error("no usable installer: {reason}")]
     NoInstaller { reason: String, hint: String },
-    #[error("the build requirements cannot be resolved")]
+    #[error("failed to resolve the build requirements")]
     Resolve { source: process::Error, offline: bool },
     #[error("failed to {doing}")]
     Installer { doing: &'static str, source: process::Error },
-    #[error("failed to make the virtual environment")]
+    #[error("failed to create the virtual environment")]
     Venv { source: process::Error },
-    #[error("the installer broke its contract: {what}")]
+    #[error("unexpected result from the installer: {what}")]
     Protocol { what: String },
-    #[error("no hash is given for `{name}`, and `--require-hashes` demands one")]
+    #[error("no hash is given for `{name}`, but `--require-hashes` is set")]
     HashMissing { name: String },
-    #[error(
-        "the hash of `{name}` is sha256:{actual}, which is none of those that {expected_by} allows"
-    )]
+    #[error("hash mismatch for `{name}`: {expected_by} does not allow sha256:{actual}")]
     HashMismatch { name: String, actual: String, expected_by: String },
     #[error("`{}` cannot be used: {reason}", path.display())]
     Lock { path: PathBuf, reason: String },
-    #[error("`{}` is not there after the installation", path.display())]
+    #[error("`{}` is missing after the installation", path.display())]
     Installed { path: PathBuf, source: std::io::Error },
     #[error("failed to write `{}`", path.display())]
     Write { path: PathBuf, source: std::io::Error },
@@ -132,14 +130,16 @@ impl Error {
             | Self::Installer { source: process::Error::Terminal { .. }, .. } => WANTS_TERMINAL.to_owned(),
             Self::NoInstaller { hint, .. } => hint.clone(),
             Self::Project(error) => return error.hint(),
-            Self::Resolve { offline: true, .. } => "run once without `--offline`, then the outcome is remembered".to_owned(),
+            Self::Resolve { offline: true, .. } => "run once without `--offline`; later runs \
+                reuse the result".to_owned(),
             Self::Resolve { source, .. } => resolve_hint(&source.to_string()),
             Self::HashMissing { .. } => {
                 "add `name==version --hash=sha256:...` to a constraints file, or use `lock` and `--locked`".to_owned()
             }
-            Self::HashMismatch { .. } => "the artifact is not the one that was trusted: find out why before allowing it".to_owned(),
-            Self::Lock { .. } => "`cargo pyenv-build lock` writes it anew".to_owned(),
-            Self::LockTimedOut(_) => format!("wait longer with `{}` (seconds)", crate::env_vars::LOCK_TIMEOUT),
+            Self::HashMismatch { .. } => "the artifact differs from the trusted one: find out why \
+                before you allow its hash".to_owned(),
+            Self::Lock { .. } => "write it again with `cargo pyenv-build lock`".to_owned(),
+            Self::LockTimedOut(_) => format!("set `{}` (seconds) to wait longer", crate::env_vars::LOCK_TIMEOUT),
             Self::Write { .. } => CANNOT_WRITE.to_owned(),
             Self::Constraints { .. } => {
                 "constraints come from `-c`, `[tool.pyenv-build] constraints`, PIP_CONSTRAINT and UV_BUILD_CONSTRAINT".to_owned()
@@ -151,7 +151,8 @@ impl Error {
 }
 
 /// The hint where something asks, and nobody can answer.
-pub(crate) const WANTS_TERMINAL: &str = "run it in the foreground of a terminal, or give it what it asks for in another way: an agent, a token, a credential helper";
+pub(crate) const WANTS_TERMINAL: &str = "run it in the foreground of a terminal, or provide \
+    credentials another way: an agent, a token, a credential helper";
 
 /// Whether another program says that it could not write.
 fn lacks_room(output: &str) -> bool {
@@ -173,9 +174,12 @@ fn resolve_hint(output: &str) -> String {
         "error sending request",
     ];
     if network.iter().any(|word| lower.contains(word)) {
-        return "the index cannot be reached; an environment that was made before can be used with `--offline`".to_owned();
+        return "the package index cannot be reached: check the network and the index URL, or \
+            reuse an earlier build environment with `--offline`"
+            .to_owned();
     }
-    "the requirements are in `[build-system] requires`, plus what the backend asks for".to_owned()
+    "check `[build-system] requires` in pyproject.toml, and the requirements that the backend adds"
+        .to_owned()
 }
 
 /// Takes a lock, saying after a second whom we wait for: the holder, "which {does}".
@@ -256,7 +260,7 @@ impl Provisioner<'_> {
         Ok(Provisioned { env, memo, memo_path })
     }
 
-    /// Finds out which distributions the requirements come to, from the memo or by resolving.
+    /// Finds the distributions that satisfy the requirements, from the memo or by resolving.
     /// Installs nothing.
     pub fn resolve(&self, requirements: &[Requirement]) -> Result<(Memo, PathBuf), Error> {
         let lock_file = self.lock_file()?;
@@ -391,7 +395,7 @@ impl Provisioner<'_> {
         Ok(files)
     }
 
-    /// What requirements come to, each from where the project says that it comes from.
+    /// Resolves requirements, each from the source that the project names.
     fn choose(
         &self,
         installer: &Installer,
@@ -484,7 +488,7 @@ impl Provisioner<'_> {
             found.first().map(|distribution| &distribution.artifact)
         else {
             return Err(Error::Protocol {
-                what: format!("`{}` was not found where it must come from", lowered.requirement),
+                what: format!("`{}` was not found at its source", lowered.requirement),
             });
         };
         let url =
@@ -578,12 +582,12 @@ impl Provisioner<'_> {
         {
             let package = packages.iter().find(|package| package.name == requirement.name.as_ref());
             let Some(package) = package else {
-                return Err(unusable(format!("it has no `{requirement}`")));
+                return Err(unusable(format!("it does not contain `{requirement}`")));
             };
             if !satisfies(requirement, package.version.as_deref()) {
                 let version = package.version.as_deref().unwrap_or("of unknown version");
                 return Err(unusable(format!(
-                    "`{} {version}` in it does not satisfy `{requirement}`",
+                    "its `{} {version}` does not satisfy `{requirement}`",
                     package.name
                 )));
             }
@@ -660,7 +664,7 @@ impl Provisioner<'_> {
         let text = process::without_credentials(&text);
         let path = self.lock_path();
         let lock = pylock::Pylock::parse(&text).map_err(|message| Error::Protocol {
-            what: format!("the lock file that was made cannot be read: {message}"),
+            what: format!("the new lock file cannot be read: {message}"),
         })?;
         fs::write_if_changed(&path, text.as_bytes())
             .map_err(|source| Error::Write { path: path.clone(), source })?;

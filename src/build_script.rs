@@ -1,5 +1,5 @@
-//! For build scripts that need Python: the interpreter that the package is built for, and what the
-//! build environment has.
+//! For build scripts that need Python: the interpreter that the package is built for, and the
+//! packages in the build environment.
 //!
 //! A `build.rs` that generates code with cffi, asks numpy for its headers or Python for its paths
 //! must run the python of the build environment, and must run again when that has something else in
@@ -41,8 +41,8 @@
 //! never changes. So the variable is all that there is to watch, and:
 //!
 //! - the same requirements, or the environment removed and made again: the script does not run;
-//! - another version of anything in the environment, or another interpreter: it is another path,
-//!   and the script runs. That holds for a requirement that the script does not use as well: nobody
+//! - a different version of anything in the environment, or a different interpreter: the path
+//!   differs, and the script runs. That holds for a requirement that the script does not use as well: nobody
 //!   can know what it has looked at, and its output may have the path in it;
 //! - back to the requirements of before: it runs again, unless cargo-pyenv-build has given each
 //!   environment a build directory of its own, as it does when environments alternate (cargo 1.91
@@ -327,13 +327,22 @@ impl Error {
             .rsplit_once("No module named ")
             .map(|(_, rest)| rest.lines().next().unwrap_or_default().trim_matches(['\'', '"']));
         match (missing, python.is_ours) {
-            (Some(module), true) => format!("add what has `{module}` to `[build-system] requires` in pyproject.toml"),
+            (Some(module), true) => format!(
+                "add the package that provides `{module}` to `[build-system] requires` in \
+                    pyproject.toml"
+            ),
             (Some(module), false) => format!(
-                "{HERE}, with what has `{module}` in `[build-system] requires`; or install that for the python that {} names",
+                "{HERE}, with the package that provides `{module}` in `[build-system] requires`; \
+                    or install it for the python in {}",
                 python.found_by
             ),
-            (None, true) => "it is the build environment's python: what it can import is in `[build-system] requires`".to_owned(),
-            (None, false) => format!("{} names it; {HERE} to have what `[build-system] requires` says", python.found_by),
+            (None, true) => "this is the build environment's python: it can import the packages \
+                in `[build-system] requires` only"
+                .to_owned(),
+            (None, false) => format!(
+                "it comes from {}; {HERE} to have the packages in `[build-system] requires`",
+                python.found_by
+            ),
         }
     }
 }
@@ -346,7 +355,11 @@ impl fmt::Display for Error {
                 write!(f, "failed to start `{}`: {source}", python.executable.display())?;
             }
             Self::NotText { python } => {
-                write!(f, "`{}` printed what is not text in UTF-8", python.executable.display())?;
+                write!(
+                    f,
+                    "`{}` printed text that is not valid UTF-8",
+                    python.executable.display()
+                )?;
             }
             Self::Failed { python, status, stderr } => {
                 write!(
@@ -492,17 +505,17 @@ mod tests {
         assert!(error.contains("\n  Traceback\n  ModuleNotFoundError"), "{error}");
         assert!(
             error.ends_with(
-                "hint: add what has `cffi.api` to `[build-system] requires` in pyproject.toml"
+                "hint: add the package that provides `cffi.api` to `[build-system] requires` in \
+                    pyproject.toml"
             ),
             "{error}"
         );
         assert!(
-            failed(&python, "ValueError").contains("can import is in `[build-system] requires`")
+            failed(&python, "ValueError")
+                .contains("can import the packages in `[build-system] requires` only")
         );
         let other = Python { is_ours: false, ..python };
-        assert!(
-            failed(&other, missing).contains("install that for the python that PYO3_PYTHON names")
-        );
+        assert!(failed(&other, missing).contains("install it for the python in PYO3_PYTHON"));
         assert_eq!(
             format!("{:?}", Error::NotText { python: other.clone() }),
             Error::NotText { python: other }.to_string()

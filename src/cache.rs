@@ -1,9 +1,9 @@
-//! GitHub's caches of a repository: the keys we give, whose an entry is, and which entries nobody
-//! will need again.
+//! A repository's GitHub caches: the keys that we use, the owner of an entry, and which entries are
+//! no longer needed.
 //!
 //! ```text
 //! pyenv-build-env-1/<abi tag>/<leg>/<request>/<steps>                  build environments and memos: .pyenv-build/{envs,requests}
-//! pyenv-build-store-1/<abi tag>/<leg>/<fingerprint>/<lock>/<sources>   what rustc has made: .pyenv-build/store
+//! pyenv-build-store-1/<abi tag>/<leg>/<fingerprint>/<lock>/<sources>   compiled crates: .pyenv-build/store
 //! v0-rust-pyenv-build-<abi tag>-<leg>-<os>-<arch>-<hash>-<hash>        rust-cache, with our prefix
 //! v0-rust-...-<hash>-<hash>                                            rust-cache, without us
 //! ```
@@ -245,10 +245,10 @@ impl Reason {
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Asked => f.write_str("asked for"),
+            Self::Asked => f.write_str("requested"),
             Self::PullRequestClosed(number) => write!(f, "pull request {number} is closed"),
             Self::Superseded(by) => write!(f, "superseded by {by}"),
-            Self::OverBudget => f.write_str("over the budget"),
+            Self::OverBudget => f.write_str("over the size limit"),
         }
     }
 }

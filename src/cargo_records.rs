@@ -1,10 +1,10 @@
-//! What cargo itself has written of the units in a build directory: their fingerprints, what they
-//! looked at, when they ran.
+//! Cargo's own records of the units in a build directory: their fingerprints, their inputs, and
+//! when they ran.
 //!
-//! Read only here, and strictly: these are cargo's internals, and a form that we do not know is an
-//! error. They are for explanations only: nothing that is built depends on them. Both layouts are
-//! known: `<profile>/.fingerprint/<package>-<hash>/` with `<profile>/build/<package>-<hash>/`,
-//! and `<profile>/build/<package>/<hash>/{fingerprint,run,out}`.
+//! They are read only here, and strictly: these are cargo's internals, and an unknown format is an
+//! error. We use them for explanations only: no artifact depends on them. Both layouts are known:
+//! `<profile>/.fingerprint/<package>-<hash>/` with `<profile>/build/<package>-<hash>/`, and
+//! `<profile>/build/<package>/<hash>/{fingerprint,run,out}`.
 //! Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/mod.rs>
 
 pub mod dep_info;
@@ -128,7 +128,7 @@ pub enum Local {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("`{}` is of a form that we do not know: {reason}", path.display())]
+    #[error("unknown format of `{}`: {reason}", path.display())]
     UnknownFormat { path: PathBuf, reason: String },
     #[error("failed to read cargo's records in `{}`", path.display())]
     Read { path: PathBuf, source: io::Error },
@@ -487,11 +487,6 @@ mod tests {
             br#"{"local":[{"Checksummed":{}}]}"#,
         );
         let error = Records::read(dir.path()).unwrap_err().to_string();
-        assert!(
-            error.contains(
-                "lib-a.json` is of a form that we do not know: unknown variant `Checksummed`"
-            ),
-            "{error}"
-        );
+        assert!(error.contains("lib-a.json`: unknown variant `Checksummed`"), "{error}");
     }
 }

@@ -46,13 +46,13 @@ use crate::{env_vars, exit_code, interrupt, units};
     bin_name = "cargo pyenv-build",
     version,
     max_term_width = 110,
-    after_help = "Without a command it builds: `cargo pyenv-build [build options] [DIR]...`\n\n\
+    after_help = "Without a command, it builds: `cargo pyenv-build [build options] [DIR]...`\n\n\
         Examples:\n  \
-        cargo pyenv-build                          build the wheel of the project here\n  \
+        cargo pyenv-build                          build a wheel of the project in this directory\n  \
         cargo pyenv-build -p 3.13 --sdist crates/py\n  \
-        cargo pyenv-build run -- cargo test        for the same Python as the wheel\n  \
-        cargo pyenv-build develop                  editable install into the active virtual environment\n  \
-        cargo pyenv-build why                      what was compiled last, and why"
+        cargo pyenv-build run -- cargo test        test against the same Python as the wheel\n  \
+        cargo pyenv-build develop                  install as editable into the active virtual environment\n  \
+        cargo pyenv-build why                      show which crates were compiled last, and why"
 )]
 struct Cli {
     #[command(flatten)]
@@ -65,19 +65,19 @@ struct Cli {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct GlobalArgs {
-    /// Our directory [default: .pyenv-build in the root of the Cargo workspace]
+    /// Directory for environments, store and reports [default: .pyenv-build in the workspace root]
     #[arg(long, global = true, env = env_vars::ROOT, value_name = "DIR", value_hint = ValueHint::DirPath)]
     root: Option<PathBuf>,
-    /// How results are printed on stdout
+    /// Format of the results on stdout
     #[arg(long, global = true, value_enum, default_value = "human", value_name = "FORMAT")]
     message_format: MessageFormat,
-    /// When to colour
+    /// Control when colored output is used
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     color: Option<Color>,
-    /// Say nothing but errors
+    /// Only print errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more: commands and hook output; twice: the protocol with hookd
+    /// Print commands and hook output; twice, also the protocol with hookd
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -85,9 +85,9 @@ struct GlobalArgs {
 /// The form of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MessageFormat {
-    /// Paths, one per line.
+    /// Paths, one per line
     Human,
-    /// One JSON object.
+    /// One JSON object
     Json,
 }
 
@@ -145,7 +145,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     };
     let ui = Ui::new(verbosity, global.color);
     if let Err(error) = interrupt::listen() {
-        ui.warning(format_args!("Ctrl-C cannot be listened for: {error}"));
+        ui.warning(format_args!("cannot handle Ctrl-C: {error}"));
     }
     if let Some(code) = action::without_exports(matches!(cli.command, Command::Action(_)), &ui) {
         return code;

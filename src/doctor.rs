@@ -1,4 +1,4 @@
-//! What keeps a project's builds from being warm, or makes them stale, and the mend.
+//! What makes a project's builds slow or stale, and suggested fixes.
 //!
 //! [`look::look`] gathers [`Facts`] (files, git, cargo's records, settings), changing nothing. Each
 //! rule is a function from facts to findings, and pure. [`fix`] makes the few edits that cannot
@@ -18,12 +18,12 @@
 //! | [`checkout`] | git, and what is not in it |
 //! | [`machine`] | clocks, paths, tar |
 //!
-//! **No false alarms.** A rule speaks only of what it has seen. cargo's records tell what *was*:
-//! where a script was edited since, its source counts, and of several units of one build script
-//! only the latest is asked.
+//! **No false alarms.** A rule reports only what it has seen. cargo's records describe the last
+//! run: if a script was edited since, its source counts, and of several units of one build script
+//! only the latest counts.
 //!
-//! `error`: builds can be stale, or fail. `warning`: crates are compiled that need not be, or what
-//! is published may come from a cache. `note`: worth knowing; fails nothing.
+//! `error`: builds can be stale, or fail. `warning`: crates are compiled that need not be, or a
+//! published artifact may come from a cache. `note`: worth knowing, never fails.
 
 pub mod build_scripts;
 pub mod checkout;
@@ -64,31 +64,31 @@ impl Severity {
     }
 }
 
-/// Something that is looked for.
+/// A check.
 #[derive(Debug)]
 pub struct Rule {
     pub id: &'static str,
     pub severity: Severity,
-    /// What is found, as a fragment.
+    /// The problem, as a fragment.
     pub summary: &'static str,
-    /// What it costs or endangers.
+    /// Its cost or risk.
     pub why: &'static str,
-    /// What to do about it, in general; a finding says it for its case.
-    pub mend: &'static str,
+    /// The general fix; a finding has the fix for its case.
+    pub suggestion: &'static str,
     pub check: fn(&Facts) -> Vec<Finding>,
 }
 
-/// Something that was found.
+/// A problem that was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
     pub rule: &'static str,
     pub severity: Severity,
-    /// The file or directory that it is about.
+    /// The affected file or directory.
     pub path: Option<PathBuf>,
-    /// What was seen.
+    /// The observed problem.
     pub message: String,
     pub why: &'static str,
-    pub mend: String,
+    pub suggestion: String,
     /// Edits that `--fix` makes.
     pub fixes: Vec<Fix>,
 }
@@ -99,7 +99,7 @@ impl Rule {
         &self,
         path: impl Into<Option<PathBuf>>,
         message: String,
-        mend: String,
+        suggestion: String,
     ) -> Finding {
         Finding {
             rule: self.id,
@@ -107,14 +107,14 @@ impl Rule {
             path: path.into(),
             message,
             why: self.why,
-            mend,
+            suggestion,
             fixes: Vec::new(),
         }
     }
 }
 
 impl Finding {
-    /// The same with edits that mend it.
+    /// The same with edits that fix it.
     #[must_use]
     pub fn with(mut self, fixes: Vec<Fix>) -> Self {
         self.fixes = fixes;
@@ -139,7 +139,7 @@ pub const RULES: &[&Rule] = &[
     &workflows::RUST_CACHE_TWICE,
     &workflows::RUST_CACHE_UNAWARE,
     &workflows::RUST_CACHE_DELETES,
-    &workflows::BUILDS_BESIDE,
+    &workflows::BUILT_TWICE,
     &workflows::caches::NOTHING_SAVES,
     &workflows::caches::MERGE_QUEUE_SAVES,
     &workflows::publishing::CACHE_MODE_MISSING,

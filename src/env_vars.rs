@@ -8,22 +8,22 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The interpreter to build for: a path, a name or a version.
+/// Interpreter to build for: a path, a name or a version.
 pub const PYTHON: &str = "PYENV_BUILD_PYTHON";
-/// Our directory, instead of `<workspace root>/.pyenv-build`.
+/// Directory for environments, store and reports, instead of `<workspace root>/.pyenv-build`.
 pub const ROOT: &str = "PYENV_BUILD_ROOT";
 /// `uv`, `pip` or `auto`.
 pub const INSTALLER: &str = "PYENV_BUILD_INSTALLER";
 /// Seconds to wait for a lock before giving up.
 pub const LOCK_TIMEOUT: &str = "PYENV_BUILD_LOCK_TIMEOUT";
-/// How long a memo of a resolution is trusted.
+/// Time after which build requirements are resolved again.
 pub const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
 
 /// What our GitHub Action has exported to later steps, as a JSON object; internal.
 pub const EXPORTED: &str = "__PYENV_BUILD_EXPORTED";
-/// Whether what rustc has made is used again: `auto` or `off`.
+/// Whether compiled crates are reused: `auto` or `off`.
 pub const REUSE: &str = "PYENV_BUILD_REUSE";
-/// rustc's incremental state: `auto`, `true` or `false`.
+/// Whether to keep rustc's incremental state: `auto`, `true` or `false`.
 pub const INCREMENTAL: &str = "PYENV_BUILD_INCREMENTAL";
 
 /// Where the wrapper writes what it did, a line for each call; internal, set for the commands that

@@ -1,17 +1,17 @@
 //! The exit codes, documented in README and `docs/reference`.
 
-/// Done.
+/// Success.
 pub const OK: u8 = 0;
-/// The build failed: the project's, the backend's or cargo's fault. Of `doctor`: it has found an
-/// error or a warning.
+/// The build failed: an error in the project, the backend or cargo. `doctor`: it found errors or
+/// warnings.
 pub const BUILD_FAILED: u8 = 1;
-/// Usage or configuration.
+/// Wrong usage or configuration.
 pub const USAGE: u8 = 2;
-/// `--deny-rebuild` tripped.
+/// `--deny-rebuild`: a forbidden crate was compiled.
 pub const REBUILD_DENIED: u8 = 3;
-/// The build environment could not be provisioned.
+/// Creating the build environment failed.
 pub const PROVISIONING_FAILED: u8 = 4;
-/// Of `run`: the command cannot be started, as a shell says it.
+/// `run`: the command cannot be started, as in a shell.
 pub const CANNOT_RUN: u8 = 126;
-/// Of `run`: there is no such command, as a shell says it.
+/// `run`: command not found, as in a shell.
 pub const NO_SUCH_COMMAND: u8 = 127;

@@ -1,5 +1,5 @@
-//! Files as we treat them: formats are written to a temporary file and renamed, locks say who holds
-//! them, links are resolved without Windows' verbatim prefix.
+//! The one door to files: files are written to a temporary name and renamed, locks name their
+//! holder, links are resolved without Windows' verbatim prefix.
 
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -178,7 +178,7 @@ pub struct LockWait<'a> {
 }
 
 impl Lock {
-    /// Takes the lock, waiting for whoever has it. The file names its holder for the others.
+    /// Takes the lock, and waits while another process holds it. The file names the holder.
     pub fn exclusive(path: &Path, wait: &LockWait<'_>) -> Result<Self, LockError> {
         let io_error = |source| LockError::Io { path: path.to_path_buf(), source };
         if let Some(parent) = path.parent() {

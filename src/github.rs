@@ -1,9 +1,10 @@
-//! GitHub's REST interface, as far as caches go: what is there, what is open, and away with it.
+//! The part of GitHub's REST API that we use: list caches, list open pull requests, delete caches.
 //!
-//! octocrab does the talking; this module decides what its answers mean. A request is tried
-//! [`ATTEMPTS`] times: what the service says of when to come back (`Retry-After`,
-//! `x-ratelimit-reset`) is obeyed if that is soon, a failing service and a failing network are given more time at each turn, and everything else is final. `GITHUB_API_URL` says where (GHES: `https://host/api/v3`),
-//! `GITHUB_REPOSITORY` of what, `GITHUB_TOKEN` or `GH_TOKEN` who asks.
+//! octocrab sends the requests; this module interprets the responses. A request is tried
+//! [`ATTEMPTS`] times: it waits as long as the service asks (`Retry-After`, `x-ratelimit-reset`) if
+//! that is soon, and longer after each failure of the service or the network. All other errors are
+//! final. `GITHUB_API_URL` is the URL (GHES: `https://host/api/v3`), `GITHUB_REPOSITORY` the
+//! repository, `GITHUB_TOKEN` or `GH_TOKEN` the token.
 //!
 //! Source: <https://docs.github.com/en/rest/actions/cache>, <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 
@@ -17,11 +18,11 @@ use serde::Deserialize;
 use crate::cache::Entry;
 use crate::{env_vars, interrupt};
 
-/// Of one request.
+/// Attempts per request.
 const ATTEMPTS: u32 = 5;
-/// Before the second attempt; doubled before each further one.
+/// Pause before the second attempt; it doubles before each later one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Who asks us to wait for longer is not waited for.
+/// If the service asks for a longer pause, the request fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// For one answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,25 +32,25 @@ const MAX_PAGES: u32 = 1000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("no repository is named")]
+    #[error("no repository is given")]
     NoRepository,
     #[error("`{repository}` is not a repository's name")]
     InvalidRepository { repository: String },
     #[error("no token is given")]
     NoToken,
-    #[error("`{url}` is not the address of GitHub's API: {message}")]
+    #[error("`{url}` is not a valid URL of GitHub's API: {message}")]
     InvalidUrl { url: String, message: String },
-    #[error("GitHub does not know the token")]
+    #[error("GitHub rejected the token")]
     Unauthorized,
-    #[error("the token may not {what}: {message}")]
+    #[error("the token is not allowed to {what}: {message}")]
     Forbidden { what: &'static str, permission: &'static str, message: String },
-    #[error("there is no `{what}` at `{url}`, or the token may not know of it")]
+    #[error("`{what}` does not exist at `{url}`, or the token has no access to it")]
     NotFound { what: String, url: String },
-    #[error("GitHub's rate limit is used up for the next {}", humantime::format_duration(*wait))]
+    #[error("GitHub's rate limit is exceeded for the next {}", humantime::format_duration(*wait))]
     RateLimited { wait: Duration },
-    #[error("GitHub could not be asked: {message}")]
+    #[error("the request to GitHub failed: {message}")]
     Unavailable { message: String },
-    #[error("GitHub's answer cannot be understood: {message}")]
+    #[error("GitHub sent an unexpected response: {message}")]
     Protocol { message: String },
     #[error("interrupted by {0}")]
     Interrupted(interrupt::Signal),
@@ -60,13 +61,17 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoRepository | Self::InvalidRepository { .. } => {
-                Some("give `--repository OWNER/NAME` or set `GITHUB_REPOSITORY`; in Actions it is set".to_owned())
+                Some("pass `--repository OWNER/NAME`, or set `GITHUB_REPOSITORY` (Actions sets \
+                    it)".to_owned())
             }
             Self::NoToken => Some("set `GITHUB_TOKEN` or `GH_TOKEN`; in a workflow `GITHUB_TOKEN: ${{ github.token }}`".to_owned()),
             Self::InvalidUrl { .. } => Some("unset `GITHUB_API_URL`, or for GHES set it to https://HOST/api/v3".to_owned()),
-            Self::Unauthorized => Some("see that the token has not expired and is for this GitHub".to_owned()),
-            Self::Forbidden { permission, .. } => Some(format!("add `permissions: {permission}` to the job, or give another token")),
-            Self::NotFound { .. } => Some("see that the name is right, and that the token may read the repository's actions".to_owned()),
+            Self::Unauthorized => Some("check that the token has not expired, and is for this \
+                GitHub server".to_owned()),
+            Self::Forbidden { permission, .. } => Some(format!("add `permissions: {permission}` \
+                to the job, or use a different token")),
+            Self::NotFound { .. } => Some("check the name, and that the token can read the \
+                repository's actions".to_owned()),
             Self::RateLimited { .. } | Self::Unavailable { .. } => Some("try again later".to_owned()),
             Self::Protocol { .. } | Self::Interrupted(_) => None,
         }
@@ -137,7 +142,7 @@ impl Repository {
         let inside = runtime.enter();
         let crab = Octocrab::builder()
             .base_uri(url.trim_end_matches('/'))
-            .map_err(|_ignored| invalid("it is not an address".to_owned()))?
+            .map_err(|_ignored| invalid("it is not a URL".to_owned()))?
             .personal_token(token)
             .build()
             .map_err(|error| invalid(words(&error)))?;

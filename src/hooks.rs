@@ -163,9 +163,9 @@ pub enum Error {
     Prepare { path: PathBuf, source: std::io::Error },
     #[error("failed to start hookd")]
     Start { source: process::Error },
-    #[error("hookd broke off during `{hook}`: {how}")]
+    #[error("hookd exited unexpectedly during `{hook}`: {how}")]
     Died { hook: &'static str, how: String, log: PathBuf },
-    #[error("hookd broke the protocol: {0}")]
+    #[error("hookd violated the protocol: {0}")]
     Protocol(String),
     #[error("`{backend}` failed in `{hook}`: {message}")]
     Hook {
@@ -189,22 +189,43 @@ impl Error {
         let text = match self {
             Self::Hook { kind, backend, tail, .. } => match kind.as_str() {
                 "HookRuntimeError" => {
-                    let name = tail.iter().find_map(|line| line.split_once("error: could not compile `")?.1.split('`').next())?;
-                    format!("cargo could not compile `{name}`: its errors say why")
+                    let name = tail.iter().find_map(|line| {
+                        line.split_once("error: could not compile `")?.1.split('`').next()
+                    });
+                    match name {
+                        Some(name) => format!(
+                            "cargo could not compile `{name}`: fix the errors that rustc reported"
+                        ),
+                        None if tail.iter().any(|line| is_about_a_missing_cargo(line)) => {
+                            "cargo does not work here: try `cargo metadata` in the project, or \
+                            install Rust from https://rustup.rs"
+                                .to_owned()
+                        }
+                        None => return None,
+                    }
                 }
                 "MissingBackendModule" => {
-                    format!("no build requirement provides `{backend}`: check `build-backend` and `requires` in `[build-system]`")
+                    format!(
+                        "no build requirement provides `{backend}`: check `build-backend` and \
+                            `requires` in `[build-system]`"
+                    )
                 }
-                "MissingBackendAttribute" | "MalformedBackendName" => "check `build-backend` in `[build-system]`".to_owned(),
+                "MissingBackendAttribute" | "MalformedBackendName" => {
+                    "check `build-backend` in `[build-system]`".to_owned()
+                }
                 "BackendImportError" => {
-                    "the backend itself is broken, or lacks something that `[build-system] requires` should name".to_owned()
+                    "the backend is broken, or needs a package that is missing from \
+                        `[build-system] requires`"
+                        .to_owned()
                 }
-                "UnsupportedHook" => "the backend cannot do this".to_owned(),
+                "UnsupportedHook" => "the backend does not support this".to_owned(),
                 _ => return None,
             },
             Self::TimedOut { .. } => "give it more time with `--hook-timeout`".to_owned(),
             Self::Prepare { .. } => CANNOT_WRITE.to_owned(),
-            Self::Died { .. } => "a hook may have killed its parent, or the system ran out of memory".to_owned(),
+            Self::Died { .. } => {
+                "a hook may have killed its parent, or the system ran out of memory".to_owned()
+            }
             _ => return None,
         };
         Some(text)
@@ -219,6 +240,14 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Whether a backend says that it could not run cargo, in the words of maturin, setuptools-rust or
+/// rustup.
+fn is_about_a_missing_cargo(line: &str) -> bool {
+    ["Cargo metadata failed", "can't find Rust compiler", "rustup could not choose a version"]
+        .iter()
+        .any(|words| line.contains(words))
 }
 
 /// `configure`'s object.
@@ -319,7 +348,7 @@ impl<'a> Session<'a> {
         value
             .as_str()
             .map(PathBuf::from)
-            .ok_or_else(|| Error::Protocol(format!("it lent {value}, which is no path")))
+            .ok_or_else(|| Error::Protocol(format!("it lent {value}, which is not a path")))
     }
 
     /// Copies a file or directory from where hookd runs into `directory`, under its own name.
@@ -559,7 +588,7 @@ impl<'a> Session<'a> {
                     }
                     Message::Ok(json) => {
                         let value = serde_json::from_str(&json).map_err(|error| {
-                            Error::Protocol(format!("its answer is no JSON: {error}"))
+                            Error::Protocol(format!("its answer is not JSON: {error}"))
                         })?;
                         ended = Some(Ended::Value { value, usage: usage.take() });
                     }
@@ -620,7 +649,7 @@ impl<'a> Session<'a> {
                 state.judge(())?;
                 return Err(Error::Died {
                     hook: state.hook,
-                    how: "it did not obey".to_owned(),
+                    how: "it did not stop when asked".to_owned(),
                     log: state.log.to_path_buf(),
                 });
             }

@@ -1,4 +1,4 @@
-//! Finding a Python and knowing what it is.
+//! Finding a Python, and identifying it.
 //!
 //! [`discover`] turns a [`Request`], or the lack of one, into an [`Interpreter`]: in order `--python`,
 //! `PYENV_BUILD_PYTHON`, `[tool.pyenv-build] python`, the active virtual environment, `python3` and
@@ -53,11 +53,11 @@ impl Interpreter {
 pub enum Error {
     #[error("found no Python interpreter{}", for_request(wanted.as_deref()))]
     NotFound { wanted: Option<String>, looked_at: Vec<String> },
-    #[error("there is no interpreter at `{}`", path.display())]
+    #[error("no interpreter found at `{}`", path.display())]
     Missing { path: PathBuf, source: std::io::Error },
-    #[error("`{}` is no usable Python: {reason}", path.display())]
+    #[error("`{}` is not a usable Python: {reason}", path.display())]
     Broken { path: PathBuf, reason: String },
-    #[error("`{}` is too old: {what}, and 3.8 is the oldest Python that can be used", path.display())]
+    #[error("`{}` is too old: {what}, but Python 3.8 or newer is required", path.display())]
     Unsupported { path: PathBuf, what: String },
     #[error("interrupted by {0}")]
     Interrupted(interrupt::Signal),
@@ -72,12 +72,17 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotFound { looked_at, .. } if looked_at.is_empty() => {
-                Some("install Python 3.8 or newer, or name one with `--python PATH`".to_owned())
+                Some("install Python 3.8 or newer, or choose one with `--python PATH`".to_owned())
             }
-            Self::NotFound { looked_at, .. } => Some(format!("looked at {}; name another with `--python PATH`", looked_at.join(", "))),
-            Self::Missing { .. } | Self::Broken { .. } | Self::Unsupported { .. } => {
-                Some("name another interpreter with `--python` (a path, a name, or a version such as 3.12)".to_owned())
-            }
+            Self::NotFound { looked_at, .. } => Some(format!(
+                "tried {}; choose a different one with `--python PATH`",
+                looked_at.join(", ")
+            )),
+            Self::Missing { .. } | Self::Broken { .. } | Self::Unsupported { .. } => Some(
+                "choose a different interpreter with `--python` (a path, a name, or a version \
+                    such as 3.12)"
+                    .to_owned(),
+            ),
             Self::Interrupted(_) => None,
         }
     }

@@ -33,12 +33,12 @@ use crate::{digest, fs};
 pub const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55\n";
 /// <https://bford.info/cachedir/>
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
-    # This directory was made by cargo-pyenv-build. All in it can be made again.\n\
+    # This directory was made by cargo-pyenv-build. Everything in it can be created again.\n\
     # For information about cache directory tags, see https://bford.info/cachedir/\n";
 const OURS: &str = "made by cargo-pyenv-build";
 
 /// The hint where something in it could not be written.
-pub const CANNOT_WRITE: &str = "see that the disk has room and that the directory can be written";
+pub const CANNOT_WRITE: &str = "check the free disk space and the write permission";
 
 /// Our directory, known to be ours.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ pub struct Layout {
 pub enum Error {
     #[error("`{}` exists and was not made by cargo-pyenv-build", path.display())]
     NotOurs { path: PathBuf },
-    #[error("failed to make our directory `{}`", path.display())]
+    #[error("failed to create our directory `{}`", path.display())]
     Create { path: PathBuf, source: std::io::Error },
 }
 
@@ -75,8 +75,8 @@ impl Layout {
             }
             return Err(Error::NotOurs { path: root });
         }
-        // `.gitignore` first: cargo re-runs build scripts of old when an untracked file appears in
-        // the package.
+        // `.gitignore` first: cargo re-runs build scripts without `rerun-if` when an untracked file
+        // appears in the package.
         fs::write_atomic(&root.join(".gitignore"), b"*\n")
             .and_then(|()| fs::write_atomic(&tag, TAG.as_bytes()))
             .map_err(|source| Error::Create { path: root.clone(), source })?;

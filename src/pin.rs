@@ -1,5 +1,5 @@
-//! Pins: the variables that make a backend's cargo and everybody else's agree, so that neither
-//! dirties the other's PyO3.
+//! Pins: the variables with which a backend's cargo and plain cargo share artifacts, so that
+//! neither dirties the other's PyO3.
 //!
 //! PyO3's build scripts register `rerun-if-env-changed` for what they read, so a plain `cargo test`
 //! must see the very interpreter that maturin or setuptools-rust hand to cargo. [`pins`] decides
@@ -24,7 +24,7 @@
 //! are then another pair for the wheel than for tests. [`libpython`] says where programs find it
 //! when they are run.
 //!
-//! What no variable can mend: other cargo features, crate types or rustc arguments than the
+//! No variable can fix these: other cargo features, crate types or rustc arguments than the
 //! backend's.
 
 pub mod facts;
@@ -131,7 +131,8 @@ fn python_pins(facts: &Facts, source: &str) -> Pins {
 fn users_or(pins: &mut Pins, facts: &Facts, name: &'static str, ours: &str, source: &str) {
     match user(facts, name) {
         Some(value) if value != ours => {
-            pins.notes.push(format!("{name}={value} is set already and wins over {ours}"));
+            pins.notes
+                .push(format!("{name}={value} is already set, and takes precedence over {ours}"));
             pins.set(name, value, "set by the user");
         }
         _ => pins.set(name, ours, source),
@@ -145,7 +146,7 @@ fn maturin(facts: &Facts, version: &Version) -> Pins {
     if let Some(file) = user(facts, "PYO3_CONFIG_FILE") {
         // maturin then counts the interpreter as not runnable and sets none of its variables.
         pins.notes.push(format!(
-            "PYO3_CONFIG_FILE={file} is set already and decides instead of the interpreter"
+            "PYO3_CONFIG_FILE={file} is already set, and takes precedence over the interpreter"
         ));
         pins.set("PYO3_CONFIG_FILE", file, "set by the user");
         return pins;
@@ -165,7 +166,10 @@ fn maturin(facts: &Facts, version: &Version) -> Pins {
 
 fn override_user(pins: &mut Pins, facts: &Facts, name: &'static str, value: String, lines: &str) {
     if let Some(users) = user(facts, name).filter(|users| *users != value) {
-        pins.notes.push(format!("{name}={users} is set, but maturin uses {value} whatever is set; choose the interpreter with `--python`"));
+        pins.notes.push(format!(
+            "{name}={users} is set, but maturin ignores it and uses {value}; choose the \
+                interpreter with `--python`"
+        ));
     }
     pins.set(name, value, format!("{MATURIN_CODE}#{lines}"));
 }
@@ -238,12 +242,12 @@ mod tests {
         assert_eq!(shown(&setuptools)[0], "PYO3_PYTHON=/my/python");
         assert_eq!(
             pins(&setuptools).notes,
-            ["PYO3_PYTHON=/my/python is set already and wins over /e/bin/python"]
+            ["PYO3_PYTHON=/my/python is already set, and takes precedence over /e/bin/python"]
         );
         let mut maturin = facts("1.16.0", Bindings::Pyo3);
         maturin.user = vec![("PYO3_PYTHON".into(), "/my/python".into())];
         assert_eq!(shown(&maturin)[0], "PYO3_PYTHON=/e/bin/python");
-        assert!(pins(&maturin).notes[0].contains("maturin uses /e/bin/python whatever is set"));
+        assert!(pins(&maturin).notes[0].contains("maturin ignores it and uses /e/bin/python"));
         maturin.user = vec![("PYO3_CONFIG_FILE".into(), "/f".into())];
         assert_eq!(shown(&maturin), ["PYO3_CONFIG_FILE=/f"]);
     }

@@ -46,7 +46,7 @@ pub enum Error {
     Wait { command: String, source: io::Error },
     #[error("interrupted by {signal} while `{command}` ran")]
     Interrupted { command: String, signal: interrupt::Signal },
-    #[error("`{command}` wants to read from the terminal, and cannot")]
+    #[error("`{command}` cannot read from the terminal")]
     Terminal { command: String },
     #[error("`{command}` did not finish within {}", humantime::format_duration(*timeout))]
     TimedOut { command: String, timeout: Duration },

@@ -57,13 +57,13 @@ pub struct Project {
 pub enum Error {
     #[error("`{}` is not a directory", path.display())]
     NotADirectory { path: PathBuf },
-    #[error("`{}` is not a path in UTF-8", path.display())]
+    #[error("the path `{}` is not valid UTF-8", path.display())]
     NotUnicode { path: PathBuf },
     #[error("`{}` has neither `pyproject.toml` nor `setup.py`", directory.display())]
     NoProject { directory: PathBuf },
     #[error("failed to read `{}`", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("failed to put `{}` back as it was before cargo was asked", path.display())]
+    #[error("failed to restore `{}` after running cargo", path.display())]
     Write { path: PathBuf, source: std::io::Error },
     #[error("`{}` is not valid TOML: {message}", path.display())]
     InvalidToml { path: PathBuf, message: String },
@@ -77,18 +77,34 @@ impl Error {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotADirectory { .. } => {
-                Some("give the directory that holds `pyproject.toml`, or a command: `cargo pyenv-build --help` lists them".to_owned())
+            Self::NotADirectory { .. } => Some(
+                "pass the directory that contains `pyproject.toml`, or a command (`cargo \
+                    pyenv-build --help` lists them)"
+                    .to_owned(),
+            ),
+            Self::NotUnicode { .. } => {
+                Some("rename the directory: build backends and reports need UTF-8 paths".to_owned())
             }
-            Self::NotUnicode { .. } => Some("backends and reports need names that are text: rename the directory".to_owned()),
             Self::NoProject { directory } => {
-                let above = directory.ancestors().skip(1).find(|above| above.join("pyproject.toml").is_file());
-                let name =
-                    above.map_or_else(|| "the directory that holds `pyproject.toml`".to_owned(), |above| format!("`{}`", above.display()));
-                Some(format!("run it in {name}, or name that: `cargo pyenv-build DIR`, `cargo pyenv-build run --project DIR -- ...`"))
+                let above = directory
+                    .ancestors()
+                    .skip(1)
+                    .find(|above| above.join("pyproject.toml").is_file());
+                let name = above.map_or_else(
+                    || "the directory that contains `pyproject.toml`".to_owned(),
+                    |above| format!("`{}`", above.display()),
+                );
+                let new =
+                    if above.is_none() { "; start a project with `maturin init`" } else { "" };
+                Some(format!(
+                    "run it in {name}, or pass that directory: `cargo pyenv-build DIR`, \
+                    `cargo pyenv-build run --project DIR -- ...`{new}"
+                ))
             }
             Self::Invalid { hint, .. } => hint.clone(),
-            Self::Write { .. } => Some("see that the disk has room and that the checkout can be written".to_owned()),
+            Self::Write { .. } => {
+                Some("check the free disk space, and that the checkout is writable".to_owned())
+            }
             Self::Read { .. } | Self::InvalidToml { .. } | Self::Cargo { .. } => None,
         }
     }
@@ -165,7 +181,7 @@ impl Project {
             .and_then(toml::Value::as_str)
         {
             Some(text) => Some(VersionSpecifiers::from_str(text).map_err(|error| {
-                invalid(format!("`project.requires-python` is no version specifier: {error}"))
+                invalid(format!("`project.requires-python` is not a version specifier: {error}"))
             })?),
             None => None,
         };

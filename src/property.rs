@@ -1,7 +1,6 @@
-//! Property tests of everything that reads what others have written: the hookd protocol, probe
-//! answers, markers, memos, `pyproject.toml`, lock files, rustc's arguments and dependency files,
-//! entries of the store. Whatever the bytes, there is an answer, no panic and no hang; what is
-//! whole is understood.
+//! Property tests of all parsers: the hookd protocol, probe answers, markers, memos,
+//! `pyproject.toml`, lock files, rustc's arguments and dependency files, entries of the store.
+//! Whatever the bytes, there is an answer, no panic and no hang; what is whole is understood.
 //!
 //! Inputs are valid samples, changed at random: bytes, lines, pieces of other samples, and words
 //! that matter to the format. `PYENV_BUILD_PROPERTY_CASES` says how many per reader (a run of a

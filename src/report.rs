@@ -1,8 +1,8 @@
 //! What a build did: the JSON report, and which crates cargo compiled.
 //!
 //! The report is printed with `--message-format json` and kept at `.pyenv-build/reports/last.json`.
-//! [`rebuilds`] finds out from cargo's records what was compiled and why, [`cargo_output`] from
-//! what cargo says; [`render`] is for people.
+//! [`rebuilds`] derives from cargo's records which crates were compiled and why, [`cargo_output`]
+//! from cargo's messages; [`render`] writes the report as text.
 
 pub mod cargo_output;
 mod inputs;
@@ -23,8 +23,8 @@ use crate::{digest, fs};
 /// Version of the report's format.
 pub const SCHEMA: u32 = 1;
 
-/// The outcome of one invocation. With several projects, `projects` has one report each and the top
-/// level has what is common or summed up.
+/// The outcome of one invocation. With several projects, `projects` has one report for each, and
+/// the top level has common and total values.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
@@ -32,60 +32,60 @@ pub struct Report {
     pub schema: u32,
     /// The subcommand.
     pub command: String,
-    /// Whether it did what it was asked to.
+    /// Whether the command succeeded.
     pub ok: bool,
     /// The source tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<PathBuf>,
-    /// What was built.
+    /// Built artifacts.
     #[serde(default)]
     pub artifacts: Vec<Artifact>,
-    /// What `develop` installed.
+    /// The editable install of `develop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install: Option<InstallReport>,
-    /// The interpreter that was built for.
+    /// The interpreter that the build is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interpreter: Option<InterpreterReport>,
     /// The build environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<EnvReport>,
-    /// Variables that make another cargo agree with the backend's.
+    /// Variables with which plain cargo shares artifacts with the backend's cargo.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
-    /// Calls of the backend, in their order.
+    /// Calls of the backend, in order.
     #[serde(default)]
     pub hooks: Vec<HookReport>,
-    /// What was reused instead of being compiled, and kept for the next time.
+    /// How many rustc calls were reused from the store, and recorded for later builds.
     #[serde(default)]
     pub store: StoreReport,
-    /// What cargo compiled.
+    /// Compiled, reused and fresh crates.
     #[serde(default)]
     pub crates: Crates,
-    /// From start to end.
+    /// Duration of the whole command.
     pub seconds: f64,
-    /// What went wrong; there if and only if it did.
+    /// The failure; present only if `ok` is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
-    /// What plain cargo has done since, in later steps or by hand, as far as our wrapper was
-    /// called; only `why` says it.
+    /// Crates that plain cargo compiled or reused since, as far as it called our wrapper; only in
+    /// the output of `why`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Crates>,
-    /// One report for each project, if there were several.
+    /// One report for each project, if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub projects: Vec<Report>,
 }
 
-/// Something that was built.
+/// A built artifact.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Artifact {
-    /// What it is.
+    /// The kind.
     pub kind: ArtifactKind,
-    /// Absolute.
+    /// Absolute path.
     pub path: PathBuf,
-    /// Of the file; for a metadata directory, of its `METADATA`.
+    /// Digest of the file; for a metadata directory, of its `METADATA`.
     pub sha256: String,
-    /// Of the same.
+    /// Size of the same file.
     pub size_bytes: u64,
 }
 
@@ -121,19 +121,19 @@ impl Artifact {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InstallReport {
-    /// Its name, as the wheel has it.
+    /// Name of the distribution, as in the wheel.
     pub distribution: String,
     /// Its version.
     pub version: String,
-    /// The environment that it is in.
+    /// The environment that it is installed in.
     pub target: PathBuf,
     /// Its interpreter.
     pub python: PathBuf,
-    /// The directory that describes the install.
+    /// The `.dist-info` directory.
     pub dist_info: PathBuf,
     /// `uv` or `pip`.
     pub installer: String,
-    /// How long installing took.
+    /// Duration of the installation.
     pub seconds: f64,
 }
 
@@ -141,11 +141,11 @@ pub struct InstallReport {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InterpreterReport {
-    /// Such as `cp312-linux-x86_64`; free-threaded ones have a `t`.
+    /// Such as `cp312-linux-x86_64`; with a `t` if free-threaded: `cp313t-linux-x86_64`.
     pub abi_tag: String,
     /// Such as `3.12.1`.
     pub version: String,
-    /// As it was found.
+    /// Path at which it was found.
     pub path: PathBuf,
 }
 
@@ -173,7 +173,7 @@ pub struct EnvReport {
     pub outcome: String,
     /// `uv` or `pip`.
     pub installer: String,
-    /// To find or make it.
+    /// Time to find or create it.
     pub seconds: f64,
 }
 
@@ -198,45 +198,45 @@ impl From<&BuildEnv> for EnvReport {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HookReport {
-    /// As PEP 517 and PEP 660 name it.
+    /// Name of the hook in PEP 517 or PEP 660.
     pub name: String,
-    /// How long it took.
+    /// Duration of the call.
     pub seconds: f64,
     /// `ok`, `unsupported` or `error`.
     pub outcome: String,
 }
 
-/// What became of the rustc calls that were judged.
+/// Use of the store: outcomes of the rustc calls that went through our wrapper.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StoreReport {
-    /// Calls whose outputs were taken from the store.
-    pub served: u64,
-    /// Calls whose outputs were put there.
+    /// Number of calls whose outputs were reused from the store.
+    pub reused: u64,
+    /// Number of calls whose outputs were recorded in the store.
     pub recorded: u64,
-    /// Size of what was taken.
+    /// Size of the reused outputs.
     pub bytes: u64,
-    /// What taking it took, of all calls together.
+    /// Time that reusing them took, in total.
     pub seconds: f64,
 }
 
-/// What cargo did.
+/// Compiled, reused and fresh crates.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Crates {
-    /// Crates for which rustc ran, in the order in which it did.
+    /// Crates for which rustc ran, in that order.
     pub compiled: Vec<CompiledCrate>,
-    /// Crates that cargo wanted compiled and whose outputs were taken from the store instead.
+    /// Crates that cargo wanted to compile, and that were reused from the store instead.
     #[serde(default)]
     pub reused: Vec<ReusedCrate>,
-    /// Crates that belong to what was built, and that cargo did not want compiled.
+    /// Number of crates that cargo considered fresh.
     pub fresh: u64,
-    /// Build scripts that were run.
+    /// Build scripts that ran or were skipped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub build_scripts: Vec<BuildScriptRun>,
 }
 
-/// A crate that was compiled.
+/// A compiled crate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CompiledCrate {
@@ -244,28 +244,28 @@ pub struct CompiledCrate {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Whether it is a local package, not one from a registry or repository.
+    /// Whether it is a local package, not from a registry or git repository.
     pub workspace: bool,
-    /// Why.
+    /// Reason.
     pub reason: Reason,
-    /// What the reason is about: a variable, a file, a dependency.
+    /// Subject of the reason: a variable, a file, a dependency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// The value of then, of variables, features and flags. Secrets are masked.
+    /// The old value of variables, features and flags. Secrets are masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<String>,
-    /// The value of now.
+    /// The new value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<String>,
-    /// Whether the reason is in itself; if not, it was compiled because another was.
+    /// Whether the crate itself changed; if not, it was compiled because another crate was.
     #[serde(default)]
     pub root_cause: bool,
-    /// Of all its units together, each from when cargo began it to when it was done.
+    /// Compile time of all its units together.
     #[serde(default)]
     pub seconds: f64,
 }
 
-/// A crate whose outputs were taken from the store.
+/// A crate whose outputs were reused from the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ReusedCrate {
@@ -273,11 +273,11 @@ pub struct ReusedCrate {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// What rustc took for it when it was compiled.
+    /// Time that rustc took when the crate was compiled.
     pub seconds_saved: f64,
 }
 
-/// A build script that was run.
+/// A build script that ran or was skipped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BuildScriptRun {
@@ -288,17 +288,17 @@ pub struct BuildScriptRun {
     /// Whether it is a local package's.
     #[serde(default)]
     pub workspace: bool,
-    /// Why.
+    /// Reason.
     pub reason: Reason,
-    /// What the reason is about.
+    /// Subject of the reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// How long it ran.
+    /// Duration of the run.
     pub seconds: f64,
-    /// Whether it made something else than before; `null`: nothing that could tell was judged.
+    /// Whether its output changed; `null` if that is unknown.
     #[serde(default)]
-    pub products_changed: Option<bool>,
-    /// Whether it was trusted, and what it made before was put in place instead of running it.
+    pub output_changed: Option<bool>,
+    /// Whether it was skipped as a trusted build script, and its earlier output reused.
     #[serde(default)]
     pub skipped: bool,
 }
@@ -308,7 +308,7 @@ pub struct BuildScriptRun {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// There was nothing of it.
+    /// It was not compiled before.
     FirstBuild,
     /// `detail` names the variable.
     EnvVarChanged,
@@ -316,36 +316,35 @@ pub enum Reason {
     InputChanged,
     /// `detail` names the dependency.
     DependencyRebuilt,
-    /// Another version of a dependency, or other features of it; `detail` names it.
+    /// The version or the features of a dependency changed; `detail` names it.
     DependencyChanged,
-    /// Other cargo features of the crate itself, which `old` and `new` have.
+    /// The crate's own cargo features changed, from `old` to `new`.
     FeaturesChanged,
-    /// Another profile, or other settings of it.
+    /// The profile or its settings changed.
     ProfileChanged,
-    /// Its target in `Cargo.toml` is another, or cargo was asked for other crate types.
+    /// Its target in `Cargo.toml` or its crate types changed.
     TargetChanged,
-    /// Other flags for rustc, which `old` and `new` have.
+    /// The rustc flags changed, from `old` to `new`.
     RustflagsChanged,
-    /// Another compiler.
+    /// The compiler changed.
     RustcChanged,
-    /// It is of another version now, which `detail` has; `old` has the one before, if that is
-    /// known.
+    /// Its version changed to `detail`, from `old` if that is known.
     VersionChanged,
-    /// Its build script made something else; `detail` names the file in `OUT_DIR`.
-    ProductChanged,
-    /// A procedural macro may read what nobody declares; `detail` names it and the setting.
+    /// The output of its build script changed; `detail` names the file in `OUT_DIR`.
+    ScriptOutputChanged,
+    /// A procedural macro may read undeclared inputs; `detail` names it and the setting.
     Macro,
-    /// It cannot be judged whether it had to be compiled; `detail` says why not.
-    NotJudged,
-    /// It was compiled in another directory before, which `detail` names.
+    /// Reuse was not possible; `detail` says why not.
+    NotReusable,
+    /// It was compiled in a different directory before, which `detail` names.
     Moved,
-    /// What it had made was gone.
+    /// Its artifacts were missing.
     OutputMissing,
-    /// It was not done the last time.
+    /// Its last compilation did not finish.
     Unfinished,
-    /// `detail` has more.
+    /// A different reason, in `detail`.
     Other,
-    /// There is no telling.
+    /// The reason is unknown.
     Unknown,
 }
 
@@ -361,15 +360,15 @@ impl Reason {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ErrorReport {
-    /// Which kind of failure, in one word, for scripts.
+    /// Kind of failure, one word for scripts.
     pub kind: String,
-    /// What was being done, and its causes, one on each line.
+    /// What failed, and its causes, one per line.
     pub message: String,
-    /// What you can do about it.
+    /// Suggested fix.
     pub hint: Option<String>,
-    /// Python's, if the backend raised something.
+    /// Python traceback, if the backend raised an exception.
     pub traceback: Option<String>,
-    /// The file with all that the backend said.
+    /// File with the backend's full output.
     pub log: Option<PathBuf>,
 }
 
@@ -430,7 +429,7 @@ impl Report {
             all.artifacts.extend(report.artifacts.iter().cloned());
             all.crates.compiled.extend(report.crates.compiled.iter().cloned());
             all.crates.reused.extend(report.crates.reused.iter().cloned());
-            all.store.served += report.store.served;
+            all.store.reused += report.store.reused;
             all.store.recorded += report.store.recorded;
             all.store.bytes += report.store.bytes;
             all.store.seconds = round(all.store.seconds + report.store.seconds);

@@ -1,10 +1,10 @@
-//! Source distributions: unpacking one to a stable path, so that what is built from it stays warm;
-//! and the check that our own directory is not in one.
+//! Source distributions: unpacking one to a stable path, so that cargo's artifacts stay fresh, and
+//! the check that our own directory is not in one.
 //!
 //! A frontend that unpacks to a temporary directory gives every path crate a new path and every
-//! file a new date. Here the archive is unpacked beside the last one and compared: a file with the
-//! same bytes keeps its date, a changed or new one gets the present, and what the archive does not
-//! have is removed, cargo's `target` directories aside.
+//! file a new mtime. Here the archive is unpacked next to the last one and compared: a file with
+//! the same bytes keeps its mtime, a changed or new one gets the current time, and files that are
+//! not in the archive are removed, except cargo's `target` directories.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ pub enum Error {
     Invalid { path: PathBuf, reason: String },
     #[error("failed to write `{}`", path.display())]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("the backend put {members} of our own files, in `{}`, into `{archive}`", directory.display())]
+    #[error("the backend packed {members} of our own files, from `{}`, into `{archive}`", directory.display())]
     HasOurs { archive: String, directory: PathBuf, members: usize },
 }
 
@@ -27,7 +27,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::HasOurs { directory, .. } => Some(format!(
-                "it takes what is in the source tree: exclude `{0}` as the backend's documentation says (`prune {0}` in `MANIFEST.in`, `{0}/` in `.gitignore`, ...), or have it elsewhere with `--root`",
+                "the backend packs all files of the source tree: exclude `{0}` as its \
+                    documentation describes (`prune {0}` in `MANIFEST.in`, `{0}/` in \
+                    `.gitignore`, ...), or move it elsewhere with `--root`",
                 directory.display()
             )),
             _ => None,
@@ -78,7 +80,7 @@ pub fn unpack(archive: &Path, target: &Path, scratch: &Path) -> Result<(), Error
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| invalid(error.to_string()))?;
     let (Some(top), true) = (tops.pop(), tops.is_empty()) else {
-        return Err(invalid("it must have exactly one directory at its top".to_owned()));
+        return Err(invalid("it must contain exactly one top-level directory".to_owned()));
     };
     synchronise(&top.path(), target)
         .map_err(|source| Error::Write { path: target.to_path_buf(), source })
@@ -204,7 +206,7 @@ mod tests {
         let scratch = tempfile::tempdir_in(dir.path()).unwrap();
         let path = archive(dir.path(), &[("a/x", ""), ("b/x", "")]);
         let error = unpack(&path, &dir.path().join("t"), scratch.path()).unwrap_err().to_string();
-        assert!(error.contains("exactly one directory"), "{error}");
+        assert!(error.contains("exactly one top-level directory"), "{error}");
         assert!(!dir.path().join("t").exists());
     }
 

@@ -1,23 +1,22 @@
-//! Which target directories cargo may believe: those that have lived together with this checkout.
+//! Which target directories cargo may trust: those that were always used with this checkout.
 //!
-//! cargo takes a crate for fresh if none of its sources has an mtime after that of what was built.
-//! That holds while a checkout and a target directory grow up together. It does not where one of
-//! them came from elsewhere: a cache, `COPY`, `rsync`, `tar`, another commit's target directory on
-//! a self-hosted runner, a tool that dates sources by their commits.
+//! cargo considers a crate fresh if none of its sources has a newer mtime than its artifacts. This
+//! is right as long as the checkout and the target directory are used together. It is wrong if one
+//! of them came from elsewhere: a cache, `COPY`, `rsync`, `tar`, a different commit's target
+//! directory on a self-hosted runner, a tool that sets mtimes to commit dates.
 //!
-//! So a random token stands in each target directory and in our directory. The one in the target
-//! directory also names the inode and the ctime of the other file, which no copy and no archive
-//! keeps: whatever is saved and restored, the pair does not agree afterwards. Where it does not,
-//! what makes local packages fresh is removed, in every profile, for every target, in either layout
-//! of cargo; then cargo calls rustc for them, and the wrapper decides by content.
+//! So each target directory and our directory contain the same random token. The file in the target
+//! directory also records the inode and the ctime of the other file, which no copy and no archive
+//! preserves: after a save and restore, the pair does not match. If it does not match, we remove
+//! the fingerprints of local packages, in every profile, for every target, in either layout of
+//! cargo; then cargo calls rustc for them, and the wrapper decides by content.
 //!
-//! A checkout can also be exchanged below a pair that stays: layers of container images, volumes,
-//! tools that date sources by their commits. So the pair remembers each source's inode, size, mtime
-//! and ctime. A source that is newer than the pair is one that cargo sees by itself; one that is
-//! older must be one of those.
+//! A checkout can also be replaced while the pair stays: layers of container images, volumes, tools
+//! that set mtimes to commit dates. So the pair records each source's inode, size, mtime and ctime.
+//! cargo itself notices a source that is newer than the pair; an older one must match the record.
 //!
-//! The root's own inode and times are no identity: inodes are used again, and the times move with
-//! every file made in it.
+//! The root's own inode and times do not identify it: inodes are reused, and the times change with
+//! every file that is created in it.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -2,7 +2,7 @@
 //!
 //! ssh, git, gpg and sudo ask for pass phrases at `/dev/tty`. What we start is in a process group
 //! of its own, and the kernel stops a group in the background that wants to read from the terminal
-//! (SIGTTIN). So whoever waits for such a group lends it the terminal, if that is ours,
+//! (SIGTTIN). So the process that waits for such a group lends it the terminal, if that is ours,
 //! and continues it; afterwards we take it back. Ctrl-C reaches us as before, except while the
 //! terminal is lent: then it reaches who asks.
 //!

@@ -1,7 +1,7 @@
-//! What people see, all of it on stderr: cargo-like status lines, warnings, a spinner on terminals,
+//! Messages for people, all on stderr: cargo-like status lines, warnings, a spinner on terminals,
 //! plain lines elsewhere.
 //!
-//! stdout belongs to results; only [`Ui::result`] writes there. Colour obeys `--color`, then
+//! stdout is for results; only [`Ui::result`] writes there. Color follows `--color`, then
 //! `NO_COLOR`, then `CARGO_TERM_COLOR`, then whether stderr is a terminal.
 
 use std::io::{IsTerminal as _, Write as _};

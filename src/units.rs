@@ -1,31 +1,30 @@
-//! The compile cutoff: a rustc call whose inputs are all what they were in an earlier one is not
-//! made again.
+//! The compile cutoff: if no input of a rustc call changed since an earlier call, its outputs are
+//! reused.
 //!
-//! cargo decides by mtimes, and a fresh checkout renews all of them. We do not touch them, and need
-//! none of cargo's own formats: cargo finds the workspace's crates dirty, runs their build scripts
-//! and calls rustc, and *we are its `RUSTC_WRAPPER`*. If everything that this call would read is
-//! what it was ([`judge`]), the earlier outputs are put in place, the earlier messages are printed,
-//! and rustc does not run. Build systems call this early cutoff; ccache and sccache have judged so
-//! for years.
+//! cargo decides by mtimes, and a fresh checkout has new mtimes. We do not change mtimes, and
+//! depend on none of cargo's own formats: cargo finds the workspace's crates dirty, runs their
+//! build scripts and calls rustc, and *we are its `RUSTC_WRAPPER`*. If no input of the call changed
+//! ([`judge`]), we put the earlier outputs in place and print the earlier messages, and rustc does
+//! not run. Build systems call this early cutoff; ccache and sccache work in the same way.
 //!
 //! | part | owns |
 //! | --- | --- |
 //! | [`wrapper`] | the order of steps when cargo calls us |
-//! | [`call`] | the command line, by an allow-list; what is not on it is passed through |
+//! | [`call`] | the command line, by an allow-list; other calls are passed through |
 //! | [`package`], [`plan`], [`survey`] | whose call it is; what the workspace and its settings say |
-//! | [`inputs`] | what is known to be read before the call: the key |
+//! | [`inputs`] | the inputs that are known before the call: the key |
 //! | [`closure`], [`reexports`], [`macros`] | the crates behind the externs; what procedural macros read |
-//! | [`traits`] | what sources may do that rustc does not tell |
+//! | [`traits`] | effects of sources that rustc does not report |
 //! | [`toolchain`], [`linker`] | compiler and linker by content |
-//! | [`outcome`], [`dep_info`], [`archive`], [`tree`] | what the call turned out to read and write |
-//! | [`entry`], [`store`], [`digests`] | what is kept of a call, and where |
-//! | [`upkeep`], [`transfer`] | the store by hand: its size, what can go, one file of it
+//! | [`outcome`], [`dep_info`], [`archive`], [`tree`] | the files that the call read and wrote |
+//! | [`entry`], [`store`], [`digests`] | the record of a call, and where it is stored |
+//! | [`upkeep`], [`transfer`] | commands for the store: size, clean-up, export and import |
 //! | [`judge`] | equal or not, and what differs |
-//! | [`script`] | build scripts that the user trusts
+//! | [`script`] | build scripts that the user trusts |
 //! | [`rustc`] | running it, and the user's own wrapper |
-//! | [`log`] | what the report is told |
+//! | [`log`] | events for the report |
 //!
-//! In doubt rustc runs. A problem with the store is never one of the build.
+//! In doubt, rustc runs. A problem with the store never fails a build.
 
 pub mod archive;
 pub mod call;

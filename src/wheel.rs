@@ -1,10 +1,9 @@
-//! Wheels: the check that what was built can be imported by the interpreter it was built for, and
-//! reading their metadata.
+//! Wheels: the check that the target interpreter can import the built wheel, and reading metadata.
 //!
 //! A wheel whose extension module is for another Python installs and then fails at import, or
-//! crashes (PyO3 issue 4882), so it is an error here, never a wheel. An extension module is told by
-//! its suffix (PEP 3149): the interpreter's `EXT_SUFFIX`, `.abi3.so`, or no tag at all, which
-//! anything may carry.
+//! crashes (PyO3 issue 4882), so it is an error here, never a wheel. An extension module is
+//! recognized by its suffix (PEP 3149): the interpreter's `EXT_SUFFIX`, `.abi3.so`, or no tag at
+//! all, which anything may carry.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -29,7 +28,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::WrongAbi { .. } => Some(
-                "PYO3_CONFIG_FILE or PYO3_PYTHON may name another interpreter, or the target directory holds another's build: see `env` and remove `target`"
+                "PYO3_CONFIG_FILE or PYO3_PYTHON may name a different interpreter (see `cargo \
+                    pyenv-build env`), or the target directory contains a build for one: remove \
+                    `target`"
                     .to_owned(),
             ),
             _ => None,
@@ -88,7 +89,7 @@ fn wrong_tag(wheel: &str, identity: &Identity) -> Option<String> {
         _ => true,
     };
     (!abis.split('.').any(suits))
-        .then(|| format!("its tag is `{pythons}-{abis}`, and the interpreter is {abi}"))
+        .then(|| format!("its tag is `{pythons}-{abis}`, but the interpreter is {abi}"))
 }
 
 /// What is wrong with a member, if it is an extension module for another interpreter.
@@ -112,7 +113,7 @@ fn wrong_module(member: &str, identity: &Identity, platform_may_differ: bool) ->
     };
     let expected = identity.ext_suffix.as_deref().unwrap_or("none");
     (!fits).then(|| {
-        format!("`{member}` has the suffix `.{suffix}`, and the interpreter imports `{expected}`")
+        format!("`{member}` has the suffix `.{suffix}`, but the interpreter imports `{expected}`")
     })
 }
 
@@ -210,7 +211,7 @@ pub fn extract_metadata(wheel: &Path, directory: &Path) -> Result<PathBuf, Error
         let mut member = archive.by_index(index).map_err(|error| invalid(error.to_string()))?;
         // A name that leads outside is `None`.
         let Some(path) = member.enclosed_name() else {
-            return Err(invalid("a member's name leads outside".to_owned()));
+            return Err(invalid("a member's name points outside the archive".to_owned()));
         };
         let Some(first) = path.components().next().map(|first| first.as_os_str().to_owned()) else {
             continue;

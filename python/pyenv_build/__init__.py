@@ -1,7 +1,7 @@
 """The build frontend that keeps cargo warm for Python packages written in Rust.
 
-The program is a binary, `cargo-pyenv-build`, which this package brings along: `find_bin` says where it is, and
-``python -m pyenv_build`` runs it. `pyenv_build.nox` is for noxfiles.
+The program is the binary `cargo-pyenv-build` in this package: `find_bin` returns its path, and ``python -m pyenv_build``
+runs it. `pyenv_build.nox` is for noxfiles.
 """
 
 from __future__ import annotations

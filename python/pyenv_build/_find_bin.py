@@ -25,7 +25,7 @@ def find_bin() -> str:
         if os.path.isfile(path):
             return path
     looked_at = "".join("\n  %s" % directory for directory in directories)
-    raise FileNotFoundError("found no `%s` in any of these directories:%s" % (name, looked_at))
+    raise FileNotFoundError("`%s` was not found in any of these directories:%s" % (name, looked_at))
 
 
 def _directories() -> List[str]:

@@ -11,13 +11,13 @@ For noxfiles: a project's wheel, built in the shared build environment of the se
         pyenv_build.nox.install(session)
         session.run("python", "-m", "unittest")
 
-All sessions of one interpreter share one build environment and one target directory, so that the second compiles nothing. To
-keep it so, cargo sees the environment that nox was started with and what the noxfile has put into ``session.env``, but neither
-the session's directory on ``PATH`` nor its ``VIRTUAL_ENV``.
+All sessions of one interpreter share one build environment and one target directory, so that the second one compiles nothing.
+For this, cargo sees the environment in which nox was started, and the noxfile's changes to ``session.env``, but neither the
+session's directory on ``PATH`` nor its ``VIRTUAL_ENV``.
 
-A conda environment has an interpreter of its own, and so a build environment of its own; ``python="3.12"`` builds for another.
+A conda environment has its own interpreter, and so its own build environment; ``python="3.12"`` builds for a different one.
 
-The program is the one that this package brings along, else ``cargo-pyenv-build`` on ``PATH``. Failures end the session with
+The program is the one in this package, else ``cargo-pyenv-build`` on ``PATH``. Failures end the session with
 ``session.error``.
 """
 
@@ -68,23 +68,23 @@ def install(
     install_args: Sequence[str] = (),
 ) -> Optional[Path]:
     """
-    Build the wheel of a project for the session's interpreter, and install it and what it requires.
+    Build the wheel of a project for the session's interpreter, and install it with its dependencies.
 
-    In an environment that is reused, it is installed anew if its content has changed. With nox's ``--no-install`` (and ``-R``)
+    In a reused environment, it is installed again if its content has changed. With nox's ``--no-install`` (and ``-R``)
     nothing is built or installed in such an environment.
 
-    :param project: its directory, relative to the noxfile's
-    :param editable: make it an editable installation (PEP 660)
+    :param project: project directory, relative to the noxfile's
+    :param editable: install as editable (PEP 660)
     :param extras: extras of the project to install
-    :param config_settings: settings for the backend; a list is a key given several times
+    :param config_settings: settings for the backend; a list repeats the key
     :param constraints: files that constrain build requirements
-    :param python: interpreter to build for, instead of the session's: a path, a name or a version
-    :param args: further arguments of ``cargo pyenv-build build``
+    :param python: interpreter to build for (default: the session's): a path, a name or a version
+    :param args: additional arguments of ``cargo pyenv-build build``
     :param install_args: further arguments of the installer, such as ``"-c", "constraints.txt"``
     :returns: the wheel; nothing if nothing was installed
     """
     if session.bin_paths is None:
-        session.error("pyenv_build.nox.install: this session has no environment to install into; `build` only builds")
+        session.error("pyenv_build.nox.install: this session has no environment to install into; use `build` to only build")
     directory = Path(session.virtualenv.location) / ".pyenv-build"
     options = ["--editable"] if editable else []
     options += ["--out-dir", str(directory), *_options(session, python, config_settings, constraints), *args]
@@ -110,9 +110,9 @@ def build(
     """
     Build wheels for the session's interpreter, to ``dist`` in each project or to ``out_dir``.
 
-    :param projects: their directories; without any, the noxfile's
-    :param sdist: also make source distributions
-    :returns: what was built; nothing with nox's ``--install-only``
+    :param projects: project directories (default: the noxfile's)
+    :param sdist: also build source distributions
+    :returns: paths of the artifacts; nothing with nox's ``--install-only``
 
     The other parameters are those of `install`.
     """
@@ -136,17 +136,17 @@ def run(
     **kwargs: Any,
 ) -> Any:
     """
-    Run a command so that cargo agrees with the wheel's build: ``run(session, "cargo", "test")``.
+    Run a command that shares artifacts with the wheel's build: ``run(session, "cargo", "test")``.
 
-    It is `session.run`, and takes its keyword arguments, but for the environment: the command finds the build environment's
-    programs and those that nox was started with, not the session's.
+    It takes the keyword arguments of `session.run`, but has a different environment: the command finds the programs of the build
+    environment and those on nox's own ``PATH``, not the session's.
 
-    :param args: further arguments of ``cargo pyenv-build run``
+    :param args: additional arguments of ``cargo pyenv-build run``
 
     The other parameters are those of `install`.
     """
     if not command:
-        session.error("pyenv_build.nox.run: there is no command")
+        session.error("pyenv_build.nox.run: no command was given")
     options = ["--project", os.fspath(project), *_options(session, python, config_settings, constraints), *args]
     environ = _environ(session, kwargs.pop("env", None))
     words = _words(session, ["run", *options, "--", *(os.fspath(word) for word in command)])
@@ -163,12 +163,12 @@ def env(
     args: Sequence[str] = (),
 ) -> Dict[str, Optional[str]]:
     """
-    Return the variables that make a cargo agree with the wheel's build, for ``session.run(..., env=...)``.
+    Return the variables with which plain cargo shares artifacts with the wheel's build, for ``session.run(..., env=...)``.
 
-    Where `run` can be used, it does more: it also keeps cargo warm.
+    Prefer `run` where possible: it also reuses compiled crates.
 
-    :param args: further arguments of ``cargo pyenv-build env``
-    :returns: ``None`` stands for a variable that must not be set; nothing with nox's ``--install-only``
+    :param args: additional arguments of ``cargo pyenv-build env``
+    :returns: variables, ``None`` for one that must be unset; nothing with nox's ``--install-only``
 
     The other parameters are those of `install`.
     """
@@ -202,7 +202,7 @@ def _python(session: nox.Session) -> Optional[str]:
     path = None if session.bin_paths is None else os.pathsep.join(session.bin_paths)
     found = shutil.which("python", path=path)
     if found is None and path is not None:
-        session.error("pyenv_build.nox: there is no `python` in %s" % path)
+        session.error("pyenv_build.nox: no `python` found in %s" % path)
     return None if found is None else os.path.abspath(found)
 
 
@@ -213,7 +213,7 @@ def _program(session: nox.Session) -> str:
         on_path = shutil.which(NAME)
         if on_path is None:
             session.error(
-                "%s\nand there is none on PATH\nhint: `pip install cargo-pyenv-build` where nox is, or put the program on PATH"
+                "%s\nand it is not on PATH\nhint: `pip install cargo-pyenv-build` next to nox, or put the program on PATH"
                 % error
             )
         return os.path.abspath(on_path)
@@ -264,7 +264,7 @@ def _report(session: nox.Session, arguments: List[str], *, always: bool) -> Opti
     except ValueError:
         report = None
     if not isinstance(report, dict):
-        session.error("cargo pyenv-build failed, and what it said is above")
+        session.error("cargo pyenv-build failed: see its output above")
     if report.get("ok") is False:
         error = report.get("error") or {}
         hint = "\nhint: %s" % error["hint"] if error.get("hint") else ""
@@ -283,7 +283,7 @@ def _install_wheel(session: nox.Session, wheel: Path, extras: List[str], install
     """
     Install a wheel that the session may have in another state, with the session's own installer.
 
-    Neither pip nor uv replaces a distribution by another of the same version unless it is told to. What was installed last is
+    Neither pip nor uv replaces a distribution by another of the same version unless forced to. What was installed last is
     remembered in a file beside the wheel: the digest of what was in it, and that of the ``RECORD`` that installing it has left.
     If both are as they were, nobody has installed anything else since.
     """

@@ -24,7 +24,7 @@ pub struct Context {
     pub repository: String,
     /// `main`; unknown if the payload does not say.
     pub default_branch: Option<String>,
-    /// A pull request whose head is another repository's, or nobody's any more.
+    /// A pull request from a fork, or from a repository that was deleted.
     pub is_from_fork: bool,
     /// The job has `id-token: write`: it can prove who it is to a registry.
     pub can_prove_identity: bool,
@@ -125,18 +125,18 @@ impl Context {
     /// Why this job may have the code of strangers in it, if so.
     pub fn is_open_to_strangers(&self) -> Option<String> {
         if OPEN_TO_STRANGERS.contains(&self.event.as_str()) {
-            return Some(format!("anybody can start `{}`", self.event));
+            return Some(format!("anyone can trigger `{}`", self.event));
         }
-        self.is_from_fork.then(|| "the pull request is a fork's".to_owned())
+        self.is_from_fork.then(|| "the pull request is from a fork".to_owned())
     }
 
     /// Why what this job makes is taken to be for the world, if so.
     pub fn publishes(&self) -> Option<String> {
         if self.git_ref.starts_with("refs/tags/") {
-            return Some("a tag is built".to_owned());
+            return Some("a tag is being built".to_owned());
         }
         if self.event == "release" {
-            return Some("a release started this job".to_owned());
+            return Some("a release triggered this job".to_owned());
         }
         self.can_prove_identity.then(|| "this job has `id-token: write`".to_owned())
     }
@@ -150,39 +150,40 @@ impl Context {
         }
         if let (UseCache::Auto, Some(because)) = (cache, because) {
             let note = format!(
-                "no cache is used, as what is published should come of its sources alone: {because} (`cache: true` uses them)"
+                "caches are off, because published artifacts should be built from their sources \
+                    alone: {because} (`cache: true` turns them on)"
             );
             return Policy { restore: false, save: false, publishes, note: Some(note) };
         }
         let mode = self.cache_mode.as_deref().unwrap_or_default();
         if matches!(mode, "none" | "write-only") {
             let note =
-                format!("no cache is used: the workflow's `cache-mode` for this job is `{mode}`");
+                format!("caches are off: the workflow sets `cache-mode: {mode}` for this job");
             return Policy { restore: false, save: false, publishes, note: Some(note) };
         }
         let restored =
             |save: bool, note: Option<String>| Policy { restore: true, save, publishes, note };
         let not_saved = |because: &str| {
-            restored(false, Some(format!("caches are restored and not saved: {because}")))
+            restored(false, Some(format!("caches are restored but not saved: {because}")))
         };
         if let Some(because) = self.is_open_to_strangers() {
             return not_saved(&because);
         }
         if mode == "read" {
-            return not_saved("the workflow's `cache-mode` for this job is `read`");
+            return not_saved("the workflow sets `cache-mode: read` for this job");
         }
         if self.event == "merge_group" {
-            return not_saved("nobody but this entry of the merge queue could restore them");
+            return not_saved("only this merge queue entry could restore them");
         }
         match (save, &self.default_branch) {
             (SaveCache::Never, _) => restored(false, None),
             (SaveCache::Always, _) => restored(true, None),
             (SaveCache::DefaultBranch, _) if self.is_default_branch() => restored(true, None),
             (SaveCache::DefaultBranch, Some(branch)) => not_saved(&format!(
-                "this is not the default branch, `{branch}` (`save-cache: always` saves them)"
+                "this is not the default branch `{branch}` (`save-cache: always` saves anyway)"
             )),
             (SaveCache::DefaultBranch, None) => not_saved(
-                "the event does not say which branch is the default (`save-cache: always` saves them)",
+                "the event does not name the default branch (`save-cache: always` saves anyway)",
             ),
         }
     }

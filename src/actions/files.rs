@@ -22,11 +22,11 @@ pub enum File {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("failed to write to the file that `{variable}` names")]
+    #[error("failed to write to the file in `{variable}`")]
     Write { variable: &'static str, source: std::io::Error },
     #[error("`{variable}` is not set")]
     Missing { variable: &'static str },
-    #[error("{what} has a line feed or another control character in it: {text:?}")]
+    #[error("{what} contains a line feed or another control character: {text:?}")]
     NotALine { what: &'static str, text: String },
 }
 

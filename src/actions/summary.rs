@@ -11,7 +11,7 @@ use crate::env_vars;
 
 /// Of the whole file, which other programs of the step may have begun.
 const LIMIT_BYTES: u64 = 1024 * 1024;
-const LEFT_OUT: &str = "\n*The rest does not fit into a step summary; the log has all of it.*\n";
+const LEFT_OUT: &str = "\n*The step summary is cut off here; see the log for the rest.*\n";
 
 /// A summary being written.
 #[derive(Debug, Default)]

@@ -1,5 +1,4 @@
-//! `direct_url.json`: how an installed distribution says that it is an editable install, and of
-//! what.
+//! `direct_url.json`: marks an installed distribution as an editable install, with its source tree.
 //!
 //! Installers write one for the wheel that they were given; that it stands for a source tree is for
 //! the frontend to say, which is us. `pip list`, `pip freeze` and uv read it.

@@ -2,8 +2,8 @@
 //! installed distribution as name, version, artifact).
 //!
 //! It is known after resolving and before installing, does not depend on the installer, and names
-//! the environment's directory: another content is another path. Bump [`SCHEMA`] whenever the parts
-//! or the way an environment is made from them change.
+//! the environment's directory: a different content has a different path. Bump [`SCHEMA`] whenever
+//! the parts or the way an environment is made from them change.
 
 use std::collections::BTreeMap;
 

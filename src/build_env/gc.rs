@@ -1,4 +1,4 @@
-//! Forgetting environments that nobody uses: all but the newest few of each ABI tag, those used
+//! Removes environments that nobody uses: all but the newest few of each ABI tag, those used
 //! lately, and those that an editable install needs ([`installs`]).
 
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ fn needed_by_installs(layout: &Layout) -> (BTreeMap<String, String>, Vec<Removed
         if environments.is_empty() {
             stale.push(Removed {
                 path: found.path.clone(),
-                reason: format!("the install of `{name}` in `{target}` is gone"),
+                reason: format!("`{name}` is no longer installed in `{target}`"),
             });
         }
         for environment in environments {
@@ -186,7 +186,7 @@ fn leftovers(layout: &Layout, dry_run: bool) -> Vec<Removed> {
                 };
                 gone.ok()?;
             }
-            Some(Removed { path, reason: "left over by a process that was killed".to_owned() })
+            Some(Removed { path, reason: "left behind by a killed process".to_owned() })
         })
         .collect()
 }

@@ -22,7 +22,7 @@ use crate::ui::Ui;
 /// What the user may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Choice {
-    /// uv when it is on PATH, else pip.
+    /// uv if it is on PATH, else pip
     #[default]
     Auto,
     Uv,
@@ -115,7 +115,7 @@ impl Installer {
         }
     }
 
-    /// What the requirements come to, sorted by name. Nothing is installed.
+    /// Resolves the requirements, sorted by name. Nothing is installed.
     pub fn resolve(
         &self,
         resolution: &Resolution<'_>,
@@ -345,7 +345,7 @@ pub(super) fn from_package(
         let url = match (&archive.url, local()) {
             (Some(url), _) => without_credentials(url),
             (None, Some(path)) => url::Url::from_file_path(&path)
-                .map_err(|()| broken("has a path that is no path"))?
+                .map_err(|()| broken("has an invalid path"))?
                 .to_string(),
             (None, None) => return Err(broken("has neither a URL nor a path")),
         };

@@ -81,7 +81,7 @@ impl Found {
     }
 }
 
-/// All references. Those of another schema are another version's.
+/// All references. Files with a different schema belong to a different version.
 pub(super) fn all(layout: &Layout) -> Vec<Found> {
     let entries = fs_err::read_dir(layout.installs()).into_iter().flatten().filter_map(Result::ok);
     let paths = entries

@@ -118,7 +118,7 @@ impl Pylock {
         // PEP 751: tools must refuse a major version that they do not know.
         if lock.lock_version.split('.').next() != Some("1") {
             return Err(format!(
-                "lock-version {} is newer than this program knows (1.0)",
+                "lock-version {} is newer than the supported 1.0",
                 lock.lock_version
             ));
         }
@@ -146,7 +146,7 @@ impl Pylock {
                 .collect::<Result<Vec<_>, _>>()?
                 .contains(&true);
             if !any {
-                return Err("it was made for another kind of environment".to_owned());
+                return Err("it was made for a different kind of environment".to_owned());
             }
         }
         let mut packages = Vec::new();
@@ -154,7 +154,10 @@ impl Pylock {
             let applies = package.marker.as_deref().map_or(Ok(true), matches)?;
             if applies {
                 if !allows(&package.requires_python)? {
-                    return Err(format!("`{}` in it is not for Python {python}", package.name));
+                    return Err(format!(
+                        "its package `{}` is not for Python {python}",
+                        package.name
+                    ));
                 }
                 packages.push(package);
             }
@@ -170,7 +173,7 @@ impl Pylock {
 
 fn matches_python(specifiers: &str, python: &Version) -> Result<bool, String> {
     let parsed = VersionSpecifiers::from_str(specifiers)
-        .map_err(|error| format!("`{specifiers}` is no version specifier: {error}"))?;
+        .map_err(|error| format!("`{specifiers}` is not a version specifier: {error}"))?;
     Ok(parsed.contains(python))
 }
 

@@ -44,7 +44,7 @@ impl Role {
 }
 
 /// Why settings that say where packages go are ignored.
-const FOR_WHERE: &str = "It is for where packages go, and we decide that.";
+const FOR_WHERE: &str = "Decides where packages are installed, which we set ourselves.";
 
 /// A setting of an installer.
 #[derive(Debug, Clone, Copy)]

@@ -88,7 +88,7 @@ impl Slot {
 
     /// Takes the lock of this environment.
     pub(super) fn lock(&self, timeout: Option<Duration>, ui: &Ui) -> Result<Lock, Error> {
-        super::lock(&self.lock, timeout, ui, "works on the same build environment")
+        super::lock(&self.lock, timeout, ui, "is using the same build environment")
     }
 
     /// Makes the environment, `fill` installing into its python. The caller holds the lock.

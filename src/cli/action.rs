@@ -12,8 +12,9 @@
 //! network, and what was resolved once decides the fingerprint until somebody asks for something
 //! else. So an untouched project never rolls, whatever is released meanwhile. Then the fingerprint
 //! is known before rust-cache looks for a key, and stands in a comment of a file that rust-cache
-//! hashes into the end of its key only: another environment is another key, with the old entry as
-//! the fallback (*soft roll*). The ABI tag is in the prefix, which has no fallback (*hard roll*).
+//! hashes into the end of its key only: a different environment has a different key, with the old
+//! entry as the fallback (*soft roll*). The ABI tag is in the prefix, which has no fallback (*hard
+//! roll*).
 //!
 //! `actions/cache` saves in its own post step, after the last step of the job, if the job succeeded
 //! and there is no entry of that key: what later steps compile and install is in it, and what this
@@ -59,7 +60,7 @@ use crate::report::{ArtifactKind, ErrorReport};
 use crate::ui::{Ui, Verbosity};
 use crate::{env_vars, exit_code, interrupt};
 
-/// The steps of our GitHub Action.
+/// Run a step of our GitHub Action
 #[derive(Debug, Clone, Args)]
 pub(super) struct ActionArgs {
     #[command(subcommand)]
@@ -68,25 +69,25 @@ pub(super) struct ActionArgs {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum StepName {
-    /// Before any cache: what the environments are cached under
+    /// Compute the cache key of the build environments
     Plan,
-    /// The environment, and what rust-cache and the store are cached under
+    /// Provision the environment; compute the cache keys of rust-cache and the store
     Prepare,
-    /// The build, its outputs and its summary
+    /// Build, and write the outputs and the summary
     Build,
-    /// Housekeeping among the repository's caches
+    /// Prune the repository's caches
     Prune,
-    /// What the whole job compiled, reused and why
+    /// Summarize what the whole job compiled and reused, and why
     Summary,
 }
 
 pub(super) fn run(args: &ActionArgs, root: Option<&Path>, ui: &Ui) -> u8 {
     if Actions::detect(ui).is_none() {
-        let hint = "outside of GitHub Actions it is `cargo pyenv-build`".to_owned();
+        let hint = "outside GitHub Actions, run `cargo pyenv-build`".to_owned();
         return exit_with(
             Some(
                 &UsageError {
-                    message: "`action` is for GitHub Actions".to_owned(),
+                    message: "`action` only works in GitHub Actions".to_owned(),
                     hint: Some(hint),
                 }
                 .into(),
@@ -111,7 +112,7 @@ pub(super) fn run(args: &ActionArgs, root: Option<&Path>, ui: &Ui) -> u8 {
         actions.mask(&secret);
     }
     let (code, annotation) = {
-        // Of branches, inputs, crates and keys others choose the text.
+        // Branch names, inputs, crate names and cache keys are attacker-controlled text.
         let _quiet = actions.quiet();
         let outcome =
             words.and_then(|words| Step::new(&actions, words.build, root, ui)).and_then(|step| {
@@ -150,14 +151,14 @@ fn in_words(error: &ErrorReport) -> String {
     format!("{}{hint}", error.message)
 }
 
-/// Of what the action exports, what is for our own commands in later steps.
+/// The exported variables that our own commands in later steps use.
 const SETTINGS: &[&str] =
     &[env_vars::PYTHON, env_vars::INSTALLER, env_vars::REUSE, env_vars::INCREMENTAL];
 
-/// Runs this program again without the variables that the action has exported in the same job, if
-/// it has: they are for others. To us they would be the user's word, and what is built next would
-/// be built for another project's environment. A further call of the action (`is_action`) finds its
-/// own interpreter, too.
+/// Runs this program again without the variables that the action exported in the same job, if there
+/// are any: they are for other programs. We would take them for the user's settings, and build for
+/// a different project's environment. A second call of the action (`is_action`) finds its own
+/// interpreter, too.
 pub(super) fn without_exports(is_action: bool, ui: &Ui) -> Option<u8> {
     let exported: BTreeMap<String, String> =
         serde_json::from_str(&env_vars::get(env_vars::EXPORTED)?).unwrap_or_default();
@@ -166,7 +167,7 @@ pub(super) fn without_exports(is_action: bool, ui: &Ui) -> Option<u8> {
         Cmd::new(program).args(std::env::args_os().skip(1)).env_remove(env_vars::EXPORTED);
     for (name, value) in &exported {
         let is_setting = SETTINGS.contains(&name.as_str());
-        // Who has changed it since means it.
+        // If the user changed it since, keep their value.
         if env_vars::get(name).unwrap_or_default() == *value && (is_action || !is_setting) {
             again = again.env_remove(name);
         }
@@ -180,14 +181,14 @@ pub(super) fn without_exports(is_action: bool, ui: &Ui) -> Option<u8> {
     })
 }
 
-/// How a step ended that could do its work.
+/// The outcome of a step that ran.
 #[derive(Debug, Default)]
 struct Done {
     exit_code: u8,
     annotation: Option<(Level, String)>,
 }
 
-/// What all steps know.
+/// Data that all steps share.
 struct Step<'a> {
     actions: &'a Actions<'a>,
     ui: &'a Ui,
@@ -227,7 +228,7 @@ impl<'a> Step<'a> {
         Ok(self.actions.output(name, value)?)
     }
 
-    /// What is done with a cache: `save` (and restored before), `restore` or `no`.
+    /// How a cache is used: `save` (restored and saved), `restore` or `no`.
     fn use_of_cache(&self, is_of_use: bool) -> &'static str {
         match (self.policy.restore && is_of_use, self.policy.save) {
             (false, _) => "no",
@@ -236,7 +237,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// What the environments are cached under; no network, and nothing is installed.
+    /// Computes the cache key of the environments. Uses no network, and installs nothing.
     fn plan(&self) -> anyhow::Result<Done> {
         if let Some(note) = &self.policy.note {
             self.ui.status("Note", note);
@@ -244,7 +245,7 @@ impl<'a> Step<'a> {
         let context = self.open()?;
         // Of another job on this machine: until it is written again, no cargo is to call us.
         if let Ok(file) = ConfigFile::find(&context.project.workspace.root) {
-            file.remove().context("failed to remove what an earlier job has left")?;
+            file.remove().context("failed to remove the leftovers of an earlier job")?;
         }
         let (key, paths) = keys::environments(&context, &self.leg)?;
         self.ui.status(
@@ -262,7 +263,7 @@ impl<'a> Step<'a> {
         Ok(Done::default())
     }
 
-    /// The environment, and what rust-cache and the store are cached under.
+    /// Provisions the environment, and computes the cache keys of rust-cache and the store.
     fn prepare(&self) -> anyhow::Result<Done> {
         let context = self.open()?;
         // Before any hook runs, for those write into the source tree, and only where no cache has
@@ -274,10 +275,8 @@ impl<'a> Step<'a> {
         let key = Key::store(&abi_tag, &self.leg, &env.fingerprint, &lock, &sources);
         let has_rust = context.project.workspace.cargo_directories().is_some();
         self.output("fingerprint", &env.fingerprint)?;
-        self.output(
-            "env-outcome",
-            if env.outcome == Outcome::Created { "made" } else { "reused" },
-        )?;
+        let outcome = if env.outcome == Outcome::Created { "created" } else { "reused" };
+        self.output("env-outcome", outcome)?;
         self.output("store-cache", self.use_of_cache(has_rust))?;
         self.output("store-key", &key.key)?;
         self.output("store-restore-keys", &key.restore_keys.join("\n"))?;
@@ -295,7 +294,7 @@ impl<'a> Step<'a> {
         Ok(Done::default())
     }
 
-    /// The build, its outputs, what later steps need, the summary.
+    /// Builds, sets the outputs, exports variables for later steps, and writes the summary.
     fn build(&self) -> anyhow::Result<Done> {
         let hits = Hits::read();
         let context = self.open()?;
@@ -343,7 +342,9 @@ impl<'a> Step<'a> {
         if self.policy.save && ok {
             let keep = Keep { newest: 1, used_within: std::time::Duration::from_secs(3600) };
             if let Err(error) = collect(layout, keep, false, self.ui) {
-                self.ui.warning(format_args!("old environments are cached once more: {error}"));
+                self.ui.warning(format_args!(
+                    "could not remove old environments before caching: {error}"
+                ));
             }
         }
         if let Some(report) = &report {
@@ -364,15 +365,15 @@ impl<'a> Step<'a> {
                     text.push(&actions::summary::text(note));
                 }
                 if let Err(error) = text.write() {
-                    self.ui.warning(format_args!("there is no summary: {error}"));
+                    self.ui.warning(format_args!("could not write the summary: {error}"));
                 }
             }
         }
         Ok(done)
     }
 
-    /// What later steps need to agree with the build: the interpreter, the pins, this program on
-    /// PATH.
+    /// Exports what later steps need to share artifacts with the build: the interpreter, the pins,
+    /// and this program on PATH.
     fn export(&self, context: &Context<'_>, env: &BuildEnv) -> anyhow::Result<()> {
         let cargo = warmth::cargo_workspace(&context.project, &context.layout, self.ui);
         let mut exports = Exports::default();
@@ -429,7 +430,7 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// What the whole job compiled and reused, for its last step.
+    /// Summarizes what the whole job compiled and reused, in its last step.
     fn summary(&self) -> anyhow::Result<Done> {
         let project = Project::load_any(&self.args.directories[0])?;
         let verdict =
@@ -438,7 +439,7 @@ impl<'a> Step<'a> {
         self.output("verdict", &verdict.line)?;
         self.output("compiled-crates", &verdict.compiled.to_string())?;
         if let Err(error) = verdict.summary.write() {
-            self.ui.warning(format_args!("there is no summary: {error}"));
+            self.ui.warning(format_args!("could not write the summary: {error}"));
         }
         Ok(Done::default())
     }
@@ -450,7 +451,7 @@ impl<'a> Step<'a> {
             return;
         }
         if !self.policy.save {
-            self.ui.status("Skipped", "pruning: this job does not save caches either");
+            self.ui.status("Skipped", "pruning: this job does not save caches");
             return;
         }
         #[cfg(feature = "github")]
@@ -460,7 +461,7 @@ impl<'a> Step<'a> {
                 (_, Ok(size)) => Some(size),
                 (_, Err(message)) => {
                     return self.ui.warning(format_args!(
-                        "the input `prune` is neither true nor false, and {message}"
+                        "the input `prune` must be `true`, `false` or a size: {message}"
                     ));
                 }
             };
@@ -473,11 +474,11 @@ impl<'a> Step<'a> {
     }
 }
 
-/// What it is to leave the dependencies to somebody who does not have them.
-const NOT_BROUGHT: &str = "dependencies are compiled in each job: `rust-cache: false` leaves cargo's target directory to a step of yours before this \
-    one, and none has brought it";
+/// The note if `rust-cache` is false and no earlier step restored the dependencies.
+const NOT_BROUGHT: &str = "dependencies are compiled in every job: with `rust-cache: false` an \
+    earlier step must restore cargo's target directory, and none did";
 
-/// The environment, quietly made if it is not there.
+/// The environment, created without output if needed.
 fn provision(context: &Context<'_>) -> anyhow::Result<BuildEnv> {
     environment::provision(
         context,

@@ -36,7 +36,7 @@ pub(super) fn with_a_temporary_directory(ui: &Ui) -> Option<u8> {
         .collect();
     let (name, value) = gone.first()?;
     ui.warning(format_args!(
-        "{name} is `{}`, which is not a directory: temporary files go to the usual place",
+        "{name} is `{}`, which is not a directory: temporary files go to the default directory",
         Path::new(value).display()
     ));
     let command = gone.iter().fold(ourselves()?, |command, (name, _)| command.env_remove(name));

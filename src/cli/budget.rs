@@ -44,10 +44,10 @@ impl Budget {
                 Glob::new(pattern).map(|glob| Spec::Name(glob.compile_matcher())).map_err(|error| {
                     invalid(
                         format!(
-                            "`{pattern}` is not a pattern for names of crates: {}",
+                            "`{pattern}` is not a valid pattern for crate names: {}",
                             error.kind()
                         ),
-                        "write `all`, `deps`, `workspace` or such as 'pyo3*'",
+                        "use `all`, `deps`, `workspace` or a pattern such as 'pyo3*'",
                     )
                 })
             }
@@ -58,8 +58,8 @@ impl Budget {
             (None, Some("always")) => When::Always,
             (None, Some(other)) => {
                 return Err(invalid(
-                    format!("`tool.pyenv-build.deny-rebuild-when` is `{other}`"),
-                    "it can be `warm` or `always`",
+                    format!("`tool.pyenv-build.deny-rebuild-when` cannot be `{other}`"),
+                    "use `warm` or `always`",
                 )
                 .into());
             }
@@ -77,7 +77,7 @@ impl Budget {
         {
             if !workspace.packages.iter().any(|package| glob.is_match(&package.name)) {
                 ui.warning(format_args!(
-                    "`--deny-rebuild {}` forbids nothing: no package has such a name",
+                    "`--deny-rebuild {}` has no effect: no package has a matching name",
                     glob.glob()
                 ));
             }
@@ -110,7 +110,10 @@ impl Budget {
             causes.concat()
         };
         let names: Vec<&str> = denied.iter().map(|one| one.name.as_str()).collect();
-        let message = format!("compiled what --deny-rebuild forbids: {}{causes}", names.join(", "));
+        let message = format!(
+            "`--deny-rebuild` forbids compiling these crates: {}{causes}",
+            names.join(", ")
+        );
         Err(RebuildDenied { message })
     }
 }

@@ -1,5 +1,5 @@
-//! `build`: provision, ask for requirements, call the hook, check what came of it, put it where it
-//! belongs.
+//! `build`: provision, ask for requirements, call the hook, check the artifact, and move it to the
+//! output directory.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::budget::Budget;
 use super::environment::{self, Ask, Sessions, Target};
 use super::failure::{self, BuildError, UsageError};
 use super::options::{Context, EnvironmentArgs};
-use super::warmth::{Warmth, WarmthArgs, Wishes};
+use super::warmth::{Warmth, WarmthArgs, WarmthOptions};
 use super::{MessageFormat, exit_with, step_summary};
 use crate::build_env::{self, BuildEnv};
 use crate::hooks::{self, Answer, Call, Finished, Hook};
@@ -25,40 +25,40 @@ use crate::report::{
 use crate::ui::{self, Ui, Verbosity};
 use crate::{digest, env_vars, fs, interrupt, sdist, wheel};
 
-/// Builds wheels (and what else is asked for) with the project's own backend, in a stable
-/// environment.
+/// Build wheels with the project's own backend, in a stable build environment
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo pyenv-build                                   the wheel of the project here, into dist/\n  \
-    cargo pyenv-build -p 3.13 --sdist -o out crates/py  with a source distribution\n  \
-    cargo pyenv-build --deny-rebuild deps               fail if a dependency was compiled again")]
+    cargo pyenv-build                                   build a wheel of this project into dist/\n  \
+    cargo pyenv-build -p 3.13 --sdist -o out crates/py  also build a source distribution\n  \
+    cargo pyenv-build --deny-rebuild deps               fail if a dependency is recompiled")]
 pub(super) struct BuildArgs {
-    /// Directories of the projects to build
+    /// Project directories
     #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub directories: Vec<PathBuf>,
-    /// Also make a source distribution
+    /// Also build a source distribution
     #[arg(long, conflicts_with_all = ["editable", "metadata"])]
     pub sdist: bool,
     /// Build the wheel from the source distribution, unpacked to a stable path
     #[arg(long, conflicts_with_all = ["editable", "metadata"])]
     pub from_sdist: bool,
-    /// Make an editable wheel (PEP 660) instead
+    /// Build an editable wheel (PEP 660) instead
     #[arg(long, conflicts_with = "metadata")]
     pub editable: bool,
-    /// Make the wheel's metadata directory only
+    /// Only prepare the wheel's metadata directory
     #[arg(long)]
     pub metadata: bool,
-    /// Where artifacts go [default: dist in the project]
+    /// Directory for artifacts [default: dist in the project]
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out_dir: Option<PathBuf>,
     /// Cargo's target directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub target_dir: Option<PathBuf>,
-    /// End a hook that takes longer, such as 30m
+    /// Stop a hook that takes longer than this, such as 30m
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub hook_timeout: Option<Duration>,
-    /// Run the hooks behind another command, such as 'docker exec -i NAME' or 'nice -n 19'.
-    /// Project and environment must be at the same paths there; what is built is copied back
+    /// Run the hooks through another command, such as 'docker exec -i NAME' or 'nice -n 19'.
+    ///
+    /// Project and environment must have the same paths there. Artifacts are copied back.
     #[arg(long, value_name = "CMD")]
     pub launcher: Option<String>,
     #[command(flatten)]
@@ -67,14 +67,14 @@ pub(super) struct BuildArgs {
     pub environment: EnvironmentArgs,
 }
 
-/// Builds all projects, whatever comes of each. Returns the exit code of the first failure.
+/// Builds all projects, even if some fail. Returns the exit code of the first failure.
 pub(super) fn run(args: &BuildArgs, root: Option<&Path>, format: MessageFormat, ui: &Ui) -> u8 {
     let (code, report) = run_quietly(args, root, format, ui);
     step_summary::write(&report, ui);
     code
 }
 
-/// The same for who has a summary of their own.
+/// The same for callers that write their own summary.
 pub(super) fn run_quietly(
     args: &BuildArgs,
     root: Option<&Path>,
@@ -112,7 +112,7 @@ pub(super) fn conclude(
     layouts.dedup_by(|one, other| one.root() == other.root());
     for layout in &layouts {
         if let Err(error) = report.write(&layout.last_report()) {
-            ui.warning(format_args!("the report was not kept: {error}"));
+            ui.warning(format_args!("could not save the report: {error}"));
         }
     }
     match format {
@@ -181,10 +181,10 @@ fn build_all(
     first_error.map_or(Ok(()), Err)
 }
 
-/// What is done with a wheel instead of putting it into the output directory.
+/// Handles a wheel instead of moving it to the output directory.
 pub(super) type Then<'a> = &'a mut dyn FnMut(&Path, &mut Report) -> anyhow::Result<()>;
 
-/// Builds a project for a command and says what came of it.
+/// Builds a project for a command and prints the outcome.
 pub(super) fn build_one<'a>(
     command: &str,
     args: &BuildArgs,
@@ -250,7 +250,7 @@ fn launcher_words(launcher: Option<&str>) -> anyhow::Result<Vec<String>> {
     shlex::split(text).filter(|words| !words.is_empty()).ok_or_else(|| {
         UsageError {
             message: format!("`--launcher {text}` is not a command"),
-            hint: Some("write it as in a shell: `--launcher 'docker exec -i NAME'`".to_owned()),
+            hint: Some("quote it as in a shell: `--launcher 'docker exec -i NAME'`".to_owned()),
         }
         .into()
     })
@@ -262,7 +262,7 @@ struct Build<'a, 'b, 'c> {
     context: &'a Context<'a>,
     report: Report,
     cargo: CargoOutput,
-    /// What cargo is to be told, beside what hooks are told anyway.
+    /// Variables for cargo, in addition to those of all hooks.
     environ: Vec<(String, Option<String>)>,
     /// No other project comes after it.
     is_last: bool,
@@ -279,7 +279,7 @@ impl<'a> Build<'a, '_, '_> {
             &turn,
             context.options.lock_timeout,
             context.ui,
-            "builds the same project",
+            "is building the same project",
         )?;
         self.report.interpreter = Some(InterpreterReport::from(&context.interpreter));
         self.warn_of_no_rust();
@@ -327,8 +327,8 @@ impl<'a> Build<'a, '_, '_> {
         Ok(env)
     }
 
-    /// PEP 517 has setuptools build what names no backend, and without a `setup.py` that knows
-    /// nothing of Rust.
+    /// Under PEP 517, setuptools builds a project that sets no backend, and without a `setup.py` it
+    /// ignores Rust code.
     fn warn_of_no_rust(&self) {
         let project = &self.context.project;
         let names_backend = project
@@ -342,11 +342,11 @@ impl<'a> Build<'a, '_, '_> {
                 "maturin"
             };
             self.context.ui.warning(format_args!(
-                "`{}` names no build backend, so setuptools builds it, without Rust",
+                "`{}` does not set a build backend, so setuptools builds the project, without Rust",
                 project.pyproject_path().display()
             ));
             self.context.ui.hint(format_args!(
-                "add `build-backend = \"{backend}\"` to `[build-system]`, beside `requires`"
+                "add `build-backend = \"{backend}\"` to `[build-system]`, next to `requires`"
             ));
         }
     }
@@ -450,8 +450,11 @@ impl<'a> Build<'a, '_, '_> {
         }
         let made = made_in(&directory, &finished).ok_or_else(|| {
             let backend = &context.project.build_system.build_backend;
-            let message =
-                format!("`{backend}` returned {} from `{name}`, and there is nothing of that name where it should be", finished.value);
+            let message = format!(
+                "`{backend}` returned {} from `{name}`, but did not create it in the given \
+                    directory",
+                finished.value
+            );
             BuildError { message, hint: None }
         })?;
         Ok(Some(made))
@@ -469,8 +472,8 @@ impl<'a> Build<'a, '_, '_> {
         self.call_and_fetch(context, env, hook, sessions)?.ok_or_else(|| {
             let backend = &context.project.build_system.build_backend;
             let hint = (name == "build_editable")
-                .then(|| "editable installs need a backend with PEP 660".to_owned());
-            BuildError { message: format!("`{backend}` has no `{name}`"), hint }.into()
+                .then(|| "use a backend that supports editable installs (PEP 660)".to_owned());
+            BuildError { message: format!("`{backend}` does not support `{name}`"), hint }.into()
         })
     }
 
@@ -484,7 +487,7 @@ impl<'a> Build<'a, '_, '_> {
         } else {
             (Target::Wheel, ArtifactKind::Wheel)
         };
-        let wishes = Wishes::new(&self.args.warmth, &context.project)?;
+        let options = WarmthOptions::new(&self.args.warmth, &context.project)?;
         let target_dir = self.target_dir()?;
         // While hookd starts. Later, cargo would wait for the backend's cargo, or that for it.
         let mut warmth = None;
@@ -492,7 +495,7 @@ impl<'a> Build<'a, '_, '_> {
             warmth = Warmth::begin(
                 &context.project,
                 &context.layout,
-                wishes,
+                options,
                 target_dir.as_deref(),
                 context.ui,
             );
@@ -566,12 +569,12 @@ impl<'a> Build<'a, '_, '_> {
             &lock,
             outer.options.lock_timeout,
             outer.ui,
-            "builds from the same place",
+            "is building in the same directory",
         )?;
         let scratch = tempfile::Builder::new()
             .prefix(".unpack-")
             .tempdir_in(&base)
-            .context("failed to make a temporary directory")?;
+            .context("failed to create a temporary directory")?;
         sdist::unpack(archive, &target, scratch.path())?;
         self.place(archive, ArtifactKind::Sdist)?;
         let mut project = Project::load(&target)?;
@@ -622,12 +625,12 @@ impl<'a> Build<'a, '_, '_> {
         let target = out_dir.join(built.file_name().expect("it is a file in a directory"));
         move_to(built, &target, self.args.out_dir.is_none()).with_context(|| {
             format!(
-                "failed to put `{}` in `{}`",
+                "failed to move `{}` to `{}`",
                 target.file_name().unwrap_or_default().display(),
                 out_dir.display()
             )
         })?;
-        let artifact = Artifact::new(kind, target).context("failed to read what was built")?;
+        let artifact = Artifact::new(kind, target).context("failed to read the built artifact")?;
         self.report.artifacts.push(artifact);
         Ok(())
     }

@@ -12,11 +12,10 @@ use crate::cache::{Entry, Filter, Owner, Policy, Reason, choose, parse_size, siz
 use crate::github::{Deleted, Error, Repository};
 use crate::ui::Ui;
 
-/// Shows and prunes GitHub's caches of a repository: ours (keys with `pyenv-build-`) and
-/// rust-cache's (`v0-rust-`).
+/// List and prune GitHub caches: ours (`pyenv-build-`) and rust-cache's (`v0-rust-`)
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Needs `GITHUB_TOKEN` or `GH_TOKEN`, with `actions: read`, for prune `actions: write`; obeys `GITHUB_API_URL`."
+    after_help = "Needs `GITHUB_TOKEN` or `GH_TOKEN` with `actions: read` (`actions: write` for `prune`); honours `GITHUB_API_URL`."
 )]
 pub(super) struct CacheArgs {
     #[command(subcommand)]
@@ -25,28 +24,27 @@ pub(super) struct CacheArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum CacheCommand {
-    /// Lists entries, oldest first
+    /// List entries, oldest first
     List(ListArgs),
-    /// Says what the entries come to, by owner and branch
+    /// Show the total size of the entries, by owner and branch
     Usage(WhereArgs),
-    /// Removes entries that are superseded or of closed pull requests; says which, and with --yes
-    /// does it
+    /// Remove superseded entries and those of closed pull requests (a dry run without --yes)
     Prune(PruneArgs),
 }
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct WhereArgs {
-    /// The repository [default: that of `GITHUB_REPOSITORY`]
+    /// Repository [default: the one in `GITHUB_REPOSITORY`]
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct FilterArgs {
-    /// Entries of this branch only, or of a ref such as refs/pull/7/merge
+    /// Only entries of this branch, or of a ref such as refs/pull/7/merge
     #[arg(long, value_name = "BRANCH")]
     pub branch: Option<String>,
-    /// Entries for the environment with this fingerprint only; its beginning will do
+    /// Only entries for the environment with this fingerprint, or a prefix of it
     #[arg(long, value_name = "HEX")]
     pub fingerprint: Option<String>,
 }
@@ -63,7 +61,7 @@ struct ListArgs {
     at: WhereArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Also what is neither ours nor rust-cache's
+    /// Also list entries that are neither ours nor rust-cache's
     #[arg(long)]
     all: bool,
 }
@@ -74,16 +72,16 @@ pub(super) struct PruneArgs {
     pub at: WhereArgs,
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// All that --branch and --fingerprint leave, not only what nobody needs
+    /// Remove all entries that match --branch and --fingerprint, not only superseded ones
     #[arg(long)]
     pub all: bool,
-    /// Also the least recently used, until the rest comes to no more than this, such as 5GB
+    /// Also remove the least recently used entries beyond this total size, such as 5GB
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_size: Option<u64>,
-    /// Do it
+    /// Remove the entries
     #[arg(long, short = 'y')]
     pub yes: bool,
-    /// Only say what would go; so it is without --yes
+    /// Only show what would be removed (the default)
     #[arg(long, conflicts_with = "yes")]
     pub dry_run: bool,
 }
@@ -207,8 +205,9 @@ pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> anyhow::Result<Pruned> {
     let filter = Filter::from(&args.filter);
     if args.all && filter.is_empty() {
         return Err(super::failure::UsageError {
-            message: "`--all` would remove every cache of ours and of rust-cache".to_owned(),
-            hint: Some("say which with `--branch` or `--fingerprint`".to_owned()),
+            message: "`--all` alone would remove every cache of cargo-pyenv-build and rust-cache"
+                .to_owned(),
+            hint: Some("select caches with `--branch` or `--fingerprint`".to_owned()),
         }
         .into());
     }
@@ -233,7 +232,9 @@ pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> anyhow::Result<Pruned> {
             let hint = error.hint().unwrap_or_default();
             ui.status(
                 "Kept",
-                format_args!("what pull requests have, open or closed: {error} ({hint})"),
+                format_args!(
+                    "caches of pull requests, because their state is unknown: {error} ({hint})"
+                ),
             );
             None
         }
@@ -287,7 +288,7 @@ pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> anyhow::Result<Pruned> {
     }
     let count = if args.yes { pruned.deleted } else { pruned.chosen.len() as u64 };
     let caches = if count == 1 { "cache" } else { "caches" };
-    let hint = if args.yes || count == 0 { "" } else { "; `--yes` does it" };
+    let hint = if args.yes || count == 0 { "" } else { "; use `--yes` to remove them" };
     ui.status(
         if args.yes { "Pruned" } else { "Would prune" },
         format_args!("{count} {caches}, {}{hint}", size(bytes)),
@@ -296,7 +297,7 @@ pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> anyhow::Result<Pruned> {
 }
 
 fn not_allowed(what: &str, permission: &str) -> String {
-    format!("the token may not {what}: add `permissions: {permission}` to the job")
+    format!("the token is not allowed to {what}: add `permissions: {permission}` to the job")
 }
 
 fn as_json(entry: &Entry) -> serde_json::Value {

@@ -3,7 +3,7 @@
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-/// Prints a completion script for a shell.
+/// Print a completion script for a shell
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     cargo pyenv-build completions bash > ~/.local/share/bash-completion/completions/cargo-pyenv-build\n  \

@@ -25,33 +25,32 @@ use crate::report::{InstallReport, Report, round};
 use crate::ui::Ui;
 use crate::{env_vars, fs, wheel};
 
-/// Installs the project into a virtual environment, editable (PEP 660): the active one, unless
-/// `--venv` names another.
+/// Install the project as editable (PEP 660) into the active environment, or into --venv.
 ///
-/// Python that is edited counts at once; after a change of Rust, run it again: what changed is
-/// compiled, and nothing else.
+/// Edits of Python files take effect at once. After edits of Rust files, run the command again: it
+/// compiles only the crates that changed.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo pyenv-build develop                      into the active environment\n  \
+    cargo pyenv-build develop                      install into the active environment\n  \
     cargo pyenv-build develop --venv .venv '.[test]'\n  \
     cargo pyenv-build develop --no-deps crates/py")]
 pub(super) struct DevelopArgs {
-    /// The project, and extras of it: `DIR`, `DIR[EXTRA,...]`
+    /// Project directory, optionally with extras: `DIR`, `DIR[EXTRA,...]`
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
-    /// The virtual environment to install into [default: the active one]
+    /// Virtual environment to install into [default: the active one]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub venv: Option<PathBuf>,
-    /// Install what this extra requires, too; can be repeated
+    /// Also install the dependencies of this extra (can be repeated)
     #[arg(long = "extra", value_name = "NAME", value_delimiter = ',', conflicts_with = "no_deps")]
     pub extras: Vec<String>,
-    /// Install nothing but the project
+    /// Do not install dependencies
     #[arg(long)]
     pub no_deps: bool,
     /// Cargo's target directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub target_dir: Option<PathBuf>,
-    /// End a hook that takes longer, such as 30m
+    /// Stop a hook that takes longer than this, such as 30m
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub hook_timeout: Option<Duration>,
     #[command(flatten)]
@@ -79,7 +78,7 @@ fn develop(
     let (directory, mut extras) = with_extras(directory_or_here(args.directory.as_deref()))?;
     if args.no_deps && !extras.is_empty() {
         return Err(UsageError {
-            message: "extras are dependencies, and `--no-deps` installs none".to_owned(),
+            message: "extras add dependencies, but `--no-deps` installs none".to_owned(),
             hint: None,
         }
         .into());
@@ -134,7 +133,7 @@ pub(super) fn with_extras(argument: &Path) -> anyhow::Result<(PathBuf, Vec<Strin
     if extras.iter().any(String::is_empty) {
         let hint = Some("write it as `DIR[EXTRA,EXTRA]`".to_owned());
         return Err(UsageError {
-            message: format!("`{}` has an extra without a name", argument.display()),
+            message: format!("`{}` has an empty extra", argument.display()),
             hint,
         }
         .into());
@@ -166,7 +165,7 @@ impl Target {
             UsageError { message: format!("`{}` ({whose}) {what}", path.display()), hint }.into()
         };
         let absolute = fs::absolute(&path).map_err(|error| {
-            refused(&format!("cannot be used: {error}"), "name another with `--venv DIR`")
+            refused(&format!("cannot be used: {error}"), "choose a different one with `--venv DIR`")
         })?;
         // The python in an environment stands for it.
         let directory = match absolute.parent().and_then(Path::parent) {
@@ -175,20 +174,21 @@ impl Target {
         };
         if !directory.is_dir() {
             return Err(refused(
-                "is not there",
-                "make it anew with `python -m venv DIR`, or name another with `--venv DIR`",
+                "does not exist",
+                "create it again with `python -m venv DIR`, or choose a different one with \
+                    `--venv DIR`",
             ));
         }
         if Layout::has(&directory) {
             return Err(refused(
-                "is a build environment, which must stay as it is",
-                "name an environment of your own with `--venv DIR`",
+                "is a build environment, which must not be changed",
+                "choose an environment of your own with `--venv DIR`",
             ));
         }
         if !directory.join("pyvenv.cfg").is_file() && !directory.join("conda-meta").is_dir() {
             return Err(refused(
-                "is no virtual environment",
-                "make one with `python -m venv DIR`, and name it with `--venv DIR`",
+                "is not a virtual environment",
+                "create one with `python -m venv DIR`, and pass it as `--venv DIR`",
             ));
         }
         if directory.to_str().is_none() {
@@ -223,8 +223,17 @@ impl Target {
             return Ok(own);
         }
         Err(UsageError {
-            message: format!("`--python {asked}` is {}, and `{}` has {}", described(&other), self.directory.display(), described(&own)),
-            hint: Some("leave `--python` and PYENV_BUILD_PYTHON out, or name an environment of that Python with `--venv DIR`".to_owned()),
+            message: format!(
+                "`--python {asked}` is {}, but `{}` has {}",
+                described(&other),
+                self.directory.display(),
+                described(&own)
+            ),
+            hint: Some(
+                "leave out `--python` and PYENV_BUILD_PYTHON, or choose an environment of that \
+                    Python with `--venv DIR`"
+                    .to_owned(),
+            ),
         }
         .into())
     }
@@ -260,7 +269,7 @@ impl Target {
             &turn,
             context.options.lock_timeout,
             context.ui,
-            "installs into the same environment",
+            "is installing into the same environment",
         )?;
         let begun = installs::begin(
             &context.layout,
@@ -318,10 +327,9 @@ fn described(interpreter: &Interpreter) -> String {
 fn none_is_active(project: &Project) -> UsageError {
     let usual = project.directory.join(".venv");
     let hint = if usual.join("pyvenv.cfg").is_file() {
-        format!("activate `{0}`, or name it: `--venv {0}`", usual.display())
+        format!("activate `{0}`, or pass `--venv {0}`", usual.display())
     } else {
-        "make one with `python -m venv .venv`, and activate it or name it with `--venv .venv`"
-            .to_owned()
+        "create one with `python -m venv .venv`, then activate it or pass `--venv .venv`".to_owned()
     };
     UsageError { message: "no virtual environment is active".to_owned(), hint: Some(hint) }
 }

@@ -1,4 +1,4 @@
-//! `doctor`: finds what keeps builds from being warm, or makes them stale, and says the mend.
+//! `doctor`: finds what makes builds slow or stale, and suggests fixes.
 
 use std::path::{Path, PathBuf};
 
@@ -17,28 +17,27 @@ use crate::units::store::Store;
 use crate::units::upkeep;
 use crate::{env_vars, exit_code};
 
-/// Finds what keeps builds from being warm or makes them stale, and says the mend. Changes nothing
-/// without --fix.
+/// Find what makes builds slow or stale, and suggest fixes.
 ///
-/// Exits with 1 if there is an error or a warning, with 0 if there are only notes or nothing.
+/// Changes nothing without --fix. Exits with 1 if there are errors or warnings, else with 0.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DoctorArgs {
-    /// The project
+    /// Project directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
-    /// Interpreter that builds are for: a path, a name, or a version such as 3.12
+    /// Interpreter that builds use: a path, a name, or a version such as 3.12
     #[arg(short, long, env = env_vars::PYTHON, value_name = "PYTHON")]
     pub python: Option<String>,
-    /// Mend what can be mended without changing what is built; only files in the checkout
+    /// Apply the fixes that do not change build results, to files in the checkout only
     #[arg(long)]
     pub fix: bool,
-    /// Leave a rule out; can be repeated
+    /// Skip a rule (can be repeated)
     #[arg(long, value_name = "RULE")]
     pub allow: Vec<String>,
-    /// Print the rules, and look at nothing
+    /// List the rules without checking anything
     #[arg(long, conflicts_with_all = ["fix", "explain", "directory"])]
     pub list: bool,
-    /// Print what a rule finds, what that costs, and its mend
+    /// Explain a rule: what it finds, what that costs, and the fix
     #[arg(long, value_name = "RULE", conflicts_with_all = ["fix", "directory"])]
     pub explain: Option<String>,
 }
@@ -64,14 +63,14 @@ pub(super) fn run(
     let ours = options::root_of(&project, root)?;
     let (mut facts, mut missed) = examined(&project, &ours, args)?;
     let mut findings = findings(&facts, args);
-    let fixed = if args.fix { mend(&findings, &facts.checkout, ui) } else { Vec::new() };
+    let fixed = if args.fix { apply(&findings, &facts.checkout, ui) } else { Vec::new() };
     if !fixed.is_empty() {
         (facts, missed) = examined(&project, &ours, args)?;
         findings = self::findings(&facts, args);
     }
     let fails = findings.iter().any(|finding| finding.severity <= Severity::Warning);
     for reason in &missed {
-        ui.warning(format_args!("not looked at: {reason}"));
+        ui.warning(format_args!("not checked: {reason}"));
     }
     match format {
         MessageFormat::Json => {
@@ -84,7 +83,7 @@ pub(super) fn run(
                 "counts": {"error": count(Severity::Error), "warning": count(Severity::Warning), "note": count(Severity::Note)},
                 "findings": findings,
                 "fixed": fixed,
-                "missed": missed,
+                "not_checked": missed,
             }));
         }
         MessageFormat::Human => {
@@ -95,7 +94,7 @@ pub(super) fn run(
                 ui.result(rendered(finding));
             }
             ui.status(
-                "Examined",
+                "Checked",
                 format_args!("{}: {}", project.directory.display(), summary(&findings)),
             );
         }
@@ -105,12 +104,12 @@ pub(super) fn run(
 
 fn known(id: &str) -> Result<&'static Rule, UsageError> {
     doctor::rule(id).ok_or_else(|| UsageError {
-        message: format!("there is no rule `{id}`"),
-        hint: Some("`cargo pyenv-build doctor --list` prints them".to_owned()),
+        message: format!("unknown rule `{id}`"),
+        hint: Some("`cargo pyenv-build doctor --list` lists all rules".to_owned()),
     })
 }
 
-/// Looks at everything. Nothing is written: interpreters are asked anew.
+/// Looks at everything. Nothing is written: interpreters are queried again.
 fn examined(
     project: &Project,
     ours: &Path,
@@ -139,7 +138,7 @@ fn examined(
     let (facts, mut missed) = look::look(&given);
     match chosen {
         Err(error @ interpreter::Error::Interrupted(_)) => return Err(error.into()),
-        Err(error) => missed.push(format!("which Python builds are for: {error}")),
+        Err(error) => missed.push(format!("the interpreter for builds: {error}")),
         Ok(_) => {}
     }
     Ok((facts, missed))
@@ -152,8 +151,8 @@ fn last_build(ours: &Path) -> Option<doctor::facts::LastBuild> {
     Some(doctor::facts::LastBuild { abi, pyo3_python: report.pins.get("PYO3_PYTHON")?.clone() })
 }
 
-/// What the store was good for in this job. Elsewhere it costs nothing to have it: it stays where
-/// it is.
+/// What the store saved in this job. Outside CI it costs nothing, as it is neither restored nor
+/// saved.
 fn store_use(ours: &Path) -> Option<doctor::facts::StoreUse> {
     if !env_vars::is_ci() {
         return None;
@@ -165,7 +164,7 @@ fn store_use(ours: &Path) -> Option<doctor::facts::StoreUse> {
     // The report is of one command, if of any, and later steps may have reused more.
     let events = log::read(&log::beside(&store));
     let logged = events.iter().filter_map(|event| match event.what {
-        What::Served { seconds_saved, .. } => Some(seconds_saved),
+        What::Reused { seconds_saved, .. } => Some(seconds_saved),
         _ => None,
     });
     let reported = report.crates.reused.iter().map(|one| one.seconds_saved);
@@ -173,7 +172,7 @@ fn store_use(ours: &Path) -> Option<doctor::facts::StoreUse> {
         path: store.root().to_path_buf(),
         bytes: size.bytes,
         incremental_bytes: size.incremental_bytes,
-        served: report.store.served.max(logged.clone().count() as u64),
+        reused: report.store.reused.max(logged.clone().count() as u64),
         seconds_saved: reported.sum::<f64>().max(logged.sum()),
     })
 }
@@ -184,8 +183,8 @@ fn findings(facts: &Facts, args: &DoctorArgs) -> Vec<Finding> {
     findings
 }
 
-/// Makes the edits. Returns those that were made.
-fn mend(findings: &[Finding], checkout: &Path, ui: &Ui) -> Vec<Fix> {
+/// Applies the fixes. Returns those that changed something.
+fn apply(findings: &[Finding], checkout: &Path, ui: &Ui) -> Vec<Fix> {
     let mut made: Vec<Fix> = Vec::new();
     for fix in findings.iter().flat_map(|finding| &finding.fixes) {
         match fix.apply(checkout) {
@@ -202,14 +201,14 @@ fn rendered(finding: &Finding) -> String {
         .path
         .as_ref()
         .map_or_else(String::new, |path| format!("\n  --> {}", path.display()));
-    let fix = if finding.fixes.is_empty() { "" } else { " (`--fix` does it)" };
+    let fix = if finding.fixes.is_empty() { "" } else { " (`--fix` does this)" };
     format!(
-        "{}[{}]: {}{path}\n  why:  {}\n  mend: {}{fix}\n",
+        "{}[{}]: {}{path}\n  why:  {}\n  help: {}{fix}\n",
         finding.severity.name(),
         finding.rule,
         finding.message,
         finding.why,
-        finding.mend
+        finding.suggestion
     )
 }
 
@@ -223,11 +222,11 @@ fn summary(findings: &[Finding]) -> String {
         .into_iter()
         .filter_map(count)
         .collect();
-    if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "no problems found".to_owned() } else { parts.join(", ") }
 }
 
 fn as_json(rule: &Rule) -> serde_json::Value {
-    json!({"rule": rule.id, "severity": rule.severity, "summary": rule.summary, "why": rule.why, "mend": rule.mend})
+    json!({"rule": rule.id, "severity": rule.severity, "summary": rule.summary, "why": rule.why, "suggestion": rule.suggestion})
 }
 
 fn list(rules: &[&Rule], format: MessageFormat, ui: &Ui) {
@@ -257,7 +256,7 @@ fn explain(rule: &Rule, format: MessageFormat, ui: &Ui) {
         ),
         MessageFormat::Human => {
             ui.result(format_args!("{} ({}): {}\n", rule.id, rule.severity.name(), rule.summary));
-            ui.result(format_args!("why:  {}\nmend: {}", rule.why, rule.mend));
+            ui.result(format_args!("why:  {}\nhelp: {}", rule.why, rule.suggestion));
         }
     }
 }

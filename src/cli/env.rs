@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
-use super::warmth::{Incremental, Reuse, WarmthArgs, Wishes};
+use super::warmth::{Incremental, Reuse, WarmthArgs, WarmthOptions};
 use super::{directory_or_here, warmth};
 use crate::build_env::BuildEnv;
 use crate::pin::{self, Pin, Pins, facts, libpython};
@@ -16,17 +16,17 @@ use crate::ui::Ui;
 use crate::units::survey;
 use crate::{env_vars, fs};
 
-/// Prints the variables that make a plain cargo agree with the wheel build.
+/// Print the variables with which plain cargo shares artifacts with the wheel build
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    eval \"$(cargo pyenv-build env)\"                             for this shell\n  \
-    cargo pyenv-build env --format github >> \"$GITHUB_ENV\"      for later steps of a job\n  \
-    cargo pyenv-build env --format cargo >> .cargo/config.toml  for editors, in the workspace's root")]
+    eval \"$(cargo pyenv-build env)\"                             set them in this shell\n  \
+    cargo pyenv-build env --format github >> \"$GITHUB_ENV\"      set them for later steps of a job\n  \
+    cargo pyenv-build env --format cargo >> .cargo/config.toml  set them for editors, in the workspace root")]
 pub(super) struct EnvArgs {
-    /// The project
+    /// Project directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
-    /// For whom
+    /// Output format
     #[arg(long, value_enum, default_value = "sh")]
     pub format: Format,
     #[command(flatten)]
@@ -39,11 +39,11 @@ pub(super) enum Format {
     Sh,
     Fish,
     Powershell,
-    /// Lines for the file that `GITHUB_ENV` names
+    /// Lines for the file in `GITHUB_ENV`
     Github,
     Dotenv,
     Json,
-    /// An `[env]` table for the .cargo/config.toml beside our directory, so that editors agree, too
+    /// An `[env]` table for the .cargo/config.toml next to our directory, for editors
     Cargo,
 }
 
@@ -79,14 +79,14 @@ fn config_base(context: &Context<'_>) -> Option<PathBuf> {
     fs::canonicalize(base).is_ok_and(|real| real == *base).then(|| base.clone())
 }
 
-/// What makes cargo call us for each rustc, if that is wished. Before that, cargo must not believe
-/// what was built elsewhere.
+/// The variables with which cargo calls us for each rustc, unless `reuse` is off. Before that,
+/// cargo must not trust artifacts that were built elsewhere.
 pub(super) fn wrapper(
     context: &Context<'_>,
     cargo: Option<&CargoWorkspace>,
 ) -> anyhow::Result<Vec<Pin>> {
-    let wishes = Wishes::new(&WarmthArgs::of_environment(), &context.project)?;
-    let Some(cargo) = cargo.filter(|_| wishes.reuse != Reuse::Off) else { return Ok(Vec::new()) };
+    let options = WarmthOptions::new(&WarmthArgs::of_environment(), &context.project)?;
+    let Some(cargo) = cargo.filter(|_| options.reuse != Reuse::Off) else { return Ok(Vec::new()) };
     let others = context.project.workspace.target_directories(&context.project.directory);
     warmth::settle(&context.layout, cargo, &others, context.ui);
     let mut variables = warmth::wrapper_variables(
@@ -94,8 +94,8 @@ pub(super) fn wrapper(
         &survey::plan(cargo, &context.project),
         context.ui,
     );
-    if wishes.incremental != Incremental::default() {
-        variables.push((env_vars::INCREMENTAL, wishes.incremental.word().to_owned()));
+    if options.incremental != Incremental::default() {
+        variables.push((env_vars::INCREMENTAL, options.incremental.word().to_owned()));
     }
     let source = "https://doc.rust-lang.org/cargo/reference/config.html#buildrustc-wrapper";
     Ok(variables

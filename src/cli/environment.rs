@@ -16,7 +16,7 @@ use crate::project::{Requirement, parse_requirement};
 use crate::report::{HookReport, round};
 use crate::ui::{Ui, Verbosity};
 
-/// What is to be built, as far as the requirements go.
+/// The kind of build, which decides the requirements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     Wheel,
@@ -111,7 +111,7 @@ pub(super) fn environment_of(env: &BuildEnv) -> Vec<(String, Option<String>)> {
         ("PATH".to_owned(), path),
         ("VIRTUAL_ENV".to_owned(), Some(env.path.to_string_lossy().into_owned())),
         // Environments do not change, and source trees must not: a `__pycache__` re-runs build
-        // scripts of old.
+        // scripts without `rerun-if`.
         ("PYTHONDONTWRITEBYTECODE".to_owned(), Some("1".to_owned())),
         ("PYTHONHOME".to_owned(), None),
         ("__PYVENV_LAUNCHER__".to_owned(), None),
@@ -134,9 +134,9 @@ fn environment_of_hookd(env: &BuildEnv) -> Vec<(String, Option<String>)> {
     environ
 }
 
-/// Says which environment there is in a file that rust-cache hashes into the end of its key:
-/// another environment is another entry, with the last one to begin with. It is a comment; equal
-/// bytes keep their date.
+/// Writes the environment's fingerprint to a file that rust-cache hashes into the end of its key: a
+/// different environment has a different entry, which starts from the last one. It is a comment; an
+/// unchanged file keeps its mtime.
 ///
 /// rust-cache looks below the Cargo workspace. Where that is below the source tree, which our
 /// directory is in, the target directory has the file: whatever else is there was not put there by
@@ -283,7 +283,8 @@ fn parse_dynamic(
             parse_requirement(text).map_err(|reason| {
                 super::failure::BuildError {
                     message: format!(
-                        "`{}` answered `{text}` to `{}`, which is not a requirement: {reason}",
+                        "`{}` returned `{text}` from `{}`, which is not a valid requirement: \
+                            {reason}",
                         context.project.build_system.build_backend,
                         target.hook().name()
                     ),
@@ -351,7 +352,7 @@ fn requires<'a>(
         && matches!(&answer, Err(hooks::Error::Hook { kind, .. }) if kind == "HookRuntimeError")
     {
         ui.debug(format_args!(
-            "`{name}` failed where it did not see what cargo has built: called once more"
+            "`{name}` failed without access to cargo's artifacts: calling it again with them"
         ));
         call.hidden = &[];
         answer = session.call(&call, &mut show);

@@ -6,7 +6,7 @@ use crate::report::ErrorReport;
 use crate::ui::Ui;
 use crate::{build_env, exit_code, hooks, interpreter, layout, process, project, sdist, wheel};
 
-/// A mistake in how we were called; the message says all.
+/// A usage error; the message is complete.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct UsageError {
@@ -14,7 +14,7 @@ pub(super) struct UsageError {
     pub hint: Option<String>,
 }
 
-/// A build that came to something that cannot be used.
+/// A build whose artifact cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct BuildError {
@@ -22,7 +22,7 @@ pub(super) struct BuildError {
     pub hint: Option<String>,
 }
 
-/// What is known of an error beside its message.
+/// The facts about an error, in addition to its message.
 struct Facts {
     /// The `kind` of the JSON report.
     kind: String,
@@ -35,7 +35,7 @@ impl Facts {
         Self { kind: kind.to_owned(), hint, exit_code }
     }
 
-    /// The one place that knows every kind of error.
+    /// The one place that handles every kind of error.
     fn of(error: &anyhow::Error) -> Self {
         for cause in error.chain() {
             if let Some(error) = cause.downcast_ref::<hooks::Error>() {
@@ -72,11 +72,13 @@ impl Facts {
             if let Some(error) = cause.downcast_ref::<layout::Error>() {
                 return match error {
                     layout::Error::NotOurs { .. } => {
-                        let hint = "move it away, or put ours elsewhere with `--root` or `[tool.pyenv-build] root`";
+                        let hint = "move it away, or choose a different directory with `--root` \
+                            or `[tool.pyenv-build] root`";
                         Self::new("NotOurDirectory", Some(hint.to_owned()), exit_code::USAGE)
                     }
                     layout::Error::Create { .. } => {
-                        let hint = "see that the disk has room and that the directory can be written, or use `--root`";
+                        let hint = "check the free disk space and the write permission, or choose \
+                            a different directory with `--root`";
                         Self::new(
                             "CannotWrite",
                             Some(hint.to_owned()),
@@ -109,7 +111,7 @@ impl Facts {
                 };
             }
             if cause.downcast_ref::<super::budget::RebuildDenied>().is_some() {
-                let hint = "`cargo pyenv-build why` has all of them";
+                let hint = "`cargo pyenv-build why` lists all of them";
                 return Self::new(
                     "RebuildDenied",
                     Some(hint.to_owned()),
@@ -181,7 +183,7 @@ pub(super) fn exit_code_of(error: &anyhow::Error) -> u8 {
     Facts::of(error).exit_code
 }
 
-/// The error as the JSON report has it.
+/// The error for the JSON report.
 pub(super) fn report(error: &anyhow::Error) -> ErrorReport {
     let facts = Facts::of(error);
     let hook = error.chain().find_map(|cause| cause.downcast_ref::<hooks::Error>());
@@ -213,7 +215,7 @@ fn message(error: &anyhow::Error) -> String {
     text
 }
 
-/// Says it to a person.
+/// Prints the error.
 pub(super) fn show(error: &anyhow::Error, ui: &Ui) {
     let report = report(error);
     if let Some(hooks::Error::Hook { tail, .. }) =
@@ -234,7 +236,7 @@ pub(super) fn show(error: &anyhow::Error, ui: &Ui) {
     }
     ui.error(&report.message);
     if let Some(log) = &report.log {
-        ui.passthrough(&format!("  the whole output is in {}", log.display()));
+        ui.passthrough(&format!("  full output: {}", log.display()));
     }
     if let Some(hint) = &report.hint {
         ui.hint(hint);

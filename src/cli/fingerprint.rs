@@ -13,20 +13,20 @@ use super::{MessageFormat, directory_or_here};
 use crate::build_env::fingerprint::parts;
 use crate::ui::Ui;
 
-/// Prints the build environment's fingerprint.
+/// Print the build environment's fingerprint
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     cargo pyenv-build fingerprint --explain\n  \
     cargo pyenv-build fingerprint --message-format json > before.json\n  \
-    cargo pyenv-build fingerprint --diff before.json    what has made it another environment")]
+    cargo pyenv-build fingerprint --diff before.json    show what changed since then")]
 pub(super) struct FingerprintArgs {
-    /// The project
+    /// Project directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
-    /// Print every part of it
+    /// Print every part of the fingerprint
     #[arg(long)]
     pub explain: bool,
-    /// Print what is different from what `--message-format json fingerprint` printed before
+    /// Print the changes since an earlier output of `--message-format json fingerprint`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub diff: Option<PathBuf>,
     #[command(flatten)]
@@ -72,11 +72,11 @@ pub(super) fn run(
         let before: Explained =
             serde_json::from_str(&text).map_err(|error| super::failure::UsageError {
                 message: format!(
-                    "`{}` is not what `fingerprint --message-format json` prints: {error}",
+                    "`{}` is not the output of `fingerprint --message-format json`: {error}",
                     file.display()
                 ),
                 hint: Some(
-                    "make one with `cargo pyenv-build --message-format json fingerprint > FILE`"
+                    "create one with `cargo pyenv-build --message-format json fingerprint > FILE`"
                         .to_owned(),
                 ),
             })?;
@@ -99,10 +99,20 @@ pub(super) fn run(
                 let of_abi = "interpreter's implementation, major and minor version, free_threaded, debug, platform";
                 ui.status(
                     "Hard roll",
-                    format_args!("{} ({of_abi}): nothing is restored from another", now.abi_tag),
+                    format_args!(
+                        "{} ({of_abi}): caches of a different ABI tag are never restored",
+                        now.abi_tag
+                    ),
                 );
-                ui.status("Soft roll", "every part: rust-cache and the store begin with the last entry, and save a new one");
-                ui.status("No roll", "a new release of a requirement, unless it is asked for: what was resolved is cached, too");
+                ui.status(
+                    "Soft roll",
+                    "every part: rust-cache and the store start from the last entry, and save a \
+                        new one",
+                );
+                ui.status(
+                    "No roll",
+                    "new releases of a requirement: the resolution is cached until you upgrade",
+                );
             }
         }
     }

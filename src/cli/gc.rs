@@ -9,24 +9,25 @@ use super::{MessageFormat, directory_or_here, options};
 use crate::build_env::gc::{Collected, Keep, collect};
 use crate::ui::Ui;
 
-/// Removes build environments that were not used lately.
+/// Remove build environments that were not used recently.
 ///
-/// What an editable install of `develop` may need stays as long as the install exists.
+/// Environments that an editable install of `develop` may need are kept as long as the install
+/// exists.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo pyenv-build gc --dry-run                    what would go\n  \
-    cargo pyenv-build gc --keep 1 --used-within 1day  keep little")]
+    cargo pyenv-build gc --dry-run                    show what would be removed\n  \
+    cargo pyenv-build gc --keep 1 --used-within 1day  keep few environments")]
 pub(super) struct GcArgs {
-    /// The project
+    /// Project directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
-    /// Keep so many of each ABI tag, the most recently used ones
+    /// Number of most recently used environments to keep per ABI tag
     #[arg(long, default_value_t = 3, value_name = "N")]
     pub keep: usize,
-    /// Keep what was used within this time
+    /// Keep environments that were used within this time
     #[arg(long, default_value = "14days", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub used_within: Duration,
-    /// Say what would go, and remove nothing
+    /// Show what would be removed, without removing it
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -9,17 +9,16 @@ use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, directory_or_here};
 use crate::ui::Ui;
 
-/// Writes pylock.build.toml (PEP 751): all build requirements, the backend's own wishes included,
-/// with hashes.
+/// Write all build requirements to pylock.build.toml (PEP 751), with hashes.
 ///
-/// With uv the file is for all interpreters and platforms that the project supports; with pip for
-/// this interpreter only, which it says. Build with `--locked` to use it.
+/// Includes the requirements that the backend adds. With uv, the file covers all interpreters and
+/// platforms that the project supports; with pip, only this interpreter. Use it with `--locked`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     cargo pyenv-build lock            write pylock.build.toml\n  \
-    cargo pyenv-build build --locked  use it")]
+    cargo pyenv-build build --locked  build from it")]
 pub(super) struct LockArgs {
-    /// The project
+    /// Project directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
     #[command(flatten)]

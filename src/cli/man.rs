@@ -9,10 +9,10 @@ use super::MessageFormat;
 use crate::fs;
 use crate::ui::Ui;
 
-/// Writes manual pages: one of the program, and one of each command.
+/// Write manual pages: one for the program, and one for each command
 #[derive(Debug, Clone, Args)]
 pub(super) struct ManArgs {
-    /// Where to
+    /// Output directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: PathBuf,
 }

@@ -1,5 +1,4 @@
-//! Arguments that several commands share, and what they come to together with the environment and
-//! the project's settings.
+//! Arguments that several commands share, combined with the environment and the project's settings.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,17 +21,16 @@ use crate::{env_vars, fs};
 /// A week.
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How the build environment is found or made.
+/// Options of the build environment.
 #[derive(Debug, Clone, Args)]
 pub(super) struct EnvironmentArgs {
     /// Interpreter to build for: a path, a name, or a version such as 3.12, 3.13t or pypy3.10
     #[arg(short, long, env = env_vars::PYTHON, value_name = "PYTHON", help_heading = "Build environment")]
     pub python: Option<String>,
-    /// What resolves and installs the build requirements
+    /// Installer that resolves and installs the build requirements
     #[arg(long, env = env_vars::INSTALLER, value_enum, help_heading = "Build environment")]
     pub installer: Option<Choice>,
-    /// Setting for the backend, KEY=VALUE; given several times with one KEY, the values make a
-    /// list
+    /// Setting for the backend, as KEY=VALUE (repeat a KEY to pass a list)
     #[arg(
         short = 'C',
         long = "config-setting",
@@ -45,19 +43,19 @@ pub(super) struct EnvironmentArgs {
     /// Constrain build requirements with this file (also `PIP_CONSTRAINT`, `UV_BUILD_CONSTRAINT`)
     #[arg(short = 'c', long = "constraint", aliases = ["constraints", "build-constraint", "build-constraints"], value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Build environment")]
     pub constraints: Vec<String>,
-    /// Demand a hash for every build requirement, from a constraints file
+    /// Require a hash for every build requirement, from a constraints file
     #[arg(long, help_heading = "Build environment")]
     pub require_hashes: bool,
-    /// Take the build requirements from pylock.build.toml, and fail if it does not satisfy them
+    /// Install the build requirements from pylock.build.toml, and fail if it does not satisfy them
     #[arg(long, help_heading = "Build environment")]
     pub locked: bool,
-    /// Resolve anew, to the newest versions allowed
+    /// Resolve the build requirements again, to the newest allowed versions
     #[arg(short = 'U', long, help_heading = "Build environment")]
     pub upgrade: bool,
-    /// Resolve anew what was resolved longer ago than this [default: 7days; in CI: never]
+    /// Re-resolve build requirements older than this [default: 7days; in CI: never]
     #[arg(long, env = env_vars::MAX_AGE, value_name = "DURATION", value_parser = humantime::parse_duration, help_heading = "Build environment")]
     pub max_age: Option<Duration>,
-    /// Use no network: what was resolved before, and the installer's cache
+    /// Do not use the network, only earlier resolutions and the installer's cache
     #[arg(long, help_heading = "Build environment")]
     pub offline: bool,
     /// Package index instead of PyPI (also `PIP_INDEX_URL`, `UV_DEFAULT_INDEX`)
@@ -69,7 +67,7 @@ pub(super) struct EnvironmentArgs {
         help_heading = "Package indexes"
     )]
     pub default_index: Option<String>,
-    /// Further package index (also `PIP_EXTRA_INDEX_URL`, `UV_INDEX`)
+    /// Additional package index (also `PIP_EXTRA_INDEX_URL`, `UV_INDEX`)
     #[arg(
         long = "index",
         alias = "extra-index-url",
@@ -80,7 +78,7 @@ pub(super) struct EnvironmentArgs {
     /// Directory or page with archives (also `PIP_FIND_LINKS`, `UV_FIND_LINKS`)
     #[arg(short = 'f', long, value_name = "PATH", help_heading = "Package indexes")]
     pub find_links: Vec<String>,
-    /// Use no index, only --find-links
+    /// Do not use a package index, only --find-links
     #[arg(long, help_heading = "Package indexes")]
     pub no_index: bool,
 }
@@ -124,7 +122,7 @@ impl<'a> Context<'a> {
         let project = Project::load(directory)?;
         for key in &project.settings.unknown {
             ui.warning(format_args!(
-                "`{}`: `tool.pyenv-build.{key}` is not a setting that we know",
+                "`{}`: unknown setting `tool.pyenv-build.{key}`",
                 project.pyproject_path().display()
             ));
         }
@@ -140,7 +138,7 @@ impl<'a> Context<'a> {
         {
             let (pyproject, found) = (project.pyproject_path(), interpreter.identity.display());
             ui.warning(format_args!(
-                "`{}` requires Python {wanted}, and this is {found}",
+                "`{}` requires Python {wanted}, but this is {found}",
                 pyproject.display()
             ));
         }
@@ -177,8 +175,15 @@ pub(super) fn root_of(project: &Project, flag: Option<&Path>) -> anyhow::Result<
     if std::env::join_paths([&root]).is_err() {
         let separator = if cfg!(windows) { ';' } else { ':' };
         return Err(UsageError {
-            message: format!("`{}`, where build environments go, has a `{separator}` in its name", root.display()),
-            hint: Some("PATH cannot hold it: rename the directory, or use `--root` or `[tool.pyenv-build] root`".to_owned()),
+            message: format!(
+                "the directory for build environments, `{}`, has a `{separator}` in its name",
+                root.display()
+            ),
+            hint: Some(
+                "PATH cannot contain it: rename the directory, or use `--root` or \
+                    `[tool.pyenv-build] root`"
+                    .to_owned(),
+            ),
         }
         .into());
     }
@@ -225,10 +230,10 @@ fn options(project: &Project, args: &EnvironmentArgs) -> anyhow::Result<build_en
         (None, Some(other)) => {
             return Err(UsageError {
                 message: format!(
-                    "`{}`: `tool.pyenv-build.installer` is `{other}`",
+                    "`{}`: `tool.pyenv-build.installer` cannot be `{other}`",
                     project.pyproject_path().display()
                 ),
-                hint: Some("it can be `uv`, `pip` or `auto`".to_owned()),
+                hint: Some("use `uv`, `pip` or `auto`".to_owned()),
             }
             .into());
         }

@@ -11,12 +11,12 @@ use super::{MessageFormat, directory_or_here};
 use crate::report::{EnvReport, InterpreterReport, Report, round};
 use crate::ui::Ui;
 
-/// Makes the build environment, if it is not there, and prints its python.
+/// Create the build environment if needed, and print the path of its python
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    \"$(cargo pyenv-build provision)\" -m pip list  what is in the build environment")]
+    \"$(cargo pyenv-build provision)\" -m pip list  list the packages in the build environment")]
 pub(super) struct ProvisionArgs {
-    /// The project
+    /// Project directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
     #[command(flatten)]
@@ -42,7 +42,9 @@ pub(super) fn run(
     )?;
     if let Err(error) = environment::write_roll(&context, &env) {
         // It is for caches of GitHub's only.
-        ui.warning(format_args!("rust-cache's key will not roll: {error}"));
+        ui.warning(format_args!(
+            "rust-cache's key will not change with the build environment: {error}"
+        ));
     }
     match format {
         MessageFormat::Human => ui.result(env.python.display()),

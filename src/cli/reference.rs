@@ -27,15 +27,15 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     (
         "Build requirements",
         &["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_BUILD_CONSTRAINT"],
-        "Constraints files for build requirements, beside those of `-c`.",
+        "Constraints files for build requirements, in addition to `-c`.",
     ),
-    ("", &["PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES"], "As `--require-hashes`."),
-    ("", &["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"], "As `--default-index`."),
-    ("", &["PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"], "As `--index`."),
-    ("", &["PIP_FIND_LINKS", "UV_FIND_LINKS"], "As `--find-links`."),
-    ("", &["PIP_NO_INDEX", "UV_NO_INDEX"], "As `--no-index`."),
-    ("", &["UV_OFFLINE"], "As `--offline`."),
-    ("", &["UV_NO_SOURCES", "UV_NO_SOURCES_PACKAGE"], "Whether `[tool.uv.sources]` counts."),
+    ("", &["PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES"], "Same as `--require-hashes`."),
+    ("", &["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"], "Same as `--default-index`."),
+    ("", &["PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"], "Same as `--index`."),
+    ("", &["PIP_FIND_LINKS", "UV_FIND_LINKS"], "Same as `--find-links`."),
+    ("", &["PIP_NO_INDEX", "UV_NO_INDEX"], "Same as `--no-index`."),
+    ("", &["UV_OFFLINE"], "Same as `--offline`."),
+    ("", &["UV_NO_SOURCES", "UV_NO_SOURCES_PACKAGE"], "Whether `[tool.uv.sources]` is ignored."),
     (
         "",
         &[
@@ -47,7 +47,7 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
             "APPDATA",
             "PROGRAMDATA",
         ],
-        "Where pip's and uv's own settings are looked for.",
+        "Locations of pip's and uv's own settings.",
     ),
     (
         "Interpreter",
@@ -55,11 +55,11 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
         "The interpreter of the active environment comes before those on `PATH`.",
     ),
     ("", &["VIRTUAL_ENV", "CONDA_PREFIX"], "The environment that `develop` installs into."),
-    ("", &["PATH"], "Where interpreters, uv and cargo are looked for."),
+    ("", &["PATH"], "Searched for interpreters, uv and cargo."),
     (
         "",
         &["PYENV_ROOT", "PYENV_VERSION", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME"],
-        "Where further interpreters are looked for.",
+        "Searched for more interpreters.",
     ),
     (
         "Cargo",
@@ -71,12 +71,12 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
             "CARGO_BUILD_TARGET_DIR",
             "CARGO_BUILD_BUILD_DIR",
         ],
-        "As cargo has them.",
+        "Same meaning as in cargo.",
     ),
     (
         "",
         &["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"],
-        "Your own wrapper of rustc, such as sccache: it is called behind ours.",
+        "Your own rustc wrapper, such as sccache: our wrapper calls it.",
     ),
     (
         "",
@@ -90,12 +90,14 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
             "OUT_DIR",
             "RUST_TARGET_PATH",
         ],
-        "What cargo says of a crate, and where rustc, clippy and the linker look: among what a call of rustc is judged by.",
+        "Cargo's description of a crate, and search paths of rustc, clippy and the linker: these \
+            are inputs of a rustc call.",
     ),
     (
         "",
         &["RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTUP_TOOLCHAIN_SOURCE", "RUST_RECURSION_COUNT"],
-        "As rustup has them. If rustup has chosen the toolchain by the directory, a project elsewhere is compiled with that of its own.",
+        "Same meaning as in rustup. If rustup chose the toolchain by directory, a project in a \
+            different directory is compiled with its own toolchain.",
     ),
     (
         "",
@@ -111,24 +113,29 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     (
         "",
         &["PYO3_PYTHON", "PYTHON_SYS_EXECUTABLE", "PYO3_ENVIRONMENT_SIGNATURE", "PYO3_CONFIG_FILE"],
-        "What you have set counts in deciding the variables of `run` and `env`.",
+        "Your values take precedence over those of `run` and `env`.",
     ),
-    ("Output", &["NO_COLOR", "CARGO_TERM_COLOR"], "Whether to colour; `--color` wins."),
+    (
+        "Output",
+        &["NO_COLOR", "CARGO_TERM_COLOR"],
+        "Whether output is colored; `--color` takes precedence.",
+    ),
     ("", &["CARGO_TERM_PROGRESS_WHEN", "TERM"], "Whether there is a progress bar."),
     (
         "",
         &["CI"],
-        "If it is set, and not `false` or `0`: what was resolved does not age, and there is no progress bar.",
+        "If it is set, and not `false` or `0`: resolutions do not expire, and there is no \
+            progress bar.",
     ),
     (
         "Directories",
         &["HOME", "USERPROFILE", "XDG_CACHE_HOME", "LOCALAPPDATA"],
-        "Where `--from-sdist` unpacks, and what `~` is.",
+        "Where `--from-sdist` unpacks; value of `~`.",
     ),
     (
         "GitHub",
         &["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_REPOSITORY", "GITHUB_API_URL"],
-        "For the subcommands of `cache`: who asks, about which repository, and where.",
+        "For the subcommands of `cache`: token, repository and API URL.",
     ),
     (
         "",
@@ -143,7 +150,7 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
             "RUNNER_TEMP",
             "ACTIONS_ID_TOKEN_REQUEST_URL",
         ],
-        "What the action and other commands know of their job and step.",
+        "The job and step, for the action and other commands.",
     ),
 ];
 
@@ -181,7 +188,8 @@ fn cell(text: &str) -> String {
 
 fn cli_page(root: &Command) -> String {
     let mut text = format!("# Commands\n\n{GENERATED}\n");
-    text += "`cargo pyenv-build X` and `cargo-pyenv-build X` are the same. Without a command it is `build`.\n\n";
+    text += "`cargo pyenv-build X` and `cargo-pyenv-build X` are the same. Without a command, \
+        `build` runs.\n\n";
     text += "| command | |\n| --- | --- |\n";
     for command in visible(root) {
         let name = command.get_name();
@@ -191,7 +199,7 @@ fn cli_page(root: &Command) -> String {
             cell(&command.get_about().map(ToString::to_string).unwrap_or_default())
         );
     }
-    text += "\n## Global options\n\nThey stand before or after the command.\n\n";
+    text += "\n## Global options\n\nThey can be given before or after the command.\n\n";
     for arg in root.get_arguments().filter(|arg| arg.is_global_set()) {
         text += &argument(arg);
     }
@@ -311,8 +319,9 @@ fn settings_page(root: &Command) -> String {
     let schema = schemars::schema_for!(Settings).to_value();
     let build = root.find_subcommand("build").unwrap();
     let mut text = format!("# Settings\n\n{GENERATED}\n");
-    text += "`[tool.pyenv-build]` in `pyproject.toml`: what a project fixes for everyone who builds it. Flags win over variables, \
-             variables over settings. A setting that is not known is named in a warning.\n\n";
+    text += "`[tool.pyenv-build]` in `pyproject.toml`: settings for everyone who builds the \
+        project. Flags take precedence over variables, and variables over settings. Unknown \
+        settings cause a warning.\n\n";
     text += "```toml\n[tool.pyenv-build]\npython = \"3.12\"\nconstraints = [\"constraints.txt\"]\ninputs = [\"schemas/*.json\"]\n\
              deny-rebuild = [\"deps\"]\n```\n\n";
     text += "| setting | type | | option | variable |\n| --- | --- | --- | --- | --- |\n";
@@ -375,28 +384,31 @@ fn variables_page(root: &Command) -> String {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         let _ = writeln!(text, "| {group} | {} | {} |", names.join(", "), cell(about));
     }
-    text +=
-        "\nWhich variables of uv and pip count is in [settings of uv and pip](installers.md).\n";
+    text += "\nSee [settings of uv and pip](installers.md) for their variables.\n";
     text += "\n## What hooks, and the commands of `run`, get\n\n\
              | variable | |\n| --- | --- |\n\
-             | `PATH` | with the build environment's programs first |\n\
+             | `PATH` | starts with the build environment's programs |\n\
              | `VIRTUAL_ENV` | the build environment |\n\
-             | `PYTHONDONTWRITEBYTECODE` | `1`: a `__pycache__` in the source tree re-runs build scripts |\n\
+             | `PYTHONDONTWRITEBYTECODE` | `1`, because a `__pycache__` in the source tree \
+             re-runs build scripts |\n\
              | `PYTHONHOME`, `__PYVENV_LAUNCHER__` | unset |\n\
              | `PYTHONPATH` | unset for hooks |\n\
-             | what `cargo pyenv-build env` prints | see [variables that agree](../concepts/rebuilds.md#variables-that-agree) |\n";
+             | the output of `cargo pyenv-build env` | see [variables that \
+             agree](../concepts/rebuilds.md#variables-that-agree) |\n";
     text
 }
 
 fn installers_page() -> String {
     let mut text = format!("# Settings of uv and pip\n\n{GENERATED}\n");
-    text += "Build environments are made from the settings that `uv build` and `pip wheel` make theirs from: where packages come from, how \
-             that is reached, and which files of it may be used. A setting for a project's own dependencies, or for where packages go, does \
-             not count, wherever it stands, and one that is not listed here does not count either. The installer runs outside of the \
-             project, with a configuration that has nothing else in it.\n\n\
-             What counts is taken from where the installer looks for it, and is part of what is asked for: after an edit the build \
-             requirements are resolved again. Each setting has a variable, `UV_NO_BINARY` or `PIP_NO_BINARY`, of which the same holds. \
-             Index variables of either installer count for both.\n";
+    text += "Build environments use the same settings of uv and pip as `uv build` and `pip \
+        wheel`: package indexes, how they are reached, and which of their files may be used. \
+        Settings for a project's own dependencies, or for install locations, are ignored, and so \
+        are settings that are not listed here. The installer runs outside the project, with a \
+        configuration that contains nothing else.\n\n\
+             The settings are read from the installer's own files, and after a change the build \
+             requirements are resolved again. The variable of a setting, such as `UV_NO_BINARY` \
+             or `PIP_NO_BINARY`, is treated in the same way. Index variables of either installer \
+             apply to both.\n";
     for (title, prefix, settings) in [
         ("uv: `[tool.uv]`, `uv.toml`", "UV_", uv::SETTINGS),
         ("pip: `pip.conf`", "PIP_", pip::SETTINGS),
@@ -407,8 +419,8 @@ fn installers_page() -> String {
         );
         for setting in settings {
             let (counts, about) = match setting.role {
-                Role::Chooses => ("yes", "Decides which packages there are to choose from."),
-                Role::Reaches => ("yes", "Says how they are reached."),
+                Role::Chooses => ("yes", "Decides which packages are available."),
+                Role::Reaches => ("yes", "Decides how they are reached."),
                 Role::Ours => ("yes, with either installer", ""),
                 Role::Ignored => ("no", ""),
             };
@@ -435,8 +447,8 @@ fn exit_codes_page() -> String {
         let _ = writeln!(text, "| {code} | {} |", cell(&about));
     }
     text += "| 130, 143 | Interrupted: Ctrl-C, SIGTERM. |\n\n";
-    text += "`cargo pyenv-build run -- CMD` ends with the code of `CMD`. With `--message-format json` a failure's `error.kind` \
-             [says more](report.md#errorreport).\n";
+    text += "`cargo pyenv-build run -- CMD` exits with the code of `CMD`. With `--message-format \
+        json`, `error.kind` [is more precise](report.md#errorreport).\n";
     text
 }
 
@@ -500,10 +512,11 @@ fn without_null(kind: &str) -> &str {
 
 fn report_page(schema: &Value) -> String {
     let mut text = format!("# JSON report\n\n{GENERATED}\n");
-    text += "`cargo pyenv-build --message-format json` prints one object on stdout. That of the last `build` or `run` is kept at \
-             `.pyenv-build/reports/last.json`; `cargo pyenv-build why` says it in words. \
-             Its JSON Schema: [report.schema.json](report.schema.json). \
-             Fields may be added within a `schema` number. Times are in seconds, paths absolute where nothing else is said.\n";
+    text += "`cargo pyenv-build --message-format json` prints one object on stdout. The report of \
+        the last `build` or `run` is saved to `.pyenv-build/reports/last.json`; `cargo \
+        pyenv-build why` prints it as text. Its JSON Schema: \
+        [report.schema.json](report.schema.json). New fields may be added without a new `schema` \
+        number. Times are in seconds and paths are absolute, unless stated otherwise.\n";
     object("Report", schema, &mut text);
     let none = Map::new();
     for (name, definition) in schema["$defs"].as_object().unwrap_or(&none) {
@@ -616,8 +629,8 @@ fn the_reference_is_that_of_the_code() {
         let different = text.lines().zip(checked_in.lines()).find(|(one, other)| one != other);
         assert!(
             *text == checked_in,
-            "docs/reference/{name} is not what the code says: run `{BLESS}=1 cargo test --lib reference`, and look at `git diff`. \
-             The first difference: {different:#?}"
+            "docs/reference/{name} does not match the code: run `{BLESS}=1 cargo test --lib \
+                reference`, and look at `git diff`. The first difference: {different:#?}"
         );
     }
 }
@@ -692,10 +705,12 @@ fn constants_are_read_with_all_their_lines() {
     assert!(ours.iter().any(|(name, value, about)| {
         name == "ROOT"
             && value == "PYENV_BUILD_ROOT"
-            && about == "Our directory, instead of `<workspace root>/.pyenv-build`."
+            && about
+                == "Directory for environments, store and reports, instead of `<workspace \
+                    root>/.pyenv-build`."
     }));
     assert_eq!(
         constants("src/exit_code.rs")[0],
-        ("OK".to_owned(), "0".to_owned(), "Done.".to_owned())
+        ("OK".to_owned(), "0".to_owned(), "Success.".to_owned())
     );
 }

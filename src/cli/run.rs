@@ -10,7 +10,7 @@ use clap::{Args, ValueHint};
 use super::budget::Budget;
 use super::environment::{self, Ask, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
-use super::warmth::{Warmth, WarmthArgs, Wishes};
+use super::warmth::{Warmth, WarmthArgs, WarmthOptions};
 use super::{directory_or_here, env, failure, options, step_summary};
 use crate::process::{self, Cmd};
 use crate::project::Project;
@@ -18,20 +18,20 @@ use crate::report::{EnvReport, InterpreterReport, Report, round};
 use crate::ui::Ui;
 use crate::{exit_code, interrupt};
 
-/// Runs a command so that cargo agrees with the wheel build and stays as warm: `run -- cargo test`.
+/// Run a command, such as `cargo test`, that shares artifacts with the wheel build
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo pyenv-build run -- cargo test --release           for the Python of the wheel\n  \
-    cargo pyenv-build run --project py -- cargo clippy      of the project in py/")]
+    cargo pyenv-build run -- cargo test --release           test against the wheel's Python\n  \
+    cargo pyenv-build run --project py -- cargo clippy      lint the project in py/")]
 pub(super) struct RunArgs {
-    /// The project [default: here]
+    /// Project directory [default: the current one]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub project: Option<PathBuf>,
     #[command(flatten)]
     pub warmth: WarmthArgs,
     #[command(flatten)]
     pub environment: EnvironmentArgs,
-    /// The command and its arguments
+    /// Command to run, with its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
 }
@@ -42,7 +42,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     let directory = directory_or_here(args.project.as_deref());
     let project = Project::load_any(directory)?;
     let mut report = Report { project: Some(project.directory.clone()), ..Report::new("run") };
-    let wishes = Wishes::new(&args.warmth, &project)?;
+    let options = WarmthOptions::new(&args.warmth, &project)?;
     let budget = Budget::new(&args.warmth, &project.settings)?;
     let mut environ = Vec::new();
     let (layout, mut warmth);
@@ -55,7 +55,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
             &mut Sessions::new(ui),
             &mut Vec::new(),
         )?;
-        warmth = Warmth::begin(&project, &context.layout, wishes, None, ui);
+        warmth = Warmth::begin(&project, &context.layout, options, None, ui);
         let cargo = warmth.as_ref().map(Warmth::workspace);
         let pins = env::pins(&context, &build_env, cargo);
         environ.extend(environment::environment_of(&build_env));
@@ -69,7 +69,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
         layout = context.layout;
     } else {
         layout = options::layout_of(&project, root)?;
-        warmth = Warmth::begin(&project, &layout, wishes, None, ui);
+        warmth = Warmth::begin(&project, &layout, options, None, ui);
     }
     let target_dir = target_dir_of(&args.command);
     if let Some(warmth) = &mut warmth {
@@ -102,6 +102,13 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
         Err(error @ process::Error::Start { .. }) => {
             let is_missing = matches!(&error, process::Error::Start { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
             failure::show(&error.into(), ui);
+            if is_missing && Path::new(program).components().count() == 1 {
+                let rust =
+                    "install Rust from https://rustup.rs, or add its `bin` directory to PATH";
+                let other = "check the spelling, or add its directory to PATH";
+                let fix = if program == "cargo" { rust } else { other };
+                ui.hint(format_args!("`{}` is not on PATH: {fix}", program.to_string_lossy()));
+            }
             return Ok(if is_missing { exit_code::NO_SUCH_COMMAND } else { exit_code::CANNOT_RUN });
         }
         Err(error) => return Err(error.into()),
@@ -116,7 +123,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
     if warmth.is_some()
         && let Err(error) = report.write(&layout.last_report())
     {
-        ui.warning(format_args!("the report was not kept: {error}"));
+        ui.warning(format_args!("could not save the report: {error}"));
     }
     step_summary::write(&report, ui);
     if code == 0 {
@@ -136,7 +143,7 @@ fn option_of(command: &[OsString], option: &str) -> Option<String> {
     words.iter().enumerate().find_map(value)
 }
 
-/// The target directory that a command is told.
+/// The target directory in a command's arguments.
 fn target_dir_of(command: &[OsString]) -> Option<PathBuf> {
     let in_config = || {
         let config: toml::Table = option_of(command, "--config")?.parse().ok()?;

@@ -6,8 +6,7 @@ use crate::env_vars;
 use crate::report::{Crates, Report, render};
 use crate::ui::Ui;
 
-/// Writes it, unless the user does not want it. Of a command that had nothing to do with cargo
-/// nothing is said.
+/// Writes the summary, unless the user disabled it, or the command did not involve cargo.
 pub(super) fn write(report: &Report, ui: &Ui) {
     let is_wanted = env_vars::get("GITHUB_ACTIONS").as_deref() == Some("true")
         && env_vars::get(env_vars::SUMMARY).as_deref() != Some("false");
@@ -16,7 +15,7 @@ pub(super) fn write(report: &Report, ui: &Ui) {
         return;
     }
     if let Err(error) = of_command(report).write() {
-        ui.warning(format_args!("there is no summary: {error}"));
+        ui.warning(format_args!("could not write the summary: {error}"));
     }
 }
 
@@ -30,7 +29,7 @@ fn of_command(report: &Report) -> Summary {
         summary::text(&line)
     ));
     if !report.crates.compiled.is_empty() {
-        summary.fold("What was compiled, and why", &compiled(&report.crates));
+        summary.fold("Compiled crates, and why", &compiled(&report.crates));
     }
     fold_build_scripts(&report.crates, &mut summary);
     summary
@@ -39,23 +38,23 @@ fn of_command(report: &Report) -> Summary {
 /// A table of what was compiled.
 pub(super) fn compiled(crates: &Crates) -> String {
     let row = |one: &crate::report::CompiledCrate| {
-        let whose = if one.workspace { "yours" } else { "a dependency" };
+        let whose = if one.workspace { "workspace" } else { "dependency" };
         vec![
             summary::code(&format!("{} {}", one.name, one.version)),
             whose.to_owned(),
             summary::text(&render::because(one)),
         ]
     };
-    summary::table(&["crate", "whose", "why"], &crates.compiled.iter().map(row).collect::<Vec<_>>())
+    summary::table(&["crate", "kind", "why"], &crates.compiled.iter().map(row).collect::<Vec<_>>())
 }
 
 /// Build scripts of the workspace that ran or were skipped, if there are any.
 pub(super) fn fold_build_scripts(crates: &Crates, summary: &mut Summary) {
     let row = |script: &crate::report::BuildScriptRun| {
-        let outcome = match (script.skipped, script.products_changed) {
-            (true, _) => "skipped: what it declares did not change",
-            (false, Some(true)) => "made something else",
-            (false, Some(false)) => "made the same",
+        let outcome = match (script.skipped, script.output_changed) {
+            (true, _) => "skipped: its declared inputs did not change",
+            (false, Some(true)) => "output changed",
+            (false, Some(false)) => "output unchanged",
             (false, None) => "",
         };
         vec![
@@ -91,8 +90,10 @@ mod tests {
         assert_eq!(
             of_command(&report).render(10_000),
             "<code>cargo pyenv-build run</code>: 1 crate compiled, 1 reused, 41.0 s saved in 1.2 s\n\n\
-             <details><summary>What was compiled, and why</summary>\n\n| crate | whose | why |\n| --- | --- | --- |\n\
-             | <code>a&#124;b 1.0.0</code> | yours | src/&lt;x&gt;.rs changed |\n\n</details>\n\n"
+             <details><summary>Compiled crates, and why</summary>\n\n| crate | kind | why |\n| \
+             --- | --- | --- |\n\
+             | <code>a&#124;b 1.0.0</code> | workspace | src/&lt;x&gt;.rs changed \
+             |\n\n</details>\n\n"
         );
     }
 }

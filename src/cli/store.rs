@@ -11,41 +11,41 @@ use crate::ui::Ui;
 use crate::units::store::Store;
 use crate::units::{transfer, upkeep};
 
-/// Show, shrink, check or move the store of compiled crates.
+/// Show, shrink, verify, export or import the store of compiled crates
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo pyenv-build store stat                         what is in it\n  \
+    cargo pyenv-build store stat                         show the number of entries and the size\n  \
     cargo pyenv-build store gc --max-size 500MB          keep the most recently used 500 MB\n  \
-    cargo pyenv-build store export cache/store.tar.zst   one file, for a CI cache that keeps files")]
+    cargo pyenv-build store export cache/store.tar.zst   write one file, for CI caches that store files")]
 pub(super) struct StoreArgs {
     #[command(subcommand)]
     command: Command,
-    /// The project [default: here]
+    /// Project directory [default: the current one]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     project: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Subcommand)]
 enum Command {
-    /// Show how many entries there are, and what they weigh
+    /// Show the number of entries and their size
     Stat,
-    /// Remove what was not used lately
+    /// Remove entries that were not used recently
     Gc(GcArgs),
-    /// Check that everything in it is what its name says; exit code 1 if not
+    /// Check the content of all entries (exits with 1 if any is damaged)
     Verify {
-        /// Remove what is damaged
+        /// Remove damaged entries
         #[arg(long)]
         remove: bool,
     },
-    /// Write all of it to one file
+    /// Write the whole store to one file
     Export {
-        /// The file, a tar archive compressed with zstd
+        /// Output file, a tar archive compressed with zstd
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: PathBuf,
     },
-    /// Add what such a file holds
+    /// Add the entries of an exported file to the store
     Import {
-        /// A file that `export` wrote for the same directory
+        /// File that `export` wrote for the same directory
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: PathBuf,
     },
@@ -53,13 +53,13 @@ enum Command {
 
 #[derive(Debug, Clone, Args)]
 struct GcArgs {
-    /// Keep what was used within this time
+    /// Keep entries that were used within this time
     #[arg(long, default_value = "14days", value_name = "DURATION", value_parser = humantime::parse_duration)]
     used_within: Duration,
-    /// Keep no more than this, such as 500MB
+    /// Maximum size of the store, such as 500MB
     #[arg(long, default_value = "2GiB", value_name = "SIZE", value_parser = parse_size)]
     max_size: u64,
-    /// Show what would go, and remove nothing
+    /// Show what would be removed, without removing it
     #[arg(long)]
     dry_run: bool,
 }
@@ -175,7 +175,8 @@ fn verify(store: &Store, remove: bool, format: MessageFormat, ui: &Ui) -> anyhow
         return Ok(());
     }
     let hint = Some(
-        "`cargo pyenv-build store verify --remove` removes what is damaged; builds never use it"
+        "remove damaged entries with `cargo pyenv-build store verify --remove`; builds never use \
+            them"
             .to_owned(),
     );
     Err(BuildError {
@@ -201,7 +202,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
         "GiB" => 1 << 30,
         other => return Err(format!("`{other}` is not a unit: write kB, MB, GB, KiB, MiB or GiB")),
     };
-    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is too much"))
+    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is too large"))
 }
 
 #[cfg(test)]

@@ -37,9 +37,7 @@ pub(super) fn again_with_that_of_the_project(command: &Command, ui: &Ui) -> Opti
     let other = elsewhere
         .iter()
         .find_map(|project| active(project).filter(|toolchain| *toolchain != now))?;
-    ui.detail(format_args!(
-        "compiling with {other}, the toolchain of the project, and not with {now}"
-    ));
+    ui.detail(format_args!("compiling with {other}, the project's toolchain, instead of {now}"));
     let set_by_rustup = ["RUSTUP_TOOLCHAIN", "RUSTUP_TOOLCHAIN_SOURCE", "RUST_RECURSION_COUNT"];
     let mut again = set_by_rustup.into_iter().fold(again::ourselves()?, Cmd::env_remove);
     if env_vars::get_os("CARGO").is_some_and(|cargo| is_of_a_toolchain(Path::new(&cargo))) {

@@ -1,5 +1,5 @@
 //! What is done around everything that runs cargo: target directories from elsewhere are not
-//! believed, cargo is told of the wrapper, and afterwards it is found out what was compiled, what
+//! believed, cargo gets the wrapper, and afterwards it is found out what was compiled, what
 //! was reused, and why.
 //!
 //! Nothing here fails a build: without it cargo compiles more, and no reasons are known.
@@ -23,23 +23,21 @@ use crate::units::store::Store;
 use crate::units::{survey, upkeep};
 use crate::{env_vars, fs};
 
-/// How cargo is kept warm, and what must not be compiled.
+/// Options for reuse, and for crates that must not be compiled.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct WarmthArgs {
-    /// Whether what rustc has made is used again [default: auto]
+    /// Reuse compiled crates instead of running rustc [default: auto]
     // The alias is what scripts from before this flag was renamed say.
     #[arg(long, alias = "freshness", env = env_vars::REUSE, value_enum, value_name = "WHEN", help_heading = "Cargo")]
     pub reuse: Option<Reuse>,
-    /// Keep rustc's incremental state of the workspace's crates: for tests, not for wheels that
-    /// are published [default: false]
+    /// Keep rustc's incremental state of workspace crates; not for published wheels [default:
+    /// false]
     #[arg(long, env = env_vars::INCREMENTAL, value_enum, value_name = "WHEN", help_heading = "Cargo")]
     pub incremental: Option<Incremental>,
-    /// Fail with code 3 if such a crate was compiled: `all`, `deps`, `workspace` or a pattern for
-    /// names; can be repeated
+    /// Exit with 3 if a matching crate is compiled: `all`, `deps`, `workspace` or a name pattern
     #[arg(long, value_name = "SPEC", help_heading = "Cargo")]
     pub deny_rebuild: Vec<String>,
-    /// When --deny-rebuild counts: `warm`, if there was a state that it could have been taken
-    /// from, or `always`
+    /// When --deny-rebuild applies: `warm` (only if the crate could have been reused) or `always`
     #[arg(long, value_enum, value_name = "WHEN", help_heading = "Cargo")]
     pub deny_rebuild_when: Option<When>,
 }
@@ -57,13 +55,13 @@ impl WarmthArgs {
     }
 }
 
-/// Whether what rustc has made is used again.
+/// Whether compiled crates are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum Reuse {
-    /// Where everything that rustc would read is what it was
+    /// Reuse a crate if none of its inputs changed
     #[default]
     Auto,
-    /// Never: rustc is always run
+    /// Always run rustc
     Off,
 }
 
@@ -80,11 +78,11 @@ impl Reuse {
 /// Whether rustc's incremental state is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum Incremental {
-    /// For crates that take long to compile
+    /// For workspace crates that take long to compile
     Auto,
-    /// For all crates of the workspace
+    /// For all workspace crates
     True,
-    /// As cargo does it
+    /// Leave it to cargo
     #[default]
     False,
 }
@@ -107,21 +105,21 @@ pub(super) enum When {
     Always,
 }
 
-/// What is wished, from the command line and the project.
+/// The options in effect, from the command line and the project.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wishes {
+pub(super) struct WarmthOptions {
     pub reuse: Reuse,
     pub incremental: Incremental,
 }
 
-impl Wishes {
+impl WarmthOptions {
     pub(super) fn new(args: &WarmthArgs, project: &Project) -> anyhow::Result<Self> {
         let wrong = |name: &str, text: &str, allowed: &str| UsageError {
             message: format!(
-                "`{}`: `tool.pyenv-build.{name}` is `{text}`",
+                "`{}`: `tool.pyenv-build.{name}` cannot be `{text}`",
                 project.pyproject_path().display()
             ),
-            hint: Some(format!("it can be {allowed}")),
+            hint: Some(format!("use {allowed}")),
         };
         let reuse = match (args.reuse, project.settings.reuse.as_deref()) {
             (Some(reuse), _) => reuse,
@@ -151,7 +149,7 @@ pub(super) fn cargo_workspace(
     match project.workspace.cargo(&layout.cargo(&project.directory)) {
         Ok(workspace) => workspace,
         Err(error) => {
-            ui.detail(format_args!("nothing is known of the Cargo workspace: {error}"));
+            ui.detail(format_args!("could not read the Cargo workspace: {error}"));
             None
         }
     }
@@ -163,7 +161,7 @@ pub(super) struct Warmth {
     workspace: CargoWorkspace,
     /// The directory of the crate that the project is built from.
     main: Option<PathBuf>,
-    wishes: Wishes,
+    options: WarmthOptions,
     layout: Layout,
     /// Target directories that cargo may use beside the workspace's own.
     others: Vec<PathBuf>,
@@ -179,7 +177,7 @@ impl Warmth {
     pub(super) fn begin(
         project: &Project,
         layout: &Layout,
-        wishes: Wishes,
+        options: WarmthOptions,
         target_dir: Option<&Path>,
         ui: &Ui,
     ) -> Option<Self> {
@@ -190,7 +188,7 @@ impl Warmth {
         let before = match Records::read(&workspace.build_directory) {
             Ok(records) => Some(Before::look(records)),
             Err(error) => {
-                ui.warning(format_args!("it will not be known what is compiled: {error}"));
+                ui.warning(format_args!("compiled crates will not be reported: {error}"));
                 None
             }
         };
@@ -204,7 +202,7 @@ impl Warmth {
         Some(Self {
             workspace,
             main,
-            wishes,
+            options,
             layout: layout.clone(),
             others,
             plan,
@@ -240,10 +238,10 @@ impl Warmth {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), Some(value)))
                 .collect();
-        environ.push((env_vars::REUSE.to_owned(), Some(self.wishes.reuse.word().to_owned())));
+        environ.push((env_vars::REUSE.to_owned(), Some(self.options.reuse.word().to_owned())));
         environ.push((
             env_vars::INCREMENTAL.to_owned(),
-            Some(self.wishes.incremental.word().to_owned()),
+            Some(self.options.incremental.word().to_owned()),
         ));
         match self.layout.temporary("units-") {
             Ok(directory) => {
@@ -251,7 +249,7 @@ impl Warmth {
                 environ.push((env_vars::UNITS_LOG.to_owned(), Some(log)));
                 self.events = Some(directory);
             }
-            Err(error) => ui.warning(format_args!("it will not be known what is reused: {error}")),
+            Err(error) => ui.warning(format_args!("reused crates will not be reported: {error}")),
         }
         environ
     }
@@ -264,7 +262,7 @@ impl Warmth {
             }
             (None, _) => Crates::default(),
             (Some(_), Err(error)) => {
-                ui.warning(format_args!("it is not known what was compiled: {error}"));
+                ui.warning(format_args!("could not determine which crates were compiled: {error}"));
                 Crates::default()
             }
         };
@@ -276,7 +274,7 @@ impl Warmth {
             .unwrap_or_default();
         if let Some(error) = events.iter().find_map(reuse::store_error) {
             ui.warning(format_args!(
-                "what was compiled could not all be kept for the next time: {error}"
+                "could not save all compiled crates for the next build: {error}"
             ));
         }
         // Within another command of ours, its report wants to know as well.
@@ -305,7 +303,7 @@ fn tidy(store: &Store, ui: &Ui) {
     if let Err(error) =
         upkeep::collect(store, upkeep::Keep { used_since, bytes: upkeep::DEFAULT_BYTES }, false)
     {
-        ui.warning(format_args!("the store of compiled crates could not be made smaller: {error}"));
+        ui.warning(format_args!("could not shrink the store of compiled crates: {error}"));
     }
 }
 
@@ -329,24 +327,25 @@ pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[Path
             Ok(None) => {}
             Ok(Some(Distrust::Foreign)) => {
                 ui.detail(format_args!(
-                    "`{}` was not built in this checkout: local crates are judged by content",
+                    "`{}` was not built in this checkout: local crates are compared by content, \
+                        not by mtime",
                     directory.display()
                 ));
             }
             Ok(Some(Distrust::TooMuch)) => {
                 ui.detail(format_args!(
-                    "there are too many files below `{}`: local crates are judged by content",
+                    "too many files below `{}`: local crates are compared by content, not by mtime",
                     workspace.root.display()
                 ));
             }
             Ok(Some(Distrust::OldSource(source))) => {
                 ui.detail(format_args!(
-                    "`{}` came with an old mtime: local crates are judged by content",
+                    "`{}` has an old mtime: local crates are compared by content, not by mtime",
                     source.display()
                 ));
             }
             Err(error) => ui.warning(format_args!(
-                "`{}` may be out of date, and could not be marked: {error}",
+                "`{}` may be stale, and could not be marked for a rebuild: {error}",
                 directory.display()
             )),
         }
@@ -363,7 +362,10 @@ pub(super) fn wrapper_variables(
     let program = match plan.write(&store).and_then(|()| std::env::current_exe()) {
         Ok(program) => program,
         Err(error) => {
-            ui.warning(format_args!("nothing is reused: the store cannot be written, or our own program not be found: {error}"));
+            ui.warning(format_args!(
+                "no crates are reused: cannot write to the store, or cannot find our own program: \
+                    {error}"
+            ));
             return Vec::new();
         }
     };

@@ -15,13 +15,14 @@ use crate::ui::Ui;
 use crate::units::log::{self, Event};
 use crate::units::store::Store;
 
-/// Says which crates the last build compiled, and why as far as cargo said.
+/// Show which crates the last build compiled, and why
 #[derive(Debug, Clone, Args)]
 pub(super) struct WhyArgs {
-    /// The project
+    /// Project directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
-    /// Only if the last build was for this interpreter: a path, a name, or a version such as 3.12
+    /// Fail unless the last build was for this interpreter: a path, a name, or a version such as
+    /// 3.12
     #[arg(short, long, value_name = "PYTHON")]
     pub python: Option<String>,
 }
@@ -37,8 +38,8 @@ pub(super) fn run(
     let path = layout.last_report();
     let Some(mut report) = Report::read(&path) else {
         return Err(UsageError {
-            message: format!("there is no report at `{}`", path.display()),
-            hint: Some("build first: `cargo pyenv-build`".to_owned()),
+            message: format!("no report found at `{}`", path.display()),
+            hint: Some("build the project first: `cargo pyenv-build`".to_owned()),
         }
         .into());
     };
@@ -51,13 +52,11 @@ pub(super) fn run(
         if wanted.abi_tag() != built.abi_tag {
             return Err(UsageError {
                 message: format!(
-                    "the last build was for {}, and not for {}",
+                    "the last build was for {}, not for {}",
                     built.abi_tag,
                     wanted.abi_tag()
                 ),
-                hint: Some(format!(
-                    "only the last report is kept: build once more, with `-p {python}`"
-                )),
+                hint: Some(format!("only the last report is kept: build again with `-p {python}`")),
             }
             .into());
         }

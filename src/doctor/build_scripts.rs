@@ -12,29 +12,31 @@ pub const WITHOUT_RERUN_IF: Rule = Rule {
     id: "build-script-without-rerun-if",
     severity: Severity::Note,
     summary: "a build script prints no `rerun-if` line",
-    why: "cargo then looks at every file of the package, README and tests too, and runs the script again whenever any of them is edited, \
-          appears or goes: that takes the script's own time",
-    mend: "let the script print `cargo:rerun-if-changed=build.rs`, and one such line for each file that it reads",
+    why: "without one, cargo watches every file of the package, including README and tests, and \
+        runs the script again whenever a file is edited, added or removed",
+    suggestion: "print `cargo:rerun-if-changed=build.rs` from the script, and one such line for \
+        each file that it reads",
     check: without_rerun_if,
 };
 
 pub const MISSING_PATH: Rule = Rule {
     id: "watched-path-missing",
     severity: Severity::Warning,
-    summary: "a build script watches a path that is not there",
-    why: "cargo runs the script in every build, as it cannot tell whether what is missing has changed; cargo by itself then compiles the \
-          crate and all that depend on it",
-    mend: "print `rerun-if-changed` only for what exists, or make the file",
+    summary: "a build script watches a path that does not exist",
+    why: "cargo treats a missing path as changed and runs the script in every build; plain cargo \
+        then also recompiles the crate and everything that depends on it",
+    suggestion: "print `rerun-if-changed` only for paths that exist, or create the file",
     check: missing_path,
 };
 
 pub const WRITTEN_PATH: Rule = Rule {
     id: "watched-path-written",
     severity: Severity::Warning,
-    summary: "a build script watches what is written while it runs",
-    why: "the file is newer than the run from which it is, so cargo runs the script in every build; cargo by itself then compiles the crate \
-          and all that depend on it",
-    mend: "watch what the script reads, not what it writes; or write only if the content differs",
+    summary: "a build script watches a file that is written while the script runs",
+    why: "the file is newer than the run that wrote it, so cargo runs the script in every build; \
+        plain cargo then also recompiles the crate and everything that depends on it",
+    suggestion: "watch the files that the script reads, not those that it writes; or write only \
+        if the content differs",
     check: written_path,
 };
 
@@ -42,19 +44,20 @@ pub const TIED_TO_ENVIRONMENT: Rule = Rule {
     id: "build-script-tied-to-environment",
     severity: Severity::Warning,
     summary: "a build script other than PyO3's depends on `VIRTUAL_ENV`, `CONDA_PREFIX`, `PATH` or a file in a virtual environment",
-    why: "another shell, another environment or the same one made anew runs the script again; cargo by itself then compiles the crate and \
-          all that depend on it",
-    mend: "depend on `PYO3_PYTHON`, which `cargo pyenv-build` keeps the same, and not on where an environment is",
+    why: "a different shell or environment, or a recreated one, runs the script again; plain \
+        cargo then also recompiles the crate and everything that depends on it",
+    suggestion: "depend on `PYO3_PYTHON`, which `cargo pyenv-build` keeps the same, instead of \
+        the location of an environment",
     check: tied_to_environment,
 };
 
 pub const BY_PRODUCTS: Rule = Rule {
     id: "untracked-by-products",
     severity: Severity::Note,
-    summary: "what builds and tests leave counts as an input of a build script",
-    why: "git does not ignore them, so they are files of a package whose build script prints no `rerun-if` line: cargo runs it again each \
-          time one of them changes",
-    mend: "ignore them in `.gitignore`",
+    summary: "files that builds and tests leave behind count as inputs of a build script",
+    why: "git does not ignore them, so cargo counts them as files of the package: a build script \
+        without `rerun-if` lines runs again each time one of them changes",
+    suggestion: "ignore them in `.gitignore`",
     check: by_products,
 };
 
@@ -103,16 +106,17 @@ fn without_rerun_if(facts: &Facts) -> Vec<Finding> {
         let evidence = names_nothing(package, facts)?;
         let script = package.script.as_ref()?;
         let seen = match evidence {
-            Evidence::Records => "when it ran last, it printed no `rerun-if` line",
+            Evidence::Records => "it printed no `rerun-if` line in its last run",
             Evidence::Source => "it prints no `rerun-if` line",
         };
         let message = format!(
-            "the build script of `{}`: {seen}, so cargo looks at all {} files of the package",
+            "the build script of `{}`: {seen}, so cargo watches all {} files of the package",
             package.name,
             package.files.max(1)
         );
-        let mend = format!(
-            "add to `main` in `{}`: println!(\"cargo:rerun-if-changed={}\"); and the same for each file that it reads",
+        let suggestion = format!(
+            "add to `main` in `{}`: println!(\"cargo:rerun-if-changed={}\"); and the same line \
+                for each file that it reads",
             shown(&script.path, facts),
             declared_name(package, script)
         );
@@ -124,7 +128,7 @@ fn without_rerun_if(facts: &Facts) -> Vec<Finding> {
         } else {
             Vec::new()
         };
-        Some(WITHOUT_RERUN_IF.finding(script.path.clone(), message, mend).with(fixes))
+        Some(WITHOUT_RERUN_IF.finding(script.path.clone(), message, suggestion).with(fixes))
     };
     facts.packages.iter().filter_map(find).collect()
 }
@@ -267,19 +271,20 @@ fn missing_path(facts: &Facts) -> Vec<Finding> {
                 .declared
                 .to_str()
                 .and_then(|text| text.find(['*', '?', '[']).map(|at| &text[..at]));
-            let mend = match script_of(&run.package, facts) {
+            let suggestion = match script_of(&run.package, facts) {
                 Some(script) if pattern.is_some() => format!(
-                    "cargo knows no patterns: in `{}`, watch the directory `{}` as a whole, or each file",
+                    "cargo does not support patterns: in `{}`, watch the whole directory `{}`, or \
+                        each file",
                     shown(&script, facts),
                     pattern.unwrap_or_default().trim_end_matches('/')
                 ),
                 Some(script) => format!(
-                    "in `{}`, print `rerun-if-changed` for it only if it exists, or make it",
+                    "in `{}`, print `rerun-if-changed` for it only if it exists, or create it",
                     shown(&script, facts)
                 ),
-                None => format!("make it, or tell the authors of `{}`", run.package),
+                None => format!("create it, or report this to the authors of `{}`", run.package),
             };
-            let finding = MISSING_PATH.finding(script_of(&run.package, facts), message, mend);
+            let finding = MISSING_PATH.finding(script_of(&run.package, facts), message, suggestion);
             found.insert((run.package.clone(), watched.path.clone()), finding);
         }
     }
@@ -307,16 +312,17 @@ fn written_path(facts: &Facts) -> Vec<Finding> {
                 run.package,
                 shown(&watched.path, facts)
             );
-            let mend = match script_of(&run.package, facts) {
+            let suggestion = match script_of(&run.package, facts) {
                 Some(script) => {
                     format!(
-                        "in `{}`, watch what it reads, not what it writes; or write only if the content differs",
+                        "in `{}`, watch the files that it reads, not those that it writes; or \
+                            write only if the content differs",
                         shown(&script, facts)
                     )
                 }
-                None => format!("tell the authors of `{}`", run.package),
+                None => format!("report this to the authors of `{}`", run.package),
             };
-            let finding = WRITTEN_PATH.finding(script_of(&run.package, facts), message, mend);
+            let finding = WRITTEN_PATH.finding(script_of(&run.package, facts), message, suggestion);
             found.insert((run.package.clone(), watched.path.clone()), finding);
         }
     }
@@ -353,17 +359,21 @@ fn tied_to_environment(facts: &Facts) -> Vec<Finding> {
                     "the build script of `{}` depends on the variable `{name}`",
                     run.package
                 );
-                let mend = match script {
+                let suggestion = match script {
                     Some(script) => format!(
-                        "in `{}`, use `rerun-if-env-changed=PYO3_PYTHON` instead, and find Python by that variable",
+                        "in `{}`, use `rerun-if-env-changed=PYO3_PYTHON` instead, and find Python \
+                            through that variable",
                         shown(&script.path, facts)
                     ),
                     None => format!(
                         "keep `{name}` the same in all builds: `cargo pyenv-build run -- CMD`"
                     ),
                 };
-                let finding =
-                    TIED_TO_ENVIRONMENT.finding(script_of(&run.package, facts), message, mend);
+                let finding = TIED_TO_ENVIRONMENT.finding(
+                    script_of(&run.package, facts),
+                    message,
+                    suggestion,
+                );
                 found.insert((run.package.clone(), name.into()), finding);
             }
         }
@@ -378,9 +388,11 @@ fn tied_to_environment(facts: &Facts) -> Vec<Finding> {
                 shown(&watched.path, facts),
                 shown(venv, facts)
             );
-            let mend = "build with `cargo pyenv-build`, whose environments stay as they are; or do not watch it".to_owned();
+            let suggestion = "build with `cargo pyenv-build`, whose environments do not change; \
+                or do not watch it"
+                .to_owned();
             let finding =
-                TIED_TO_ENVIRONMENT.finding(script_of(&run.package, facts), message, mend);
+                TIED_TO_ENVIRONMENT.finding(script_of(&run.package, facts), message, suggestion);
             found.insert((run.package.clone(), watched.path.clone()), finding);
         }
     }
@@ -471,13 +483,13 @@ fn by_products(facts: &Facts) -> Vec<Finding> {
             _ => Vec::new(),
         };
         let message =
-            format!("files of `{}` that are not ignored: {}", package.name, some_of(&names));
-        let mend = if facts.is_git {
+            format!("git does not ignore these files of `{}`: {}", package.name, some_of(&names));
+        let suggestion = if facts.is_git {
             "add them to `.gitignore`, or remove them".to_owned()
         } else {
             "remove them, or put the project under git and add them to `.gitignore`".to_owned()
         };
-        Some(BY_PRODUCTS.finding(package.root.clone(), message, mend).with(fixes))
+        Some(BY_PRODUCTS.finding(package.root.clone(), message, suggestion).with(fixes))
     };
     facts.packages.iter().filter_map(find).collect()
 }

@@ -7,9 +7,9 @@ pub const OURS_NOT_IGNORED: Rule = Rule {
     id: "our-directory-not-ignored",
     severity: Severity::Warning,
     summary: "git does not ignore `.pyenv-build`",
-    why: "each build changes what is in there, and cargo takes untracked files for files of the package: a build script without `rerun-if` \
-          runs again in every build",
-    mend: "put back the `.gitignore` in it, or add it to the project's",
+    why: "each build changes its content, and cargo counts untracked files as files of the \
+        package: a build script without `rerun-if` lines runs again in every build",
+    suggestion: "restore the `.gitignore` in it, or add it to the project's `.gitignore`",
     check: ours_not_ignored,
 };
 
@@ -17,19 +17,19 @@ pub const TARGET_NOT_IGNORED: Rule = Rule {
     id: "target-directory-not-ignored",
     severity: Severity::Warning,
     summary: "git does not ignore cargo's target directory",
-    why: "one `git add .` commits artifacts; and what is untracked gets into source distributions, and counts for build scripts without \
-          `rerun-if`",
-    mend: "add it to `.gitignore`",
+    why: "`git add .` commits artifacts, and untracked files end up in source distributions and \
+        re-run build scripts without `rerun-if` lines",
+    suggestion: "add it to `.gitignore`",
     check: target_not_ignored,
 };
 
 pub const TARGET_OUTSIDE: Rule = Rule {
     id: "target-directory-outside",
     severity: Severity::Note,
-    summary: "cargo's target or build directory is outside of the workspace",
-    why: "caches that know only `target` (rust-cache without `workspaces`, an `actions/cache` of `target`) keep nothing of it, and projects \
-          that share it clean each other's",
-    mend: "leave it where it is by default, or name it to the cache",
+    summary: "cargo's target or build directory is outside the workspace",
+    why: "caches that only cover `target` (rust-cache without `workspaces`, `actions/cache` of \
+        `target`) do not save it, and projects that share it clean each other's artifacts",
+    suggestion: "use the default location, or add it to the cache's paths",
     check: target_outside,
 };
 
@@ -37,9 +37,9 @@ pub const LOCK_FILE: Rule = Rule {
     id: "cargo-lock-not-committed",
     severity: Severity::Warning,
     summary: "the `Cargo.lock` of an extension module is not committed",
-    why: "each fresh checkout resolves its dependencies anew: a release of any of them compiles it and all above it, and the wheel is made \
-          of what happened to be newest",
-    mend: "commit it",
+    why: "each fresh checkout resolves its dependencies again: a new release of any of them is \
+        compiled, with everything that depends on it, and ends up in the wheel",
+    suggestion: "commit it",
     check: lock_file,
 };
 
@@ -47,8 +47,9 @@ pub const VENV_NOT_IGNORED: Rule = Rule {
     id: "virtual-environment-not-ignored",
     severity: Severity::Warning,
     summary: "git does not ignore a virtual environment in the source tree",
-    why: "what is untracked gets into source distributions, an interpreter and all, and counts for build scripts without `rerun-if`",
-    mend: "add it to `.gitignore`",
+    why: "untracked files, including its interpreter, end up in source distributions and re-run \
+        build scripts without `rerun-if` lines",
+    suggestion: "add it to `.gitignore`",
     check: venv_not_ignored,
 };
 
@@ -56,15 +57,16 @@ pub const SHADOWED: Rule = Rule {
     id: "extension-shadowed",
     severity: Severity::Error,
     summary: "an older extension module in the source tree hides one that was built later",
-    why: "Python takes `_x.cpython-312-*.so` before `_x.abi3.so`: what is imported, and tested, is the old one",
-    mend: "remove the older file",
+    why: "Python prefers `_x.cpython-312-*.so` to `_x.abi3.so`, so it imports, and tests, the old \
+        one",
+    suggestion: "remove the older file",
     check: shadowed,
 };
 
 fn shadowed(facts: &Facts) -> Vec<Finding> {
     let find = |modules: &Shadowed| {
         let (old, fresh) = (shown(&modules.old, facts), shown(&modules.fresh, facts));
-        let message = format!("Python imports `{old}`, and not `{fresh}`, which was built later");
+        let message = format!("Python imports `{old}` instead of `{fresh}`, which was built later");
         SHADOWED.finding(modules.old.clone(), message, format!("remove `{old}`"))
     };
     facts.shadowed.iter().map(find).collect()
@@ -89,12 +91,12 @@ fn ours_not_ignored(facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     }
     let directory = &facts.ours.path;
-    let message = format!("git does not ignore what is in `{}`", shown(directory, facts));
+    let message = format!("git does not ignore the files in `{}`", shown(directory, facts));
     let file = directory.join(".gitignore");
-    let mend = format!("write `*` into `{}`", shown(&file, facts));
+    let suggestion = format!("write `*` into `{}`", shown(&file, facts));
     vec![
         OURS_NOT_IGNORED
-            .finding(directory.clone(), message, mend)
+            .finding(directory.clone(), message, suggestion)
             .with(vec![Fix::Ignore { file, pattern: "*".to_owned() }]),
     ]
 }
@@ -113,9 +115,9 @@ fn target_not_ignored(facts: &Facts) -> Vec<Finding> {
             relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         let pattern = format!("/{}/", parts.join("/"));
         let message = format!("git does not ignore `{}`, where cargo builds", shown(target, facts));
-        let mend = format!("add `{pattern}` to `.gitignore`");
+        let suggestion = format!("add `{pattern}` to `.gitignore`");
         let fixes = vec![Fix::Ignore { file: facts.checkout.join(".gitignore"), pattern }];
-        Some(TARGET_NOT_IGNORED.finding(target.clone(), message, mend).with(fixes))
+        Some(TARGET_NOT_IGNORED.finding(target.clone(), message, suggestion).with(fixes))
     };
     facts.workspaces.iter().filter_map(find).collect()
 }
@@ -123,8 +125,12 @@ fn target_not_ignored(facts: &Facts) -> Vec<Finding> {
 fn target_outside(facts: &Facts) -> Vec<Finding> {
     let find = |workspace: &Workspace| {
         let (by, directory) = workspace.moved.as_ref()?;
-        let message = format!("{by} puts it at `{}`", directory.display());
-        Some(TARGET_OUTSIDE.finding(directory.clone(), message, TARGET_OUTSIDE.mend.to_owned()))
+        let message = format!("{by} sets it to `{}`", directory.display());
+        Some(TARGET_OUTSIDE.finding(
+            directory.clone(),
+            message,
+            TARGET_OUTSIDE.suggestion.to_owned(),
+        ))
     };
     facts.workspaces.iter().filter_map(find).collect()
 }
@@ -136,18 +142,18 @@ fn lock_file(facts: &Facts) -> Vec<Finding> {
         let package = facts.packages.iter().find(is_in)?;
         let file = workspace.root.join("Cargo.lock");
         let name = shown(&file, facts);
-        let (seen, mend) = match workspace.lock {
+        let (seen, suggestion) = match workspace.lock {
             LockFile::Tracked => return None,
             LockFile::Absent => {
                 ("does not exist", format!("`cargo generate-lockfile`, then `git add {name}`"))
             }
-            LockFile::Untracked => ("is not known to git", format!("`git add {name}`")),
+            LockFile::Untracked => ("is not tracked by git", format!("`git add {name}`")),
             LockFile::Ignored => {
-                ("is ignored by git", format!("take it out of `.gitignore`, then `git add {name}`"))
+                ("is ignored by git", format!("remove it from `.gitignore`, then `git add {name}`"))
             }
         };
-        let message = format!("`{name}`, by which `{}` is built, {seen}", package.name);
-        facts.is_git.then(|| LOCK_FILE.finding(file, message, mend))
+        let message = format!("`{name}`, the lock file of `{}`, {seen}", package.name);
+        facts.is_git.then(|| LOCK_FILE.finding(file, message, suggestion))
     };
     facts.workspaces.iter().filter_map(find).collect()
 }

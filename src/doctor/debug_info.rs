@@ -10,7 +10,7 @@ pub const OF_DEPENDENCIES: Rule = Rule {
     summary: "much of what CI caches is debug info of dependencies",
     why: "cargo compiles dependencies with full debug info in the `dev` profile. Each job restores it and each save uploads it, \
           and few people step through their dependencies in a debugger",
-    mend: "set `debug = false` for dependencies in `Cargo.toml`: `[profile.dev.package.\"*\"]`",
+    suggestion: "set `debug = false` for dependencies in `Cargo.toml`: `[profile.dev.package.\"*\"]`",
     check: of_dependencies,
 };
 
@@ -29,12 +29,12 @@ fn of_dependencies(facts: &Facts) -> Vec<Finding> {
             info.library_bytes / MIB,
             info.bytes / MIB
         );
-        let mend = format!(
+        let suggestion = format!(
             "add to the workspace's `Cargo.toml`: `[profile.{}.package.\"*\"]`, and below it `debug = false`. Backtraces \
              then show no line numbers for dependencies; with `debug = \"line-tables-only\"` they do, for less than now",
             info.profile
         );
-        OF_DEPENDENCIES.finding(directory.path.clone(), message, mend)
+        OF_DEPENDENCIES.finding(directory.path.clone(), message, suggestion)
     };
     let directories = facts.build_directories.iter();
     directories
@@ -71,7 +71,11 @@ mod tests {
             finding.message,
             "the libraries of dependencies in profile `dev` weigh 120 MiB, of which 60 MiB are debug info"
         );
-        assert!(finding.mend.contains("`[profile.dev.package.\"*\"]`"), "{}", finding.mend);
+        assert!(
+            finding.suggestion.contains("`[profile.dev.package.\"*\"]`"),
+            "{}",
+            finding.suggestion
+        );
         assert_eq!(found("octo/cargo-pyenv-build", 60).len(), 1);
         assert_eq!(found("Swatinem/rust-cache", 49), [], "it is little");
         assert_eq!(found("actions/setup-python", 60), [], "nothing is cached");

@@ -259,7 +259,7 @@ pub struct StoreUse {
     /// Of these, rustc's incremental state.
     pub incremental_bytes: u64,
     /// Calls of rustc whose outputs were taken from it.
-    pub served: u64,
+    pub reused: u64,
     /// What rustc took for these when they were compiled.
     pub seconds_saved: f64,
 }

@@ -23,7 +23,7 @@ pub enum Fix {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("`{}` is outside of the checkout: it is left alone", path.display())]
+    #[error("`{}` is outside the checkout, and was not changed", path.display())]
     Outside { path: PathBuf },
     #[error("failed to edit `{}`", path.display())]
     Write { path: PathBuf, source: io::Error },
@@ -181,7 +181,7 @@ mod tests {
         {
             let error =
                 Fix::Ignore { file, pattern: "*".into() }.apply(&checkout).unwrap_err().to_string();
-            assert!(error.ends_with("is outside of the checkout: it is left alone"), "{error}");
+            assert!(error.ends_with("is outside the checkout, and was not changed"), "{error}");
         }
         assert_eq!(fs_err::read_to_string(dir.path().join("shared")).unwrap(), "x\n");
     }

@@ -8,29 +8,32 @@ use super::{Facts, Finding, Rule, Severity, shown};
 pub const AT_ODDS: Rule = Rule {
     id: "installers-at-odds",
     severity: Severity::Warning,
-    summary: "uv and pip are set to different package indexes",
-    why: "which one resolves the build requirements depends on whether uv is on PATH: another index can mean other artifacts, and another \
-          artifact is another build environment, for which PyO3 is compiled anew",
-    mend: "set both to the same indexes, or choose one: `[tool.pyenv-build] installer`",
+    summary: "uv and pip use different package indexes",
+    why: "which one resolves the build requirements depends on whether uv is on PATH: a different \
+        index can provide different artifacts, which make a different build environment, for \
+        which PyO3 is recompiled",
+    suggestion: "set both to the same indexes, or choose one with `[tool.pyenv-build] installer`",
     check: at_odds,
 };
 
 pub const FOR_ONE: Rule = Rule {
     id: "index-for-one-installer",
     severity: Severity::Note,
-    summary: "an index variable is set for one of uv and pip only",
-    why: "`cargo pyenv-build` hands it to whichever it uses, but a `pip install` or `uv sync` beside it asks another index",
-    mend: "set the other installer's variable as well",
+    summary: "an index variable is set for only one of uv and pip",
+    why: "`cargo pyenv-build` passes it to the installer that it uses, but `pip install` or `uv \
+        sync` in the same job use a different index",
+    suggestion: "set the other installer's variable as well",
     check: for_one,
 };
 
 pub const NOT_FOR_BUILDS: Rule = Rule {
     id: "settings-not-for-builds",
     severity: Severity::Note,
-    summary: "settings of uv or pip are not for build environments",
-    why: "as in `uv build` and `pip wheel`, they are for a project's own dependencies or for where those go; who expects a build requirement to be \
-          constrained by them gets another",
-    mend: "for build requirements, set `build-constraint-dependencies` or `[tool.pyenv-build] constraints`",
+    summary: "settings of uv or pip do not apply to build environments",
+    why: "as in `uv build` and `pip wheel`, they apply to the project's own dependencies, and do \
+        not constrain build requirements",
+    suggestion: "for build requirements, set `build-constraint-dependencies` or \
+        `[tool.pyenv-build] constraints`",
     check: not_for_builds,
 };
 
@@ -39,12 +42,12 @@ fn not_for_builds(facts: &Facts) -> Vec<Finding> {
         let names: Vec<String> = settings.names.iter().map(|name| format!("`{name}`")).collect();
         let verb = if names.len() == 1 { "does" } else { "do" };
         let message = format!(
-            "{} of {} in `{}` {verb} not count for build environments",
+            "{} of {} in `{}` {verb} not apply to build environments",
             names.join(", "),
             settings.installer,
             shown(&settings.file, facts)
         );
-        NOT_FOR_BUILDS.finding(settings.file.clone(), message, NOT_FOR_BUILDS.mend.to_owned())
+        NOT_FOR_BUILDS.finding(settings.file.clone(), message, NOT_FOR_BUILDS.suggestion.to_owned())
     };
     facts.ignored_settings.iter().map(find).collect()
 }
@@ -69,7 +72,7 @@ impl IndexSettings {
         let set: Vec<String> =
             self.all().map(|index| format!("`{}` by {}", index.url, index.set_by)).collect();
         if set.is_empty() {
-            format!("{name} asks PyPI")
+            format!("{name} uses PyPI")
         } else {
             format!("{name} asks {}", set.join(" and "))
         }
@@ -82,8 +85,10 @@ fn at_odds(facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     }
     let message = format!("{}, {}", uv.described("uv"), pip.described("pip"));
-    let mend = "set both to the same indexes, or choose one: `installer = \"uv\"` or `\"pip\"` in `[tool.pyenv-build]`".to_owned();
-    vec![AT_ODDS.finding(None, message, mend)]
+    let suggestion = "set both to the same indexes, or choose one with `installer = \"uv\"` or \
+        `\"pip\"` in `[tool.pyenv-build]`"
+        .to_owned();
+    vec![AT_ODDS.finding(None, message, suggestion)]
 }
 
 /// The settings of the only installer that has any, if they are all variables: these we hand on.
@@ -103,7 +108,7 @@ fn is_for_one(facts: &Facts) -> Option<(&IndexSettings, &'static str, &'static s
 
 fn for_one(facts: &Facts) -> Vec<Finding> {
     let find = |(settings, name, others): (&IndexSettings, &str, &str)| {
-        FOR_ONE.finding(None, settings.described(name), format!("set {others} to the same"))
+        FOR_ONE.finding(None, settings.described(name), format!("set {others} to the same value"))
     };
     is_for_one(facts).map(find).into_iter().collect()
 }

@@ -49,7 +49,7 @@ pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
         && project.directory.ancestors().any(|directory| directory.join(".git").exists())
     {
         missed.push(format!(
-            "git gives no answer in `{}`: what it tracks and ignores is not known",
+            "git does not work in `{}`: tracked and ignored files are unknown",
             project.directory.display()
         ));
     }

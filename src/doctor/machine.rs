@@ -7,48 +7,53 @@ use super::workflows::{self, is_cache};
 use super::{Facts, Finding, Rule, Severity, shown, some_of};
 
 pub const TAR: Rule = Rule {
-    id: "tar-of-busybox",
+    id: "busybox-tar",
     severity: Severity::Warning,
-    summary: "`tar` is busybox's, or that of a container with busybox",
-    why: "it does not know `--posix`, with which caches are packed: nothing is saved or restored, and cargo compiles",
-    mend: "install GNU tar (`apk add tar`) before anything is restored from a cache",
+    summary: "`tar`, on this machine or in a job's container, is from busybox",
+    why: "it does not support `--posix`, which GitHub's cache actions need: no cache is saved or \
+        restored, and every job compiles everything",
+    suggestion: "install GNU tar (`apk add tar`) before anything is restored from a cache",
     check: tar,
 };
 
 pub const TARGET_FROM_FUTURE: Rule = Rule {
-    id: "build-directory-from-the-future",
+    id: "artifact-mtime-in-future",
     severity: Severity::Error,
-    summary: "what cargo built is dated in the future",
-    why: "what is edited now is older than what was compiled before the edit: cargo takes it for unchanged, and the build is stale",
-    mend: "set the clock; then `cargo clean`",
+    summary: "cargo's artifacts have mtimes in the future",
+    why: "a file that is edited now is older than the artifact compiled before the edit: cargo \
+        considers it unchanged, and the build is stale",
+    suggestion: "correct the clock, then run `cargo clean`",
     check: target_from_future,
 };
 
 pub const SOURCE_FROM_FUTURE: Rule = Rule {
-    id: "source-from-the-future",
+    id: "source-mtime-in-future",
     severity: Severity::Warning,
-    summary: "source files are dated in the future",
-    why: "they are newer than everything made from them: cargo compiles their crates in every build until that time has come",
-    mend: "set the clock; then touch the files, and `cargo clean` in case something was built under the wrong clock",
+    summary: "source files have mtimes in the future",
+    why: "they are newer than the artifacts built from them: cargo recompiles their crates in \
+        every build until that time has passed",
+    suggestion: "correct the clock, then touch the files, and run `cargo clean` if anything was \
+        built under the wrong clock",
     check: source_from_future,
 };
 
 pub const PATH_TOO_LONG: Rule = Rule {
     id: "path-too-long",
     severity: Severity::Warning,
-    summary: "on Windows, paths of the build come to more than 260 characters",
-    why: "programs without support for long paths, the linker among them, cannot open such files",
-    mend: "check out at a shorter path, choose another with `--root`, or enable long paths",
+    summary: "on Windows, paths of the build exceed 260 characters",
+    why: "programs without support for long paths, such as the linker, cannot open these files",
+    suggestion: "check out at a shorter path, choose a shorter one with `--root`, or enable long \
+        paths",
     check: path_too_long,
 };
 
 pub const SHEBANG: Rule = Rule {
-    id: "unfit-for-shebang",
+    id: "path-unfit-for-shebang",
     severity: Severity::Note,
-    summary: "the path of build environments does not fit into the first line of a script",
-    why: "a path with a space, or of more than 127 characters, cannot stand after `#!`: installers write scripts that begin with /bin/sh \
-          instead, and what writes such lines by itself makes scripts that do not start",
-    mend: "check out at a shorter path without spaces, or choose one with `--root`",
+    summary: "the path of build environments does not fit in the `#!` line of a script",
+    why: "a path that contains a space, or exceeds 127 characters, does not work after `#!`: \
+        installers work around this with /bin/sh, but other tools write scripts that do not start",
+    suggestion: "check out at a shorter path without spaces, or choose one with `--root`",
     check: shebang,
 };
 
@@ -63,7 +68,7 @@ pub(super) fn is_future(time: FileTime, now: FileTime) -> bool {
 fn tar(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(tar) = facts.tar.as_ref().filter(|tar| tar.is_busybox) {
-        let message = format!("`{}` is busybox's", tar.path.display());
+        let message = format!("`{}` is from busybox", tar.path.display());
         findings.push(TAR.finding(None, message, "install GNU tar: `apk add tar`".to_owned()));
     }
     for (workflow, job) in workflows::jobs(facts) {
@@ -73,11 +78,11 @@ fn tar(facts: &Facts) -> Vec<Finding> {
         let Some(first) = job.steps.iter().position(is_cache) else { continue };
         if !job.steps[..first].iter().any(installs_tar) {
             let message = format!(
-                "job `{}` restores caches in `{image}`, whose `tar` is busybox's",
+                "job `{}` restores caches in `{image}`, whose `tar` is from busybox",
                 job.name
             );
-            let mend = "add a step before: `run: apk add tar`".to_owned();
-            findings.push(TAR.finding(workflow.path.clone(), message, mend));
+            let suggestion = "add a step before it: `run: apk add tar`".to_owned();
+            findings.push(TAR.finding(workflow.path.clone(), message, suggestion));
         }
     }
     findings
@@ -107,15 +112,15 @@ fn target_from_future(facts: &Facts) -> Vec<Finding> {
         let ahead =
             directory.newest.map_or(0, |newest| newest.unix_seconds() - facts.now.unix_seconds());
         let message = format!(
-            "`{}` has dates {} ahead of now",
+            "`{}` has mtimes {} in the future",
             shown(&directory.path, facts),
             ahead_in_words(ahead)
         );
-        let mend = format!(
-            "set the clock; then remove `{}`: `cargo clean`",
+        let suggestion = format!(
+            "correct the clock, then remove `{}` with `cargo clean`",
             shown(&directory.path, facts)
         );
-        TARGET_FROM_FUTURE.finding(directory.path.clone(), message, mend)
+        TARGET_FROM_FUTURE.finding(directory.path.clone(), message, suggestion)
     };
     directories.map(finding).collect()
 }
@@ -129,9 +134,10 @@ fn source_from_future(facts: &Facts) -> Vec<Finding> {
         let names: Vec<String> =
             package.from_future.iter().map(|path| shown(path, facts)).collect();
         let message =
-            format!("files of `{}` are dated in the future: {}", package.name, some_of(&names));
-        let mend = SOURCE_FROM_FUTURE.mend.to_owned();
-        (!names.is_empty()).then(|| SOURCE_FROM_FUTURE.finding(package.root.clone(), message, mend))
+            format!("files of `{}` have mtimes in the future: {}", package.name, some_of(&names));
+        let suggestion = SOURCE_FROM_FUTURE.suggestion.to_owned();
+        (!names.is_empty())
+            .then(|| SOURCE_FROM_FUTURE.finding(package.root.clone(), message, suggestion))
     };
     facts.packages.iter().filter_map(find).collect()
 }
@@ -151,11 +157,12 @@ fn path_too_long(facts: &Facts) -> Vec<Finding> {
     let find = |path: &std::path::PathBuf| {
         let length = path.as_os_str().len();
         let message = format!(
-            "`{}` has {length} characters, and about {BELOW} come after it",
+            "`{}` has {length} characters, and paths below it add about {BELOW}",
             path.display()
         );
-        (length + BELOW > 259)
-            .then(|| PATH_TOO_LONG.finding(path.clone(), message, PATH_TOO_LONG.mend.to_owned()))
+        (length + BELOW > 259).then(|| {
+            PATH_TOO_LONG.finding(path.clone(), message, PATH_TOO_LONG.suggestion.to_owned())
+        })
     };
     longest.and_then(find).into_iter().collect()
 }
@@ -172,7 +179,7 @@ fn shebang(facts: &Facts) -> Vec<Finding> {
         _ => return Vec::new(),
     };
     let message = format!("`{}` {reason}", facts.ours.path.display());
-    vec![SHEBANG.finding(facts.ours.path.clone(), message, SHEBANG.mend.to_owned())]
+    vec![SHEBANG.finding(facts.ours.path.clone(), message, SHEBANG.suggestion.to_owned())]
 }
 
 #[cfg(test)]
@@ -218,7 +225,7 @@ mod tests {
             ..Facts::default()
         };
         assert_eq!(target_from_future(&with(1004)), []);
-        assert_eq!(target_from_future(&with(4600))[0].message, "`/t` has dates 1h ahead of now");
+        assert_eq!(target_from_future(&with(4600))[0].message, "`/t` has mtimes 1h in the future");
     }
 
     #[test]

@@ -14,9 +14,11 @@ pub const TEMPORARY_PATH: Rule = Rule {
     id: "temporary-python",
     severity: Severity::Warning,
     summary: "crates were compiled for a Python in a temporary directory",
-    why: "an isolated build makes an environment at a new path each time, PyO3's build scripts watch the path, and so PyO3 and all above \
-          it are compiled in each build",
-    mend: "build with `cargo pyenv-build`, whose environments have the same path as long as they have the same content",
+    why: "an isolated build creates its environment at a new path each time, and PyO3's build \
+        scripts watch the path: PyO3 and everything that depends on it are recompiled in every \
+        build",
+    suggestion: "build with `cargo pyenv-build`, whose environments keep their path as long as \
+        their content is the same",
     check: temporary_path,
 };
 
@@ -24,27 +26,30 @@ pub const NOT_PINNED: Rule = Rule {
     id: "pyo3-python-not-set",
     severity: Severity::Warning,
     summary: "PyO3 was compiled without `PYO3_PYTHON`",
-    why: "PyO3's build scripts then depend on `VIRTUAL_ENV`, `CONDA_PREFIX` or the whole of `PATH`: another shell compiles PyO3 and all \
-          above it again, and so does each switch to a build that sets the variable",
-    mend: "`cargo pyenv-build run -- CMD`, or for editors `cargo pyenv-build env --format cargo >> .cargo/config.toml`",
+    why: "PyO3's build scripts then depend on `VIRTUAL_ENV`, `CONDA_PREFIX` or all of `PATH`: a \
+        different shell, or a build that sets the variable, recompiles PyO3 and everything that \
+        depends on it",
+    suggestion: "use `cargo pyenv-build run -- CMD`, or for editors `cargo pyenv-build env \
+        --format cargo >> .cargo/config.toml`",
     check: not_pinned,
 };
 
 pub const CONFIGURED_MISSING: Rule = Rule {
     id: "configured-python-missing",
     severity: Severity::Error,
-    summary: "`.cargo/config.toml` names a Python, or a file for PyO3, that is not there",
-    why: "cargo hands it to build scripts, and PyO3's fail on it",
-    mend: "write the entry anew: `cargo pyenv-build env --format cargo`",
+    summary: "`.cargo/config.toml` names a Python, or a file for PyO3, that does not exist",
+    why: "cargo passes it to build scripts, and PyO3's fail",
+    suggestion: "replace the entry with the output of `cargo pyenv-build env --format cargo`",
     check: configured_missing,
 };
 
 pub const CONFIGURED_OTHER: Rule = Rule {
     id: "configured-python-differs",
     severity: Severity::Warning,
-    summary: "`.cargo/config.toml` names another Python than builds use",
-    why: "cargo by itself and the build compile PyO3 and all above it for different Pythons, in turns",
-    mend: "write the entry anew: `cargo pyenv-build env --format cargo`",
+    summary: "`.cargo/config.toml` names a different Python than builds use",
+    why: "plain cargo and the build use different Pythons, and each recompiles PyO3 and \
+        everything that depends on it",
+    suggestion: "replace the entry with the output of `cargo pyenv-build env --format cargo`",
     check: configured_other,
 };
 
@@ -96,14 +101,14 @@ fn temporary_path(facts: &Facts) -> Vec<Finding> {
     let finding =
         |(path, (packages, how, directory)): (PathBuf, (Vec<&str>, String, &BuildDirectory))| {
             let message = format!(
-                "in `{}`, {} depended on `{}` by {how}",
+                "in `{}`, {} depended on `{}` through {how}",
                 shown(&directory.path, facts),
                 packages.join(", "),
                 path.display()
             );
-            let mend =
+            let suggestion =
                 "build with `cargo pyenv-build`; the next build replaces the records".to_owned();
-            TEMPORARY_PATH.finding(directory.path.clone(), message, mend)
+            TEMPORARY_PATH.finding(directory.path.clone(), message, suggestion)
         };
     found.into_iter().map(finding).collect()
 }
@@ -139,12 +144,13 @@ fn not_pinned(facts: &Facts) -> Vec<Finding> {
     )| {
         let packages: Vec<&str> = packages.into_iter().collect();
         let message = format!(
-            "in `{}`, {} found Python by `{by}`: `PYO3_PYTHON` was not set",
+            "in `{}`, {} found Python through `{by}`: `PYO3_PYTHON` was not set",
             shown(&directory.join(profile), facts),
             packages.join(", ")
         );
-        let mend = "run cargo as `cargo pyenv-build run -- cargo ...`; for editors, `cargo pyenv-build env --format cargo >> .cargo/config.toml`";
-        NOT_PINNED.finding(directory.to_path_buf(), message, mend.to_owned())
+        let suggestion = "run cargo as `cargo pyenv-build run -- cargo ...`; for editors, `cargo \
+            pyenv-build env --format cargo >> .cargo/config.toml`";
+        NOT_PINNED.finding(directory.to_path_buf(), message, suggestion.to_owned())
     };
     found.into_iter().map(finding).collect()
 }
@@ -160,12 +166,13 @@ fn configured(facts: &Facts) -> impl Iterator<Item = &Configured> {
 
 fn configured_missing(facts: &Facts) -> Vec<Finding> {
     let find = |one: &Configured| {
-        let message = format!("`{}` in `[env]` is `{}`, which is not there", one.name, one.value);
-        let mend = format!(
-            "remove the entry from `{}`, or write it anew with what `cargo pyenv-build env --format cargo` prints",
+        let message = format!("`{}` in `[env]` is `{}`, which does not exist", one.name, one.value);
+        let suggestion = format!(
+            "remove the entry from `{}`, or replace it with the output of `cargo pyenv-build env \
+                --format cargo`",
             shown(&one.file, facts)
         );
-        let finding = CONFIGURED_MISSING.finding(one.file.clone(), message, mend);
+        let finding = CONFIGURED_MISSING.finding(one.file.clone(), message, suggestion);
         // PyO3 of today does not read it.
         let severity =
             if one.name == "PYTHON_SYS_EXECUTABLE" { Severity::Warning } else { finding.severity };
@@ -179,12 +186,12 @@ fn configured_other(facts: &Facts) -> Vec<Finding> {
         let (_, abi, wanted) =
             (one.found.as_ref()?, one.abi.as_ref()?, facts.interpreter.as_ref()?);
         let message = if abi == wanted {
-            // The same Python by another path is another Python to PyO3's build scripts.
+            // To PyO3's build scripts, the same Python at a different path is a different Python.
             let last = facts.last.as_ref().filter(|last| {
                 one.name == "PYO3_PYTHON" && last.abi == *abi && last.pyo3_python != one.value
             })?;
             format!(
-                "`{}` in `[env]` is `{}`, but the last build was told `{}`",
+                "`{}` in `[env]` is `{}`, but the last build used `{}`",
                 one.name, one.value, last.pyo3_python
             )
         } else {
@@ -193,11 +200,12 @@ fn configured_other(facts: &Facts) -> Vec<Finding> {
                 one.name, one.value
             )
         };
-        let mend = format!(
-            "write the entry in `{}` anew with what `cargo pyenv-build env --format cargo` prints, or choose that Python with `-p`",
+        let suggestion = format!(
+            "replace the entry in `{}` with the output of `cargo pyenv-build env --format cargo`, \
+                or choose that Python with `-p`",
             shown(&one.file, facts)
         );
-        Some(CONFIGURED_OTHER.finding(one.file.clone(), message, mend))
+        Some(CONFIGURED_OTHER.finding(one.file.clone(), message, suggestion))
     };
     configured(facts).filter_map(find).collect()
 }

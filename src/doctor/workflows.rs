@@ -24,19 +24,22 @@ pub const RUST_CACHE_TWICE: Rule = Rule {
     id: "rust-cache-twice",
     severity: Severity::Warning,
     summary: "a job runs rust-cache, and our action, which runs it too",
-    why: "both restore and save the same directories under different keys: twice the time and the space, and the one that is restored last \
-          decides what cargo finds",
-    mend: "leave out the step, or set `rust-cache: false` for our action",
+    why: "both restore and save the same directories under different keys: this takes twice the \
+        time and space, and the one that is restored last overwrites the other",
+    suggestion: "remove the step, or set `rust-cache: false` for our action",
     check: rust_cache_twice,
 };
 
 pub const RUST_CACHE_UNAWARE: Rule = Rule {
     id: "rust-cache-without-python",
     severity: Severity::Warning,
-    summary: "a job runs rust-cache and `cargo pyenv-build`, but rust-cache's key does not know of the Python",
-    why: "a build for another Python is restored over this one's, or the build environment is not kept, and PyO3 is compiled",
-    mend: "before rust-cache a step `cargo pyenv-build provision`; for rust-cache `prefix-key: v0-rust-cp313` and `cache-directories: \
-           .pyenv-build/envs`; or our action, which does it all",
+    summary: "a job runs rust-cache and `cargo pyenv-build`, but rust-cache's key does not depend \
+        on the Python",
+    why: "a build for a different Python is restored, or the build environment is not saved, and \
+        PyO3 is recompiled",
+    suggestion: "add a step `cargo pyenv-build provision` before rust-cache, and set rust-cache's \
+        `prefix-key: v0-rust-cp313` and `cache-directories: .pyenv-build/envs`; or use our \
+        action, which does all of this",
     check: rust_cache_unaware,
 };
 
@@ -45,20 +48,21 @@ pub const RUST_CACHE_DELETES: Rule = Rule {
     severity: Severity::Note,
     summary: "a job builds a Python package with rust-cache alone",
     why: "before it saves, rust-cache deletes the workspace's own crates, the extension module (even with `cache-workspace-crates: true`) \
-          and `target/maturin`, which PyO3's build scripts watch: these, and what depends on them, are compiled in every run",
-    mend: "our action keeps what they are made of in a store of its own; by hand, `cargo pyenv-build` in the job and `.pyenv-build/store` in \
-           an `actions/cache` step",
+          and `target/maturin`, which PyO3's build scripts watch: these, and everything that \
+          depends on them, are recompiled in every run",
+    suggestion: "use our action, which keeps them in its own store; or run `cargo pyenv-build` in \
+        the job, and save `.pyenv-build/store` with `actions/cache`",
     check: rust_cache_deletes,
 };
 
-pub const BUILDS_BESIDE: Rule = Rule {
-    id: "builds-beside-ours",
+pub const BUILT_TWICE: Rule = Rule {
+    id: "package-built-twice",
     severity: Severity::Note,
-    summary: "a job with `cargo pyenv-build` also builds the package by other means",
-    why: "that build tells PyO3 another Python (an isolated environment, or the active one), so PyO3 and all above it are compiled twice, \
-          and again at each switch",
-    mend: "install the wheel that was built, or run it as `cargo pyenv-build run -- CMD`",
-    check: builds_beside,
+    summary: "a job with `cargo pyenv-build` also builds the package in another way",
+    why: "that build gives PyO3 a different Python (an isolated environment, or the active one), \
+        so PyO3 and everything that depends on it are compiled twice, and again at each switch",
+    suggestion: "install the wheel that was built, or run it as `cargo pyenv-build run -- CMD`",
+    check: built_twice,
 };
 
 /// All jobs, with their workflows.
@@ -147,12 +151,12 @@ fn rust_cache_twice(facts: &Facts) -> Vec<Finding> {
         let is_off = ours.with.get("rust-cache").is_some_and(|value| value == "false")
             || ours.with.get("cache").is_some_and(|value| value == "false");
         let message = format!(
-            "job `{}` runs Swatinem/rust-cache beside our action, which runs it too",
+            "job `{}` runs Swatinem/rust-cache next to our action, which runs it too",
             job.name
         );
-        let mend =
-            "leave out the step, or add `rust-cache: false` to our action's inputs".to_owned();
-        (!is_off).then(|| RUST_CACHE_TWICE.finding(workflow.path.clone(), message, mend))
+        let suggestion =
+            "remove the step, or add `rust-cache: false` to our action's inputs".to_owned();
+        (!is_off).then(|| RUST_CACHE_TWICE.finding(workflow.path.clone(), message, suggestion))
     };
     jobs(facts).filter_map(find).collect()
 }
@@ -179,7 +183,7 @@ fn rust_cache_unaware(facts: &Facts) -> Vec<Finding> {
             missing.push("no `cache-directories: .pyenv-build/envs`");
         }
         let message = format!(
-            "job `{}` runs `cargo pyenv-build` with a rust-cache step that has {}",
+            "job `{}` runs `cargo pyenv-build` and rust-cache, but with {}",
             job.name,
             missing.join(", ")
         );
@@ -187,7 +191,7 @@ fn rust_cache_unaware(facts: &Facts) -> Vec<Finding> {
             RUST_CACHE_UNAWARE.finding(
                 workflow.path.clone(),
                 message,
-                RUST_CACHE_UNAWARE.mend.to_owned(),
+                RUST_CACHE_UNAWARE.suggestion.to_owned(),
             )
         })
     };
@@ -221,26 +225,26 @@ fn rust_cache_deletes(facts: &Facts) -> Vec<Finding> {
             "the workspace's own crates and `target/maturin`"
         };
         let message = format!(
-            "job `{}` builds by `{how}` with rust-cache, which does not keep {lost}",
+            "job `{}` builds with `{how}` and rust-cache, which does not keep {lost}",
             job.name
         );
         Some(RUST_CACHE_DELETES.finding(
             workflow.path.clone(),
             message,
-            RUST_CACHE_DELETES.mend.to_owned(),
+            RUST_CACHE_DELETES.suggestion.to_owned(),
         ))
     };
     jobs(facts).filter_map(find).collect()
 }
 
-fn builds_beside(facts: &Facts) -> Vec<Finding> {
+fn built_twice(facts: &Facts) -> Vec<Finding> {
     let find = |(workflow, job): (&Workflow, &Job)| {
         if !job.steps.iter().any(|step| step.is_our_action() || step.runs_ours()) {
             return None;
         }
         let how = job.steps.iter().find_map(builds_otherwise)?;
-        let message = format!("job `{}` also builds by `{how}`", job.name);
-        Some(BUILDS_BESIDE.finding(workflow.path.clone(), message, BUILDS_BESIDE.mend.to_owned()))
+        let message = format!("job `{}` also builds with `{how}`", job.name);
+        Some(BUILT_TWICE.finding(workflow.path.clone(), message, BUILT_TWICE.suggestion.to_owned()))
     };
     jobs(facts).filter_map(find).collect()
 }
@@ -258,7 +262,7 @@ mod tests {
         let workflow = parse(Path::new("ci.yml"), &text).unwrap();
         assert!(!workflow.jobs[0].steps.is_empty(), "{text}");
         let facts = Facts { workflows: vec![workflow], ..Facts::default() };
-        let all = [rust_cache_twice, rust_cache_unaware, rust_cache_deletes, builds_beside]
+        let all = [rust_cache_twice, rust_cache_unaware, rust_cache_deletes, built_twice]
             .map(|check| check(&facts));
         all.into_iter().flatten().map(|finding| finding.rule).collect()
     }
@@ -320,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn builds_beside_ours_are_told_from_installs() {
+    fn built_twice_ours_are_told_from_installs() {
         let beside =
             |command: &str| ids(&format!("- uses: o/cargo-pyenv-build@v1\n- run: {command}\n"));
         for yes in [
@@ -332,7 +336,7 @@ mod tests {
             "python3 -m build --wheel",
             "RUSTFLAGS=-g pip wheel . -w out",
         ] {
-            assert_eq!(beside(yes), ["builds-beside-ours"], "{yes}");
+            assert_eq!(beside(yes), ["package-built-twice"], "{yes}");
         }
         for no in [
             "python -m pip install \"$WHEEL\"",

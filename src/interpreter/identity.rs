@@ -52,8 +52,8 @@ impl Identity {
         format!("{prefix}{major}{minor}{threads}{debug}")
     }
 
-    /// The ABI tag: `cp312-linux-x86_64`. musl is told from glibc, whose `get_platform()` is the
-    /// same.
+    /// The ABI tag: `cp312-linux-x86_64`. It distinguishes musl from glibc, whose `get_platform()`
+    /// is the same.
     pub fn abi_tag(&self) -> String {
         let musl = self
             .soabi

@@ -109,7 +109,7 @@ pub(super) fn probe(executable: &Path, cache: &Path) -> Result<Interpreter, Erro
     interpreter(executable, found)
 }
 
-/// Of another schema is another file: versions of this program can share a directory.
+/// Each schema has its own file: versions of this program can share a directory.
 fn key(real_path: &Path) -> Vec<u8> {
     [SCHEMA.to_string().as_bytes(), real_path.as_os_str().as_encoded_bytes()].join(&0)
 }
@@ -204,7 +204,7 @@ fn interpreter(executable: &Path, found: Found) -> Result<Interpreter, Error> {
         python_version: marker("python_version"),
         sys_platform: marker("sys_platform"),
     })
-    .map_err(|error| broken(format!("its version is no version: {error}")))?;
+    .map_err(|error| broken(format!("its version is invalid: {error}")))?;
     let path = std::path::absolute(executable).unwrap_or_else(|_| executable.to_path_buf());
     Ok(Interpreter {
         path,

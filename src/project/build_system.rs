@@ -55,7 +55,7 @@ impl BuildSystem {
             None => {
                 return Err(invalid(
                     "`build-system.requires` is missing".to_owned(),
-                    "PEP 518 demands it: `requires = [\"maturin>=1.9,<2\"]`",
+                    "PEP 518 requires it: `requires = [\"maturin>=1.9,<2\"]`",
                 ));
             }
             Some(value) => strings(value).ok_or_else(|| {

@@ -12,29 +12,28 @@ use super::Error;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Settings {
-    /// The interpreter: a path (relative to the project), a name or a version.
+    /// Interpreter to build for: a path (relative to the project), a name or a version.
     pub python: Option<String>,
-    /// Our directory, relative to the project.
+    /// Directory for environments, store and reports, relative to the project.
     pub root: Option<String>,
     /// `uv`, `pip` or `auto`.
     pub installer: Option<String>,
     /// Constraints files, relative to the project.
     pub constraints: Vec<String>,
-    /// Whether what rustc has made is used again: `auto` or `off`.
+    /// Whether compiled crates are reused: `auto` or `off`.
     pub reuse: Option<String>,
-    /// Further inputs of all crates: patterns for files, relative to the project.
+    /// Additional inputs of all crates: file patterns, relative to the project.
     pub inputs: Vec<String>,
-    /// What procedural macros read, by the names of their packages: patterns for files, relative
-    /// to the workspace, or `env:NAME`. With an empty list it is your word that a macro reads
-    /// nothing.
+    /// Inputs of procedural macros, by package name: file patterns, relative to the workspace, or
+    /// `env:NAME`. An empty list declares that the macro reads nothing.
     pub macros: BTreeMap<String, Vec<String>>,
-    /// Packages whose build scripts read nothing but what they declare, and need not be run where
-    /// that is what it was.
+    /// Packages whose build scripts read only the inputs that they declare, and can be skipped if
+    /// those did not change.
     pub trusted_build_scripts: Vec<String>,
     /// rustc's incremental state: `"auto"`, `true` or `false`.
     #[cfg_attr(test, schemars(with = "Option<serde_json::Value>"))]
     pub incremental: Option<toml::Value>,
-    /// Crates that must not be compiled: `all`, `deps`, `workspace` or patterns for names.
+    /// Crates that must not be compiled: `all`, `deps`, `workspace` or name patterns.
     pub deny_rebuild: Vec<String>,
     /// `warm` or `always`.
     pub deny_rebuild_when: Option<String>,

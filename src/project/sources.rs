@@ -3,8 +3,8 @@
 //!
 //! `uv build` honours both. pip knows neither, so [`Sources::lower`] turns them into requirements
 //! that every installer understands: `name @ file:///...` for a path or a member of the workspace, `name @ git+https://...`, `name @ https://...`. Only a source that names an
-//! index has no such form: it stays beside the requirement, and whoever resolves asks that index
-//! for it, and no other.
+//! index has no such form: it is kept next to the requirement, and the resolver asks only that
+//! index for it.
 //!
 //! A name with a source is the project's own: somebody else's package of that name on a public
 //! index must never be taken for it. So a source that cannot be honoured is an error.
@@ -147,7 +147,8 @@ impl Sources {
                 place.error("has an item that is not a requirement", "write a string")
             })?;
             if item.get("match-runtime").and_then(Value::as_bool) == Some(true) {
-                let hint = "write the version that the project is used with: a build environment knows no other environment";
+                let hint = "write the version explicitly: a build environment does not depend on \
+                    any other environment";
                 return Err(place.error("cannot be honoured: there is no version to match", hint));
             }
             let valid = parse_requirement(text).map(|_| text.to_owned());
@@ -241,7 +242,7 @@ impl Sources {
         })
     }
 
-    /// Whether uv is told to take no notice of sources.
+    /// Whether uv is set to ignore sources.
     fn is_off(&self, name: &PackageName) -> bool {
         let is = |text: &str| text.parse::<PackageName>().is_ok_and(|one| one == *name);
         let packages = self.settings.get("no-sources-package").and_then(Value::as_array);
@@ -273,10 +274,8 @@ impl Sources {
             ));
         }
         if source.package == Some(false) {
-            return Err(place.error(
-                "cannot be honoured: `package = false`",
-                "name what it depends on instead",
-            ));
+            return Err(place
+                .error("cannot be honoured: `package = false`", "list its dependencies instead"));
         }
         let url = match (&source.git, &source.url, &source.path, source.workspace, &source.index) {
             (Some(git), None, None, false, None) => {
@@ -301,7 +300,7 @@ impl Sources {
                 if !path.exists() {
                     return Err(place.error(
                         "names a path that does not exist",
-                        "is a submodule, or a step before this one, missing?",
+                        "is a submodule, or an earlier step, missing?",
                     ));
                 }
                 file_url(&path)
@@ -325,7 +324,7 @@ impl Sources {
             }
             _ => {
                 return Err(place.error(
-                    "is not one of a path, the workspace, git, a URL and an index",
+                    "must be one of a path, the workspace, git, a URL or an index",
                     "keep one of them",
                 ));
             }
@@ -337,7 +336,7 @@ impl Sources {
         let requirement = parse_requirement(&text).map_err(|reason| {
             place.error(
                 &format!("is not a requirement that installers understand ({reason})"),
-                "write a whole URL",
+                "write a complete URL",
             )
         })?;
         Ok(Lowered { requirement, index: None })
@@ -431,10 +430,7 @@ impl Sources {
                     continue;
                 };
                 let place = sources.place(file, &["tool", "uv", "sources"], key, value);
-                return Err(place.error(
-                    "cannot be honoured by pip, which builds a requirement of the project",
-                    "use `--installer uv`",
-                ));
+                return Err(place.error("cannot be honoured by pip", "use `--installer uv`"));
             }
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! Reading what cargo prints, whoever runs it: `Compiling`, `Fresh`, `Dirty` and the progress bar.
+//! Parses cargo's output, also when a backend runs it: `Compiling`, `Fresh`, `Dirty` and the
+//! progress bar.
 
 use std::collections::BTreeMap;
 

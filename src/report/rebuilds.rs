@@ -1,8 +1,8 @@
 //! Which crates were compiled, and why: cargo's own records before and after, compared.
 //!
-//! Needs no flag that would change the build, and works whoever runs cargo. What ran is told by the
-//! date of its `invoked.timestamp`; why, by what differs between the two records of a unit, and by
-//! the dates of its inputs.
+//! This needs no flag that would change the build, and works no matter who runs cargo. A unit ran
+//! if the mtime of its `invoked.timestamp` changed. The reason comes from the differences between
+//! its two records, and from the mtimes of its inputs.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -161,7 +161,7 @@ pub fn explain(
                 reason: why.reason,
                 detail: why.detail.clone(),
                 seconds: super::round(span(run).unwrap_or_default()),
-                products_changed: None,
+                output_changed: None,
                 skipped: false,
             });
         }
@@ -344,7 +344,7 @@ fn other_dependency<'a>(then: &Record, now: &'a Record) -> Option<&'a str> {
     now.deps.iter().find(is_other).map(|(_, name, _, _)| name.as_str())
 }
 
-/// Why a unit was compiled in which nothing has changed: there is another of the crate, with other
+/// Why an unchanged unit was compiled: there is a second unit of the crate, with other
 /// features, flags, crate types or dependencies. The library of an extension module has no hash in
 /// its name, so both write it to the same file.
 fn variant(unit: &Unit, before: &Records) -> Option<Why> {
@@ -353,7 +353,8 @@ fn variant(unit: &Unit, before: &Records) -> Option<Why> {
         Some(then) if unit.kind == Kind::Compile && alike.finished > then.finished => {
             Some(Why::new(
                 Reason::Other,
-                "in between it was compiled with other features, flags or crate types, to the same file",
+                "it was compiled to the same file with different features, flags or crate types \
+                    in between",
             ))
         }
         Some(_) => None,

@@ -1,4 +1,4 @@
-//! The report in words.
+//! The report as text.
 
 use std::fmt::Write as _;
 
@@ -59,28 +59,26 @@ pub fn because(one: &CompiledCrate) -> String {
         (None, None) => text,
     };
     match one.reason {
-        Reason::FirstBuild => "it was not there before".to_owned(),
+        Reason::FirstBuild => "it was not compiled before".to_owned(),
         Reason::EnvVarChanged => values(format!("the environment variable {detail} changed")),
         Reason::InputChanged => format!("{detail} changed"),
         Reason::DependencyRebuilt => format!("{detail} was rebuilt"),
-        Reason::DependencyChanged => format!("its dependency {detail} is another"),
+        Reason::DependencyChanged => format!("its dependency {detail} changed"),
         Reason::FeaturesChanged => values("its features changed".to_owned()),
         Reason::ProfileChanged => "the profile changed".to_owned(),
-        Reason::TargetChanged => {
-            "other crate types are made of it, or its target in Cargo.toml changed".to_owned()
-        }
-        Reason::RustflagsChanged => values("the flags for rustc changed".to_owned()),
-        Reason::RustcChanged => "rustc is another".to_owned(),
+        Reason::TargetChanged => "its crate types, or its target in Cargo.toml, changed".to_owned(),
+        Reason::RustflagsChanged => values("the rustc flags changed".to_owned()),
+        Reason::RustcChanged => "rustc changed".to_owned(),
         Reason::VersionChanged => match &one.old {
-            Some(old) => format!("its version was {old} and is {detail} now"),
-            None => format!("its version is {detail} now"),
+            Some(old) => format!("its version changed from {old} to {detail}"),
+            None => format!("its version changed to {detail}"),
         },
-        Reason::ProductChanged => format!("its build script made a different {detail}"),
+        Reason::ScriptOutputChanged => format!("its build script produced a different {detail}"),
         Reason::Moved => format!("it was compiled in {detail} before"),
-        Reason::OutputMissing => "what it had made was gone".to_owned(),
-        Reason::Unfinished => "it was not done the last time".to_owned(),
-        Reason::Macro | Reason::NotJudged | Reason::Other => detail.to_owned(),
-        Reason::Unknown => "there is no telling why".to_owned(),
+        Reason::OutputMissing => "its artifacts were missing".to_owned(),
+        Reason::Unfinished => "its last compilation did not finish".to_owned(),
+        Reason::Macro | Reason::NotReusable | Reason::Other => detail.to_owned(),
+        Reason::Unknown => "reason unknown".to_owned(),
     }
 }
 
@@ -124,14 +122,14 @@ fn list(crates: &Crates, text: &mut String) {
         );
     }
     for script in crates.build_scripts.iter().filter(|script| script.workspace) {
-        let changed = match script.products_changed {
-            Some(true) => ", and what it made changed",
-            Some(false) => ", and what it made did not change",
+        let changed = match script.output_changed {
+            Some(true) => ", and its output changed",
+            Some(false) => ", and its output did not change",
             None => "",
         };
         let name = format!("  the build script of {} v{}", script.name, script.version);
         let _ = if script.skipped {
-            writeln!(text, "{name}: skipped, what it declares to read did not change")
+            writeln!(text, "{name}: skipped, its declared inputs did not change")
         } else {
             writeln!(text, "{name} ran for {:.1}s{changed}", script.seconds)
         };

@@ -1,8 +1,8 @@
-//! What the wrapper did, in the report: its events, put together with what cargo's records say.
+//! The wrapper's part of the report: its events, combined with cargo's records.
 //!
-//! cargo's records tell that a unit was made, but not whether rustc made it: for crates that are
-//! judged the events have the word, and the reason. For all others, and for build scripts, the
-//! records have.
+//! cargo's records show that a unit was built, but not whether rustc ran for it: for crates that go
+//! through the wrapper, the events decide, and give the reason. For all others, and for build
+//! scripts, the records decide.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,17 +35,17 @@ pub fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crates, Stor
             .map(|at| said.compiled.remove(at));
         // rustc ran for one of its units: then it was compiled, whatever became of the others.
         if let Some(event) =
-            of_package.iter().find(|event| !matches!(event.what, What::Served { .. }))
+            of_package.iter().find(|event| !matches!(event.what, What::Reused { .. }))
         {
             let seconds: f64 = of_package
                 .iter()
-                .filter(|event| !matches!(event.what, What::Served { .. }))
+                .filter(|event| !matches!(event.what, What::Reused { .. }))
                 .map(|event| event.seconds)
                 .sum();
             crates.compiled.push(compiled(event, recorded, seconds, root));
         } else {
             let saved = of_package.iter().map(|event| match event.what {
-                What::Served { seconds_saved, .. } => seconds_saved,
+                What::Reused { seconds_saved, .. } => seconds_saved,
                 _ => 0.0,
             });
             let (name, version) = (key.0.to_owned(), key.1.to_owned());
@@ -60,7 +60,7 @@ pub fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crates, Stor
             .iter()
             .filter(is_of_script)
             .any(|event| (&event.package, &event.version) == (&script.name, &script.version));
-        script.products_changed = of_package.and_then(|events| products_changed(events));
+        script.output_changed = of_package.and_then(|events| output_changed(events));
     }
     crates.build_scripts = said.build_scripts;
     (crates, totals(events))
@@ -80,8 +80,8 @@ fn totals(events: &[Event]) -> StoreReport {
     let mut store = StoreReport::default();
     for event in events {
         match &event.what {
-            What::Served { bytes, .. } => {
-                store.served += 1;
+            What::Reused { bytes, .. } => {
+                store.reused += 1;
                 store.bytes += bytes;
                 store.seconds += event.seconds;
             }
@@ -95,7 +95,7 @@ fn totals(events: &[Event]) -> StoreReport {
 
 /// Whether what a build script made is something else than it was; `None`: nothing was judged by
 /// it.
-fn products_changed(events: &[&Event]) -> Option<bool> {
+fn output_changed(events: &[&Event]) -> Option<bool> {
     let mut known = None;
     for event in events.iter().filter(|event| event.kind != "build-script") {
         match &event.what {
@@ -130,10 +130,10 @@ fn compiled(
     match &event.what {
         What::Compiled { difference, .. } => because(difference, base, root),
         What::Passed { because: Some(text), macro_name } => {
-            let reason = if macro_name.is_some() { Reason::Macro } else { Reason::NotJudged };
+            let reason = if macro_name.is_some() { Reason::Macro } else { Reason::NotReusable };
             let detail = match macro_name {
                 Some(line) => {
-                    format!("{text}; if that is all right: `{line}` in `[tool.pyenv-build.macros]`")
+                    format!("{text}; if that is fine, add `{line}` to `[tool.pyenv-build.macros]`")
                 }
                 None => text.clone(),
             };
@@ -165,7 +165,7 @@ fn because(difference: &Difference, base: CompiledCrate, root: &Path) -> Compile
                 old: None,
                 new: None,
                 root_cause: true,
-                reason: Reason::ProductChanged,
+                reason: Reason::ScriptOutputChanged,
                 ..base
             },
             _ => base,
@@ -184,7 +184,7 @@ fn because(difference: &Difference, base: CompiledCrate, root: &Path) -> Compile
         Difference::Blob => CompiledCrate { reason: Reason::OutputMissing, ..base },
         Difference::Messages => with(
             Reason::Other,
-            "its messages were kept for another width, colour or format".to_owned(),
+            "its messages were recorded for a different width, color or format".to_owned(),
         ),
         Difference::Directory { old } => with(Reason::Moved, old.display().to_string()),
         Difference::Variable { name, old, new } => {
@@ -200,7 +200,7 @@ fn because(difference: &Difference, base: CompiledCrate, root: &Path) -> Compile
         Difference::Extern { path } => {
             CompiledCrate { root_cause: false, ..with(Reason::DependencyRebuilt, crate_of(path)) }
         }
-        Difference::Product { path } => with(Reason::ProductChanged, path.clone()),
+        Difference::Product { path } => with(Reason::ScriptOutputChanged, path.clone()),
         Difference::File { path } => match crate_of_library(path) {
             Some(name) => {
                 CompiledCrate { root_cause: false, ..with(Reason::DependencyRebuilt, name) }
@@ -354,15 +354,15 @@ mod tests {
         What::Compiled { difference, ok: true, recorded: true, why_not: None }
     }
 
-    fn served() -> What {
-        What::Served { seconds_saved: 2.0, bytes: 10 }
+    fn reused() -> What {
+        What::Reused { seconds_saved: 2.0, bytes: 10 }
     }
 
     #[test]
     fn a_crate_was_compiled_if_rustc_ran_for_any_of_its_units() {
         let events = [
-            event("a", "lib", served()),
-            event("b", "lib", served()),
+            event("a", "lib", reused()),
+            event("b", "lib", reused()),
             event("b", "test", ran(Difference::File { path: "/w/b/src/x.rs".into() })),
             event(
                 "c",
@@ -387,7 +387,7 @@ mod tests {
             reason: Reason::FirstBuild,
             detail: None,
             seconds: 0.1,
-            products_changed: None,
+            output_changed: None,
             skipped: false,
         };
         let said = Crates { fresh: 3, build_scripts: vec![script], ..Crates::default() };
@@ -407,7 +407,7 @@ mod tests {
                     "d",
                     Reason::Macro,
                     Some(
-                        "the macro reads; if that is all right: `m = []` in `[tool.pyenv-build.macros]`"
+                        "the macro reads; if that is fine, add `m = []` to `[tool.pyenv-build.macros]`"
                     ),
                     true
                 ),
@@ -417,13 +417,13 @@ mod tests {
             crates.reused,
             [ReusedCrate { name: "a".into(), version: "1.0.0".into(), seconds_saved: 2.0 }]
         );
-        assert_eq!((crates.fresh, crates.build_scripts[0].products_changed), (3, Some(false)));
-        assert_eq!(store, StoreReport { served: 2, recorded: 2, bytes: 20, seconds: 1.0 });
+        assert_eq!((crates.fresh, crates.build_scripts[0].output_changed), (3, Some(false)));
+        assert_eq!(store, StoreReport { reused: 2, recorded: 2, bytes: 20, seconds: 1.0 });
     }
 
     #[test]
     fn flags_of_a_build_script_have_the_reason_of_its_run() {
-        let base = compiled(&event("a", "lib", served()), None, 0.0, Path::new("/w"));
+        let base = compiled(&event("a", "lib", reused()), None, 0.0, Path::new("/w"));
         let difference = Difference::Arguments {
             old: vec!["--cfg=Py_3_12".into()],
             new: vec!["--cfg=Py_3_13".into()],
@@ -434,12 +434,12 @@ mod tests {
             ..base.clone()
         };
         assert_eq!(because(&difference, recorded.clone(), Path::new("/w")), recorded);
-        assert_eq!(because(&difference, base, Path::new("/w")).reason, Reason::ProductChanged);
+        assert_eq!(because(&difference, base, Path::new("/w")).reason, Reason::ScriptOutputChanged);
     }
 
     #[test]
     fn arguments_in_the_words_of_cargo() {
-        let base = compiled(&event("a", "lib", served()), None, 0.0, Path::new("/w"));
+        let base = compiled(&event("a", "lib", reused()), None, 0.0, Path::new("/w"));
         let of = |old: &[&str], new: &[&str]| {
             let texts =
                 |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! One rustc call as cargo makes it: the command line, taken apart by an allow-list.
+//! One rustc call as cargo makes it: the command line, parsed with an allow-list.
 //!
 //! An argument that is not on the list may read or write something that we would not notice, so a
 //! call that has one is passed through to rustc untouched. What the list knows is in [`FLAGS`],
@@ -14,25 +14,25 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unjudged {
     /// cargo asks the compiler about itself, or a build script tries something out.
-    #[error("it is a question to the compiler, not a crate")]
+    #[error("it is a query to the compiler, not a crate")]
     Probe,
     #[error("the argument `{0}` is not known to be safe")]
     Argument(String),
-    #[error("`{0}` runs in front of rustc, and what it reads is not known")]
+    #[error("`{0}` wraps rustc, and its inputs are unknown")]
     Program(String),
     #[error("the compiler's own files were not found: {0}")]
     Compiler(String),
-    #[error("what the linker reads is not known: {0}")]
+    #[error("the inputs of the linker are unknown: {0}")]
     Linker(String),
-    #[error("the procedural macro `{name}` may read what it does not declare{}", hint_of(.reads.as_ref()))]
+    #[error("the procedural macro `{name}` may read undeclared inputs{}", hint_of(.reads.as_ref()))]
     Macro { name: String, reads: Option<String> },
-    #[error("what is linked into `{0}` is not known: it was compiled without us")]
+    #[error("the native code linked into `{0}` is unknown: it was compiled without our wrapper")]
     Closure(String),
     #[error("the native libraries in `{}` are too many to compare", .0.display())]
     NativeLibraries(PathBuf),
     #[error("`{}` could not be read", .0.display())]
     Unreadable(PathBuf),
-    #[error("the settings in `{}` were changed after they were read", .0.display())]
+    #[error("the settings in `{}` changed after they were read", .0.display())]
     Settings(PathBuf),
 }
 

@@ -1,4 +1,4 @@
-//! All crates that a call is made of, not only those that it names.
+//! All crates that a call depends on, not only those on its command line.
 //!
 //! rustc finds the crates that its externs need by itself, in the `-L dependency` directories. To
 //! know them, too, each call for a library leaves a note in the store: which libraries it was

@@ -1,5 +1,5 @@
-//! rustc's dependency files (`deps/<name>.d`): the files that a crate was made of, and the
-//! variables it looked at.
+//! rustc's dep-info files (`deps/<name>.d`): the source files of a crate, and the variables that it
+//! read.
 //!
 //! ```text
 //! /p/target/debug/deps/app-1.d: src/main.rs src/a\ b.rs

@@ -1,4 +1,4 @@
-//! An entry: everything that one rustc call read, and what it wrote and said.
+//! An entry: everything that one rustc call read, wrote and printed.
 //!
 //! [`Before`] is what is known before rustc runs; its digest is the entry's key, so several states
 //! of one unit live side by side. [`After`] is what only the call itself found out: rustc names its
@@ -61,8 +61,8 @@ pub struct After {
     pub crates: BTreeMap<PathBuf, String>,
     /// Where the linker looks for libraries, in its order.
     pub search: Vec<PathBuf>,
-    /// Libraries that it found, each with the number of directories of `search` in which it looked
-    /// in vain before.
+    /// Libraries that it found, each with the number of directories of `search` that it searched
+    /// before without finding it.
     pub found: BTreeMap<String, usize>,
 }
 

@@ -1,4 +1,4 @@
-//! What a call is known to read before rustc runs: [`Before`].
+//! The inputs of a call that are known before rustc runs: [`Before`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -253,7 +253,7 @@ impl Look<'_> {
         self.state(&self.package.directory.join("Cargo.toml"));
         self.state(Path::new("Cargo.toml"));
         self.state(Path::new("Cargo.lock"));
-        // What cargo itself is told, when it is asked.
+        // Cargo's own configuration, when cargo runs.
         for directory in self
             .directory
             .ancestors()

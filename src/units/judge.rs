@@ -1,4 +1,4 @@
-//! Whether an earlier call's outputs may stand for those of this one, and if not, what differs.
+//! Whether an earlier call's outputs can be reused for this one, and if not, the difference.
 
 use std::path::{Path, PathBuf};
 

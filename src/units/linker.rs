@@ -1,4 +1,5 @@
-//! The linker as an input: which one it is, what it reads, and where it looked in vain.
+//! The linker as an input: which one it is, which files it reads, and which it looked for but did
+//! not find.
 //!
 //! rustc calls a compiler driver (`cc`), which calls a linker. Both may read variables and files of
 //! their own (specs, scripts, start files). So the driver and every linker that it may choose count
@@ -79,7 +80,7 @@ const LINKER_LIBRARIES: &[&str] = &["libLLVM", "libbfd-", "libctf.so", "liblld"]
 pub struct Linker {
     /// Of the driver, of what it may call, and of what it reads of its own.
     pub digest: String,
-    /// Directories that it searches by itself, after those it is told.
+    /// Directories that it searches by default, after those on its command line.
     directories: Vec<PathBuf>,
 }
 
@@ -120,7 +121,7 @@ impl Linker {
         }
         if !is_compiler_driver(&real) {
             return Err(Unjudged::Linker(format!(
-                "`{}` is not a C compiler that is known",
+                "`{}` is not a known C compiler",
                 real.display()
             )));
         }

@@ -1,6 +1,5 @@
-//! What the wrapper did, a line of JSON for each call: for the report of the command that cargo
-//! runs under, and beside the store for what is asked afterwards, by `why` and by the summary of a
-//! job.
+//! The wrapper's events, a line of JSON for each call: for the report of the command that runs
+//! cargo, and next to the store for `why` and for the summary of a job.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use super::package::Package;
 use super::store::Store;
 use crate::env_vars;
 
-/// Of the log beside the store; then it is begun anew.
+/// Maximum size of the log next to the store; beyond it, the log is started again.
 const LIMIT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One call.
@@ -45,7 +44,7 @@ pub struct Event {
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum What {
     /// Outputs of an earlier call were put in place.
-    Served { seconds_saved: f64, bytes: u64 },
+    Reused { seconds_saved: f64, bytes: u64 },
     /// rustc ran, since something differs; and whether what it did was recorded.
     Compiled { difference: Difference, ok: bool, recorded: bool, why_not: Option<String> },
     /// rustc ran, and we did not look: it is not one of those that are judged, or cannot be.

@@ -1,5 +1,5 @@
-//! Procedural macros: which ones are known to read nothing but their tokens, and what the user says
-//! of others.
+//! Procedural macros: which ones are known to read nothing but their tokens, and what the user
+//! declares about others.
 //!
 //! A procedural macro is a program that runs inside rustc and may read files, variables, git or the
 //! clock, and rustc does not know of it. `pure-macros.toml` lists those whose source was read and
@@ -113,7 +113,7 @@ fn check(one: &Macro, plans: &Plans, names_variables: bool) -> Result<(), Unjudg
         })
     };
     if plans.source(&one.directory) != Some(Source::CratesIo) {
-        return unknown("what its own source says, which is not from crates.io");
+        return unknown("unknown inputs, because it is not from crates.io");
     }
     let Ok(version) = Version::parse(&one.version) else { return unknown("") };
     let impure = list().impure.iter().find(|impure| impure.is_of(&one.package, &version));
@@ -125,7 +125,9 @@ fn check(one: &Macro, plans: &Plans, names_variables: bool) -> Result<(), Unjudg
     if let Some((_, name)) =
         one.made_of.iter().find(|(directory, _)| plans.source(directory) != Some(Source::CratesIo))
     {
-        return unknown(&format!("what `{name}` reads, which is not from crates.io"));
+        return unknown(&format!(
+            "unknown inputs, because its dependency `{name}` is not from crates.io"
+        ));
     }
     // It looks up manifests while the macro runs.
     if one

@@ -1,4 +1,4 @@
-//! What a call turned out to have read and written, once rustc has run: [`After`], and its outputs.
+//! The files that a call read and wrote, known once rustc has run: [`After`], and its outputs.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ pub const STORE_ERROR: &str = "the store could not be written";
 /// Why a call that succeeded is not recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unrecorded {
-    #[error("rustc's dependency file is not there or not readable")]
+    #[error("rustc's dep-info file is missing or not readable")]
     NoDependencyFile,
     #[error("the linker did not say what it read")]
     SilentLinker,
@@ -31,7 +31,7 @@ pub enum Unrecorded {
     Assembler,
     #[error("a source names a variable that a macro may have read without rustc's knowledge")]
     Variable,
-    #[error("`{}` was read and is gone", .0.display())]
+    #[error("`{}` was read, but no longer exists", .0.display())]
     Gone(PathBuf),
     #[error("a native library may be named by a path")]
     NamedLibrary,
@@ -39,7 +39,7 @@ pub enum Unrecorded {
     FoundMacro(PathBuf),
     #[error("the native libraries in `{}` are too many to compare", .0.display())]
     NativeLibraries(PathBuf),
-    #[error("nothing was found that `--emit={0}` wrote")]
+    #[error("no output of `--emit={0}` was found")]
     NoOutput(String),
     #[error("`{}` is not a file that can be kept", .0.display())]
     StrangeOutput(PathBuf),

@@ -1,5 +1,4 @@
-//! The package that a call is for, as cargo says in the environment, and whether its calls are
-//! judged.
+//! The package that a call is for, from cargo's variables, and whether its calls can be reused.
 
 use std::path::{Path, PathBuf};
 

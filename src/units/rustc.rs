@@ -1,4 +1,5 @@
-//! Running rustc: in our place where nothing is to be learnt, or as a child whose messages we hear.
+//! Running rustc: in place of this process if there is nothing to record, or as a child whose
+//! messages are read.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! The store of what calls made: entries, and their files by content.
+//! The store of recorded calls: entries, and their files by content.
 //!
 //! ```text
 //! store/

@@ -1,5 +1,5 @@
-//! What sources may do that rustc does not tell, in their own crate or by their macros in a crate
-//! above: [`Traits`].
+//! Effects of sources that rustc does not report, in their own crate or through their macros in a
+//! dependent crate: [`Traits`].
 //!
 //! rustc tracks `env!` where it expands it itself. A few macros (`paste`) expand it on their own,
 //! from their tokens; so they read nothing that nobody declares as long as no source that may reach

@@ -1,4 +1,4 @@
-//! The store as one file, for caches that keep files: a tar archive, compressed with zstd.
+//! The store as one file, for caches that store files: a tar archive, compressed with zstd.
 //!
 //! Its first member says where it was made. Entries hold absolute paths, so an archive of another
 //! directory is refused by name. What is imported is checked against its name as everything in a
@@ -32,7 +32,7 @@ pub enum Error {
     Elsewhere { archive: PathBuf, from: PathBuf, to: PathBuf },
     #[error("`{}` is not an archive of a store, or is damaged: {message}", archive.display())]
     Invalid { archive: PathBuf, message: String },
-    #[error("`{}` is of version {found}, and this program reads version {SCHEMA}", archive.display())]
+    #[error("`{}` has format version {found}, but this program reads version {SCHEMA}", archive.display())]
     Version { archive: PathBuf, found: u32 },
     #[error("failed to write `{}`", path.display())]
     Write { path: PathBuf, source: io::Error },
@@ -42,10 +42,11 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Elsewhere { .. } => Some(
-                "what is in a store holds for one path only: build where it was exported, or without it",
+                "a store is valid for one path only: build where it was exported, or build \
+                    without it",
             ),
             Self::Invalid { .. } | Self::Version { .. } => {
-                Some("leave it out: what is missing is compiled")
+                Some("build without it: missing crates are compiled")
             }
             Self::Write { .. } => None,
         }
@@ -126,13 +127,13 @@ pub fn import(store: &Store, archive: &Path) -> Result<u64, Error> {
         let is_ours = name.components().all(|part| matches!(part, Component::Normal(_)))
             && FOLDERS.iter().any(|folder| name.starts_with(folder));
         if !is_ours || member.header().entry_type() != tar::EntryType::Regular {
-            return Err(invalid(format!("`{}` does not belong into a store", name.display())));
+            return Err(invalid(format!("`{}` does not belong in a store", name.display())));
         }
         let mut content = Vec::new();
         member.read_to_end(&mut content).map_err(unreadable)?;
         if !is_what_it_says(&name, &content) {
             return Err(invalid(format!(
-                "the content of `{}` is not what its name says",
+                "the content of `{}` does not match its name",
                 name.display()
             )));
         }
@@ -161,7 +162,7 @@ fn check_header(
         message: message.to_owned(),
     };
     if name != Path::new(HEADER) {
-        return Err(invalid("it does not begin with what says where it was made"));
+        return Err(invalid("it does not begin with its origin"));
     }
     let mut text = String::new();
     member

@@ -1,4 +1,4 @@
-//! The store by hand: what is in it, what can go, whether it is sound.
+//! Commands for the store: its size, its clean-up, and the check for damage.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -215,7 +215,7 @@ pub fn damage(store: &Store) -> Vec<Damage> {
         if !digest::file(&blob.path).is_ok_and(|digest| name == digest.as_str()) {
             damage.push(Damage {
                 path: blob.path.clone(),
-                what: "its content is not what its name says",
+                what: "its content does not match its name",
             });
         }
     }
@@ -223,12 +223,11 @@ pub fn damage(store: &Store) -> Vec<Damage> {
         match Store::read(&file.path) {
             None => damage.push(Damage {
                 path: file.path,
-                what: "it is not an entry, or of another version",
+                what: "it is not an entry, or has a different version",
             }),
             Some(entry) => {
                 if entry.outputs.iter().any(|output| !store.blob(&output.digest).is_file()) {
-                    damage
-                        .push(Damage { path: file.path, what: "a file that it names is missing" });
+                    damage.push(Damage { path: file.path, what: "one of its files is missing" });
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! When cargo calls us as its `RUSTC_WRAPPER`: judge, serve, or run rustc and record.
+//! The `RUSTC_WRAPPER` that cargo calls: compare, reuse, or run rustc and record.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -199,7 +199,7 @@ impl Wrapper<'_> {
                         self.trust_script();
                         self.log(
                             is_local,
-                            What::Served { seconds_saved: entry.seconds, bytes },
+                            What::Reused { seconds_saved: entry.seconds, bytes },
                             started.elapsed().as_secs_f64(),
                         );
                         return 0;
@@ -250,8 +250,8 @@ impl Wrapper<'_> {
         }
     }
 
-    /// Has rustc keep its incremental state in the store, where the user wishes it and cargo has
-    /// not said so: it is another input.
+    /// Has rustc keep its incremental state in the store, if the user asks for it and cargo does
+    /// not keep it already: it is one more input.
     fn keep_incremental_state(&mut self) {
         let wish = env_vars::get(env_vars::INCREMENTAL).unwrap_or_default();
         if self.call.incremental.is_some()

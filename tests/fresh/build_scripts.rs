@@ -215,10 +215,10 @@ fn a_build_script_that_was_edited_and_says_the_same_compiles_nothing_above_it() 
     world.next_job();
     let built = world.right("build");
     // The script is a crate of the same package, and that was compiled.
-    assert_eq!(built.report["store"]["served"], 1, "{:#}", built.report);
+    assert_eq!(built.report["store"]["reused"], 1, "{:#}", built.report);
     world.push_edit("build.rs", "WORLD_READ={}\", ", "WORLD_READ=more {}\", ");
     world.next_job();
-    assert_eq!(world.right("build").report["store"]["served"], 0);
+    assert_eq!(world.right("build").report["store"]["reused"], 0);
 }
 
 #[test]

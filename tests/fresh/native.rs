@@ -131,7 +131,7 @@ fn a_linker_that_is_a_script_is_not_judged_and_is_right() {
     world.next_job();
     let built = world.right("build");
     built.expect(&["app"], &[]);
-    assert_eq!(built.reason("app").0, "not-judged");
+    assert_eq!(built.reason("app").0, "not-reusable");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_file_in_out_dir_is_compared_by_content() {
     world.next_job();
     let built = world.right("build");
     built.expect(&["app"], &[]);
-    assert_eq!(built.reason("app").0, "product-changed");
+    assert_eq!(built.reason("app").0, "script-output-changed");
     world.push(RECIPE);
     world.next_job_with(Keep::WithoutOwn);
     world.right("build").expect(&[], &["app"]);

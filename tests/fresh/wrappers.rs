@@ -60,7 +60,7 @@ fn a_wrapper_that_nobody_knows_is_always_called() {
         world.set("WORLD_FLAGS", flags);
         let built = world.right("build");
         built.expect(&["app"], &[]);
-        assert_eq!(built.reason("app").0, "not-judged");
+        assert_eq!(built.reason("app").0, "not-reusable");
         world.next_job();
     }
 }

@@ -481,7 +481,7 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     // What a later step provisions is saved as well.
     let later = project.root().join("requests/of-a-later-step.json");
     let cold = job().later(|| std::fs::write(&later, "{}").unwrap()).run();
-    assert!(cold.summary.contains("\n\nmade <code>"), "{}", cold.summary);
+    assert!(cold.summary.contains("\n\ncreated <code>"), "{}", cold.summary);
     assert!(Path::new(&cold.outputs["wheel"]).is_file());
     assert_eq!(cold.outputs["cache-hit"], "false");
     assert_eq!(cold.caches.len(), 1, "there is no store without Rust: {:?}", cold.caches);
@@ -496,7 +496,8 @@ fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     let warm = job().run();
     assert!(later.is_file());
     assert!(
-        warm.summary.contains("\n\nreused <code>") && warm.summary.contains("; as the last time"),
+        warm.summary.contains("\n\nreused <code>")
+            && warm.summary.contains("; unchanged since the last job"),
         "{}",
         warm.summary
     );
@@ -609,21 +610,21 @@ fn what_is_downloaded_must_have_the_digest_of_the_table() {
     let (run, output) = install("");
     let run = run.success();
     assert!(
-        run.stdout
-            .starts_with("it is the release that the action's table knows\ncargo pyenv-build "),
+        run.stdout.starts_with("installed version ")
+            && run.stdout.contains(", and verified its checksum\ncargo pyenv-build "),
         "{}",
         run.stdout
     );
     assert_eq!(output, format!("program={}\n", program.display()));
     let (run, again) = install("");
-    assert!(run.success().stdout.starts_with("an earlier call in this job has brought it\n"));
+    assert!(run.success().stdout.starts_with("already installed by an earlier step\n"));
     assert_eq!(again, format!("program={}\n", program.display()));
     std::fs::remove_file(&program).unwrap();
     table(&"0".repeat(64));
     let (run, output) = install("");
     let run = run.exits(1);
     assert!(
-        run.stdout.contains("::error title=cargo pyenv-build::the downloaded program is not the one that was released"),
+        run.stdout.contains("::error title=cargo pyenv-build::checksum mismatch: the downloaded program does not match the release"),
         "{}",
         run.stdout
     );
@@ -632,7 +633,7 @@ fn what_is_downloaded_must_have_the_digest_of_the_table() {
         ("", false, 0)
     );
     let (run, _) = install("1.2.3$(touch evil)`touch evil`");
-    assert!(run.exits(1).stdout.contains("no digest is known of the version"));
+    assert!(run.exits(1).stdout.contains("no checksum is known for version"));
     assert!(!test.path.join("evil").exists());
     // Nothing is known of our own version: it is built.
     std::fs::write(test.path.join("checkout/action/checksums.txt"), "").unwrap();

@@ -358,13 +358,13 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
     // (job, what it restores, what it saves, the beginning of what it says)
     let table = [
         (job(), "true", "true", ""),
-        (job().event("push", "refs/tags/v1", &main()), "false", "false", "no cache is used"),
-        (job().event("release", "refs/tags/v1", &main()), "false", "false", "no cache is used"),
+        (job().event("push", "refs/tags/v1", &main()), "false", "false", "caches are off"),
+        (job().event("release", "refs/tags/v1", &main()), "false", "false", "caches are off"),
         (
             job().env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x"),
             "false",
             "false",
-            "no cache is used",
+            "caches are off",
         ),
         (
             job().env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://x").input("cache", "true"),
@@ -376,7 +376,7 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
             job().event("pull_request", "refs/pull/7/merge", &payload("stranger/project")),
             "true",
             "false",
-            "caches are restored and not saved",
+            "caches are restored but not saved",
         ),
         (
             job().event("pull_request", "refs/pull/7/merge", &payload("octo/project")),
@@ -388,13 +388,13 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
             job().event("pull_request_target", "refs/heads/main", &main()),
             "true",
             "false",
-            "caches are restored and not saved",
+            "caches are restored but not saved",
         ),
         (
             job().event("push", "refs/heads/topic", &main()).input("save-cache", "default-branch"),
             "true",
             "false",
-            "caches are restored and not saved",
+            "caches are restored but not saved",
         ),
         (job().input("cache", "false"), "false", "false", ""),
     ];
@@ -418,8 +418,8 @@ fn whoever_may_not_save_does_not_and_what_publishes_restores_nothing() {
         );
         let build = job.env("ENV_KEY", "some-key").done("build");
         assert_eq!(
-            build.summary.contains("caches are restored and not saved"),
-            says.starts_with("caches")
+            build.summary.contains("caches are restored but not saved"),
+            says.starts_with("caches are restored")
         );
     }
 }
@@ -504,12 +504,14 @@ fn a_denied_rebuild_fails_the_step() {
     project.write("src/_ext/src/lib.rs", "pub fn f() {}\n");
     let (run, answers) = job().step("build");
     let run = run.exits(3);
-    assert!(run.error().contains("compiled what --deny-rebuild forbids: ext"), "{}", run.error());
     assert!(
-        commands(&run)[0].starts_with(
-            "::error title=cargo pyenv-build::compiled what --deny-rebuild forbids: ext"
-        )
+        run.error().contains("`--deny-rebuild` forbids compiling these crates: ext"),
+        "{}",
+        run.error()
     );
+    assert!(commands(&run)[0].starts_with(
+        "::error title=cargo pyenv-build::`--deny-rebuild` forbids compiling these crates: ext"
+    ));
     assert!(answers.summary.contains("\n**failed: 1"), "{}", answers.summary);
 }
 
@@ -536,7 +538,7 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
     assert_eq!(cold.outputs["compiled-crates"], "2");
     assert!(cold.summary.contains("\n**cold: 2 crates compiled, "), "{}", cold.summary);
     assert!(
-        cold.summary.contains("<details><summary>What was compiled, and why</summary>"),
+        cold.summary.contains("<details><summary>Compiled crates, and why</summary>"),
         "{}",
         cold.summary
     );
@@ -551,7 +553,7 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
     assert_eq!(commands.len(), 1);
     assert!(
         commands[0].starts_with(
-            "::warning title=cargo pyenv-build::every cache was found under its own key, and yet 2 crates compiled: pyo3-ffi, p%0A"
+            "::warning title=cargo pyenv-build::all caches were exact hits, and still 2 crates compiled: pyo3-ffi, p%0A"
         ),
         "{}",
         commands[0]
@@ -567,10 +569,10 @@ fn the_summary_and_the_annotation_say_what_was_compiled() {
 
     **cold: 2 crates compiled, [TIME]**
 
-    | crate | whose | why |
+    | crate | kind | why |
     | --- | --- | --- |
-    | <code>pyo3-ffi 0.29.0</code> | a dependency | there is no telling why |
-    | <code>p 0.1.0</code> | yours | there is no telling why |
+    | <code>pyo3-ffi 0.29.0</code> | dependency | reason unknown |
+    | <code>p 0.1.0</code> | workspace | reason unknown |
     ");
 
     backend_prints(&project, &[], false);
@@ -746,14 +748,14 @@ fn mistakes_in_inputs_are_named_and_the_steps_are_for_actions_only() {
     let test = Test::new();
     let project = test.project("p");
     for (name, value, says) in [
-        ("cache", "yes", "the input `cache` is `yes`"),
-        ("save-cache", "sometimes", "the input `save-cache` is `sometimes`"),
-        ("build", "1", "the input `build` is `1`"),
-        ("later-steps", "yes", "the input `later-steps` is `yes`"),
-        ("installer", "conda", "the inputs are not understood: invalid value 'conda'"),
-        ("args", "--no-such-flag", "the inputs are not understood: unexpected argument"),
-        ("args", "other/directory", "the input `args` has a directory in it"),
-        ("args", "'open", "the input `args` is `'open`"),
+        ("cache", "yes", "the input `cache` cannot be `yes`"),
+        ("save-cache", "sometimes", "the input `save-cache` cannot be `sometimes`"),
+        ("build", "1", "the input `build` cannot be `1`"),
+        ("later-steps", "yes", "the input `later-steps` cannot be `yes`"),
+        ("installer", "conda", "invalid inputs: invalid value 'conda'"),
+        ("args", "--no-such-flag", "invalid inputs: unexpected argument"),
+        ("args", "other/directory", "the input `args` contains a directory"),
+        ("args", "'open", "the input `args` cannot be `'open`"),
         ("project", "--help", "`--help`"),
     ] {
         let (run, _) = Job::new(&test, &project).input(name, value).step("plan");
@@ -767,5 +769,5 @@ fn mistakes_in_inputs_are_named_and_the_steps_are_for_actions_only() {
     }
     let run = test.program(&["action", "plan"]).in_(&project).run().exits(2);
     assert_eq!(run.stdout, "");
-    assert_eq!(run.hint(), "outside of GitHub Actions it is `cargo pyenv-build`");
+    assert_eq!(run.hint(), "outside GitHub Actions, run `cargo pyenv-build`");
 }

@@ -43,7 +43,7 @@ fn an_exception_is_shown_with_its_traceback_and_log() {
     lines
     error: `backend` failed in `build_wheel`: `build_wheel` raised ValueError: two
     lines
-      the whole output is in [TMP]/raises/.pyenv-build/logs/[WHEN]-build_wheel.log
+      full output: [TMP]/raises/.pyenv-build/logs/[WHEN]-build_wheel.log
     "#);
 }
 
@@ -100,7 +100,7 @@ fn backends_that_are_not_there_get_a_hint() {
     assert_eq!(hint("attribute_missing"), "check `build-backend` in `[build-system]`");
     assert_eq!(
         hint("import_error"),
-        "the backend itself is broken, or lacks something that `[build-system] requires` should name"
+        "the backend is broken, or needs a package that is missing from `[build-system] requires`"
     );
 }
 
@@ -139,9 +139,9 @@ fn an_answer_that_is_no_requirement_is_the_backends_fault() {
     );
     let run = fails(&test, &project, &[]);
     assert!(
-        run.error().starts_with("`backend` answered `not a requirement` to `get_requires_for_build_wheel`, which is not a requirement")
+        run.error().starts_with("`backend` returned `not a requirement` from `get_requires_for_build_wheel`, which is not a valid requirement")
     );
-    // The next run asks again: a mended backend is not held to its old answer.
+    // The next run asks again: a fixed backend is not held to its old answer.
     project.set_backend(&serde_json::json!({}));
     test.program(&[]).in_(&project).run().success();
 }

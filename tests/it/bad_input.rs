@@ -152,7 +152,7 @@ fn requirements_that_cannot_be_met() {
             &project,
             4,
             "ResolutionFailed",
-            "cannot be resolved",
+            "failed to resolve",
             "requires",
         );
         let project = test.project("mismatch").requires(&["dep"]);
@@ -251,7 +251,7 @@ fn files_in_place_of_our_directories_are_named_and_left_alone() {
             // Nothing depends on them.
             assert_eq!(run.code, Some(0), "{name}");
             assert_eq!(
-                run.stderr.contains("warning: the report was not kept: "),
+                run.stderr.contains("warning: could not save the report: "),
                 name == "reports"
             );
         } else {
@@ -265,7 +265,7 @@ fn files_in_place_of_our_directories_are_named_and_left_alone() {
                     || run.stderr.contains(&format!("/{name}")),
                 "{name}"
             );
-            assert!(run.hint().contains("can be written"));
+            assert!(run.hint().contains("write permission"));
             assert!(!project.dist().exists());
         }
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "a file");
@@ -324,7 +324,7 @@ fn a_directory_of_ours_that_is_read_only() {
             report["error"]["message"].as_str().unwrap().contains("Read-only file system"),
             "{report}"
         );
-        assert!(report["error"]["hint"].as_str().unwrap().contains("can be written"), "{report}");
+        assert!(report["error"]["hint"].as_str().unwrap().contains("write permission"), "{report}");
     }
     assert!(lines[6].ends_with("/bin/python"));
     assert_eq!((lines[7], lines[8]), ("0", "0"));
@@ -390,7 +390,7 @@ fn a_disk_that_is_full_and_then_is_not() {
                     "{kilobytes} kB: {error}"
                 );
                 assert!(
-                    error["hint"].as_str().is_some_and(|hint| hint.contains("disk has room")),
+                    error["hint"].as_str().is_some_and(|hint| hint.contains("free disk space")),
                     "{kilobytes} kB: {error}"
                 );
             }
@@ -429,7 +429,8 @@ fn a_proxy_that_answers_500() {
             "{:?}",
             proxy.requests()
         );
-        let hint = "the index cannot be reached; an environment that was made before can be used with `--offline`";
+        let hint = "the package index cannot be reached: check the network and the index URL, or \
+            reuse an earlier build environment with `--offline`";
         assert_eq!(error["hint"], hint, "{}: {error}", installer.name());
         assert_eq!(project.envs(), [""; 0]);
     }
@@ -590,8 +591,8 @@ fn a_directory_with_a_line_end_in_its_name() {
 fn a_launched_hookd_that_breaks_the_protocol() {
     let test = Test::new();
     for (name, says, kind, message) in [
-        ("silent", "", "HookdFailed", "hookd broke off"),
-        ("garbage", "\u{fffd}\\x00 what?\nREADYish\n", "HookdFailed", "hookd broke off"),
+        ("silent", "", "HookdFailed", "hookd exited unexpectedly"),
+        ("garbage", "\u{fffd}\\x00 what?\nREADYish\n", "HookdFailed", "hookd exited unexpectedly"),
         (
             "expects",
             "READY\nEXPECT action\nEXPECT build_backend\n",
@@ -602,15 +603,20 @@ fn a_launched_hookd_that_breaks_the_protocol() {
             "unknown",
             "READY\nEXPECT action\nEXPECT configuration\nEXPECT a\\nb\n",
             "HookdFailed",
-            "broke the protocol",
+            "violated the protocol",
         ),
         (
             "no-json",
             "READY\nEXPECT action\nOK null\nREADY\nOK {\nREADY\n",
             "HookdFailed",
-            "its answer is no JSON",
+            "its answer is not JSON",
         ),
-        ("fatal", "FATAL InternalError full\nTRACEBACK x\n", "HookdFailed", "hookd broke off"),
+        (
+            "fatal",
+            "FATAL InternalError full\nTRACEBACK x\n",
+            "HookdFailed",
+            "hookd exited unexpectedly",
+        ),
         (
             "refuses",
             "READY\nEXPECT action\nERROR InvalidConfiguration not this\nREADY\n",

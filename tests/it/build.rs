@@ -92,7 +92,7 @@ fn a_source_distribution_with_what_is_ours_is_none() {
     assert_eq!(error["kind"], "WrongArtifact");
     let message = error["message"].as_str().unwrap();
     assert!(
-        message.contains(" of our own files, in `.pyenv-build`, into `tiny-1.0.tar.gz`"),
+        message.contains(" of our own files, from `.pyenv-build`, into `tiny-1.0.tar.gz`"),
         "{message}"
     );
     assert!(error["hint"].as_str().unwrap().contains("--root"), "{error}");
@@ -118,7 +118,7 @@ fn a_project_with_rust_that_names_no_backend_gets_a_warning() {
     .unwrap();
     std::fs::write(project.path.join("lib.rs"), "").unwrap();
     let named = test.program(&["build"]).in_(&project).run().success();
-    assert!(!named.stderr.contains("names no build backend"), "{}", named.stderr);
+    assert!(!named.stderr.contains("does not set a build backend"), "{}", named.stderr);
     std::fs::write(
         &pyproject,
         text.lines()
@@ -129,7 +129,9 @@ fn a_project_with_rust_that_names_no_backend_gets_a_warning() {
     .unwrap();
     let unnamed = test.program(&["build"]).in_(&project).run();
     assert!(
-        unnamed.stderr.contains("names no build backend, so setuptools builds it, without Rust"),
+        unnamed.stderr.contains(
+            "does not set a build backend, so setuptools builds the project, without Rust"
+        ),
         "{}",
         unnamed.stderr
     );
@@ -194,8 +196,8 @@ fn editable_needs_a_backend_that_can() {
     let test = Test::new();
     let project = test.project("p").backend(&json!({"without": ["build_editable"]}));
     let run = test.program(&["--editable"]).in_(&project).run().exits(1);
-    assert_eq!(run.error(), "`backend` has no `build_editable`");
-    assert_eq!(run.hint(), "editable installs need a backend with PEP 660");
+    assert_eq!(run.error(), "`backend` does not support `build_editable`");
+    assert_eq!(run.hint(), "use a backend that supports editable installs (PEP 660)");
 }
 
 #[test]

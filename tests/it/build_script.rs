@@ -110,5 +110,8 @@ fn main() -> Result<(), pyenv_build::build_script::Error> {
     let failed = build();
     let said = String::from_utf8_lossy(&failed.stderr);
     assert!(!failed.status.success() && said.contains("PackageNotFoundError"), "{said}");
-    assert!(said.contains("hint: VIRTUAL_ENV names it; build with `cargo pyenv-build`"), "{said}");
+    assert!(
+        said.contains("hint: it comes from VIRTUAL_ENV; build with `cargo pyenv-build`"),
+        "{said}"
+    );
 }

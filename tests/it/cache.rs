@@ -458,7 +458,7 @@ fn prune_chooses_exactly_what_the_table_says_page_by_page() {
     let human = github.run(&test, "read", &["prune"]).success();
     assert_eq!(human.stdout, "");
     assert!(
-        human.stderr.ends_with(" Would prune 330 caches, 330.0 MB; `--yes` does it\n"),
+        human.stderr.ends_with(" Would prune 330 caches, 330.0 MB; use `--yes` to remove them\n"),
         "{}",
         human.stderr
     );
@@ -587,21 +587,21 @@ fn what_the_token_may_not_do_is_one_line() {
     let run = github.run(&test, "read", &["prune", "--yes"]).success();
     assert_eq!(
         run.stderr,
-        "     Skipped the token may not delete caches: add `permissions: actions: write` to the job\n"
+        "     Skipped the token is not allowed to delete caches: add `permissions: actions: write` to the job\n"
     );
     assert_eq!(github.requests().len(), 3, "it is tried once");
     let run = github.run(&test, "none", &["prune", "--yes"]).success();
     assert_eq!(
         run.stderr,
-        "     Skipped the token may not list caches: add `permissions: actions: read` to the job\n"
+        "     Skipped the token is not allowed to list caches: add `permissions: actions: read` to the job\n"
     );
     let run = github.run(&test, "none", &["list"]).exits(2);
     assert!(
-        run.error().starts_with("the token may not list caches: Resource not accessible"),
+        run.error().starts_with("the token is not allowed to list caches: Resource not accessible"),
         "{}",
         run.error()
     );
-    assert_eq!(run.hint(), "add `permissions: actions: read` to the job, or give another token");
+    assert_eq!(run.hint(), "add `permissions: actions: read` to the job, or use a different token");
     // Without the right to see pull requests none counts as closed.
     let github = GitHub::new(few()).with(|state| {
         state.faults.push(Fault::new(
@@ -627,9 +627,9 @@ fn a_wrong_token_repository_or_address_is_a_mistake_with_a_hint() {
     let github = GitHub::new(few());
     let run = github.run(&test, "ghs_secret_but_wrong", &["list"]).exits(2);
     assert!(!run.stderr.contains("ghs_secret"), "the token is not shown");
-    assert_eq!(run.error(), "GitHub does not know the token");
+    assert_eq!(run.error(), "GitHub rejected the token");
     let run = github.run(&test, "write", &["list", "--repository", "octo/none"]).exits(2);
-    assert!(run.error().starts_with("there is no `octo/none` at "), "{}", run.error());
+    assert!(run.error().starts_with("`octo/none` does not exist at "), "{}", run.error());
     for name in ["octo", "octo/../x", "a/b/c", "a/b?x=1", "/b", "octo/$(id)"] {
         let run = github.run(&test, "write", &["list", "--repository", name]).exits(2);
         assert_eq!(run.error(), format!("`{name}` is not a repository's name"));
@@ -650,7 +650,7 @@ fn a_wrong_token_repository_or_address_is_a_mistake_with_a_hint() {
         .env("GITHUB_API_URL", "not an address")
         .run()
         .exits(2);
-    assert!(run.error().contains("is not the address of GitHub's API"), "{}", run.error());
+    assert!(run.error().contains("is not a valid URL of GitHub's API"), "{}", run.error());
     let json = github.run(&test, "wrong", &["--message-format=json", "list"]).exits(2).json();
     assert_eq!((&json["ok"], &json["error"]["kind"]), (&json!(false), &json!("GitHub")));
 }
@@ -692,7 +692,7 @@ fn what_does_not_pass_is_given_up() {
     let run = github.run(&test, "read", &["list"]).exits(1);
     assert_eq!(
         (run.error(), run.hint()),
-        ("GitHub could not be asked: status 500: Server Error", "try again later")
+        ("the request to GitHub failed: status 500: Server Error", "try again later")
     );
     assert_eq!(github.requests().len(), 5, "after so many attempts");
     // An hour is nothing to wait for.
@@ -703,7 +703,7 @@ fn what_does_not_pass_is_given_up() {
         );
     });
     let run = github.run(&test, "read", &["list"]).exits(1);
-    assert_eq!(run.error(), "GitHub's rate limit is used up for the next 1h");
+    assert_eq!(run.error(), "GitHub's rate limit is exceeded for the next 1h");
     assert_eq!(github.requests().len(), 1);
     // Deletions that fail are left for the next time, and so is what GitHub will not do for the
     // tenth time either.
@@ -714,7 +714,7 @@ fn what_does_not_pass_is_given_up() {
     let run = github.run(&test, "write", &["prune", "--yes"]).success();
     assert!(
         run.stderr.starts_with(
-            "warning: 1 of 1 caches were not removed: GitHub could not be asked: status 500"
+            "warning: 1 of 1 caches were not removed: the request to GitHub failed: status 500"
         ),
         "{}",
         run.stderr
@@ -732,7 +732,7 @@ fn what_does_not_pass_is_given_up() {
         .env("GITHUB_API_URL", "http://127.0.0.1:9")
         .run()
         .exits(1);
-    assert!(run.error().starts_with("GitHub could not be asked: "), "{}", run.error());
+    assert!(run.error().starts_with("the request to GitHub failed: "), "{}", run.error());
     assert!(!run.error().contains('\n'), "without a backtrace");
     // A proxy's page instead of an answer.
     let github = GitHub::new(few()).with(|state| {
@@ -741,7 +741,7 @@ fn what_does_not_pass_is_given_up() {
         state.faults.push(fault);
     });
     let run = github.run(&test, "read", &["list"]).exits(1);
-    assert!(run.error().starts_with("GitHub's answer cannot be understood: "), "{}", run.error());
+    assert!(run.error().starts_with("GitHub sent an unexpected response: "), "{}", run.error());
 }
 
 #[test]

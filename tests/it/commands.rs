@@ -154,7 +154,7 @@ fn why_knows_for_which_interpreter_the_last_build_was() {
     std::fs::write(report, last.to_string()).unwrap();
     let run = test.program(&["why", "-p", version]).in_(&project).run().exits(2);
     assert!(
-        run.error().starts_with("the last build was for cp27-beos, and not for "),
+        run.error().starts_with("the last build was for cp27-beos, not for "),
         "{}",
         run.error()
     );
@@ -331,7 +331,7 @@ fn fingerprint_says_what_is_different_from_before() {
     let run = case.program(&["fingerprint"]).arg("--diff").arg(&file).run().exits(2);
     assert_eq!(
         run.hint(),
-        "make one with `cargo pyenv-build --message-format json fingerprint > FILE`"
+        "create one with `cargo pyenv-build --message-format json fingerprint > FILE`"
     );
     case.program(&["fingerprint", "--diff", "missing"]).run().exits(2);
 }
@@ -343,9 +343,9 @@ fn why_needs_a_build_and_then_says_what_it_did() {
     let run = test.program(&["why"]).in_(&project).run().exits(2);
     assert_eq!(
         run.error(),
-        format!("there is no report at `{}`", project.root().join("reports/last.json").display())
+        format!("no report found at `{}`", project.root().join("reports/last.json").display())
     );
-    assert_eq!(run.hint(), "build first: `cargo pyenv-build`");
+    assert_eq!(run.hint(), "build the project first: `cargo pyenv-build`");
     test.program(&[]).in_(&project).run().success();
     let run = test.program(&["why"]).in_(&project).run().success();
     let (what, _seconds) = run.stdout.rsplit_once(" in ").unwrap();

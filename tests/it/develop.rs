@@ -129,7 +129,7 @@ fn the_project_is_installed_editable_with_what_it_requires() {
         assert_eq!(
             world.says("import mine; print(mine.ANSWER)"),
             "12345",
-            "Python that is edited counts at once"
+            "Edits of Python files take effect at once"
         );
 
         // What tools look at.
@@ -330,7 +330,7 @@ fn a_build_that_fails_installs_nothing() {
     let world = World::new();
     world.project.set_backend(&json!({"without": ["build_editable"]}));
     let run = world.develop(&[]).exits(1);
-    assert!(run.error().contains("has no `build_editable`"), "{}", run.error());
+    assert!(run.error().contains("does not support `build_editable`"), "{}", run.error());
     assert!(run.hint().contains("PEP 660"), "{}", run.hint());
     assert_eq!(world.references().len(), 0);
 }
@@ -368,7 +368,7 @@ fn the_virtual_environment_must_be_one() {
         let run = without().arg("--venv").arg(named).run().exits(2);
         assert_eq!(
             run.error(),
-            format!("`{}` (--venv) is no virtual environment", named.display())
+            format!("`{}` (--venv) is not a virtual environment", named.display())
         );
         assert!(run.hint().contains("python -m venv"), "{}", run.hint());
     }
@@ -378,7 +378,7 @@ fn the_virtual_environment_must_be_one() {
         .run()
         .exits(2);
     assert!(
-        run.error().ends_with("(VIRTUAL_ENV) is a build environment, which must stay as it is"),
+        run.error().ends_with("(VIRTUAL_ENV) is a build environment, which must not be changed"),
         "{}",
         run.error()
     );

@@ -1,4 +1,4 @@
-//! `doctor`: a fault is planted, exactly that rule speaks, and after its mend nothing does.
+//! `doctor`: a fault is planted, exactly that rule speaks, and after its fix nothing does.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ impl Fixture {
         ids(&self.doctor(&["--message-format=json"]).run())
     }
 
-    /// Lets `--fix` mend it. Returns the files that it edited.
+    /// Lets `--fix` fix it. Returns the files that it edited.
     fn fix(&self) -> Vec<String> {
         let fixed =
             self.doctor(&["--fix", "--message-format=json"]).run().success().json()["fixed"]
@@ -109,7 +109,7 @@ impl Fixture {
 /// The ids of the findings in a report, whose exit code must fit them.
 fn ids(run: &Run) -> Vec<String> {
     let report = run.json();
-    assert_eq!(report["missed"], json!([]), "{report}");
+    assert_eq!(report["not_checked"], json!([]), "{report}");
     let findings = report["findings"].as_array().unwrap();
     let fails = findings.iter().any(|finding| finding["severity"] != "note");
     assert_eq!((run.code, &report["ok"]), (Some(i32::from(fails)), &json!(!fails)), "{report}");
@@ -125,7 +125,7 @@ fn a_clean_project_has_no_findings_before_and_after_cargo_ran() {
     let run = fixture.doctor(&[]).run().success();
     assert_eq!(
         (run.stdout.as_str(), run.stderr.trim()),
-        ("", format!("Examined {}: nothing found", fixture.path.display()).as_str())
+        ("", format!("Checked {}: no problems found", fixture.path.display()).as_str())
     );
 }
 
@@ -223,10 +223,10 @@ fn a_script_that_calls_pyo3_only_is_mended() {
         "{}",
         run.stderr
     );
-    let mended = format!(
+    let fixed = format!(
         "fn main() {{\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    pyo3_build_config::{function}();\n}}\n"
     );
-    assert_eq!(fixture.read("build.rs"), mended);
+    assert_eq!(fixture.read("build.rs"), fixed);
     fixture.cargo().run().success();
     assert_eq!(fixture.ids(), [""; 0]);
 }
@@ -250,7 +250,7 @@ fn a_watched_path_that_is_missing() {
     assert_eq!(ids(&run), ["watched-path-missing"]);
     assert!(
         run.stdout.contains(
-            "cargo knows no patterns: in `build.rs`, watch the directory `src` as a whole"
+            "cargo does not support patterns: in `build.rs`, watch the whole directory `src`"
         ),
         "{}",
         run.stdout
@@ -328,10 +328,10 @@ fn a_git_that_gives_no_answer_is_said() {
     let report = fixture.doctor(&["--message-format=json"]).run().success().json();
     assert_eq!(report["findings"], json!([]));
     let expected = format!(
-        "git gives no answer in `{}`: what it tracks and ignores is not known",
+        "git does not work in `{}`: tracked and ignored files are unknown",
         fixture.path.display()
     );
-    assert_eq!(report["missed"], json!([expected]));
+    assert_eq!(report["not_checked"], json!([expected]));
 }
 
 #[test]
@@ -481,7 +481,7 @@ fn settings_that_are_not_for_builds_are_named() {
     let run = fixture.doctor(&["--message-format=json"]).env_remove("UV_NO_CONFIG").run().success();
     assert_eq!(ids(&run), ["settings-not-for-builds"]);
     assert!(
-        run.stdout.contains("`constraint-dependencies` of uv in `pyproject.toml` does not count"),
+        run.stdout.contains("`constraint-dependencies` of uv in `pyproject.toml` does not apply"),
         "{}",
         run.stdout
     );
@@ -550,7 +550,7 @@ fn workflows() {
     };
     let ours = "- uses: someone/cargo-pyenv-build@v1\n";
     let rust_cache = "- uses: Swatinem/rust-cache@v2\n";
-    for (fault, rule, mended) in [
+    for (fault, rule, fixed) in [
         (
             format!("{rust_cache}{ours}"),
             "rust-cache-twice",
@@ -571,12 +571,12 @@ fn workflows() {
         ),
         (
             format!("{ours}- run: pip install -e .\n"),
-            "builds-beside-ours",
+            "package-built-twice",
             format!("{ours}- run: pip install \"$WHEEL\"\n"),
         ),
     ] {
         assert_eq!(check(&fault), [rule], "{fault}");
-        assert_eq!(check(&mended), [""; 0], "{mended}");
+        assert_eq!(check(&fixed), [""; 0], "{fixed}");
     }
     let container = |image: &str| {
         let job = format!(
@@ -585,7 +585,7 @@ fn workflows() {
         fixture.write(".github/workflows/ci.yml", &job);
         fixture.ids()
     };
-    assert_eq!(container("alpine:3.22"), ["tar-of-busybox"]);
+    assert_eq!(container("alpine:3.22"), ["busybox-tar"]);
     assert_eq!(container("debian:13"), [""; 0]);
 }
 
@@ -736,10 +736,10 @@ fn projects_of_one_workspace_that_share_a_key() {
 #[test]
 fn a_store_that_is_not_worth_its_time() {
     let fixture = Fixture::new();
-    let report = |served: u64, seconds: f64| {
+    let report = |reused: u64, seconds: f64| {
         let report = json!({
             "schema": 1, "command": "build", "ok": true, "seconds": 0.1,
-            "store": {"served": served, "recorded": 0, "bytes": 1, "seconds": 0.1},
+            "store": {"reused": reused, "recorded": 0, "bytes": 1, "seconds": 0.1},
             "crates": {"compiled": [], "fresh": 0, "reused": [{"name": "p", "version": "0.1.0", "seconds_saved": seconds}]},
         });
         fixture.write(".pyenv-build/reports/last.json", &report.to_string());
@@ -757,7 +757,7 @@ fn a_store_that_is_not_worth_its_time() {
     assert_eq!(ids(&run), ["cache-not-worth-it"]);
     assert!(
         run.stdout.contains(
-            "weighs 400 MiB, about 20 s to restore and save, and it saved 5.0 s in this job"
+            "takes 400 MiB, about 20 s to restore and save, but saved only 5.0 s in this job"
         ),
         "{}",
         run.stdout
@@ -769,11 +769,11 @@ fn a_store_that_is_not_worth_its_time() {
     assert_eq!(ids(&in_ci()), [""; 0], "nothing was reused");
     // Later steps reused more than the report knows.
     report(1, 5.0);
-    let served = json!({
+    let reused = json!({
         "package": "p", "version": "0.1.0", "directory": "/p", "is_local": true, "kind": "test", "is_check": false,
-        "what": {"what": "served", "seconds_saved": 30.0, "bytes": 1}, "seconds": 0.1,
+        "what": {"what": "reused", "seconds_saved": 30.0, "bytes": 1}, "seconds": 0.1,
     });
-    fixture.write(".pyenv-build/reports/calls.jsonl", &format!("{served}\n"));
+    fixture.write(".pyenv-build/reports/calls.jsonl", &format!("{reused}\n"));
     assert_eq!(ids(&in_ci()), [""; 0]);
     fixture.remove(".pyenv-build/reports/calls.jsonl");
     blob.set_len(100 << 20).unwrap();
@@ -786,7 +786,7 @@ fn a_tar_that_is_busybox() {
     let tar = fixture.test.bin().join("tar");
     std::fs::write(&tar, "#!/bin/sh\necho 'BusyBox v1.37.0 () multi-call binary.' >&2\n").unwrap();
     std::fs::set_permissions(&tar, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    assert_eq!(fixture.ids(), ["tar-of-busybox"]);
+    assert_eq!(fixture.ids(), ["busybox-tar"]);
     std::fs::remove_file(tar).unwrap();
     assert_eq!(fixture.ids(), [""; 0]);
 }
@@ -800,7 +800,7 @@ fn what_was_built_under_a_clock_that_was_ahead() {
     for entry in files.filter(|entry| entry.file_type().is_file()) {
         filetime::set_file_mtime(entry.path(), (SystemTime::now() + DAY).into()).unwrap();
     }
-    assert_eq!(fixture.ids(), ["build-directory-from-the-future"]);
+    assert_eq!(fixture.ids(), ["artifact-mtime-in-future"]);
     std::fs::remove_dir_all(fixture.path.join("target")).unwrap();
     assert_eq!(fixture.ids(), [""; 0]);
 }
@@ -809,7 +809,7 @@ fn what_was_built_under_a_clock_that_was_ahead() {
 fn a_source_that_is_dated_in_the_future() {
     let fixture = Fixture::new();
     fixture.set_mtime("src/lib.rs", SystemTime::now() + DAY);
-    assert_eq!(fixture.ids(), ["source-from-the-future"]);
+    assert_eq!(fixture.ids(), ["source-mtime-in-future"]);
     fixture.set_mtime("src/lib.rs", SystemTime::now());
     assert_eq!(fixture.ids(), [""; 0]);
 }
@@ -817,7 +817,7 @@ fn a_source_that_is_dated_in_the_future() {
 #[test]
 fn a_path_with_a_space_is_worth_a_note() {
     let fixture = Fixture::named("my project");
-    assert_eq!(fixture.ids(), ["unfit-for-shebang"]);
+    assert_eq!(fixture.ids(), ["path-unfit-for-shebang"]);
     let elsewhere = fixture.test.path.join("elsewhere");
     assert_eq!(
         ids(&fixture.doctor(&["--message-format=json", "--root"]).arg(elsewhere).run()),
@@ -910,7 +910,7 @@ fn fix_never_leaves_the_checkout() {
     fixture.remove(".gitignore");
     std::os::unix::fs::symlink(&outside, fixture.path.join(".gitignore")).unwrap();
     let run = fixture.doctor(&["--fix"]).run().exits(1);
-    assert!(run.stderr.contains("is outside of the checkout: it is left alone"), "{}", run.stderr);
+    assert!(run.stderr.contains("is outside the checkout, and was not changed"), "{}", run.stderr);
     assert_eq!(std::fs::read_to_string(outside).unwrap(), "");
 }
 
@@ -921,19 +921,19 @@ fn the_report_in_words_and_as_json() {
     let path = fixture.path.join("target");
     let run = fixture.doctor(&[]).run().exits(1);
     let expected = format!(
-        "warning[target-directory-not-ignored]: git does not ignore `target`, where cargo builds\n  --> {}\n  why:  one `git add .`",
+        "warning[target-directory-not-ignored]: git does not ignore `target`, where cargo builds\n  --> {}\n  why:  `git add .` commits",
         path.display()
     );
     assert!(run.stdout.starts_with(&expected), "{}", run.stdout);
     assert!(
-        run.stdout.ends_with("  mend: add `/target/` to `.gitignore` (`--fix` does it)\n\n"),
+        run.stdout.ends_with("  help: add `/target/` to `.gitignore` (`--fix` does this)\n\n"),
         "{}",
         run.stdout
     );
     assert!(run.stderr.ends_with(": 1 warning\n"), "{}", run.stderr);
     let mut report = fixture.doctor(&["--message-format=json"]).run().exits(1).json();
     let why = report["findings"][0].as_object_mut().unwrap().remove("why").unwrap();
-    assert!(why.as_str().unwrap().starts_with("one `git add .`"));
+    assert!(why.as_str().unwrap().starts_with("`git add .` commits"));
     assert_eq!(
         report,
         json!({
@@ -942,10 +942,10 @@ fn the_report_in_words_and_as_json() {
             "findings": [{
                 "rule": "target-directory-not-ignored", "severity": "warning", "path": path,
                 "message": "git does not ignore `target`, where cargo builds",
-                "mend": "add `/target/` to `.gitignore`",
+                "suggestion": "add `/target/` to `.gitignore`",
                 "fixes": [{"kind": "ignore", "file": fixture.path.join(".gitignore"), "pattern": "/target/"}],
             }],
-            "fixed": [], "missed": [],
+            "fixed": [], "not_checked": [],
         })
     );
     let allowed =
@@ -985,7 +985,8 @@ fn rules_are_listed_and_explained_and_those_in_the_guide() {
     for rule in rules {
         let run = test.program(&["doctor", "--explain", &text(rule, "rule")]).run().success();
         assert!(
-            run.stdout.contains(&text(rule, "why")) && run.stdout.contains(&text(rule, "mend")),
+            run.stdout.contains(&text(rule, "why"))
+                && run.stdout.contains(&text(rule, "suggestion")),
             "{}",
             run.stdout
         );

@@ -173,7 +173,7 @@ fn require_hashes_refuses_what_has_none() {
         let (kind, message) = case.fails(&case.program(&["provision", "--require-hashes"]));
         assert_eq!(
             (kind.as_str(), message.as_str()),
-            ("HashMismatch", "no hash is given for `dep`, and `--require-hashes` demands one")
+            ("HashMismatch", "no hash is given for `dep`, but `--require-hashes` is set")
         );
         // A dependency needs one as well.
         let top = case.wheels.add("top", "1", &["dep==1"]);
@@ -294,7 +294,7 @@ fn a_lock_that_is_not_there_is_a_failure() {
     );
     assert_eq!(
         case.program(&["build", "--locked"]).run().hint(),
-        "`cargo pyenv-build lock` writes it anew"
+        "write it again with `cargo pyenv-build lock`"
     );
 }
 
@@ -307,13 +307,13 @@ fn a_lock_that_does_not_satisfy_the_requirements_is_a_failure() {
         let (kind, message) = case.fails(&case.program(&["build", "--locked"]));
         assert_eq!(kind, "LockFileUnusable");
         assert!(
-            message.ends_with("cannot be used: `dep 2` in it does not satisfy `dep<2`"),
+            message.ends_with("cannot be used: its `dep 2` does not satisfy `dep<2`"),
             "{message}"
         );
         case.project.set_requires(&["dep", "more"]);
         let (kind, message) = case.fails(&case.program(&["build", "--locked"]));
         assert_eq!(kind, "LockFileUnusable");
-        assert!(message.ends_with("cannot be used: it has no `more`"), "{message}");
+        assert!(message.ends_with("cannot be used: it does not contain `more`"), "{message}");
         // What the backend asks for is held to it as well.
         case.project.set_requires(&["dep"]);
         case.project.set_backend(
@@ -338,7 +338,7 @@ fn a_locked_hash_that_is_not_the_files_is_a_failure() {
         assert_eq!(
             message,
             format!(
-                "the hash of `dep` is sha256:{}, which is none of those that `pylock.build.toml` allows",
+                "hash mismatch for `dep`: `pylock.build.toml` does not allow sha256:{}",
                 case.sha256[1]
             )
         );
@@ -358,9 +358,9 @@ fn a_lock_for_another_python_or_of_another_format_is_refused() {
         ("lock-version = '1.0'\nrequires-python = '<3'\n", "it is for Python <3"),
         (
             "lock-version = '1.0'\nenvironments = [\"sys_platform == 'amiga'\"]\n",
-            "it was made for another kind of environment",
+            "it was made for a different kind of environment",
         ),
-        ("lock-version = '2.0'\n", "lock-version 2.0 is newer than this program knows (1.0)"),
+        ("lock-version = '2.0'\n", "lock-version 2.0 is newer than the supported 1.0"),
         ("nonsense", "TOML parse error"),
     ] {
         case.project.write("pylock.build.toml", text);

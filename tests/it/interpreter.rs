@@ -179,8 +179,8 @@ fn python3_comes_before_python() {
     let (run, kind) = fails(&nothing_else);
     assert_eq!(kind, "InterpreterBroken");
     snapshot!(test, run.stderr, @r"
-    error: `[TMP]/bin/python3` is no usable Python: it exited with status 9 without an answer to our probe (it printed nothing)
-    hint: name another interpreter with `--python` (a path, a name, or a version such as 3.12)
+    error: `[TMP]/bin/python3` is not a usable Python: it exited with status 9 without an answer to our probe (it printed nothing)
+    hint: choose a different interpreter with `--python` (a path, a name, or a version such as 3.12)
     ");
 }
 
@@ -191,14 +191,14 @@ fn an_interpreter_that_is_not_there_is_named() {
     let with = |wish: &str| fails(&provision(&test, &project).args(["-p", wish]));
     let (run, kind) = with("./no/python");
     assert_eq!(kind, "InterpreterNotFound");
-    assert!(run.error().starts_with("there is no interpreter at `"), "{}", run.error());
+    assert!(run.error().starts_with("no interpreter found at `"), "{}", run.error());
     assert!(run.error().contains("no/python"));
     let (run, kind) = with("no-such-python");
     assert_eq!(
         (kind.as_str(), run.error()),
         ("InterpreterNotFound", "found no Python interpreter for `no-such-python`")
     );
-    assert_eq!(run.hint(), "looked at PATH; name another with `--python PATH`");
+    assert_eq!(run.hint(), "tried PATH; choose a different one with `--python PATH`");
     let (run, kind) = with("2.6");
     assert_eq!(
         (kind.as_str(), run.error()),
@@ -216,7 +216,7 @@ fn without_any_python_we_say_so() {
     assert_eq!(kind, "InterpreterNotFound");
     snapshot!(test, run.stderr, @r"
     error: found no Python interpreter
-    hint: install Python 3.8 or newer, or name one with `--python PATH`
+    hint: install Python 3.8 or newer, or choose one with `--python PATH`
     ");
 }
 
@@ -237,7 +237,7 @@ fn what_is_no_python_is_told_from_what_is_too_old() {
         with("echo 'Unknown option: -I' >&2; exit 2"),
         case(
             "InterpreterUnsupported",
-            "`[TMP]/fake/python` is too old: this is Python 2, and 3.8 is the oldest Python that can be used"
+            "`[TMP]/fake/python` is too old: this is Python 2, but Python 3.8 or newer is required"
         )
     );
     assert_eq!(
@@ -246,21 +246,21 @@ fn what_is_no_python_is_told_from_what_is_too_old() {
         ),
         case(
             "InterpreterUnsupported",
-            "`[TMP]/fake/python` is too old: this is Python 3.6.9, and 3.8 is the oldest Python that can be used"
+            "`[TMP]/fake/python` is too old: this is Python 3.6.9, but Python 3.8 or newer is required"
         )
     );
     assert_eq!(
         with("echo nonsense; exit 0"),
         case(
             "InterpreterBroken",
-            "`[TMP]/fake/python` is no usable Python: it exited with status 0 without an answer to our probe (nonsense)"
+            "`[TMP]/fake/python` is not a usable Python: it exited with status 0 without an answer to our probe (nonsense)"
         )
     );
     assert_eq!(
         with("kill -SEGV $$"),
         case(
             "InterpreterBroken",
-            "`[TMP]/fake/python` is no usable Python: it was killed by SIGSEGV without an answer to our probe (it printed nothing)"
+            "`[TMP]/fake/python` is not a usable Python: it was killed by SIGSEGV without an answer to our probe (it printed nothing)"
         )
     );
     // A file that may be run and cannot.
@@ -271,7 +271,7 @@ fn what_is_no_python_is_told_from_what_is_too_old() {
         (kind, test.filtered(run.error()))
     };
     assert_eq!(kind, "InterpreterBroken");
-    assert!(error.starts_with("`[TMP]/fake/python` is no usable Python: "), "{error}");
+    assert!(error.starts_with("`[TMP]/fake/python` is not a usable Python: "), "{error}");
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn requires_python_chooses_among_what_is_found_by_default_and_gives_way_to_a_wis
     assert_eq!(taken(&requires("<3.99")), ours);
     let wish = requires(">=3.99").arg("-p").arg(&ours);
     assert_eq!(taken(&wish), ours, "a wish beats it");
-    let said = format!("requires Python >=3.99, and this is CPython {}", python().version);
+    let said = format!("requires Python >=3.99, but this is CPython {}", python().version);
     assert!(wish.run().success().stderr.contains(&said), "and we say so");
 }
 

@@ -168,7 +168,7 @@ fn a_configuration_that_is_there_is_left_alone() {
         let (run, _) = Job::new(&test, &project).env("PATH", &path_with_cargo(&test)).step("build");
         let run = run.success();
         let note = format!(
-            "plain cargo in later steps is as without us, `cargo pyenv-build run -- cargo ...` is warm: `{}` is there already",
+            "plain cargo in later steps does not share the build's artifacts, use `cargo pyenv-build run -- cargo ...` there: `{}` already exists",
             file.display()
         );
         assert!(run.stderr.contains(&note), "{}", run.stderr);
@@ -179,7 +179,7 @@ fn a_configuration_that_is_there_is_left_alone() {
         .env("PATH", &path_with_cargo(&test))
         .env("GITHUB_WORKSPACE", &test.bin().to_string_lossy())
         .step("build");
-    assert!(run.success().stderr.contains("the project is outside of the job's workspace"));
+    assert!(run.success().stderr.contains("the project is outside the job's workspace"));
 }
 
 #[test]

@@ -50,5 +50,7 @@ mod sources;
 #[cfg(unix)]
 mod terminal;
 #[cfg(unix)]
+mod texts;
+#[cfg(unix)]
 mod toolchain;
 mod transcripts;

@@ -44,12 +44,7 @@ fn a_colon_in_the_name_of_a_directory_is_an_error_or_works() {
     let project = test.project("a:b");
     let build = test.program(&["build"]).in_(&project);
     let run = build.run().exits(2);
-    assert!(
-        run.error()
-            .contains("a:b/.pyenv-build`, where build environments go, has a `:` in its name"),
-        "{}",
-        run.error()
-    );
+    assert!(run.error().contains("a:b/.pyenv-build`, has a `:` in its name"), "{}", run.error());
     assert!(run.hint().contains("--root"));
     test.prepare(&test.path.join("root"));
     build.arg("--root").arg(test.path.join("root")).run().success();

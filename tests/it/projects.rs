@@ -18,7 +18,7 @@ fn what_is_wrong_with_a_project_is_said_with_the_file_and_a_hint() {
     };
     snapshot!(test, said("[build-system]"), @r#"
     error: `[TMP]/p/pyproject.toml`: `build-system.requires` is missing
-    hint: PEP 518 demands it: `requires = ["maturin>=1.9,<2"]`
+    hint: PEP 518 requires it: `requires = ["maturin>=1.9,<2"]`
     "#);
     snapshot!(test, said("[build-system]\nrequires = 'x'"), @r#"
     error: `[TMP]/p/pyproject.toml`: `build-system.requires` is not a list of strings
@@ -37,14 +37,17 @@ fn what_is_wrong_with_a_project_is_said_with_the_file_and_a_hint() {
     error: `[TMP]/p/pyproject.toml`: `tool.pyenv-build.python` is `3`, which is not a string
     hint: write it as `python = "..."`
     "#);
-    snapshot!(test, said("[project]\nrequires-python = 'three'").lines().next().unwrap(), @"error: `[TMP]/p/pyproject.toml`: `project.requires-python` is no version specifier: Failed to parse version: Unexpected end of version specifier, expected operator:");
+    snapshot!(test, said("[project]\nrequires-python = \
+        'three'").lines().next().unwrap(), @"error: `[TMP]/p/pyproject.toml`: \
+        `project.requires-python` is not a version specifier: Failed to parse version: Unexpected \
+        end of version specifier, expected operator:");
     assert!(said("[build-system\n").starts_with(&format!(
         "error: `{}` is not valid TOML: ",
         project.path.join("pyproject.toml").display()
     )));
     assert!(
         said("[tool.pyenv-build]\ninstaller = 'conda'\n[build-system]\nrequires = []")
-            .contains("hint: it can be `uv`, `pip` or `auto`")
+            .contains("hint: use `uv`, `pip` or `auto`")
     );
 }
 
@@ -55,13 +58,13 @@ fn a_directory_without_a_project_is_refused_and_nothing_is_made_in_it() {
     let run = test.program(&["empty"]).run().exits(2);
     snapshot!(test, run.stderr, @r"
     error: `[TMP]/empty` has neither `pyproject.toml` nor `setup.py`
-    hint: run it in the directory that holds `pyproject.toml`, or name that: `cargo pyenv-build DIR`, `cargo pyenv-build run --project DIR -- ...`
+    hint: run it in the directory that contains `pyproject.toml`, or pass that directory: `cargo pyenv-build DIR`, `cargo pyenv-build run --project DIR -- ...`; start a project with `maturin init`
     ");
     assert_eq!(list(&test.path.join("empty")), [""; 0]);
     let run = test.program(&["missing"]).run().exits(2);
     snapshot!(test, run.stderr, @r"
     error: `[TMP]/missing` is not a directory
-    hint: give the directory that holds `pyproject.toml`, or a command: `cargo pyenv-build --help` lists them
+    hint: pass the directory that contains `pyproject.toml`, or a command (`cargo pyenv-build --help` lists them)
     ");
 }
 
@@ -120,7 +123,8 @@ fn a_directory_that_is_not_ours_is_refused_and_stays_as_it_is() {
         );
         assert_eq!(
             run.hint(),
-            "move it away, or put ours elsewhere with `--root` or `[tool.pyenv-build] root`"
+            "move it away, or choose a different directory with `--root` or `[tool.pyenv-build] \
+                root`"
         );
         assert_eq!(project.list(".pyenv-build"), ["precious"]);
     }
@@ -177,7 +181,7 @@ fn an_unknown_setting_is_a_warning() {
     let project = test.project("p").pyproject("[tool.pyenv-build]\npyton = '3'");
     let run = test.program(&["provision"]).in_(&project).run().success();
     let expected = format!(
-        "warning: `{}`: `tool.pyenv-build.pyton` is not a setting that we know",
+        "warning: `{}`: unknown setting `tool.pyenv-build.pyton`",
         project.path.join("pyproject.toml").display()
     );
     assert_eq!(run.stderr.lines().next().unwrap(), expected);

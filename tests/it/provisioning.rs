@@ -316,7 +316,7 @@ fn what_cannot_be_resolved_is_said_in_the_installers_words() {
         assert_eq!(error["kind"], "ResolutionFailed");
         let message = error["message"].as_str().unwrap();
         assert!(
-            message.starts_with("the build requirements cannot be resolved\n  caused by: `"),
+            message.starts_with("failed to resolve the build requirements\n  caused by: `"),
             "{message}"
         );
         assert!(message.contains("dep>=2"), "{message}");
@@ -428,7 +428,7 @@ fn offline_with_an_index_fails_at_once_and_says_what_to_do() {
             .in_(&project)
             .run()
             .exits(4);
-        assert_eq!(run.hint(), "run once without `--offline`, then the outcome is remembered");
+        assert_eq!(run.hint(), "run once without `--offline`; later runs reuse the result");
     }
 }
 
@@ -444,7 +444,8 @@ fn an_index_that_cannot_be_reached_is_told_from_requirements_that_cannot_be_met(
         let run = run.env("NO_PROXY", "127.0.0.1").run().exits(4);
         assert_eq!(
             run.hint(),
-            "the index cannot be reached; an environment that was made before can be used with `--offline`"
+            "the package index cannot be reached: check the network and the index URL, or reuse \
+                an earlier build environment with `--offline`"
         );
         assert!(!run.stderr.contains("secret"), "credentials are masked");
     }
@@ -613,7 +614,7 @@ fn a_uv_that_is_wished_for_and_not_there_is_a_failure() {
     let test = Test::new();
     let project = test.project("p").requires(&["dep"]);
     let run = test.program(&["provision", "--installer", "uv"]).in_(&project).run().exits(4);
-    assert_eq!(run.error(), "no installer can be used: uv is not on PATH");
+    assert_eq!(run.error(), "no usable installer: uv is not on PATH");
     assert_eq!(run.hint(), "install uv, or use `--installer pip`");
 }
 

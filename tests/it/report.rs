@@ -56,7 +56,7 @@ fn a_build_reports_what_the_design_says_and_nothing_else() {
             {"name": "get_requires_for_build_wheel", "seconds": 0, "outcome": "ok"},
             {"name": "build_wheel", "seconds": 0, "outcome": "ok"},
         ],
-        "store": {"served": 0, "recorded": 0, "bytes": 0, "seconds": 0},
+        "store": {"reused": 0, "recorded": 0, "bytes": 0, "seconds": 0},
         "crates": {"compiled": [], "reused": [], "fresh": 0},
         "seconds": 0,
     });

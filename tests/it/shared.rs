@@ -121,7 +121,7 @@ fn another_version_of_this_program_shares_the_directory() {
     }
     project.write(".pyenv-build/reports/last.json", r#"{"schema": 1000, "ok": "perhaps"}"#);
     let run = test.program(&["why"]).in_(&project).run().exits(2);
-    assert!(run.error().starts_with("there is no report at"), "{}", run.error());
+    assert!(run.error().starts_with("no report found at"), "{}", run.error());
     for command in [
         &["provision"][..],
         &["fingerprint"],

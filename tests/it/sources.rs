@@ -345,7 +345,7 @@ fn what_cannot_be_honoured_is_an_error_that_names_the_line() {
             "{ git = 'https://h/x', rev = 'a', tag = 'b' }",
             "more than one of `rev`, `tag` and `branch`",
         ),
-        ("{ path = '../dep', git = 'https://h/x' }", "is not one of"),
+        ("{ path = '../dep', git = 'https://h/x' }", "must be one of"),
         ("{ pth = '../dep' }", "is not a source"),
         ("{ git = 'git@h:x' }", "is not a requirement that installers understand"),
         ("{ path = '../nested', package = false }", "cannot be honoured: `package = false`"),

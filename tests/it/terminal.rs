@@ -89,7 +89,7 @@ fn a_hook_that_cannot_have_the_terminal_fails_and_says_so() {
     let project = asks(&test);
     let build = test.program(&["build"]).in_(&project);
     let run = drive(&test, &build, "secret", "background").exits(1);
-    assert!(run.stdout.contains("wants to read from the terminal"), "{}", run.stdout);
+    assert!(run.stdout.contains("cannot read from the terminal"), "{}", run.stdout);
     // No terminal at all: opening it fails, as ever.
     let without = build.behind(
         &python().path,
@@ -122,7 +122,7 @@ fn git_over_ssh_gets_an_answer_while_requirements_are_resolved() {
         drive(&test, &program, "^C", "foreground").exits(130);
         let run = drive(&test, &program, "secret", "background").exits(4);
         assert!(
-            run.stdout.contains("wants to read from the terminal")
+            run.stdout.contains("cannot read from the terminal")
                 && run.stdout.contains("run it in the foreground"),
             "{}",
             run.stdout

@@ -164,14 +164,14 @@ fn maturin_workspace() {
     let crates = &changed.json["crates"];
     assert_eq!(
         (&crates["compiled"][0]["reason"], &crates["compiled"][0]["detail"]),
-        (&"product-changed".into(), &"currencies.rs".into())
+        (&"script-output-changed".into(), &"currencies.rs".into())
     );
     let script = &crates["build_scripts"][0];
     assert!(
         script["detail"].as_str().is_some_and(|detail| detail.ends_with("data/currencies.csv")),
         "{crates}"
     );
-    assert_eq!(script["products_changed"], true);
+    assert_eq!(script["output_changed"], true);
     develop(&ours);
     // Where it goes when nobody says.
     let mut command = command(env!("CARGO_BIN_EXE_cargo-pyenv-build"));

@@ -93,7 +93,8 @@ impl Pip {
                 return match own.version(workshop)? {
                     Some(version) if version >= OLDEST => Ok(own),
                     _ => Err(Error::NoInstaller {
-                        reason: format!("there is no uv on PATH, and pip cannot be set up for `{}`: {error}", interpreter.path.display()),
+                        reason: format!("uv is not on PATH, and setting up pip for `{}` failed: \
+                            {error}", interpreter.path.display()),
                         hint: "install uv, or the interpreter's venv and ensurepip modules (on Debian: python3-venv)".to_owned(),
                     }),
                 };
@@ -102,7 +103,7 @@ impl Pip {
         let pip = Self { python };
         let version = pip.version(workshop)?;
         if version.is_none_or(|version| version < WANTED) {
-            ui.detail("the interpreter's own pip is old: updating the copy that we use");
+            ui.detail("the interpreter's pip is too old: updating our own copy of it");
             let command = pip.command(None, "install").args(["--upgrade", "pip>=24.1"]);
             match run(&workshop.ready(command)?, "update pip") {
                 Ok(_) => {}
@@ -184,7 +185,10 @@ impl Pip {
         })?;
         if report.version != "1" {
             return Err(Error::Protocol {
-                what: format!("pip's report has version {}, and only 1 is known", report.version),
+                what: format!(
+                    "pip's report has version {}, but only version 1 is supported",
+                    report.version
+                ),
             });
         }
         report

@@ -129,7 +129,7 @@ impl Uv {
     ) -> Result<Vec<Distribution>, Error> {
         let text = self.compile(resolution, workshop, workshop.directory, &[])?;
         let lock = Pylock::parse(&text).map_err(|message| Error::Protocol {
-            what: format!("what uv resolved cannot be read: {message}"),
+            what: format!("uv's resolution cannot be read: {message}"),
         })?;
         lock.packages
             .iter()

@@ -9,9 +9,9 @@ use super::Role::{Chooses, Ignored, Ours, Reaches};
 use super::{FOR_WHERE, Setting, setting};
 use crate::env_vars;
 
-const FOR_HOW: &str = "It is for how packages are installed, and we decide that.";
-const FOR_THE_PROJECT: &str = "It is for the project's own dependencies.";
-const FOR_OUTPUT: &str = "It is for what pip prints, which we read.";
+const FOR_HOW: &str = "Decides how packages are installed, which we set ourselves.";
+const FOR_THE_PROJECT: &str = "Applies to the project's own dependencies.";
+const FOR_OUTPUT: &str = "Changes pip's output, which we parse.";
 
 /// Settings of `pip.conf`, in `[install]` or `[global]`.
 pub const SETTINGS: &[Setting] = &[
@@ -38,8 +38,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("timeout", Reaches, ""),
     setting("default-timeout", Reaches, ""),
     setting("use-feature", Reaches, ""),
-    setting("constraint", Ours, "As `--constraint`."),
-    setting("build-constraint", Ours, "As `--constraint`."),
+    setting("constraint", Ours, "Same as `--constraint`."),
+    setting("build-constraint", Ours, "Same as `--constraint`."),
     setting("user", Ignored, FOR_WHERE),
     setting("target", Ignored, FOR_WHERE),
     setting("prefix", Ignored, FOR_WHERE),
@@ -69,7 +69,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "require-hashes",
         Ignored,
-        "In a file, it is for requirements of your own; the variable is as `--require-hashes`.",
+        "In a file, it applies to your own requirements; the variable is the same as \
+            `--require-hashes`.",
     ),
     setting("requirement", Ignored, FOR_THE_PROJECT),
     setting("requirements-from-script", Ignored, FOR_THE_PROJECT),
@@ -80,8 +81,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("python-version", Ignored, FOR_THE_PROJECT),
     setting("implementation", Ignored, FOR_THE_PROJECT),
     setting("abi", Ignored, FOR_THE_PROJECT),
-    setting("config-settings", Ignored, "Settings of the backend are given by `--config-setting`."),
-    setting("global-option", Ignored, "Settings of the backend are given by `--config-setting`."),
+    setting("config-settings", Ignored, "Use `--config-setting` for settings of the backend."),
+    setting("global-option", Ignored, "Use `--config-setting` for settings of the backend."),
     setting("log", Ignored, FOR_OUTPUT),
     setting("verbose", Ignored, FOR_OUTPUT),
     setting("quiet", Ignored, FOR_OUTPUT),

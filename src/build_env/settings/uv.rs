@@ -13,9 +13,9 @@ use crate::env_vars;
 use crate::project::UvFile;
 
 const FOR_THE_PROJECT: &str =
-    "It is for the project's own dependencies; `uv build` ignores it as well.";
-const FOR_PYTHON: &str = "It is for finding interpreters: see `--python`.";
-const FOR_OTHERS: &str = "It is for other commands of uv.";
+    "Applies to the project's own dependencies; `uv build` ignores it too.";
+const FOR_PYTHON: &str = "Applies to finding interpreters: see `--python`.";
+const FOR_OTHERS: &str = "Applies to other uv commands.";
 
 /// Settings of `[tool.uv]` and `uv.toml`, and variables that have no setting.
 pub const SETTINGS: &[Setting] = &[
@@ -41,7 +41,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("http-proxy", Reaches, ""),
     setting("https-proxy", Reaches, ""),
     setting("no-proxy", Reaches, ""),
-    setting("offline", Reaches, "The variable is as `--offline`."),
+    setting("offline", Reaches, "The variable is the same as `--offline`."),
     setting("cache-dir", Reaches, ""),
     setting("no-cache", Reaches, ""),
     setting("concurrent-downloads", Reaches, ""),
@@ -60,12 +60,16 @@ pub const SETTINGS: &[Setting] = &[
     setting("UV_S3_ENDPOINT_URL", Reaches, ""),
     setting("UV_GCS_ENDPOINT_URL", Reaches, ""),
     setting("UV_AZURE_ENDPOINT_URL", Reaches, ""),
-    setting("build-constraint-dependencies", Ours, "As `--constraint`."),
-    setting("require-build-hashes", Ours, "As `--require-hashes`."),
-    setting("sources", Ours, "Of `pyproject.toml`. What cannot be honoured is an error."),
-    setting("no-sources", Ours, "Without `sources`."),
-    setting("no-sources-package", Ours, "Without those of a package."),
-    setting("extra-build-dependencies", Ours, "Those for the project itself."),
+    setting("build-constraint-dependencies", Ours, "Same as `--constraint`."),
+    setting("require-build-hashes", Ours, "Same as `--require-hashes`."),
+    setting(
+        "sources",
+        Ours,
+        "From `pyproject.toml`. A source that cannot be honoured is an error.",
+    ),
+    setting("no-sources", Ours, "Ignores `sources`."),
+    setting("no-sources-package", Ours, "Ignores the sources of one package."),
+    setting("extra-build-dependencies", Ours, "The ones for the project itself."),
     setting("resolution", Ignored, FOR_THE_PROJECT),
     setting("prerelease", Ignored, FOR_THE_PROJECT),
     setting("prerelease-package", Ignored, FOR_THE_PROJECT),
@@ -90,30 +94,26 @@ pub const SETTINGS: &[Setting] = &[
     setting("dev-dependencies", Ignored, FOR_THE_PROJECT),
     setting("default-groups", Ignored, FOR_THE_PROJECT),
     setting("dependency-groups", Ignored, FOR_THE_PROJECT),
-    setting("pip", Ignored, "All of `[tool.uv.pip]` is for `uv pip`, which is not what builds."),
+    setting("pip", Ignored, "All of `[tool.uv.pip]` applies to `uv pip` only."),
     setting(
         "no-build-isolation",
         Ignored,
-        "Builds are isolated, and the environment is kept: there is nothing to save.",
+        "Builds are isolated and the environment is kept, so there is nothing to gain.",
     ),
     setting(
         "no-build-isolation-package",
         Ignored,
-        "Builds are isolated, and the environment is kept: there is nothing to save.",
+        "Builds are isolated and the environment is kept, so there is nothing to gain.",
     ),
-    setting("config-settings", Ignored, "Settings of the backend are given by `--config-setting`."),
+    setting("config-settings", Ignored, "Use `--config-setting` for settings of the backend."),
     setting(
         "config-settings-package",
         Ignored,
-        "Settings of the backend are given by `--config-setting`.",
+        "Use `--config-setting` for settings of the backend.",
     ),
-    setting(
-        "extra-build-variables",
-        Ignored,
-        "Set the variables yourself: hooks see those that we see.",
-    ),
+    setting("extra-build-variables", Ignored, "Set the variables yourself: hooks inherit them."),
     setting("link-mode", Ignored, "Files are copied, so that no build can change uv's cache."),
-    setting("compile-bytecode", Ignored, "Byte code is made once, with the environment."),
+    setting("compile-bytecode", Ignored, "Bytecode is compiled once, with the environment."),
     setting("UV_TARGET", Ignored, FOR_WHERE),
     setting("UV_PREFIX", Ignored, FOR_WHERE),
     setting("UV_SYSTEM_PYTHON", Ignored, FOR_WHERE),
@@ -136,8 +136,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("add-bounds", Ignored, FOR_OTHERS),
     setting("audit", Ignored, FOR_OTHERS),
     setting("cache-keys", Ignored, FOR_OTHERS),
-    setting("build-backend", Ignored, "It is for the backend `uv_build`, which reads it itself."),
-    setting("workspace", Ignored, "It says which projects' settings these are."),
+    setting("build-backend", Ignored, "Applies to the backend `uv_build`, which reads it itself."),
+    setting("workspace", Ignored, "Defines the workspace that these settings apply to."),
 ];
 
 /// Whether a variable stays in the environment of uv.

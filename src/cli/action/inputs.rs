@@ -103,8 +103,9 @@ pub(super) fn words() -> anyhow::Result<Words> {
         line.push("--locked".into());
     }
     let args = input("args").unwrap_or_default();
-    let split = shlex::split(&args)
-        .ok_or_else(|| wrong("args", &args, "words as in a shell; is a quote left open?"))?;
+    let split = shlex::split(&args).ok_or_else(|| {
+        wrong("args", &args, "arguments quoted as in a shell (is a quote left open?)")
+    })?;
     line.extend(split.into_iter().map(OsString::from));
     let project = input("project").unwrap_or_else(|| ".".to_owned());
     line.extend(["--".into(), project.into()]);
@@ -114,9 +115,9 @@ pub(super) fn words() -> anyhow::Result<Words> {
     let words =
         Words::from_arg_matches_mut(&mut matches).map_err(|error| not_understood(&error))?;
     if words.build.directories.len() != 1 {
-        let hint = Some("the directory is the input `project`".to_owned());
+        let hint = Some("set the directory with the input `project`".to_owned());
         return Err(UsageError {
-            message: "the input `args` has a directory in it".to_owned(),
+            message: "the input `args` contains a directory".to_owned(),
             hint,
         }
         .into());
@@ -125,8 +126,8 @@ pub(super) fn words() -> anyhow::Result<Words> {
 }
 
 /// What is published comes of its sources: nothing that rustc has made is used again, whatever the
-/// project's settings say, unless caches were asked for; and it never comes of incremental state,
-/// whose code is another.
+/// project's settings say, unless caches were asked for; and it is never built from incremental
+/// state, which changes the code.
 pub(super) fn alone_if(policy: &Policy, mut args: BuildArgs) -> BuildArgs {
     if policy.publishes {
         args.warmth.incremental = Some(Incremental::False);
@@ -147,15 +148,14 @@ fn not_understood(error: &clap::Error) -> anyhow::Error {
     let text = error.to_string();
     let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     let hint =
-        "the inputs become arguments of `cargo pyenv-build build`, which has `--help`".to_owned();
-    UsageError { message: format!("the inputs are not understood: {message}"), hint: Some(hint) }
-        .into()
+        "the inputs become arguments of `cargo pyenv-build build`; see its `--help`".to_owned();
+    UsageError { message: format!("invalid inputs: {message}"), hint: Some(hint) }.into()
 }
 
 fn wrong(name: &str, value: &str, allowed: &str) -> anyhow::Error {
     UsageError {
-        message: format!("the input `{name}` is `{value}`"),
-        hint: Some(format!("it can be {allowed}")),
+        message: format!("the input `{name}` cannot be `{value}`"),
+        hint: Some(format!("use {allowed}")),
     }
     .into()
 }

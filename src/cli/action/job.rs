@@ -34,7 +34,7 @@ pub(super) fn begin(layout: &Layout, is_saved: bool, ui: &Ui) {
         .and_then(|()| if is_saved { Store::at(layout.store()).set_aside() } else { Ok(()) });
     if let Err(error) = begun {
         ui.warning(format_args!(
-            "the store is saved with all that earlier jobs left in it: {error}"
+            "could not remove unused entries from the store before caching: {error}"
         ));
     }
 }
@@ -76,7 +76,7 @@ fn of_events(events: &[Event], root: &Path) -> Verdict {
     let saved: f64 =
         steps.iter().flat_map(|(_, crates)| &crates.reused).map(|one| one.seconds_saved).sum();
     let line = match events.len() {
-        0 => "no step of this job called rustc".to_owned(),
+        0 => "no step of this job ran rustc".to_owned(),
         _ => {
             format!(
                 "{kind}: {} compiled in {}, {reused} reused, {saved:.1} s saved",
@@ -112,9 +112,9 @@ mod tests {
 
     #[test]
     fn a_job_is_the_sum_of_its_steps() {
-        let served = serde_json::json!({"what": "served", "seconds_saved": 20.5, "bytes": 1});
+        let reused = serde_json::json!({"what": "reused", "seconds_saved": 20.5, "bytes": 1});
         let compiled = serde_json::json!({"what": "compiled", "difference": {"kind": "first"}, "ok": true, "recorded": true, "why_not": null});
-        let events = [event(Some("__run"), "a", &served), event(Some("__run_2"), "a", &served)];
+        let events = [event(Some("__run"), "a", &reused), event(Some("__run_2"), "a", &reused)];
         let verdict = of_events(&events, Path::new("/p"));
         assert_eq!(
             (verdict.line.as_str(), verdict.compiled),
@@ -132,6 +132,6 @@ mod tests {
                 && text.contains("&#95;&#95;run&#95;2: 0 crates"),
             "{text}"
         );
-        assert_eq!(of_events(&[], Path::new("/p")).line, "no step of this job called rustc");
+        assert_eq!(of_events(&[], Path::new("/p")).line, "no step of this job ran rustc");
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn checkout_digests(context: &Context<'_>, ui: &Ui) -> [String; 2] {
         .map_or_else(|| digest::tree(root), |files| digest::files(root, &files))
         .unwrap_or_else(|error| {
             ui.warning(format_args!(
-                "the sources cannot all be read, and are known by their commit: {error}"
+                "some sources cannot be read, so the cache key uses the commit instead: {error}"
             ));
             digest::bytes(env_vars::get("GITHUB_SHA").unwrap_or_default().as_bytes())
         });
@@ -86,7 +86,7 @@ fn tracked(root: &Path) -> Option<Vec<String>> {
 /// rust-cache's input `workspaces`, if there is anything in this project for it.
 pub(super) fn rust_cache_workspaces(context: &Context<'_>, ui: &Ui) -> Option<String> {
     let (root, target) = context.project.workspace.cargo_directories().or_else(|| {
-        ui.status("Note", "rust-cache is left out: cargo finds no workspace here");
+        ui.status("Note", "rust-cache is skipped: cargo found no workspace here");
         None
     })?;
     // Across drives there is no such path.
@@ -98,12 +98,13 @@ pub(super) fn rust_cache_workspaces(context: &Context<'_>, ui: &Ui) -> Option<St
     {
         ui.status(
             "Note",
-            "rust-cache is left out: it cannot be told a path with `->` or a line feed in it",
+            "rust-cache is skipped: it does not support paths that contain `->` or a line feed",
         );
         return None;
     }
     if !context.layout.root().starts_with(&root) && !target.starts_with(&root) {
-        let note = "our directory and cargo's are outside of the workspace: rust-cache's key does not know of the build environment";
+        let note = "our directory and cargo's target directory are outside the workspace, so \
+            rust-cache's key does not depend on the build environment";
         ui.status("Note", note);
     }
     Some(line)
@@ -163,9 +164,9 @@ impl Hits {
 
     pub(super) fn rust_cache_words(&self) -> &'static str {
         match self.rust_cache.as_str() {
-            "true" => "exactly",
-            "" => "not asked",
-            _ => "in part, or not at all",
+            "true" => "exact hit",
+            "" => "not used",
+            _ => "partial hit or miss",
         }
     }
 }
@@ -173,9 +174,9 @@ impl Hits {
 /// Whether a cache of ours was found, in words.
 pub(super) fn found(hit: &str) -> &'static str {
     match hit {
-        "true" => "exactly",
-        "" => "no",
-        _ => "an older one",
+        "true" => "exact hit",
+        "" => "miss",
+        _ => "older entry",
     }
 }
 

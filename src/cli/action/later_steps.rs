@@ -42,10 +42,10 @@ impl ConfigFile {
             .ok_or("`GITHUB_WORKSPACE` is not set")?;
         let workspace = fs::canonicalize(&workspace).map_err(|error| error.to_string())?;
         if !fs::canonicalize(root).is_ok_and(|root| root.starts_with(&workspace)) {
-            return Err("the project is outside of the job's workspace".to_owned());
+            return Err("the project is outside the job's workspace".to_owned());
         }
         let directory =
-            workspace.parent().ok_or("nothing is above the job's workspace")?.to_path_buf();
+            workspace.parent().ok_or("the job's workspace has no parent directory")?.to_path_buf();
         Self { directory }.if_usable()
     }
 
@@ -55,7 +55,7 @@ impl ConfigFile {
             .into_iter()
             .find(|path| path.exists() && !cargo_config::is_of_our_action(path));
         match taken {
-            Some(path) => Err(format!("`{}` is there already", path.display())),
+            Some(path) => Err(format!("`{}` already exists", path.display())),
             None if fs::canonicalize(&cargo_home()).is_ok_and(|cargos| cargos == home) => {
                 Err(format!("`{}` is cargo's home", home.display()))
             }
@@ -122,7 +122,7 @@ pub(super) struct Exports {
 }
 
 impl Exports {
-    /// Hands the part that is for cargo over, as the user wishes it. Returns what is left for
+    /// Hands the part that is for cargo over, as the user asks for it. Returns what is left for
     /// variables of the job.
     pub(super) fn hand_over(
         mut self,
@@ -144,7 +144,8 @@ impl Exports {
                     ui.status(
                         "Note",
                         format_args!(
-                            "plain cargo in later steps calls what `{name}` says, not ours; `later-steps: env` puts ours before it"
+                            "plain cargo in later steps uses the wrapper from `{name}` instead of \
+                                ours; `later-steps: env` runs ours first"
                         ),
                     );
                 }
@@ -159,7 +160,10 @@ impl Exports {
                 if let Err(why) = written {
                     ui.status(
                         "Note",
-                        format_args!("plain cargo in later steps is as without us, `cargo pyenv-build run -- cargo ...` is warm: {why}"),
+                        format_args!(
+                            "plain cargo in later steps does not share the build's artifacts, use \
+                                `cargo pyenv-build run -- cargo ...` there: {why}"
+                        ),
                     );
                 }
             }

@@ -44,7 +44,7 @@ pub(super) fn of_build(
     if !compiled.is_empty() {
         let table = step_summary::compiled(&report.crates);
         if hits.is_cold() || compiled.len() > 20 {
-            summary.fold("What was compiled, and why", &table);
+            summary.fold("Compiled crates, and why", &table);
         } else {
             summary.push(table.trim_end());
         }
@@ -63,9 +63,9 @@ pub(super) fn of_build(
             summary::text(&env.installer)
         );
         if before.parts.is_empty() {
-            text += "; nothing is known of the last one";
+            text += "; no record of the previous one";
         } else if changes.is_empty() {
-            text += "; as the last time";
+            text += "; unchanged since the last job";
         } else {
             for change in changes {
                 let _ = write!(text, "\n- {}", summary::code(&change));
@@ -113,7 +113,7 @@ fn size_of(directory: &Path) -> u64 {
         .sum()
 }
 
-/// What is odd about a build that found every cache and compiled all the same.
+/// The note for a build that compiled crates although every cache was an exact hit.
 pub(super) fn full_hit_compiled(crates: &Crates) -> String {
     let why: Vec<String> = crates
         .compiled
@@ -122,7 +122,7 @@ pub(super) fn full_hit_compiled(crates: &Crates) -> String {
         .map(|one| format!("{} {}: {}", one.name, one.version, render::because(one)))
         .collect();
     format!(
-        "every cache was found under its own key, and yet {}\n{}",
+        "all caches were exact hits, and still {}\n{}",
         render::crates_line(crates),
         why.join("\n")
     )

@@ -1,4 +1,4 @@
-//! Which runs save caches, which restore them, and what that is good for.
+//! Which runs save caches, and which runs can restore them.
 //!
 //! GitHub's scopes: a run restores what its own ref, its base branch or the default branch has
 //! saved. So what a pull request saves is for its own runs only, what the merge queue saves is for
@@ -15,7 +15,8 @@ pub const NOTHING_SAVES: Rule = Rule {
     summary: "jobs restore caches that no workflow saves",
     why: "a pull request can restore what the default branch saved. If no run on the default branch saves, every run finds no cache and \
           compiles everything",
-    mend: "run the workflow on pushes to the default branch as well (`on: push: branches: [main]`), and let it save there",
+    suggestion: "run the workflow on pushes to the default branch as well (`on: push: branches: \
+        [main]`), and let it save there",
     check: nothing_saves,
 };
 
@@ -23,10 +24,12 @@ pub const MERGE_QUEUE_SAVES: Rule = Rule {
     id: "merge-queue-saves",
     severity: Severity::Warning,
     summary: "a job saves caches in the merge queue",
-    why: "what is saved on `gh-readonly-queue/...` cannot be restored by any other run, takes time to save, and counts towards the \
-          repository's limit, where it pushes out caches that others need (https://github.com/actions/cache/issues/1798)",
-    mend: "for rust-cache `save-if: ${{ github.event_name != 'merge_group' }}`; instead of `actions/cache`, use `actions/cache/restore`, and \
-           `actions/cache/save` with `if: github.event_name != 'merge_group'`",
+    why: "a cache saved on `gh-readonly-queue/...` cannot be restored by any other run, takes \
+        time to save, and counts towards the repository's limit, where it evicts caches that \
+        other runs need (https://github.com/actions/cache/issues/1798)",
+    suggestion: "for rust-cache, set `save-if: ${{ github.event_name != 'merge_group' }}`; \
+        instead of `actions/cache`, use `actions/cache/restore`, and `actions/cache/save` with \
+        `if: github.event_name != 'merge_group'`",
     check: merge_queue_saves,
 };
 
@@ -208,7 +211,7 @@ fn nothing_saves(facts: &Facts) -> Vec<Finding> {
         let runs_there = of_kind.iter().any(|one| {
             one.occasions.iter().any(|on| on.is_trusted() && on.may_run(one.job, Some(one.step)))
         });
-        let (because, mend) = if runs_there {
+        let (because, suggestion) = if runs_there {
             let how = match kind {
                 Kind::Ours => "leave `save-cache` unset in a job that runs there",
                 Kind::RustCache => "in a job that runs there, make `save-if` true",
@@ -217,7 +220,7 @@ fn nothing_saves(facts: &Facts) -> Vec<Finding> {
             (format!("the jobs that run on {place} only restore"), how.to_owned())
         } else {
             let branch = default_branches(facts)[0];
-            let mend = format!(
+            let suggestion = format!(
                 "run a workflow with the same jobs on pushes to it as well: `on: push: branches: [{branch}]`"
             );
             (
@@ -225,7 +228,7 @@ fn nothing_saves(facts: &Facts) -> Vec<Finding> {
                     "no workflow with {} runs on a push to {place}, on a schedule or by hand",
                     kind.name()
                 ),
-                mend,
+                suggestion,
             )
         };
         let message = format!(
@@ -233,7 +236,7 @@ fn nothing_saves(facts: &Facts) -> Vec<Finding> {
             first.job.name,
             kind.name()
         );
-        Some(NOTHING_SAVES.finding(first.workflow.path.clone(), message, mend))
+        Some(NOTHING_SAVES.finding(first.workflow.path.clone(), message, suggestion))
     };
     Kind::ALL.iter().filter_map(find).collect()
 }
@@ -261,13 +264,13 @@ fn merge_queue_saves(facts: &Facts) -> Vec<Finding> {
             one.job.name,
             one.kind.name()
         );
-        let mend = match one.kind {
+        let suggestion = match one.kind {
             Kind::RustCache => "add `save-if: ${{ github.event_name != 'merge_group' }}`",
             _ => {
                 "use `actions/cache/restore`, and `actions/cache/save` with `if: github.event_name != 'merge_group'`"
             }
         };
-        MERGE_QUEUE_SAVES.finding(one.workflow.path.clone(), message, mend.to_owned())
+        MERGE_QUEUE_SAVES.finding(one.workflow.path.clone(), message, suggestion.to_owned())
     };
     let mut findings: Vec<Finding> = uses(&all).iter().filter(saves).map(find).collect();
     findings.dedup();

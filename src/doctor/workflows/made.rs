@@ -1,4 +1,4 @@
-//! What a job compiles, as far as its commands say.
+//! What a job compiles, as far as its commands show.
 //!
 //! Only what is certain counts. [`Unknown`] is whatever the run alone knows: values of expressions,
 //! what scripts and other programs do.
@@ -239,7 +239,7 @@ impl<'a> Place<'a> {
             ..Made::default()
         };
         if is_for_python {
-            // What is behind `--` is another command's.
+            // Arguments after `--` belong to the wrapped command.
             let own = words.split(|word| word == "--").next().unwrap_or(words);
             let asked = match self.options(own, &["-p", "--python"], step)?.pop() {
                 Some(python) => python,

@@ -1,4 +1,4 @@
-//! On which events a workflow runs, with which ref, and what its conditions come to there.
+//! The events on which a workflow runs, with their ref, and the outcome of its conditions there.
 //!
 //! Conditions have three outcomes: what is only known in the run, such as the outputs of a step,
 //! may be either.

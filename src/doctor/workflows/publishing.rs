@@ -1,4 +1,4 @@
-//! Jobs that publish, and what they restore.
+//! Jobs that publish, and the caches that they restore.
 //!
 //! A job counts if one of its steps uploads to a registry, or if it can prove who it is to one
 //! (`id-token: write`). What a job builds for another one that publishes does not count: it often
@@ -13,9 +13,10 @@ pub const CACHE_MODE_MISSING: Rule = Rule {
     id: "cache-mode-missing",
     severity: Severity::Warning,
     summary: "a job that publishes, or has `id-token: write`, restores caches",
-    why: "what is published then depends on everything that can write to the cache: one bad step in any workflow of the default branch is \
-          enough. With `cache-mode: none`, GitHub's cache service gives the job nothing, whatever its steps ask for",
-    mend: "add `cache-mode: none` to the job, and build from the sources alone",
+    why: "the published artifact then depends on everything that can write to the cache: one \
+        malicious step in any workflow of the default branch is enough. With `cache-mode: none`, \
+        GitHub's cache service denies the job all access, whatever its steps request",
+    suggestion: "add `cache-mode: none` to the job, and build from sources only",
     check: cache_mode_missing,
 };
 
@@ -132,7 +133,7 @@ fn cache_mode_missing(facts: &Facts) -> Vec<Finding> {
         Some(CACHE_MODE_MISSING.finding(
             workflow.path.clone(),
             message,
-            CACHE_MODE_MISSING.mend.to_owned(),
+            CACHE_MODE_MISSING.suggestion.to_owned(),
         ))
     };
     let jobs = all.iter().flat_map(|(workflow, occasions)| {

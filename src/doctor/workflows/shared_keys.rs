@@ -1,4 +1,4 @@
-//! Jobs that share a key of caches and have nothing in common.
+//! Jobs that share a cache key but compile different units.
 //!
 //! An entry is never replaced, and a run that finds its exact key saves nothing. So of two jobs
 //! with one key, the one that is done first saves for both. If they compile different units, the
@@ -36,9 +36,10 @@ pub const SHARED_KEY: Rule = Rule {
     id: "shared-key-of-different-jobs",
     severity: Severity::Warning,
     summary: "jobs that compile different things share a cache key",
-    why: "an entry is never replaced: the job that is done first saves it, and the other finds the key taken. It restores what it cannot use, \
-          and compiles its own crates in every run",
-    mend: "give each of them a `shared-key` of its own, such as `name-${{ matrix.target }}`",
+    why: "a cache entry is never replaced: the job that finishes first saves it, and the other \
+        finds the key taken. That job restores crates that it cannot use, and compiles its own in \
+        every run",
+    suggestion: "give each of them its own `shared-key`, such as `name-${{ matrix.target }}`",
     check: shared_key,
 };
 
@@ -104,13 +105,13 @@ fn clash(group: &[Shared<'_>]) -> Option<Finding> {
     let (one, other) = apart.next()?;
     let [said, otherwise] = one.made[0].differences(&other.made[0]).into_iter().next()?;
     let key = format!("the key `{}` of {}", one.key, one.kind.name());
-    let (message, mend) = if is_one_job(one, other) {
+    let (message, suggestion) = if is_one_job(one, other) {
         (
             format!(
                 "legs of job `{}` share {key}: one compiles with {said}, another with {otherwise}",
                 one.job.name
             ),
-            "name in `shared-key` what differs, such as `${{ matrix.target }}`",
+            "add the difference to `shared-key`, such as `${{ matrix.target }}`",
         )
     } else {
         let file = other.workflow.path.file_name().unwrap_or_default().to_string_lossy();
@@ -124,10 +125,10 @@ fn clash(group: &[Shared<'_>]) -> Option<Finding> {
                 "jobs `{}` and `{}`{place} share {key}: one compiles with {said}, the other with {otherwise}",
                 one.job.name, other.job.name
             ),
-            "give each of them a `shared-key` of its own",
+            "give each of them its own `shared-key`",
         )
     };
-    Some(SHARED_KEY.finding(one.workflow.path.clone(), message, mend.to_owned()))
+    Some(SHARED_KEY.finding(one.workflow.path.clone(), message, suggestion.to_owned()))
 }
 
 /// All that is in the key, or decides the paths of the entry; and the use with what the key says
