@@ -254,7 +254,7 @@ fn gc_keeps_the_environment_as_long_as_the_install_exists() {
         .success()
         .json();
     assert!(
-        dry["removed"][1]["reason"].as_str().unwrap().contains("the install of `tiny` in"),
+        dry["removed"][1]["reason"].as_str().unwrap().contains("`tiny` is no longer installed in"),
         "{dry}"
     );
     assert_eq!(world.references().len(), 1, "a dry run removes nothing");
@@ -361,7 +361,7 @@ fn the_virtual_environment_must_be_one() {
 
     std::fs::remove_file(&record).unwrap();
     let run = world.program(&["develop"]).env("VIRTUAL_ENV", "/no/such/venv").run().exits(2);
-    assert_eq!(run.error(), "`/no/such/venv` (VIRTUAL_ENV) is not there");
+    assert_eq!(run.error(), "`/no/such/venv` (VIRTUAL_ENV) does not exist");
     assert!(run.hint().contains("--venv"), "{}", run.hint());
     let base = python().path.parent().unwrap().parent().unwrap();
     for named in [base, &python().path] {
