@@ -197,7 +197,7 @@ pub fn lock(
     fs::Lock::exclusive(path, &wait).map_err(Error::from_lock)
 }
 
-/// Everything that provisioning depends on beside the requirements.
+/// Everything that provisioning depends on, except the requirements.
 #[derive(Debug)]
 pub struct Provisioner<'a> {
     pub layout: &'a Layout,

@@ -125,7 +125,7 @@ impl Python {
         });
         let mut stdout = io::stdout().lock();
         for line in lines {
-            // Whoever started us reads it, or is gone.
+            // The process that started us reads it, or has ended.
             let _ = writeln!(stdout, "{line}");
         }
         found
@@ -267,7 +267,7 @@ fn on_path(names: &[&OsStr], path: Option<&OsStr>) -> Option<PathBuf> {
 }
 
 /// Whether a python is that of a build environment of ours: `.pyenv-build/envs/<name>/bin/python`,
-/// its marker beside the environment and our tag above it.
+/// its marker next to the environment and our tag above it.
 fn is_build_environment(executable: &Path) -> bool {
     let is_marked = || {
         let environment = executable.parent()?.parent()?;

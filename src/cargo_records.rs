@@ -88,7 +88,7 @@ pub enum Inputs {
     Paths(Vec<PathBuf>),
 }
 
-/// The JSON beside a hash file.
+/// The JSON next to a hash file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Record {

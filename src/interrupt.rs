@@ -1,6 +1,6 @@
 //! Ctrl-C and termination requests, as a value that long work asks for.
 //!
-//! The handlers only store the signal's number. Whoever waits for something polls [`pending`] and
+//! The handlers only store the signal's number. Code that waits for something polls [`pending`] and
 //! ends what it started; `main` then exits with 128 + the number (130 for Ctrl-C, 143 for SIGTERM),
 //! as shells do.
 
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// Starts listening. A second signal of the same kind while the first is being obeyed changes
+/// Starts listening. A second signal of the same kind while the first is being handled changes
 /// nothing: the grace period is bounded.
 #[cfg(unix)]
 pub fn listen() -> std::io::Result<()> {

@@ -244,7 +244,7 @@ impl Group {
             if terminal::is_wanted_by(&self.child) {
                 self.had_terminal = terminal::lend_to(&self.child);
                 if !self.had_terminal {
-                    // Stopped, it would obey nothing else.
+                    // While it is stopped, it reacts to nothing else.
                     signal_group(&self.child, Kill::Kill);
                     return Err(Error::Terminal { command: self.command.clone() });
                 }

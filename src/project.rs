@@ -5,7 +5,7 @@
 //! manifests. Nothing here runs a program but [`CargoWorkspace::ask`], which asks cargo, and
 //! [`files_of_package`], which asks git.
 //!
-//! Two kinds of project: `pyproject.toml` beside `Cargo.toml`, and in a subfolder of a Cargo
+//! Two kinds of project: `pyproject.toml` next to `Cargo.toml`, and in a subfolder of a Cargo
 //! workspace. Projects without any Rust are built as well; they simply have no manifest.
 
 mod build_system;

@@ -208,10 +208,10 @@ struct Source {
 /// More files than this are not looked at: it takes longer than asking the wrapper.
 const TOO_MANY: usize = 200_000;
 
-/// All files in the workspace and in local packages beside it, but for what tools make. `None`:
+/// All files in the workspace and in local packages next to it, but for what tools make. `None`:
 /// they are too many.
 fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Option<Vec<Source>> {
-    // A package beside the workspace, behind a link, or in a directory that is otherwise left out.
+    // A package next to the workspace, behind a link, or in a directory that is otherwise left out.
     let is_apart = |directory: &&Path| {
         let within = directory
             .ancestors()

@@ -28,7 +28,7 @@ def run_as(command: List[str]) -> NoReturn:
         try:
             sys.exit(process.wait())
         except KeyboardInterrupt:
-            # The console has told the program as well: its exit code says what came of that.
+            # The console has told the program as well: its exit code says how that ended.
             continue
 
 

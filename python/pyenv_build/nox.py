@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "env", "install", "run"]
 
-#: What nox sets for a session, beside PATH: commands get what it was when nox was started.
+#: What nox sets for a session, in addition to PATH: commands get what it was when nox was started.
 _OF_THE_SESSION = ("CONDA_PREFIX", "NOX_CURRENT_SESSION", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VIRTUAL_ENV")
 #: Seconds after Ctrl-C for the program to end the backend and what that has started; nox's own are fractions.
 _INTERRUPT_SECONDS = 15.0
@@ -198,7 +198,7 @@ def _options(
 
 def _python(session: nox.Session) -> Optional[str]:
     """The session's interpreter. A virtual environment's stands for the one below it, so that sessions share."""
-    # Without an environment, it is what `session.run("python")` runs. On Windows conda has it beside its other directories.
+    # Without an environment, it is what `session.run("python")` runs. On Windows conda has it next to its other directories.
     path = None if session.bin_paths is None else os.pathsep.join(session.bin_paths)
     found = shutil.which("python", path=path)
     if found is None and path is not None:
@@ -284,7 +284,7 @@ def _install_wheel(session: nox.Session, wheel: Path, extras: List[str], install
     Install a wheel that the session may have in another state, with the session's own installer.
 
     Neither pip nor uv replaces a distribution by another of the same version unless forced to. What was installed last is
-    remembered in a file beside the wheel: the digest of what was in it, and that of the ``RECORD`` that installing it has left.
+    remembered in a file next to the wheel: the digest of what was in it, and that of the ``RECORD`` that installing it has left.
     If both are as they were, nobody has installed anything else since.
     """
     name = wheel.name.split("-")[0]

@@ -20,7 +20,7 @@ fn escape_property(text: &str) -> String {
     escape_data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// What the runner shows beside the log, on the run's page and on the lines of a pull request.
+/// What the runner shows in addition to the log, on the run's page and on the lines of a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotation<'a> {
     pub level: Level,

@@ -4,7 +4,7 @@
 //! Two questions. *May what this job makes be given to later jobs?* Not if somebody without write
 //! access had a hand in it: what `pull_request_target`, `issue_comment` or `workflow_run` start has
 //! the default branch's cache scope, and a fork's code in the work tree would poison it (<https://github.com/actions/cache/pull/1768>). *May this job use what others made?* Not if it
-//! publishes: an artifact for the world should come of the tag and nothing else (zizmor's
+//! publishes: an artifact for the world should come from the tag and nothing else (zizmor's
 //! `cache-poisoning` audit, <https://docs.zizmor.sh/audits/#cache-poisoning>).
 
 use std::path::Path;

@@ -36,7 +36,7 @@ pub struct Kept {
     pub reason: String,
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Collected {
     pub removed: Vec<Removed>,

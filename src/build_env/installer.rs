@@ -43,7 +43,7 @@ pub struct Resolution<'a> {
     pub requirements: &'a [String],
     /// Files or URLs.
     pub constraints: &'a [String],
-    /// Names that local directories or files stand for: what was built of them before does not
+    /// Names that local directories or files stand for: wheels built from them earlier do not
     /// count.
     pub local: &'a [String],
     pub offline: bool,

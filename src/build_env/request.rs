@@ -1,4 +1,4 @@
-//! What is asked for, and the memo of what it came to.
+//! The request, and the memo of its resolution.
 //!
 //! A *request* is everything that can change the outcome of resolving: requirement strings,
 //! constraints by content, index settings, the interpreter. `requests/<digest>.json` remembers the

@@ -15,7 +15,7 @@ use crate::process::{self, Cmd};
 /// cannot hold dates before 1980.
 const MTIME: FileTime = FileTime::from_unix_time(946_684_800, 0);
 
-/// compileall, and a look at what came of it. A failed write is reported as the exit status, which
+/// compileall, and a check of its result. A failed write is reported as the exit status, which
 /// is the `errno`.
 ///
 /// Why: until <https://github.com/python/cpython/issues/126606> (3.12.8, 3.13.1) a write that a full disk has cut short was taken

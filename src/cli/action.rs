@@ -2,7 +2,7 @@
 //! `summary/action.yml`, with the caches between them.
 //!
 //! ```text
-//! plan      interpreter, what is asked for   -> key of the environments           | restored: .pyenv-build/{envs,requests,history}
+//! plan      interpreter, the request        -> key of the environments           | restored: .pyenv-build/{envs,requests,history}
 //! prepare   provision, fingerprint, roll     -> keys of rust-cache and the store  | restored: target and registry; .pyenv-build/store
 //! build     the build, later steps' cargo, summary
 //! ...       whatever else the job does                                            | saved, at its end: environments, store, rust-cache

@@ -615,7 +615,7 @@ impl<'a> Build<'a, '_, '_> {
         self.place(&made, ArtifactKind::Metadata)
     }
 
-    /// Moves what was built to the output directory.
+    /// Moves an artifact to the output directory.
     fn place(&mut self, built: &Path, kind: ArtifactKind) -> anyhow::Result<()> {
         let out_dir = match &self.args.out_dir {
             Some(out_dir) => fs::absolute(out_dir)
@@ -636,7 +636,7 @@ impl<'a> Build<'a, '_, '_> {
     }
 }
 
-/// A temporary directory, and one in it for a hook to write to: what it puts beside that goes as
+/// A temporary directory, and one in it for a hook to write to: what it puts next to that goes as
 /// well.
 fn scratch(layout: &Layout) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
     let make = || {
@@ -699,7 +699,7 @@ fn same_content(one: &Path, other: &Path) -> bool {
         && read(one) == read(other)
 }
 
-/// [`move_to`] across file systems: a copy beside the target, then a rename.
+/// [`move_to`] across file systems: a copy next to the target, then a rename.
 fn copy_over(built: &Path, target: &Path) -> std::io::Result<()> {
     let directory = target.parent().expect("a file has a parent");
     let staging = tempfile::Builder::new().prefix(".tmp-").tempdir_in(directory)?;

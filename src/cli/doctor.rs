@@ -162,7 +162,7 @@ fn store_use(ours: &Path) -> Option<doctor::facts::StoreUse> {
     let store = Store::at(ours.join("store"));
     let size = upkeep::size(&store);
     // The report is of one command, if of any, and later steps may have reused more.
-    let events = log::read(&log::beside(&store));
+    let events = log::read(&log::path_of(&store));
     let logged = events.iter().filter_map(|event| match event.what {
         What::Reused { seconds_saved, .. } => Some(seconds_saved),
         _ => None,

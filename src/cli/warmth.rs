@@ -163,7 +163,7 @@ pub(super) struct Warmth {
     main: Option<PathBuf>,
     options: WarmthOptions,
     layout: Layout,
-    /// Target directories that cargo may use beside the workspace's own.
+    /// Target directories that cargo may use in addition to the workspace's own.
     others: Vec<PathBuf>,
     plan: Plan,
     /// Where the wrapper writes what it did; gone when this is.

@@ -82,7 +82,7 @@ fn since(report: &Path, layout: &Layout, root: &Path) -> Option<Crates> {
         .duration_since(SystemTime::UNIX_EPOCH)
         .ok()?
         .as_secs_f64();
-    let events = log::read(&log::beside(&Store::at(layout.store())));
+    let events = log::read(&log::path_of(&Store::at(layout.store())));
     let events: Vec<Event> =
         events.into_iter().filter(|event| !event.is_reported && event.at > written).collect();
     (!events.is_empty()).then(|| reuse::combine(Crates::default(), &events, root).0)

@@ -277,7 +277,7 @@ pub struct IgnoredSettings {
 pub struct Shadowed {
     /// What is imported: `_x.cpython-312-x86_64-linux-gnu.so`.
     pub old: PathBuf,
-    /// What was built after it, and is not: `_x.abi3.so`.
+    /// Built later, and not imported: `_x.abi3.so`.
     pub fresh: PathBuf,
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Daemon {
     stderr: std::fs::File,
 }
 
-/// What came of waiting for a line.
+/// The outcome of waiting for a line.
 pub(super) enum Received {
     Message(Message),
     Nothing,

@@ -214,7 +214,7 @@ fn installed_everywhere() -> Vec<PathBuf> {
         .chain(uv)
         .flat_map(|directory| newest_first(&directory))
         .filter(|path| path.is_dir())
-        // uv keeps links such as `cpython-3.12-linux` beside the real directories.
+        // uv keeps links such as `cpython-3.12-linux` next to the real directories.
         .filter(|path| {
             let real = real(path);
             let new = !seen.contains(&real);

@@ -18,7 +18,7 @@ def base_executable():
     kind = sys.implementation.name if sys.implementation.name in ("pypy", "graalpy") else "python"
     version = kind + "%d.%d" % sys.version_info[:2]
     # The most precise name first: /usr/bin/python3 may be another Python than the one that made the environment, and the
-    # free-threaded one is python3.13t beside python3.13. Windows has one version in a directory, and knows what it started.
+    # free-threaded one is python3.13t next to python3.13. Windows has one version in a directory, and knows what it started.
     names = [version + getattr(sys, "abiflags", ""), version, os.path.basename(sys.executable), "python3", "python"]
     if os.name == "nt":
         names = [os.path.basename(executable)] + names

@@ -128,7 +128,7 @@ impl BuildSystem {
 
 /// Parses one PEP 508 requirement; the error is one line.
 pub fn parse_requirement(text: &str) -> Result<Requirement, String> {
-    // pep508_rs 0.9 panics on names that end in a separator, and on some errors beside a character
+    // pep508_rs 0.9 panics on names that end in a separator, and on some errors next to a character
     // of more than one byte. Remove when it does not: the property test of pyproject files
     // finds both within a million cases.
     if let Some(c) = text.chars().find(|c| !c.is_ascii()) {

@@ -28,7 +28,7 @@ pub struct CargoWorkspace {
     /// Every package of the resolution, whatever it comes from and for whatever platform it is.
     pub packages: Vec<CargoPackage>,
     /// Whether the resolution is that of all features. It is not where a package that only some
-    /// feature needs could not be had.
+    /// feature needs is not available.
     pub has_all_features: bool,
 }
 

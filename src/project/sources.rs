@@ -32,7 +32,7 @@ pub struct Lowered {
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedIndex {
     pub name: String,
-    /// As it is defined beside the source, if it is; relative paths made absolute.
+    /// As it is defined next to the source, if it is; relative paths made absolute.
     pub definition: Option<Table>,
     /// Where the source stands, for messages.
     place: Place,

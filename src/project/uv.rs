@@ -28,7 +28,7 @@ impl UvFile {
         Ok(Self { path: path.to_path_buf(), table })
     }
 
-    /// The settings in a directory: those of `pyproject.toml` do not count beside a `uv.toml`.
+    /// The settings in a directory: those of `pyproject.toml` do not count next to a `uv.toml`.
     fn in_directory(directory: &Path) -> Option<Self> {
         let path = directory.join("uv.toml");
         if path.is_file() {

@@ -42,7 +42,7 @@ impl Workspace {
     }
 
     /// Target directories of Cargo workspaces below `directory`, as far as they can be found
-    /// without asking cargo: where variables say, or beside the manifests. cargo tags those
+    /// without asking cargo: where variables say, or next to the manifests. cargo tags those
     /// that it makes.
     pub fn target_directories(&self, directory: &Path) -> Vec<PathBuf> {
         let set = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]

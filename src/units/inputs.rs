@@ -66,7 +66,7 @@ const CHANGING: &[&str] = &[
     "timebase",
 ];
 
-/// Variables of clippy beside those.
+/// Variables that only clippy reads.
 pub const CLIPPY_VARIABLES: &[&str] = &[
     "CARGO",
     "CARGO_PRIMARY_PACKAGE",
@@ -368,7 +368,7 @@ pub fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, U
 /// Characters that mean more than themselves in a pattern.
 const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
 
-/// Variables that a build script sets, from what it printed: beside `OUT_DIR` in cargo's layouts,
+/// Variables that a build script sets, from what it printed: next to `OUT_DIR` in cargo's layouts,
 /// old and new.
 fn set_by_build_script(out_dir: &Path) -> Vec<String> {
     let candidates = ["../output", "../run/stdout", "../stdout"].map(|name| out_dir.join(name));

@@ -90,10 +90,10 @@ impl Event {
         }
     }
 
-    /// Appends it to the log beside the store as well.
+    /// Appends it to the log next to the store as well.
     pub fn write(&self, store: &Store) {
         self.report();
-        let path = beside(store);
+        let path = path_of(store);
         if fs_err::metadata(&path).is_ok_and(|metadata| metadata.len() > LIMIT_BYTES) {
             let _ = fs_err::remove_file(&path);
         }
@@ -114,7 +114,7 @@ impl Event {
 }
 
 /// The log of all calls with this store.
-pub fn beside(store: &Store) -> PathBuf {
+pub fn path_of(store: &Store) -> PathBuf {
     store.root().with_file_name("reports").join("calls.jsonl")
 }
 

@@ -166,11 +166,12 @@ pub fn sources(call: &Call) -> Vec<PathBuf> {
     dependencies(call).map(|info| info.files).unwrap_or_default()
 }
 
-/// Those of a library that another cargo may have made, by the dependency file beside it.
+/// Those of a library that another cargo may have made, by the dependency file next to it.
 pub fn sources_of_library(library: &Path) -> Vec<PathBuf> {
     let name = library.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let beside = library.with_file_name(format!("{}.d", name.strip_prefix("lib").unwrap_or(&name)));
-    let info = fs_err::read_to_string(beside).ok().and_then(|text| DepInfo::of_rustc(&text));
+    let dep_info =
+        library.with_file_name(format!("{}.d", name.strip_prefix("lib").unwrap_or(&name)));
+    let info = fs_err::read_to_string(dep_info).ok().and_then(|text| DepInfo::of_rustc(&text));
     info.map(|info| info.files).unwrap_or_default()
 }
 
@@ -443,7 +444,7 @@ fn linked(
             );
         }
         if let Some(name) = library_name(&path) {
-            // Beside an archive, a shared library would have come first.
+            // Next to an archive, a shared library would have come first.
             if let Some(shared) = path
                 .extension()
                 .filter(|ending| *ending == "a")

@@ -146,7 +146,7 @@ impl Inner {
     }
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug)]
 pub struct Ran {
     pub status: ExitStatus,

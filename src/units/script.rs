@@ -92,7 +92,7 @@ pub fn take_place(call: &Call) -> io::Result<()> {
             .map_err(io::Error::other)
     };
     let program = quoted(&program)?;
-    // Beside it, wherever the target directory is moved to; cargo calls it by a name in the same
+    // Next to it, wherever the target directory is moved to; cargo calls it by a name in the same
     // directory.
     let real =
         format!("\"${{0%/*}}\"/{}", quoted(Path::new(real.file_name().unwrap_or_default()))?);
@@ -102,7 +102,7 @@ pub fn take_place(call: &Call) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(store::TEMPORARY).tempfile_in(&call.out_dir)?;
     file.write_all(line.as_bytes())?;
     file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    // Whoever runs it meanwhile runs the script.
+    // Another process that runs it meanwhile runs the script.
     file.persist(&executable).map(drop).map_err(|error| error.error)
 }
 
@@ -294,7 +294,7 @@ impl Trusted {
             let Some(state) = state(&path, &mut digests) else { return Ok(()) };
             paths.insert(path, state);
         }
-        // It has written beside `OUT_DIR` as well, which cannot be put in place.
+        // It has written outside `OUT_DIR` as well, which cannot be put in place.
         let is_source = |entry: &walkdir::DirEntry| {
             entry.depth() == 0 || !entry.file_type().is_dir() || !fs::is_made_by_tools(entry.path())
         };

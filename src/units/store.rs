@@ -17,7 +17,7 @@
 //! last used.
 //!
 //! A job that restored a store from a cache puts its entries and blobs aside ([`Store::set_aside`],
-//! to `store-aside` beside it), and what it uses of them is moved back. So the store that is saved
+//! to `store-aside` next to it), and what it uses of them is moved back. So the store that is saved
 //! at the end of the job holds what the job used and nothing else, without a step that would have
 //! to run last.
 

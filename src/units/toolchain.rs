@@ -52,7 +52,7 @@ impl Toolchain {
             }
             files.push(if own.is_file() { own } else { real });
         }
-        // Debian has the libraries beside those of the system.
+        // Debian has the libraries next to those of the system.
         let mut has_driver = false;
         let bin = files.last().and_then(|rustc| rustc.parent()).map(Path::to_path_buf);
         for directory in [Some(sysroot.join("lib")), multiarch(&sysroot), bin].into_iter().flatten()
@@ -132,7 +132,7 @@ fn multiarch(sysroot: &Path) -> Option<PathBuf> {
         .find(|path| path.is_dir() && path.to_string_lossy().ends_with("-linux-gnu"))
 }
 
-/// The sysroot of a compiler: beside its program, or where it says.
+/// The sysroot of a compiler: next to its program, or where it says.
 fn sysroot(rustc: &Path, store: &Store, digests: &mut Digests) -> Result<PathBuf, Unjudged> {
     let real = crate::fs::canonicalize(&found_in_path(rustc))
         .map_err(|_error| Unjudged::Unreadable(rustc.to_path_buf()))?;

@@ -109,7 +109,7 @@ fn append(
     builder.append_data(&mut header, name, content)
 }
 
-/// Puts what is in an archive into a store, beside what is there. Returns the number of files.
+/// Puts what is in an archive into a store, in addition to what is there. Returns the number of files.
 pub fn import(store: &Store, archive: &Path) -> Result<u64, Error> {
     let invalid = |message: String| Error::Invalid { archive: archive.to_path_buf(), message };
     let unreadable = |error: io::Error| invalid(error.to_string());

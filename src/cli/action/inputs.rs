@@ -125,7 +125,7 @@ pub(super) fn words() -> anyhow::Result<Words> {
     Ok(words)
 }
 
-/// What is published comes of its sources: nothing that rustc has made is used again, whatever the
+/// What is published comes from its sources: nothing that rustc has made is used again, whatever the
 /// project's settings say, unless caches were asked for; and it is never built from incremental
 /// state, which changes the code.
 pub(super) fn alone_if(policy: &Policy, mut args: BuildArgs) -> BuildArgs {

@@ -46,7 +46,7 @@ pub(super) fn verdict(layout: &Layout, root: &Path) -> Verdict {
         .unwrap_or(SystemTime::UNIX_EPOCH);
     let begun =
         begun.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-    let events: Vec<Event> = log::read(&log::beside(&Store::at(layout.store())))
+    let events: Vec<Event> = log::read(&log::path_of(&Store::at(layout.store())))
         .into_iter()
         .filter(|event| event.at >= begun)
         .collect();

@@ -8,7 +8,7 @@
 //! directory above the workspace. rust-cache hashes neither that file nor its variables into a key;
 //! and what the user sets, by a variable or in a file of the workspace, goes before it.
 //!
-//! The program stands beside the file, where a clean-up of the temporary directory does not take it
+//! The program stands next to the file, where a clean-up of the temporary directory does not take it
 //! away; and the wrapper does nothing of its own once the job is over
 //! (`__PYENV_BUILD_WHILE_EXISTS`), so what is left on a machine that is kept does no harm.
 //!
