@@ -15,9 +15,7 @@ Three kinds of process, where ``fork`` exists:
     more keeper, the plain one, has imported nothing: it serves in-tree backends (``backend-path``), which
     are imported anew for each hook, and new interpreters.
 *hook process*
-    leads its own process group, calls the hook, writes the verdict to the report file, and exits. While one
-    runs, the next stands by: what a fork costs, copies of the pages that it will write to above all, is then
-    paid on another processor, and so is the import of what the client has named (``preload_later``).
+    leads its own process group, calls the hook, writes the verdict to the report file, and exits.
 
 hookd and keepers exchange frames (marshalled tuples) over two pipes. The verdict goes through a file and
 not through a pipe, because what a hook leaves behind would inherit the pipe, and because a file can be of
@@ -91,22 +89,8 @@ PARENT_POLL_SECONDS = 1.0
 #: How long a process may take to go after SIGKILL before we stop waiting for it.
 KILL_SECONDS = 5.0
 
-#: A hook that takes no longer is not worth that the next hook process is forked meanwhile.
-SHORT_HOOK_SECONDS = 0.003
-#: How long the next hook waits for the process that stands by, should that still import what the hook itself would.
-LATE_SECONDS = 0.01
 #: After so many new containers the garbage collector looks for cycles in a hook process.
 COLLECTED_ALLOCATIONS = 50_000
-#: What a keeper has found of files that an import has left open.
-UNKNOWN_FILES, FILES, NO_FILES = range(3)
-#: `open_files` looks through as many in 2 ms.
-MANY_ALLOCATIONS = 20_000
-#: Just above 128 KiB, see `with_room`.
-LARGE_FRAME_SLOTS = 128 * 1024 // 8 + 1
-#: What is larger may be merely reserved, see `copy_pages`.
-LARGE_MAPPING_BYTES = 8 * 1024 * 1024
-#: Half a millisecond's worth of copying.
-COPIED_AT_ONCE_BYTES = 1024 * 1024
 OUTPUT_CHUNK_BYTES = 8 * 1024
 REPORT_LIMIT_BYTES = 16 * 1024 * 1024
 SHOWN_LIMIT = 200
@@ -523,71 +507,27 @@ def hide(paths: Iterable[str]) -> None:
         setattr(os, function.__name__, function)
 
 
-def open_files(frozen: bool) -> list[Any]:  # noqa: FBT001 - what else could be open
-    """
-    Files that Python code has open for writing, as far as the garbage collector knows them.
-
-    To look at what a hook of setuptools has made takes 1 ms, and PyPy, which is left out, 30 ms.
-
-    :param frozen: Those from before the last `freeze`, too.
-    """
-    if sys.implementation.name != "cpython":
-        return []
-    import gc
-    import io
-
-    if frozen:
-        gc.unfreeze()
-    bases = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-    things = gc.get_objects()
-    types = {kind for kind in set(map(type, things)) if any(base in kind.__mro__ for base in bases)}
-    return [thing for thing in things if type(thing) in types] if types else []
-
-
-def has_made_much() -> bool:
-    """Whether an import, see `without_collector`, has made so much that `open_files` takes milliseconds."""
-    if sys.implementation.name != "cpython":
-        return False
-    import gc
-
-    return gc.get_count()[0] > MANY_ALLOCATIONS
-
-
 def standard_streams() -> list[Any]:
     """Those that we have made, and those that are in their places now."""
     return [*_streams, *(getattr(sys, name, None) for name in ("stdout", "stderr", "__stdout__", "__stderr__"))]
 
 
-def outlets() -> tuple[Any, ...]:
-    """
-    What a file that is opened changes, unless it shares a descriptor with another: descriptors and standard streams.
-
-    :return: Nothing where descriptors cannot be listed.
-    """
-    try:
-        return set(os.listdir("/proc/self/fd")), *map(id, standard_streams())
-    except OSError:
-        return ()
-
-
-def flush_files(files: Sequence[Any]) -> None:
-    """Writes out what an interpreter that takes itself apart would write out: that of files never closed."""
+def flush_streams() -> None:
+    """Writes out the standard streams, those that we have made and those that are in their places now."""
     # Twice, since text flows into the binary file beneath.
-    for file in (*files, *files):
+    for file in (*standard_streams(), *standard_streams()):
         try:
             file.flush()
         except BaseException:
             pass
 
 
-def leave(verdict: Verdict | None, report: str, files: Sequence[Any] = (), *, frozen: bool = False) -> NoReturn:
+def leave(verdict: Verdict | None, report: str) -> NoReturn:
     """
     Does what an interpreter does when it ends, except for taking itself apart, and exits.
 
     The verdict is written last, so that an exit handler that crashes is not taken for success.
-
-    :param files: To be written out, with those that are younger than the last `freeze`.
-    :param frozen: Older ones, too.
+    Files that are still open are not written out, apart from the standard streams.
     """
     try:
         shutdown = getattr(sys.modules.get("threading"), "_shutdown", None)
@@ -599,7 +539,7 @@ def leave(verdict: Verdict | None, report: str, files: Sequence[Any] = (), *, fr
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
     try:
-        flush_files([*files, *open_files(frozen), *standard_streams()])
+        flush_streams()
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
     status = 0
@@ -688,22 +628,14 @@ _prctl: Callable[[int, int], int] | None = None
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
-_madvise: Callable[[int, int, int], int] | None = None
-MADV_POPULATE_WRITE = 23  # Linux 5.14
-
 
 def load_libc() -> None:
-    """
-    Finds Linux's ``prctl`` and ``madvise``.
-
-    Without them descendants may outlive a killed hookd, and a fork's pages are copied one by one.
-    """
-    global _prctl, _madvise  # noqa: PLW0603 - there is one kernel
+    """Finds Linux's ``prctl``. Without it descendants may outlive a killed hookd."""
+    global _prctl  # noqa: PLW0603 - there is one kernel
     if _prctl is not None or not sys.platform.startswith("linux"):
         return
     try:
         function = libc_function("prctl", "iLLLL")
-        _madvise = libc_function("madvise", "LLi")
     except (ImportError, OSError, AttributeError):
         return
 
@@ -937,35 +869,6 @@ def is_readable(descriptor: int, seconds: float = 0) -> bool:
 # The keeper
 
 
-def with_room(function: Function) -> Function:
-    """
-    Gives all that a function calls room for its frames in one piece.
-
-    CPython from 3.11 on takes frames from chunks of 16 KiB. Where calls go to and fro across the end of one, each
-    maps and unmaps memory, which makes imports and hooks up to a third slower, by the luck of how deep they start.
-    A frame that does not fit in gets a chunk of twice its size, or nearly, and what comes below has the rest.
-
-    Source: ``push_chunk`` in https://github.com/python/cpython/blob/v3.11.7/Python/pystate.c
-    """
-    if sys.implementation.name == "cpython" and sys.version_info >= (3, 11):
-        function.__code__ = function.__code__.replace(co_stacksize=LARGE_FRAME_SLOTS)
-    return function
-
-
-class Spare:
-    """
-    A hook process that stands by.
-
-    :param pipe: Brings it its job.
-    :param ready: Where it says that it is; or -1, and it is from the start.
-    """
-
-    def __init__(self, process: int, pipe: int, ready: int = -1) -> None:
-        self.process = process
-        self.pipe = pipe
-        self.ready = ready
-
-
 class Keeper:
     """What runs in a keeper process, and has nothing to do with hookd's end of the pipes."""
 
@@ -981,20 +884,11 @@ class Keeper:
         self.client = CLIENT_GROUP
         #: Whether the hook was ended because it cannot have the terminal.
         self.wants_terminal = False
-        #: The hook process that stands by.
-        self.spare: Spare | None = None
         self.deadline = 0.0
         self.known: Census = (set(), set())
-        #: Files that imports have left open; nothing while they are still to be looked for. A byte that we share with
-        #: the hook process tells it whether there are any.
-        self.files: list[Any] | None = []
-        self.found: Any = None
-        #: Modules that a hook process imports which stands by while another one runs.
-        self.later: list[str] = []
         #: What hookd would remove at its end.
         self.litter: list[str] = []
 
-    @with_room
     def serve(self) -> NoReturn:
         """Runs hooks until hookd closes the pipe."""
         os.setpgid(0, 0)
@@ -1008,9 +902,7 @@ class Keeper:
         while True:
             frame = read_frame(self.jobs)
             if frame is None:
-                if self.spare:
-                    self.dismiss(self.spare.process)
-                leave(None, "", self.files or [])
+                leave(None, "")
             if frame[0] == "import":
                 self.import_ahead(frame[1])
             elif frame[0] == "run":
@@ -1019,15 +911,12 @@ class Keeper:
 
     def import_ahead(self, job: Job) -> None:
         start = time.monotonic()
-        before = outlets()
-        is_large = False
         try:
             self.prepare(job)
             hide(job["hidden"])
             collect_again = without_collector()
             import_backend(job["module"])
             absent, spoilt = import_more(job["preload"])
-            is_large = has_made_much()
             collect_again()
         except Refused as refused:
             frame: Frame = ("refused", *refused.verdict()[1:])
@@ -1037,29 +926,13 @@ class Keeper:
             threads = count_threads()
             frame = ("threads", threads) if threads > 1 else ("imported", time.monotonic() - start, absent)
             frame = ("spoilt", *spoilt) if spoilt else frame
-        self.later = job["preload_later"]
-        if is_large and before and outlets() == before and processors() > 1:
-            # To look for files takes milliseconds, in which a hook can run. It can hardly find any.
-            import mmap
-
-            self.files = None
-            self.found = mmap.mmap(-1, 1)
-            flush_files(standard_streams())
-            freeze()
-        else:
-            self.settle()
+        # Otherwise each hook process would write it once more.
+        flush_streams()
+        freeze()
         redirect(os.devnull, os.devnull)
         send_frame(self.reports, frame)
         if frame[0] != "imported":
             leave(None, "")
-        self.prepare_spare(signals.getsignal(signals.SIGTERM), busy=False)
-
-    def settle(self) -> None:
-        """Finds what files an import has left open."""
-        self.files = [file for file in open_files(self.files is None) if all(file is not ours for ours in _streams)]
-        # Otherwise each hook process would write it once more.
-        flush_files([*self.files, *standard_streams()])
-        freeze()
 
     def prepare(self, job: Job) -> None:
         """Gives this process what a job says of output, environment and directory."""
@@ -1087,7 +960,7 @@ class Keeper:
         self.deadline = 0.0
         previous = signals.signal(signals.SIGTERM, self.abandon)
         try:
-            self.hook, pipe = self.take_spare() or self.fork(previous)
+            self.hook, pipe = self.fork(job, previous)
         except OSError as error:
             signals.signal(signals.SIGTERM, previous)
             send_frame(self.reports, ("refused", "HookRuntimeError", f"cannot fork: {error}", ""))
@@ -1097,20 +970,12 @@ class Keeper:
         group = self.hook
         send_frame(self.reports, ("started", group))
         try:
-            send_frame(pipe, (job,))
             if not job["gated"] or self.obey(read_frame(self.jobs)):
                 os.write(pipe, b"!")
         except OSError:
             pass  # killed before it has begun; its status will tell
         os.close(pipe)
-        patience = SHORT_HOOK_SECONDS
-        if self.files is None:
-            self.settle()
-            self.found[0] = FILES if self.files else NO_FILES
-            patience = 0.0  # that has taken longer
         try:
-            if job["stand_by"] and not ends_within(group, patience):
-                self.prepare_spare(previous, busy=True)
             status, usage = self.wait()
             pass_terminal(group, self.client)
             while not self.deadline and is_readable(self.jobs):
@@ -1124,8 +989,6 @@ class Keeper:
             self.hook = 0
             signals.signal(signals.SIGTERM, previous)
         self.conclude(status, usage)
-        if job["stand_by"]:
-            self.prepare_spare(previous, busy=False)
 
     def conclude(self, status: int, usage: Usage | None) -> None:
         """Says how the hook process ended."""
@@ -1136,84 +999,36 @@ class Keeper:
         words = "it wants to read from the terminal, which is not in its hands"
         send_frame(self.reports, ("refused", "HookRuntimeError", words, ""))
 
-    def fork(self, on_sigterm: Any, ready: tuple[int, int] | None = None) -> tuple[int, int]:
+    def fork(self, job: Job, on_sigterm: Any) -> tuple[int, int]:
         """
-        Forks a hook process, which waits for its job.
+        Forks a hook process, which waits until it may begin.
 
         :param on_sigterm: What it does on SIGTERM until it says otherwise.
-        :param ready: If it has some time until then: the pipe by which it says that it has made good use of it.
-        :return: The process, and the pipe that brings it its job.
+        :return: The process, and the pipe that says when.
         :raises OSError: There can be no more processes or descriptors.
         """
-        job, pipe = os.pipe()
+        gate, pipe = os.pipe()
         # Python forgets signals that reach a forked child early; the mask keeps them until it listens.
         mask = signals.pthread_sigmask(signals.SIG_BLOCK, ENDING_SIGNALS)
         try:
             process = os.fork()
         except OSError:
             signals.pthread_sigmask(signals.SIG_SETMASK, mask)
-            os.close(job)
+            os.close(gate)
             os.close(pipe)
             raise
         if process == 0:
             signals.signal(signals.SIGTERM, signals.SIG_DFL if on_sigterm is None else on_sigterm)
             signals.pthread_sigmask(signals.SIG_SETMASK, mask)
             os.close(pipe)
-            self.become_hook(job, ready)
+            self.become_hook(job, gate)
         signals.pthread_sigmask(signals.SIG_SETMASK, mask)
-        os.close(job)
+        os.close(gate)
         try:
             os.setpgid(process, process)
         except OSError:
             pass  # it has done so itself
         return process, pipe
-
-    def prepare_spare(self, on_sigterm: Any, *, busy: bool) -> None:
-        """
-        Forks the next hook process ahead of its hook, if another processor can do that.
-
-        :param busy: While a hook runs, and there is time for what the next one would have to do itself; or else while
-            the client has to think, which is hardly ever for long.
-        """
-        if self.spare or processors() < 2 or is_readable(self.jobs):  # noqa: PLR2004
-            return
-        ready = None
-        try:
-            ready = os.pipe() if busy else None
-            self.spare = Spare(*self.fork(on_sigterm, ready), ready[0] if ready else -1)
-            self.known[0].add(self.spare.process)
-        except OSError:
-            if ready:
-                os.close(ready[0])
-            # The next hook's own fork fails, and says so.
-        if ready:
-            os.close(ready[1])
-
-    def take_spare(self) -> tuple[int, int] | None:
-        """:return: The hook process that stands by, unless it is not ready, or something has happened to it."""
-        spare, self.spare = self.spare, None
-        if not spare:
-            return None
-        is_ready = spare.ready < 0 or (is_readable(spare.ready, LATE_SECONDS) and os.read(spare.ready, 1) == b"+")
-        if spare.ready >= 0:
-            os.close(spare.ready)
-        try:
-            if os.waitpid(spare.process, os.WNOHANG) == (0, 0):
-                if is_ready:
-                    return spare.process, spare.pipe
-                self.dismiss(spare.process)
-        except ChildProcessError:
-            pass  # it has been reaped
-        os.close(spare.pipe)
-        return None
-
-    def dismiss(self, process: int) -> None:
-        """Ends a hook process that stands by, and what it has started."""
-        signal_group(process, signals.SIGKILL)
-        try:
-            os.waitpid(process, 0)
-        except ChildProcessError:
-            pass  # the backend's import has set SIGCHLD to be ignored
 
     def obey(self, frame: Frame | None) -> bool:
         """Takes note of what hookd says while a hook runs."""
@@ -1276,25 +1091,19 @@ class Keeper:
             remove(self.litter)
         os._exit(1)
 
-    def become_hook(self, pipe: int, ready: tuple[int, int] | None) -> NoReturn:
+    def become_hook(self, job: Job, gate: int) -> NoReturn:
         """The hook process, from fork to exit."""
         verdict: Verdict
-        report = ""
+        report = job["report"]
         try:
             os.setpgid(0, 0)
             die_with(self.pid, signals.SIGKILL)
             os.close(self.jobs)
             os.close(self.reports)
             forget_exit_handlers()
-            if ready:
-                os.close(ready[0])
-                self.use_time(pipe, ready[1])
-            frame = read_frame(pipe)
-            if frame is None or not os.read(pipe, 1):
-                os._exit(1)  # there is no job, or nobody who waits for it
-            os.close(pipe)
-            job = frame[0]
-            report = job["report"]
+            if not os.read(gate, 1):
+                os._exit(1)  # there is nobody who waits for it
+            os.close(gate)
             if job["fresh"]:
                 self.become_interpreter(job)
             self.prepare(job)
@@ -1303,29 +1112,7 @@ class Keeper:
             verdict = refused.verdict()
         except BaseException as error:
             verdict = ("error", "HookRuntimeError", f"cannot prepare the hook: {in_words(error)}", "")
-        leave(verdict, report, self.files or [], frozen=self.files is None and self.awaits_files())
-
-    def use_time(self, pipe: int, ready: int) -> None:
-        """
-        In a hook process that stands by while another one runs: imports `later`, and copies pages until there is a job.
-
-        :param ready: Where to say that it is imported.
-        """
-        collect_again = without_collector()
-        if import_more(self.later)[1]:
-            os._exit(1)
-        collect_again()
-        # What an import has said, nobody gets to see.
-        flush_files(standard_streams())
-        os.write(ready, b"+")
-        os.close(ready)
-        copy_pages(pipe)
-
-    def awaits_files(self) -> bool:
-        """In the hook process that was forked before the keeper had looked: whether it has found files."""
-        while self.found[0] == UNKNOWN_FILES and os.getppid() == self.pid:
-            time.sleep(0.0002)
-        return bool(self.found[0] != NO_FILES)
+        leave(verdict, report)
 
     def become_interpreter(self, job: Job) -> NoReturn:
         redirect(job["stdout"], job["stderr"])
@@ -1352,41 +1139,6 @@ def ends_within(process: int, seconds: float) -> bool:
     ended = is_readable(descriptor, seconds)
     os.close(descriptor)
     return ended
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except (AttributeError, OSError):
-        return os.cpu_count() or 1
-
-
-def copy_pages(pipe: int) -> None:
-    """
-    Has the kernel copy, until there is a job, what this process shares with the one that it was forked from.
-
-    A hook writes to half of it, reference counts above all, and each page would stop it for a moment. What is
-    merely reserved must not be filled: large mappings are left out.
-    """
-    if _madvise is None or sys.implementation.name != "cpython":
-        return
-    try:
-        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        addresses, access, *rest = line.split(None, 5)
-        if access != "rw-p":
-            continue
-        start, end = (int(address, 16) for address in addresses.split("-"))
-        if end - start > LARGE_MAPPING_BYTES and rest[-1] != "[heap]":
-            continue
-        for piece in range(start, end, COPIED_AT_ONCE_BYTES):
-            if is_readable(pipe):
-                return
-            _madvise(piece, min(COPIED_AT_ONCE_BYTES, end - piece), MADV_POPULATE_WRITE)
 
 
 def without_collector() -> Callable[[], None]:
@@ -1436,7 +1188,6 @@ def interpreter_command(report: str) -> list[str]:
     return [sys.executable, *flags, os.path.abspath(OWN_FILE), "--hook", report]
 
 
-@with_room
 def hook_main(report: str) -> NoReturn:
     """A new interpreter for one hook. The report file holds the job first, then the verdict."""
     with open(report, "rb") as file:
@@ -1650,10 +1401,8 @@ class Daemon:
         self.grace = DEFAULT_GRACE_SECONDS
         self.cancellable = False
         self.isolation = "fork"
-        self.stand_by = True
         self.hidden: list[str] = []
         self.preload: list[str] = []
-        self.preload_later: list[str] = []
         #: Temporary directories of the client's.
         self.lent: list[str] = []
         self.directory = ""
@@ -1826,9 +1575,7 @@ class Daemon:
             ),
             "cancellable": (lambda value: isinstance(value, bool), "true or false"),
             "preload": (is_list_of_modules, "a list of module names"),
-            "preload_later": (is_list_of_modules, "a list of module names"),
             "isolation": (lambda value: value in ("fork", "spawn"), "`fork` or `spawn`"),
-            "stand_by": (lambda value: isinstance(value, bool), "true or false"),
             "hidden": (
                 lambda value: (
                     is_list_of_strings(value) and all(os.path.isabs(path) and "\0" not in path for path in value)
@@ -1924,7 +1671,6 @@ class Daemon:
             "environ": self.environ,
             "grace": self.grace,
             "gated": "CHILD" in self.messages,
-            "stand_by": self.stand_by,
             "hidden": self.hidden,
             "report": self.report,
             "litter": [],
@@ -2239,7 +1985,7 @@ class ForkDaemon(Daemon):
             self.client.say("CHILD", str(keeper.pid))
             self.client.flush()
         preload = [name for name in self.preload if name not in self.spoilt]
-        keeper.send("import", {**job, "preload": preload, "preload_later": self.preload_later})
+        keeper.send("import", {**job, "preload": preload})
         known = census()
         frame = self.await_frame(keeper, keeper.pid)
         if frame is not None and frame[0] == "imported" and not self.reason:

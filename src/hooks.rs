@@ -233,24 +233,19 @@ struct Configuration<'a> {
     temporary: Option<PathBuf>,
     grace_seconds: u64,
     cancellable: bool,
-    stand_by: bool,
     /// Our own directory, where it is in the source tree, and the call's.
     hidden: Vec<PathBuf>,
     preload: Vec<&'static str>,
-    preload_later: Vec<&'static str>,
 }
 
-/// Modules that hooks of a backend would import once more each, because the backend itself does so
-/// late: first those that every hook needs, then those that can wait until the first one runs.
-/// Those that are not there are left out.
-fn preload(backend: Backend) -> (Vec<&'static str>, Vec<&'static str>) {
-    // Which the benchmark reads, too.
-    let setuptools = include_str!("../hookd/preload/setuptools.txt");
-    let setuptools_later = include_str!("../hookd/preload/setuptools-later.txt");
+/// Modules that hooks of a backend would import again for each call, because the backend itself does
+/// so late. hookd leaves out those that do not exist.
+fn preload(backend: Backend) -> Vec<&'static str> {
     match backend {
-        Backend::Maturin => (vec!["tomllib"], vec![]),
-        Backend::Setuptools => (setuptools.lines().collect(), setuptools_later.lines().collect()),
-        Backend::Other => (vec![], vec![]),
+        Backend::Maturin => vec!["tomllib"],
+        // Which the benchmark reads, too.
+        Backend::Setuptools => include_str!("../hookd/preload/setuptools.txt").lines().collect(),
+        Backend::Other => vec![],
     }
 }
 
@@ -461,7 +456,6 @@ impl<'a> Session<'a> {
         environ: &'b [(String, Option<String>)],
         output: Option<&'b Path>,
     ) -> Configuration<'b> {
-        let (preload, preload_later) = preload(project.build_system.backend());
         Configuration {
             source_tree: &project.directory,
             backend_path: project.build_system.backend_path.as_deref(),
@@ -474,15 +468,13 @@ impl<'a> Session<'a> {
             temporary: self.scratch.as_ref().map(|scratch| scratch.path().to_path_buf()),
             grace_seconds: process::GRACE.as_secs(),
             cancellable: true,
-            stand_by: false,
             hidden: self
                 .layout
                 .within(&project.directory)
                 .map(|path| project.directory.join(path))
                 .into_iter()
                 .collect(),
-            preload,
-            preload_later,
+            preload: preload(project.build_system.backend()),
         }
     }
 
@@ -497,9 +489,6 @@ impl<'a> Session<'a> {
 
     fn send_call(&mut self, call: &Call<'_>, log: &Path) {
         let mut configuration = self.configuration(call.project, call.environ, Some(log));
-        // What a project requires is asked before it is built; what makes something is mostly the
-        // last.
-        configuration.stand_by = call.hook.directory().is_none();
         configuration.hidden.extend_from_slice(call.hidden);
         self.configure(&configuration);
         let settings = if call.config_settings.is_empty() {

@@ -268,7 +268,7 @@ def main():
             compare(
                 table, title, options.python, tree, environ, backend, [hook], options.runs, successive=3, itself=True
             )
-            preload = {"preload": modules("setuptools"), "preload_later": modules("setuptools-later")}
+            preload = {"preload": modules("setuptools")}
             title += ", preloaded"
             compare(table, title, options.python, tree, environ, backend, [hook], options.runs, preload, 3, itself=True)
             three = ["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_sdist"]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import unittest
 
-from support import BACKENDS, HOOKD, LINUX, TestCase, census, eventually, two_processors
+from support import BACKENDS, HOOKD, LINUX, TestCase, census, eventually
 
 HOOK = "build_wheel"
 
@@ -61,60 +61,6 @@ class Census(TestCase):
                     # It goes on.
                     daemon.configure(source_tree=os.path.join(BACKENDS, "minimal"), backend_path=["."])
                     daemon.hook("build_sdist", directory=self.directory()).value
-
-    def children_of_keepers(self, daemon):
-        parents = {}
-        for pid in census(daemon.token):
-            try:
-                with open("/proc/%d/stat" % pid) as file:
-                    parents[pid] = int(file.read().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-        return sorted(pid for pid, parent in parents.items() if parents.get(parent) == daemon.process.pid)
-
-    def standing_by(self, daemon):
-        """Has a hook cancelled that took its time, and finds the process that was made for the next."""
-        self.start(daemon)
-        daemon.write("cancel\n")
-        daemon.finish()
-        (pid,) = self.children_of_keepers(daemon)
-        return pid
-
-    def is_dead(self, pid):
-        """Whether its parent could reap it by now: from the signal to there it takes the kernel a while."""
-        with open("/proc/%d/stat" % pid) as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-
-    def look_around(self, daemon):
-        daemon.configure(source_tree=os.path.join(BACKENDS, "looks_around"), environ={"ADDED": "1"})
-        seen = json.loads(daemon.hook("get_requires_for_build_wheel").value[0])
-        ids = list(map(int, daemon.hook("get_requires_for_build_sdist").value))
-        daemon.configure(source_tree=os.path.join(BACKENDS, "hangs"), environ={})
-        return seen, ids
-
-    @two_processors
-    def test_a_process_that_stood_by_is_as_any_other(self):
-        daemon = self.in_tree("hangs", messages=["OUTPUT"], grace_seconds=0.2, cancellable=True)
-        seen, _ = self.look_around(daemon)
-        pid = self.standing_by(daemon)
-        self.assertEqual((os.getpgid(pid), os.getsid(pid)), (pid, os.getsid(daemon.process.pid)))
-        daemon.configure(messages=["OUTPUT", "CHILD"])
-        daemon.configure(source_tree=os.path.join(BACKENDS, "looks_around"), environ={"ADDED": "1"})
-        answer = daemon.hook("get_requires_for_build_wheel")
-        self.assertEqual(answer.one("CHILD"), str(pid))
-        self.assertEqual(json.loads(answer.value[0]), seen)
-
-    @two_processors
-    def test_a_process_that_stood_by_and_was_killed(self):
-        daemon = self.in_tree("hangs", messages=["OUTPUT"], grace_seconds=0.2, cancellable=True)
-        for _ in range(2):
-            pid = self.standing_by(daemon)
-            os.kill(pid, signal.SIGKILL)
-            eventually(lambda: self.is_dead(pid))
-            _, ids = self.look_around(daemon)
-            self.assertNotIn(pid, ids)
-        daemon.shut_down()
-        self.assertEqual(census(daemon.token), [])
 
     def test_cancel_of_an_import(self):
         daemon = self.installed("import_hangs", messages=["OUTPUT", "CHILD"], grace_seconds=0.2, cancellable=True)

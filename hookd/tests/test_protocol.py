@@ -10,7 +10,7 @@ import sys
 import tarfile
 import unittest
 
-from support import BACKENDS, HOOKD, LINUX, PYPY, ROOT, TestCase, escape, two_processors, unescape
+from support import BACKENDS, HOOKD, LINUX, ROOT, TestCase, escape, unescape
 
 sys.path.insert(0, ROOT)
 sys.dont_write_bytecode = True
@@ -322,8 +322,6 @@ class Extensions(TestCase):
             "cancellable": [1, None, "true"],
             "isolation": ["thread", None],
             "preload": ["json", ["a b"], ["a:b"], [""], None],
-            "preload_later": ["json", ["a b"], None],
-            "stand_by": [0, None, "no"],
             "hidden": [0, "/a", None, ["relative"], ["/a\0"], [0]],
         }.items():
             for value in values:
@@ -510,76 +508,6 @@ class Extensions(TestCase):
                 os.remove(os.path.join(tree, "imports"))
         self.assertIn("`spoilt` raised SystemExit('no')", answer.all("DEBUG")[0])
         self.assertEqual(daemon.hook(hook, backend="late").value, ["False"])
-
-    @two_processors
-    def test_preload_later(self):
-        """Whatever such a module does, it is as if it had not been named, but for the time."""
-        tree = self.tree_with(
-            "late",
-            "import atexit, os, signal, sys, time\n"
-            "with open('imports', 'a') as file:\n"
-            "    file.write(f'{os.getpid()}\\n')\n"
-            "def get_requires_for_build_wheel(config_settings=None):\n"
-            "    time.sleep(0.2)\n"
-            "    fds = '/proc/self/fd'\n"
-            "    return [str('more' in sys.modules), str(len(os.listdir(fds)) if os.path.isdir(fds) else 0)]\n",
-        )
-        modules = (
-            ("more", "import os, sys\nprint('whole line')\nprint('part of a line', end='')", "True"),
-            ("no_such, more", "", "True"),
-            ("raises", "import sys\nsys.modules['more'] = 1\nraise ValueError", "False"),
-            ("exits", "import os, sys\nsys.modules['more'] = 1\nos._exit(3)", "False"),
-            ("crashes", "import os, signal, sys\nos.kill(os.getpid(), signal.SIGSEGV)", "False"),
-            ("hangs", "import sys, time\nsys.modules['more'] = 1\ntime.sleep(1000)", "False"),
-            ("deaf", "import signal, sys\nsys.modules['more'] = signal.signal(signal.SIGTERM, signal.SIG_IGN)", "True"),
-            (
-                "starts",
-                "import subprocess\nsubprocess.Popen(['sleep', '1000'])\nimport time\ntime.sleep(1000)",
-                "False",
-            ),
-            (
-                "threads",
-                "import more, threading, time\nthreading.Thread(target=time.sleep, args=[0.1]).start()",
-                "True",
-            ),
-        )
-        for name, text, expected in modules:
-            if text:
-                with open(os.path.join(tree, name + ".py"), "w") as file:
-                    file.write(text)
-            if PYPY and name == "crashes":
-                continue  # it says so
-            with self.subTest(name):
-                daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
-                daemon.configure(preload_later=name.split(", "))
-                answers = []
-                for _ in range(3):
-                    answers.append(daemon.hook("get_requires_for_build_wheel", backend="late").value)
-                    self.assertEqual(daemon.outputs, {"STDOUT": b"", "STDERR": b""})
-                self.assertEqual([answer[0] for answer in answers], ["False", expected, expected])
-                # Nor are there other descriptors.
-                self.assertEqual(len({answer[1] for answer in answers}), 1)
-                with open(os.path.join(tree, "imports")) as file:
-                    self.assertEqual(len(file.readlines()), 1)
-                os.remove(os.path.join(tree, "imports"))
-
-    @two_processors
-    def test_preload_later_is_for_hooks_to_come(self):
-        tree = self.tree_with(
-            "last",
-            "import os, time\n"
-            "def get_requires_for_build_wheel(config_settings=None):\n"
-            "    time.sleep(0.1)\n"
-            "    return os.listdir('.')\n",
-        )
-        with open(os.path.join(tree, "more.py"), "w") as file:
-            file.write("open('imported', 'w').close()\n")
-        for stand_by in (False, True):
-            daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
-            daemon.configure(preload_later=["more"], stand_by=stand_by)
-            for _ in range(2):
-                found = "imported" in daemon.hook("get_requires_for_build_wheel", backend="last").value
-            self.assertEqual(found, stand_by)
 
     def test_import_ahead_of_what_cannot_be(self):
         self.assertEqual(self.hookd().do("import", build_backend="a b").error[0], "MalformedBackendName")
