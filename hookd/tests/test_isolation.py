@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import time
 import unittest
 
 from support import BACKENDS, HOOKD, LINUX, PYPY, ROOT, TestCase, census, unescape
@@ -307,28 +305,6 @@ class Imports(TestCase):
         daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
         for _ in range(3):
             self.assertEqual(daemon.hook(HOOK, backend="many").value, [])
-
-    def test_hidden_directories_are_in_no_listing(self):
-        for way, daemon in self.every_way("lists"):
-            with self.subTest(way):
-                tree = self.directory()
-                os.makedirs(os.path.join(tree, "hidden", "inner"))
-                os.makedirs(os.path.join(tree, "target", "release"))
-                os.makedirs(os.path.join(tree, "shown", "hidden"))
-                backend_path = None if way == "installed" else ["."]
-                if backend_path:
-                    shutil.copy(os.path.join(BACKENDS, "lists", "backend.py"), tree)
-                everything = set(os.listdir(tree))
-                hidden, target = os.path.join(tree, "hidden"), os.path.join(tree, "target")
-                # Another one of that name is shown, and what is not there hides nothing.
-                elsewhere = [os.path.join(tree, "shown", "hidden"), os.path.join(tree, "missing", "hidden")]
-                # The first comes before the import, as modules may keep the functions that they find.
-                for paths in ([hidden], [hidden, target], [target, *elsewhere], elsewhere, []):
-                    daemon.configure(source_tree=tree, backend_path=backend_path, hidden=paths)
-                    expected = sorted(everything - {os.path.basename(path) for path in {hidden, target} & {*paths}})
-                    for hook in (HOOK, "get_requires_for_build_sdist"):
-                        for function, names in json.loads(daemon.hook(hook).value[0]).items():
-                            self.assertEqual(names, expected, (function, paths))
 
     def test_exit_handlers_of_an_import(self):
         log = os.path.join(self.directory(), "log")
