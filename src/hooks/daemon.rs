@@ -305,3 +305,37 @@ fn make(parent: &Path) -> std::io::Result<tempfile::TempDir> {
     }
     Ok(made)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_package_is_embedded_after_those_that_it_imports() {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("hookd/hookd");
+        let mut on_disk: Vec<String> = fs_err::read_dir(package)
+            .unwrap()
+            .map(|entry| format!("hookd/{}", entry.unwrap().file_name().to_string_lossy()))
+            .filter(|path| path.ends_with(".py"))
+            .collect();
+        on_disk.push(SCRIPT.to_owned());
+        on_disk.sort();
+        let mut embedded = FILES.map(|(path, _)| path);
+        embedded.sort_unstable();
+        assert_eq!(embedded.as_slice(), on_disk);
+
+        for (index, (path, text)) in FILES.iter().enumerate() {
+            for line in text.lines() {
+                let Some(rest) = line.strip_prefix("from hookd") else { continue };
+                let names = rest.strip_prefix(" import ").unwrap_or_else(|| {
+                    rest.trim_start_matches('.').split(' ').next().unwrap_or_default()
+                });
+                for name in names.split(", ") {
+                    let imported = format!("hookd/{name}.py");
+                    let is_earlier = FILES[..index].iter().any(|(earlier, _)| *earlier == imported);
+                    assert!(is_earlier, "{path} imports {imported}");
+                }
+            }
+        }
+    }
+}
