@@ -108,8 +108,8 @@ class Daemon:
             return False
         try:
             self.do(action)
-        except (Refused, OSError, ValueError) as error:
-            # A full disk, say, or a path that cannot be one.
+        except (Refused, OSError, TypeError, ValueError) as error:
+            # A full disk, say, or a setting that makes no sense.
             refused = error if isinstance(error, Refused) else Refused("HookRuntimeError", f"`{action}`: {error}")
             _, kind, text, trace = refused.verdict
             self.client.say("ERROR", kind, text)

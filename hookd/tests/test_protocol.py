@@ -329,6 +329,20 @@ class Extensions(TestCase):
             self.assertEqual(daemon.do("configure", configuration=text).error[0], "InvalidConfiguration")
         self.assertEqual(len(daemon.hook("get_requires_for_build_wheel").value), 2)
 
+    def test_settings_that_make_no_sense_show_when_a_hook_is_called(self):
+        for settings in (
+            {"environ": {"A": 1}},
+            {"environ": {"A=B": "x"}},
+            {"environ": {"A": "\0"}},
+            {"backend_path": [1]},
+            {"source_tree": "/no/such/directory"},
+            {"temporary": "/no/such/directory"},
+        ):
+            for way, daemon in self.every_way("normal"):
+                with self.subTest(way=way, settings=settings):
+                    daemon.configure(**settings)
+                    self.assertEqual(daemon.hook("get_requires_for_build_wheel").error[0], "HookRuntimeError")
+
     def test_source_tree_is_where_hooks_run(self):
         for way, daemon in self.every_way("looks_around"):
             with self.subTest(way):
