@@ -1,9 +1,9 @@
-//! Running PEP 517 and PEP 660 hooks through hookd, the daemon in `hookd/hookd.py`.
+//! Running PEP 517 and PEP 660 hooks through hookd, the daemon in `hookd`.
 //!
 //! A [`Session`] is one hookd in one build environment; it serves all projects built there in one
 //! invocation. Starting it costs nothing: nobody waits until the first hook is called, and the
-//! backend is imported meanwhile. Each hook call writes to a log file of its own, which is followed
-//! while the hook runs.
+//! backend is imported meanwhile. The output of each hook call comes as messages, and goes to a log
+//! file of its own.
 //!
 //! However a call ends (return, error, time-out, Ctrl-C, death of hookd), nothing that it started
 //! is left running.
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use daemon::{Daemon, Received};
-use output::Follower;
+use output::Log;
 use protocol::{Message, Usage};
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ const TAIL: usize = 20;
 const LONGEST_TAIL_LINE: usize = 500;
 /// Logs to keep.
 const LOGS_KEPT: usize = 20;
-/// How often the output file is looked at.
+/// How soon a signal, a deadline or a lent terminal is noticed while a hook runs.
 const TICK: Duration = Duration::from_millis(20);
 
 /// A hook and what it takes. The names are PEP 517's and PEP 660's.
@@ -135,8 +135,6 @@ pub struct Call<'a> {
     pub config_settings: &'a ConfigSettings,
     /// Variables for this project's hooks, on top of the session's; `None` unsets.
     pub environ: &'a [(String, Option<String>)],
-    /// Directories that listings leave out, beside our own.
-    pub hidden: &'a [PathBuf],
     pub timeout: Option<Duration>,
 }
 
@@ -257,29 +255,21 @@ struct Configuration<'a> {
     backend_path: Option<&'a [String]>,
     environ: BTreeMap<&'a str, Option<&'a str>>,
     messages: &'static [&'static str],
-    output: Option<&'a Path>,
     /// hookd's own files: where we tidy up, should it be killed.
     temporary: Option<PathBuf>,
     grace_seconds: u64,
     cancellable: bool,
-    stand_by: bool,
-    /// Our own directory, where it is in the source tree, and the call's.
-    hidden: Vec<PathBuf>,
     preload: Vec<&'static str>,
-    preload_later: Vec<&'static str>,
 }
 
-/// Modules that hooks of a backend would import once more each, because the backend itself does so
-/// late: first those that every hook needs, then those that can wait until the first one runs.
-/// Those that are not there are left out.
-fn preload(backend: Backend) -> (Vec<&'static str>, Vec<&'static str>) {
-    // Which the benchmark reads, too.
-    let setuptools = include_str!("../hookd/preload/setuptools.txt");
-    let setuptools_later = include_str!("../hookd/preload/setuptools-later.txt");
+/// Modules that hooks of a backend would import again for each call, because the backend itself does
+/// so late. hookd leaves out those that do not exist.
+fn preload(backend: Backend) -> Vec<&'static str> {
     match backend {
-        Backend::Maturin => (vec!["tomllib"], vec![]),
-        Backend::Setuptools => (setuptools.lines().collect(), setuptools_later.lines().collect()),
-        Backend::Other => (vec![], vec![]),
+        Backend::Maturin => vec!["tomllib"],
+        // Which the benchmark reads, too.
+        Backend::Setuptools => include_str!("../hookd/preload/setuptools.txt").lines().collect(),
+        Backend::Other => vec![],
     }
 }
 
@@ -384,8 +374,8 @@ impl<'a> Session<'a> {
             had_terminal: false,
         };
         let mut failed = None;
-        let ended = self.wait_for_answer(&mut state, &mut |event| {
-            if let (Event::Data(bytes), None) = (event, &failed) {
+        let ended = self.wait_for_answer(&mut state, &mut |message| {
+            if let (Message::Data(bytes), None) = (message, &failed) {
                 failed = data(bytes).err();
             }
         })?;
@@ -403,7 +393,7 @@ impl<'a> Session<'a> {
     pub fn import_ahead(&mut self, project: &Project) {
         if project.build_system.backend_path.is_none() {
             // The import sees the source tree.
-            let configuration = self.configuration(project, &[], None);
+            let configuration = self.configuration(project, &[]);
             self.configure(&configuration);
             self.send("action", "import");
             self.send("build_backend", &project.build_system.build_backend);
@@ -421,10 +411,11 @@ impl<'a> Session<'a> {
     pub fn call(&mut self, call: &Call<'_>, sink: &mut dyn FnMut(&str)) -> Result<Answer, Error> {
         let hook = call.hook.name();
         let log = self.new_log(hook)?;
+        let prepare = |source| Error::Prepare { path: log.clone(), source };
+        let mut written = Log::create(&log).map_err(prepare)?;
         let start = Instant::now();
-        self.send_call(call, &log);
+        self.send_call(call);
 
-        let mut follower = Follower::new();
         let mut tail = VecDeque::new();
         let mut sink = |line: &str| {
             if tail.len() == TAIL {
@@ -442,18 +433,12 @@ impl<'a> Session<'a> {
             child: None,
             had_terminal: false,
         };
-        let mut written = if self.is_remote { fs_err::File::create(&log).ok() } else { None };
-        let ended = self.wait_for_answer(&mut state, &mut |event| match event {
-            Event::Tick => while follower.poll(&log, &mut sink) {},
-            Event::Output(text) => {
-                if let Some(file) = &mut written {
-                    let _ = file.write_all(text.as_bytes());
-                }
-                while follower.poll(&log, &mut sink) {}
+        let ended = self.wait_for_answer(&mut state, &mut |message| {
+            if let Message::Output { stream, text } = message {
+                written.push(*stream, text, &mut sink);
             }
-            Event::End => follower.finish(&log, &mut sink),
-            Event::Data(_) => {}
         });
+        written.finish(&mut sink);
         let duration = start.elapsed();
         // A log that cannot be made shorter is still a log.
         let _ = output::trim(&log);
@@ -488,9 +473,7 @@ impl<'a> Session<'a> {
         &self,
         project: &'b Project,
         environ: &'b [(String, Option<String>)],
-        output: Option<&'b Path>,
     ) -> Configuration<'b> {
-        let (preload, preload_later) = preload(project.build_system.backend());
         Configuration {
             source_tree: &project.directory,
             backend_path: project.build_system.backend_path.as_deref(),
@@ -498,20 +481,15 @@ impl<'a> Session<'a> {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_deref()))
                 .collect(),
-            messages: if self.is_remote { &["USAGE", "OUTPUT"] } else { &["CHILD", "USAGE"] },
-            output: output.filter(|_| !self.is_remote),
+            messages: if self.is_remote {
+                &["USAGE", "OUTPUT"]
+            } else {
+                &["CHILD", "USAGE", "OUTPUT"]
+            },
             temporary: self.scratch.as_ref().map(|scratch| scratch.path().to_path_buf()),
             grace_seconds: process::GRACE.as_secs(),
             cancellable: true,
-            stand_by: false,
-            hidden: self
-                .layout
-                .within(&project.directory)
-                .map(|path| project.directory.join(path))
-                .into_iter()
-                .collect(),
-            preload,
-            preload_later,
+            preload: preload(project.build_system.backend()),
         }
     }
 
@@ -524,12 +502,8 @@ impl<'a> Session<'a> {
         self.outstanding += 1;
     }
 
-    fn send_call(&mut self, call: &Call<'_>, log: &Path) {
-        let mut configuration = self.configuration(call.project, call.environ, Some(log));
-        // What a project requires is asked before it is built; what makes something is mostly the
-        // last.
-        configuration.stand_by = call.hook.directory().is_none();
-        configuration.hidden.extend_from_slice(call.hidden);
+    fn send_call(&mut self, call: &Call<'_>) {
+        let configuration = self.configuration(call.project, call.environ);
         self.configure(&configuration);
         let settings = if call.config_settings.is_empty() {
             String::new()
@@ -544,12 +518,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Waits until the hook has ended, handing on output meanwhile, and cancels it when there is
-    /// reason to.
+    /// Waits until the hook has ended, handing on output and data meanwhile, and cancels it when
+    /// there is reason to.
     fn wait_for_answer(
         &mut self,
         state: &mut Waiting<'_>,
-        on: &mut dyn FnMut(Event<'_>),
+        on: &mut dyn FnMut(&Message),
     ) -> Result<Ended, Error> {
         let mut usage = None;
         let mut ended: Option<Ended> = None;
@@ -573,8 +547,9 @@ impl<'a> Session<'a> {
                     },
                     Message::Child(group) => state.child = Some(group),
                     Message::Usage(value) => usage = Some(value),
-                    Message::Output { text, .. } => on(Event::Output(&text)),
-                    Message::Data(bytes) => on(Event::Data(&bytes)),
+                    // Of an import ahead; if that fails, the hook's own import says it again.
+                    Message::Output { .. } if self.outstanding > 0 => {}
+                    Message::Output { .. } | Message::Data(_) => on(&message),
                     Message::Ok(_) | Message::Error { .. } if self.outstanding > 0 => {
                         // The answer to something sent ahead; only a bad configuration is our
                         // fault.
@@ -602,7 +577,6 @@ impl<'a> Session<'a> {
                     }
                     Message::Ready => {
                         if let Some(ended) = ended.take() {
-                            on(Event::End);
                             return state.judge(ended);
                         }
                     }
@@ -616,13 +590,11 @@ impl<'a> Session<'a> {
                         state.had_terminal = true;
                         crate::ui::step_aside();
                     }
-                    on(Event::Tick);
                 }
                 Received::Closed => {
                     if let Some(group) = state.child {
                         process::signal_group_id(group, process::Kill::Kill);
                     }
-                    on(Event::End);
                     state.judge(())?;
                     let how = self.daemon.post_mortem();
                     return Err(Error::Died {
@@ -645,7 +617,6 @@ impl<'a> Session<'a> {
                     process::signal_group_id(group, process::Kill::Kill);
                 }
                 self.daemon.end(Duration::ZERO);
-                on(Event::End);
                 state.judge(())?;
                 return Err(Error::Died {
                     hook: state.hook,
@@ -675,17 +646,6 @@ impl<'a> Session<'a> {
             .replace([':', '.'], "-");
         Ok(logs.join(format!("{now}-{}-{}-{hook}.log", std::process::id(), self.calls)))
     }
-}
-
-/// What happens while an answer is waited for.
-enum Event<'a> {
-    /// Nothing, for a moment: a time to look at the log.
-    Tick,
-    /// A piece of output, from a hookd that shares no files with us.
-    Output(&'a str),
-    Data(&'a [u8]),
-    /// The answer is there, or will never be.
-    End,
 }
 
 enum Ended {

@@ -7,7 +7,7 @@
 //!   requests/<hash>.json          memo: request -> fingerprint, dynamic requirements seen
 //!   interpreters/<hash>.json      answers of the interpreter probe
 //!   tools/pip-<hash>/             a pip to install with, where there is no uv
-//!   hookd/<hash>.py               the daemon that is embedded in the binary
+//!   hookd/hookd-<hash>/           the daemon that is embedded in the binary, compiled for one interpreter
 //!   locks/<hash>.lock             one build of a source tree at a time
 //!   cargo/<hash>.json             what cargo has said of a workspace: see `project::remembered`
 //!   store/                        what rustc calls made: see `units::store`

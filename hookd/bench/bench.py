@@ -72,12 +72,6 @@ for line in sys.stdin:
     print(json.dumps(seconds), flush=True)
 """
 
-COMPILE = """
-import py_compile, sys
-py_compile.compile(sys.argv[1], sys.argv[2], doraise=True,
-                   invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-"""
-
 #: What a hook takes in a process that has imported the backend: what neither side can save.
 ITSELF = """
 import importlib, json, os, sys, time
@@ -105,8 +99,7 @@ class Hookd:
         )
         self.until(b"READY")
         self.started = time.perf_counter() - start
-        self.log = tree + ".log"
-        self.send("configure", json.dumps({"output": self.log, **(settings or {})}))
+        self.send("configure", json.dumps({"messages": ["OUTPUT"], **(settings or {})}))
         self.until(b"OK")
 
     def send(self, *lines):
@@ -247,8 +240,10 @@ def main():
     environ = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=NORMAL)
     table = Table()
     with tempfile.TemporaryDirectory() as directory:
-        Hookd.script = os.path.join(directory, "hookd.pyc")
-        subprocess.run([options.python, "-c", COMPILE, HOOKD, Hookd.script], check=True)
+        package = shutil.copytree(os.path.join(os.path.dirname(HOOKD), "hookd"), os.path.join(directory, "hookd"))
+        Hookd.script = shutil.copy(HOOKD, directory)
+        mode = ["--invalidation-mode", "unchecked-hash"]
+        subprocess.run([options.python, "-m", "compileall", "-q", *mode, package], check=True)
         bare, ready = [], []
         for _ in range(options.runs):
             start = time.perf_counter()
@@ -268,7 +263,7 @@ def main():
             compare(
                 table, title, options.python, tree, environ, backend, [hook], options.runs, successive=3, itself=True
             )
-            preload = {"preload": modules("setuptools"), "preload_later": modules("setuptools-later")}
+            preload = {"preload": modules("setuptools")}
             title += ", preloaded"
             compare(table, title, options.python, tree, environ, backend, [hook], options.runs, preload, 3, itself=True)
             three = ["get_requires_for_build_wheel", "prepare_metadata_for_build_wheel", "build_sdist"]

@@ -25,8 +25,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for name in ("SIGHUP", "SIGQUIT"):
     if hasattr(signal, name):
         signal.signal(getattr(signal, name), signal.SIG_DFL)
-PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-two_processors = unittest.skipUnless(PROCESSORS > 1, "no process is made ahead for want of a second processor")
 
 
 def unescape(text):

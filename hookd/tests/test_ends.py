@@ -19,7 +19,7 @@ class Ends(TestCase):
                     self.assertEqual(answer.all("TRACEBACK"), [])
                 else:
                     self.assertIn(traceback, answer.traceback)
-                    self.assertNotIn("hookd.py", answer.traceback)
+                    self.assertNotIn("hook.py", answer.traceback)
                     self.assertLess(
                         [word for word, _ in answer.messages].index("ERROR"),
                         [word for word, _ in answer.messages].index("TRACEBACK"),
@@ -145,7 +145,7 @@ class Imports(TestCase):
                     self.assertRegex(answer.error[1], "^" + text + "$")
                     if traceback is not None:
                         self.assertIn(traceback, answer.traceback)
-                        self.assertNotIn("hookd.py", answer.traceback)
+                        self.assertNotIn("hook.py", answer.traceback)
                         self.assertNotIn("importlib", answer.traceback)
                 # It does not stand in the way of another backend.
                 daemon.configure(source_tree=os.path.join(BACKENDS, "minimal"), backend_path=["."], environ={})

@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import time
 import unittest
 
 from support import BACKENDS, HOOKD, LINUX, PYPY, ROOT, TestCase, census, unescape
@@ -223,23 +221,6 @@ class Imports(TestCase):
         for name in ("one", "two", "one"):
             self.assertEqual(daemon.hook(HOOK, backend=name).value, [name])
 
-    def test_what_was_never_closed_is_written_out(self):
-        """A second file object over standard output as well."""
-        tree = self.tree_with(
-            "keeps",
-            "import os\n"
-            "kept = []\n"
-            "def get_requires_for_build_wheel(config_settings=None):\n"
-            "    kept.append(os.fdopen(1, 'w', closefd=False))\n"
-            "    kept[0].write('kept open')\n"
-            "    return []\n",
-        )
-        daemon = self.hookd(tree)
-        daemon.configure(backend_path=["."])
-        daemon.hook(HOOK, backend="keeps").value
-        if not PYPY:
-            self.assertEqual(daemon.outputs["STDOUT"], b"kept open")
-
     def test_the_last_line_needs_no_end(self):
         tree = self.tree_with(
             "brief",
@@ -257,44 +238,12 @@ class Imports(TestCase):
                 daemon.hook(HOOK, backend="brief").value
                 self.assertEqual(daemon.outputs, {"STDOUT": b"out", "STDERR": b"err"})
 
-    def test_what_an_import_never_closed_is_written_out(self):
-        """By each hook, as by each process that has done the import itself."""
-        for words, expected in (
-            ("kept = os.fdopen(1, 'w', closefd=False)", b"kept open"),
-            ("sys.stdout = kept = io.TextIOWrapper(sys.stdout.buffer)", b"kept open"),
-            ("kept = open('kept', 'a')", b""),
-            ("class Own(io.TextIOWrapper): pass\nkept = Own(io.FileIO(1, 'w', closefd=False))", b"kept open"),
-            # So much that files are looked for while the first hook runs.
-            ("many = [[] for _ in range(40_000)]\nkept = os.fdopen(1, 'w', closefd=False)", b"kept open"),
-        ):
-            tree = self.tree_with(
-                "keeps",
-                "import io, os, sys, time\n"
-                f"{words}\n"
-                "def get_requires_for_build_wheel(config_settings=None):\n"
-                "    kept.write('kept open')\n"
-                "    return []\n"
-                "def get_requires_for_build_sdist(config_settings=None):\n"
-                "    time.sleep(0.1)\n"
-                "    return get_requires_for_build_wheel()\n",
-            )
-            daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
-            with self.subTest(words):
-                for hook in (HOOK, "get_requires_for_build_sdist", HOOK):
-                    daemon.hook(hook, backend="keeps").value
-                    if not PYPY:
-                        self.assertEqual(daemon.outputs["STDOUT"], expected)
-            if not PYPY and not expected:
-                with open(os.path.join(tree, "kept")) as file:
-                    self.assertEqual(file.read(), "kept open" * 3)
-
     def test_what_an_import_says_is_said_once(self):
         hook = "\ndef get_requires_for_build_wheel(config_settings=None):\n    return []\n"
         for words in (
             "print('said', end='')",
             "sys.stdout.buffer.write(b'said')",
             "sys.stdout = io.TextIOWrapper(sys.stdout.buffer)\nprint('said', end='')",
-            "many = [[] for _ in range(40_000)]\nprint('said', end='')",
         ):
             with self.subTest(words):
                 tree = self.tree_with("says", "import io, sys\n" + words + hook)
@@ -313,33 +262,22 @@ class Imports(TestCase):
             ("del sys.stdout", "", b""),
             ("", "del sys.stdout, sys.stderr", b""),
             ("", "sys.stdout = sys.__stdout__ = Odd()", b""),
-            (
-                "sys.stdout = io.TextIOWrapper(sys.stdout.buffer)",
-                "sys.stdout = Tee(sys.stdout); print('text')",
-                b"text",
-            ),
+            ("sys.stdout = io.TextIOWrapper(sys.stdout.buffer)", "print('text')", b"text"),
         )
         for at_import, in_hook, expected in cases:
-            for size in (0, 40_000):
-                with self.subTest(f"{at_import} {in_hook} {size}"):
-                    tree = self.tree_with(
-                        "odd",
-                        "import io, sys\n"
-                        f"many = [[] for _ in range({size})]\n"
-                        "class Odd:\n"
-                        "    def __getattr__(self, name):\n"
-                        "        raise KeyError(name)\n"
-                        "class Tee:\n"
-                        "    def __init__(self, inner):\n"
-                        "        self.write = inner.write\n"
-                        "    def flush(self):\n"
-                        "        pass\n" + at_import + "\n" + hook.format(in_hook or "pass"),
-                    )
-                    daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
-                    for _ in range(2):
-                        self.assertEqual(daemon.hook(HOOK, backend="odd").value, [])
-                        if not PYPY:
-                            self.assertEqual(daemon.outputs["STDOUT"].strip(), expected)
+            with self.subTest(f"{at_import} {in_hook}"):
+                tree = self.tree_with(
+                    "odd",
+                    "import io, sys\n"
+                    "class Odd:\n"
+                    "    def __getattr__(self, name):\n"
+                    "        raise KeyError(name)\n" + at_import + "\n" + hook.format(in_hook or "pass"),
+                )
+                daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
+                for _ in range(2):
+                    self.assertEqual(daemon.hook(HOOK, backend="odd").value, [])
+                    if not PYPY:
+                        self.assertEqual(daemon.outputs["STDOUT"].strip(), expected)
 
     def test_the_first_hook_has_the_handlers_of_the_import(self):
         tree = self.tree_with(
@@ -351,7 +289,6 @@ class Imports(TestCase):
         )
         daemon = self.hookd(tree, environ={"PYTHONPATH": tree})
         daemon.do("import", build_backend="handles")
-        time.sleep(0.1)  # so that a process stands by
         for _ in range(3):
             self.assertEqual(daemon.hook(HOOK, backend="handles").value, ["True"])
 
@@ -369,29 +306,7 @@ class Imports(TestCase):
         for _ in range(3):
             self.assertEqual(daemon.hook(HOOK, backend="many").value, [])
 
-    def test_hidden_directories_are_in_no_listing(self):
-        for way, daemon in self.every_way("lists"):
-            with self.subTest(way):
-                tree = self.directory()
-                os.makedirs(os.path.join(tree, "hidden", "inner"))
-                os.makedirs(os.path.join(tree, "target", "release"))
-                os.makedirs(os.path.join(tree, "shown", "hidden"))
-                backend_path = None if way == "installed" else ["."]
-                if backend_path:
-                    shutil.copy(os.path.join(BACKENDS, "lists", "backend.py"), tree)
-                everything = set(os.listdir(tree))
-                hidden, target = os.path.join(tree, "hidden"), os.path.join(tree, "target")
-                # Another one of that name is shown, and what is not there hides nothing.
-                elsewhere = [os.path.join(tree, "shown", "hidden"), os.path.join(tree, "missing", "hidden")]
-                # The first comes before the import, as modules may keep the functions that they find.
-                for paths in ([hidden], [hidden, target], [target, *elsewhere], elsewhere, []):
-                    daemon.configure(source_tree=tree, backend_path=backend_path, hidden=paths)
-                    expected = sorted(everything - {os.path.basename(path) for path in {hidden, target} & {*paths}})
-                    for hook in (HOOK, "get_requires_for_build_sdist"):
-                        for function, names in json.loads(daemon.hook(hook).value[0]).items():
-                            self.assertEqual(names, expected, (function, paths))
-
-    def test_exit_handlers_and_files_of_an_import(self):
+    def test_exit_handlers_of_an_import(self):
         log = os.path.join(self.directory(), "log")
         daemon = self.installed("import_leaves", environ={"IMPORT_LEAVES": log})
         for _ in range(2):
@@ -405,8 +320,6 @@ class Imports(TestCase):
             lines = file.read().splitlines()
         if not PYPY:
             self.assertEqual(lines, ["imported", "hook", "hook is over", "hook", "hook is over", "import is over"])
-            with open(log + ".hook") as file:
-                self.assertEqual(file.read(), "written")
 
     def test_threads_left_by_an_import_need_new_interpreters(self):
         daemon = self.installed("threads")

@@ -16,7 +16,7 @@ from support import BACKENDS, ROOT, TestCase
 
 sys.path.insert(0, ROOT)
 sys.dont_write_bytecode = True
-import hookd
+from hookd import daemon, wire
 
 TRANSCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "transcripts")
 KINDS = {
@@ -41,14 +41,14 @@ WORDS += [
 ]
 MORE = [
     b'configure\n{"environ": {"A": "b", "C": null}, "messages": ["CHILD"], "temporary": null, "later": [1]}\n',
-    b'configure\n{"source_tree": "/", "preload": ["a.b"], "isolation": "spawn", "grace_seconds": 0.5, "output": "/"}\n',
+    b'configure\n{"source_tree": "/", "preload": ["a.b"], "isolation": "spawn", "grace_seconds": 0.5, "later": "/"}\n',
     b'run\npkg.mod:obj.attr\nbuild_editable\nout\n{"a": ["b", "c\\\\nd"]}\nmetadata\n',
     b"run\nbackend\nprepare_metadata_for_build_wheel\nout\n\nrun\nbackend\nbuild_sdist\nout\n{}\n",
     b"import\nbackend\nfetch\n/x\\\\y\ntemporary_directory\ncancel\nimport\na.b:c\n",
 ]
 
 
-class Script(hookd.Client):
+class Script(wire.Client):
     """A client that has written all it had to say and reads nothing."""
 
     def __init__(self, script):
@@ -67,7 +67,7 @@ class Script(hookd.Client):
         return self.take_line()
 
 
-class Server(hookd.Daemon):
+class Server(daemon.Daemon):
     """hookd without hooks: all that it makes of words."""
 
     def close(self):
@@ -79,7 +79,7 @@ class Server(hookd.Daemon):
     def run_hook(self, job):
         return ("ok", ["requirement"]), None
 
-    def import_ahead(self, module, attributes):
+    def import_ahead(self, module):
         pass
 
     def temporary_directory(self):
@@ -159,9 +159,9 @@ class Properties(TestCase):
             value = "".join(
                 randomness.choice("ab\\nr\n\r \té\U0001f980\udcff") for _ in range(randomness.randint(0, 12))
             )
-            line = hookd.escape(value)
+            line = wire.escape(value)
             self.assertNotRegex(line, "[\n\r]")
-            self.assertEqual(hookd.unescape(line), value)
+            self.assertEqual(wire.unescape(line), value)
 
 
 if __name__ == "__main__":

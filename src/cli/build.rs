@@ -386,7 +386,6 @@ impl<'a> Build<'a, '_, '_> {
             hook,
             config_settings: &context.config_settings,
             environ: &environ,
-            hidden: &[],
             timeout: self.args.hook_timeout,
         };
         let session = sessions.get(context, env)?;

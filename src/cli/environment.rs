@@ -312,11 +312,6 @@ fn adds_nothing(requirements: &[Requirement], memo: &request::Memo, context: &Co
 }
 
 /// Asks the backend what else it requires. A backend without the hook requires nothing else.
-///
-/// It is asked as in a fresh clone: what cargo has built is not in sight, so that the environment
-/// cannot depend on that, and setuptools, which compares each file in the source tree with each
-/// pattern of `MANIFEST.in`, has less to look at. A `setup.py` that runs cargo by itself and looks
-/// for what that has built fails then, and is asked once more.
 fn requires<'a>(
     context: &'a Context<'a>,
     target: Target,
@@ -332,13 +327,11 @@ fn requires<'a>(
     meanwhile();
     let _spinner = ui.spinner(format!("{name} ({})", context.project.build_system.build_backend));
     let project = &context.project;
-    let built = project.workspace.target_directories(&project.directory);
-    let mut call = Call {
+    let call = Call {
         project,
         hook,
         config_settings: &context.config_settings,
         environ: &[],
-        hidden: &built,
         timeout: None,
     };
     let start = Instant::now();
@@ -347,16 +340,7 @@ fn requires<'a>(
             ui.passthrough(line);
         }
     };
-    let mut answer = session.call(&call, &mut show);
-    if !built.is_empty()
-        && matches!(&answer, Err(hooks::Error::Hook { kind, .. }) if kind == "HookRuntimeError")
-    {
-        ui.debug(format_args!(
-            "`{name}` failed without access to cargo's artifacts: calling it again with them"
-        ));
-        call.hidden = &[];
-        answer = session.call(&call, &mut show);
-    }
+    let answer = session.call(&call, &mut show);
     let mut record = |outcome: &str| {
         let seconds = round(start.elapsed().as_secs_f64());
         hooks.push(HookReport { name: name.to_owned(), seconds, outcome: outcome.to_owned() });

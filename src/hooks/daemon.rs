@@ -20,7 +20,20 @@ use crate::process::{Cmd, GRACE, Group, mask_credentials};
 use crate::ui::Ui;
 use crate::{digest, fs};
 
-const SOURCE: &str = include_str!("../../hookd/hookd.py");
+/// Its files, each after those that it imports.
+const FILES: [(&str, &str); 10] = [
+    ("hookd/__init__.py", include_str!("../../hookd/hookd/__init__.py")),
+    ("hookd/wire.py", include_str!("../../hookd/hookd/wire.py")),
+    ("hookd/processes.py", include_str!("../../hookd/hookd/processes.py")),
+    ("hookd/hook.py", include_str!("../../hookd/hookd/hook.py")),
+    ("hookd/daemon.py", include_str!("../../hookd/hookd/daemon.py")),
+    ("hookd/keeper.py", include_str!("../../hookd/hookd/keeper.py")),
+    ("hookd/forking.py", include_str!("../../hookd/hookd/forking.py")),
+    ("hookd/spawning.py", include_str!("../../hookd/hookd/spawning.py")),
+    ("hookd/__main__.py", include_str!("../../hookd/hookd/__main__.py")),
+    (SCRIPT, include_str!("../../hookd/hookd.py")),
+];
+const SCRIPT: &str = "hookd.py";
 /// A longer line is no message of ours, and must not fill our memory.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 /// How long hookd may take to end once its stdin is closed and no hook runs.
@@ -28,11 +41,37 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What starts hookd behind a launcher: the first line has everything, read without a buffer so
 /// that not a byte of what follows is lost.
-const BOOT: &str = "import base64,json,os,sys,zlib; sys.path[:1]=[]; \
-    hookd=json.loads(open(0,'rb',0,closefd=False).readline()); \
-    os.environ.update(hookd['environ']); \
-    os.environ['PATH']=hookd['bin']+os.pathsep+os.environ.get('PATH',os.defpath); \
-    exec(compile(zlib.decompress(base64.b64decode(hookd['source'])),'hookd.py','exec'))";
+const BOOT: &str = "import sys; sys.path[:1]=[]; import json; \
+    hookd=json.loads(open(0,'rb',0,closefd=False).readline()); exec(hookd['start'])";
+
+/// What the first line has it do: load the package from memory.
+const START: &str = "
+import base64, os, types, zlib
+os.environ.update(hookd['environ'])
+os.environ['PATH'] = hookd['bin'] + os.pathsep + os.environ.get('PATH', os.defpath)
+for path, source in json.loads(zlib.decompress(base64.b64decode(hookd['files']))):
+    name = path[:-3].replace('/', '.').replace('.__init__', '')
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__path__ = []
+    module.__file__ = '<' + path + '>'
+    exec(compile(source, module.__file__, 'exec'), module.__dict__)
+sys.modules['hookd.__main__'].main([])
+";
+
+/// Compiles the package in a directory. Older Pythons do not notice that a full disk has cut a file
+/// short, so each is read again.
+const COMPILE: &str = "
+import glob, marshal, os, py_compile, shutil, sys
+package = os.path.join(sys.argv[1], 'hookd')
+mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+try:
+    for path in glob.glob(os.path.join(glob.escape(package), '*.py')):
+        with open(py_compile.compile(path, doraise=True, invalidation_mode=mode), 'rb') as file:
+            marshal.loads(file.read()[16:])
+except BaseException:
+    shutil.rmtree(os.path.join(package, '__pycache__'), ignore_errors=True)
+    raise
+";
 
 /// A running hookd.
 #[derive(Debug)]
@@ -137,18 +176,19 @@ impl Daemon {
         let command = Cmd::new(program).args(rest).args(words.iter().map(quoted));
         let mut daemon = Self::spawn(&command)?;
         let mut packer = ZlibEncoder::new(Vec::new(), flate2::Compression::default());
-        let source = packer
-            .write_all(SOURCE.as_bytes())
-            .and_then(|()| packer.finish())
-            .expect("memory takes any write");
+        let (_, modules) = FILES.split_last().expect("the script, which only imports the package");
+        let text = serde_json::to_vec(modules).expect("plain data");
+        let files =
+            packer.write_all(&text).and_then(|()| packer.finish()).expect("memory takes any write");
         let environ: BTreeMap<&str, &str> = environ
             .iter()
             .filter(|(name, _)| name != "PATH")
             .filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)))
             .collect();
         let bin = python.parent().unwrap_or(python);
-        let first =
-            serde_json::json!({"source": BASE64.encode(source), "environ": environ, "bin": bin});
+        let first = serde_json::json!({
+            "start": START, "files": BASE64.encode(files), "environ": environ, "bin": bin,
+        });
         if let Some(stdin) = &mut daemon.stdin {
             let _ = stdin.write_all((first.to_string() + "\n").as_bytes());
         }
@@ -224,35 +264,78 @@ impl Drop for Daemon {
     }
 }
 
-/// The daemon on disk, compiled if that can be: compiling it takes as long as starting an
-/// interpreter.
+/// The daemon's script on disk, with the package beside it, compiled if possible: compiling takes as
+/// long as starting an interpreter.
 ///
-/// Names have the source's digest, and the interpreter's for byte code: versions of this program
-/// and of Python can share a directory, and no file is ever out of date.
+/// The directory is named by the digest of all files and of the interpreter, and renamed to that
+/// name once it is whole. So versions of this program and of Python can share a root, and no file
+/// is ever out of date.
 fn script(python: &Path, identity: &Identity, layout: &Layout) -> Result<PathBuf, Error> {
-    let name = format!("hookd-{}", &digest::bytes(SOURCE.as_bytes())[..12]);
-    let compiled = layout.hookd().join(format!("{name}-{}.pyc", &digest::json(identity)[..12]));
-    if compiled.exists() {
-        return Ok(compiled);
+    let name = format!("hookd-{}", &digest::json(&(FILES, identity))[..12]);
+    let directory = layout.hookd().join(name);
+    let script = directory.join(SCRIPT);
+    let is_whole = || FILES.iter().all(|(path, _)| directory.join(path).is_file());
+    if is_whole() {
+        return Ok(script);
     }
-    let source = layout.hookd().join(format!("{name}.py"));
-    fs::write_if_changed(&source, SOURCE.as_bytes())
-        .map_err(|error| Error::Prepare { path: source.clone(), source: error })?;
-    // Under a temporary name until it has been read: older Pythons do not notice that a full disk
-    // has cut it short.
-    let code = "import marshal, py_compile, sys\n\
-        py_compile.compile(sys.argv[1], sys.argv[2], doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)\n\
-        with open(sys.argv[2], 'rb') as file: marshal.loads(file.read()[16:])";
-    let made = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .suffix(".pyc")
-        .tempfile_in(layout.hookd())
-        .map(tempfile::NamedTempFile::into_temp_path);
-    // It works without, too.
-    let Ok(made) = made else { return Ok(source) };
-    let command = Cmd::new(python).args(["-I", "-B", "-c", code]).arg(&source).arg(&made);
-    match command.output() {
-        Ok(_) if made.persist(&compiled).is_ok() => Ok(compiled),
-        _ => Ok(source),
+    let prepare = |source| Error::Prepare { path: directory.clone(), source };
+    let made = make(&layout.hookd()).map_err(prepare)?;
+    // Without byte code it works, too.
+    let _ = Cmd::new(python).args(["-I", "-B", "-c", COMPILE]).arg(made.path()).output();
+    if directory.exists() {
+        // Somebody has removed a part of it, or another process has been faster.
+        if is_whole() {
+            return Ok(script);
+        }
+        fs::remove_dir_all(&directory).map_err(prepare)?;
+    }
+    match fs_err::rename(made.path(), &directory) {
+        Err(error) if !is_whole() => Err(prepare(error)),
+        _ => Ok(script),
+    }
+}
+
+/// Writes all files to a new directory, which is removed again unless it is renamed.
+fn make(parent: &Path) -> std::io::Result<tempfile::TempDir> {
+    fs_err::create_dir_all(parent)?;
+    let made = tempfile::Builder::new().prefix(".tmp-").tempdir_in(parent)?;
+    fs_err::create_dir(made.path().join("hookd"))?;
+    for (path, text) in FILES {
+        fs_err::write(made.path().join(path), text)?;
+    }
+    Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_package_is_embedded_after_those_that_it_imports() {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("hookd/hookd");
+        let mut on_disk: Vec<String> = fs_err::read_dir(package)
+            .unwrap()
+            .map(|entry| format!("hookd/{}", entry.unwrap().file_name().to_string_lossy()))
+            .filter(|path| path.ends_with(".py"))
+            .collect();
+        on_disk.push(SCRIPT.to_owned());
+        on_disk.sort();
+        let mut embedded = FILES.map(|(path, _)| path);
+        embedded.sort_unstable();
+        assert_eq!(embedded.as_slice(), on_disk);
+
+        for (index, (path, text)) in FILES.iter().enumerate() {
+            for line in text.lines() {
+                let Some(rest) = line.strip_prefix("from hookd") else { continue };
+                let names = rest.strip_prefix(" import ").unwrap_or_else(|| {
+                    rest.trim_start_matches('.').split(' ').next().unwrap_or_default()
+                });
+                for name in names.split(", ") {
+                    let imported = format!("hookd/{name}.py");
+                    let is_earlier = FILES[..index].iter().any(|(earlier, _)| *earlier == imported);
+                    assert!(is_earlier, "{path} imports {imported}");
+                }
+            }
+        }
     }
 }

@@ -1,46 +1,36 @@
-//! Following a hook's output file while the hook writes it.
+//! A hook's output: kept in a log, and cut into lines.
 
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 /// Longer lines are handed on in pieces.
 const LONGEST_LINE: usize = 64 * 1024;
-/// Read at most this much before looking at anything else.
-const BLOCK: usize = 256 * 1024;
 
-/// Reads what was appended to a file, line by line, with constant memory.
+/// A log that is being written.
 #[derive(Debug)]
-pub(super) struct Follower {
-    file: Option<fs_err::File>,
-    lines: Lines,
+pub(super) struct Log {
+    file: fs_err::File,
+    /// Standard output and standard error, whose pieces come in any order.
+    streams: [Lines; 2],
 }
 
-impl Follower {
-    /// The file need not exist yet.
-    pub(super) fn new() -> Self {
-        Self { file: None, lines: Lines::default() }
+impl Log {
+    pub(super) fn create(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { file: fs_err::File::create(path)?, streams: [Lines::default(), Lines::default()] })
     }
 
-    /// Hands on all complete lines that are new. Returns whether there may be more at once.
-    pub(super) fn poll(&mut self, path: &Path, sink: &mut dyn FnMut(&str)) -> bool {
-        if self.file.is_none() {
-            self.file = fs_err::File::open(path).ok();
-        }
-        let Some(file) = &mut self.file else { return false };
-        let mut block = Vec::new();
-        match file.take(BLOCK as u64).read_to_end(&mut block) {
-            Ok(0) | Err(_) => false,
-            Ok(read) => {
-                self.lines.push(&block, sink);
-                read == BLOCK
-            }
-        }
+    /// Keeps a piece of output, and hands on the lines that it completes.
+    pub(super) fn push(&mut self, stream: u8, text: &str, sink: &mut dyn FnMut(&str)) {
+        // A full disk is no reason to end the hook.
+        let _ = self.file.write_all(text.as_bytes());
+        self.streams[usize::from(stream == 2)].push(text.as_bytes(), sink);
     }
 
-    /// Hands on the rest, a last line without an end included.
-    pub(super) fn finish(&mut self, path: &Path, sink: &mut dyn FnMut(&str)) {
-        while self.poll(path, sink) {}
-        self.lines.finish(sink);
+    /// Hands on what is left: last lines without an end.
+    pub(super) fn finish(mut self, sink: &mut dyn FnMut(&str)) {
+        for lines in &mut self.streams {
+            lines.finish(sink);
+        }
     }
 }
 
@@ -67,12 +57,12 @@ pub(super) fn trim(path: &Path) -> std::io::Result<()> {
 /// Cuts bytes into lines, at line feeds and at carriage returns (cargo's progress bar overwrites
 /// itself with those).
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+struct Lines {
     pending: Vec<u8>,
 }
 
 impl Lines {
-    pub(super) fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&str)) {
+    fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&str)) {
         for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             self.pending.extend_from_slice(piece);
             let whole = matches!(self.pending.last(), Some(b'\n' | b'\r'));
@@ -88,7 +78,7 @@ impl Lines {
         }
     }
 
-    pub(super) fn finish(&mut self, sink: &mut dyn FnMut(&str)) {
+    fn finish(&mut self, sink: &mut dyn FnMut(&str)) {
         if !self.pending.is_empty() {
             sink(&String::from_utf8_lossy(&self.pending));
             self.pending.clear();

@@ -147,13 +147,13 @@ fn an_answer_that_is_no_requirement_is_the_backends_fault() {
 }
 
 #[test]
-fn output_that_is_no_text_is_logged_as_it_is() {
+fn output_that_is_not_text_is_logged_with_replacement_characters() {
     let test = Test::new();
     let project = test.project_with_backend("not_utf8");
     test.program(&["-v", "provision"]).in_(&project).run().success();
     let logs = project.list(".pyenv-build/logs");
-    let log = std::fs::read(project.root().join("logs").join(&logs[0])).unwrap();
-    assert_eq!(log, b"caf\xe9 \xff\\\r\ncaf\xc3\xa9\nno end of line");
+    let log = std::fs::read_to_string(project.root().join("logs").join(&logs[0])).unwrap();
+    assert_eq!(log, "caf\u{fffd} \u{fffd}\\\r\ncaf\u{e9}\nno end of line");
 }
 
 #[test]

@@ -96,6 +96,20 @@ fn everything(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
+#[test]
+fn a_hookd_of_which_a_file_is_missing_is_written_again() {
+    let test = Test::new();
+    let project = test.project("p");
+    test.program(&["build"]).in_(&project).run().success();
+    let names = project.list(".pyenv-build/hookd");
+    assert_eq!(names.len(), 1);
+    let module = project.root().join("hookd").join(&names[0]).join("hookd/wire.py");
+    std::fs::remove_file(&module).unwrap();
+    test.program(&["build"]).in_(&project).run().success();
+    assert!(module.is_file());
+    assert_eq!(project.list(".pyenv-build/hookd"), names);
+}
+
 /// What another version has in the directory that it shares with us is neither used nor harmed.
 #[test]
 fn another_version_of_this_program_shares_the_directory() {
@@ -111,6 +125,7 @@ fn another_version_of_this_program_shares_the_directory() {
         ("requests/0123456789abcdef.json", r#"{"schema": 1000}"#),
         ("interpreters/0123456789abcdef.json", r#"{"schema": 1000}"#),
         ("hookd/hookd-000000000000.py", "raise SystemExit('another hookd')"),
+        ("hookd/hookd-000000000001/hookd.py", "raise SystemExit('another hookd')"),
         ("locks/cccccccccccc.lock", "process of another version"),
         ("cargo/0123.json", r#"{"schema": 1000}"#),
         ("store/of-another-version/x", "y"),
