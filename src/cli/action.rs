@@ -43,7 +43,7 @@ use self::inputs::{LaterSteps, Wants, Words};
 use self::keys::Hits;
 use self::later_steps::{ConfigFile, Exports};
 use super::build::{self, BuildArgs};
-use super::environment::{self, Ask, Sessions, Target};
+use super::environment::{self, Sessions, Target};
 use super::failure::{self, UsageError};
 use super::options::Context;
 use super::{MessageFormat, env, exit_with, options, warmth};
@@ -480,13 +480,7 @@ const NOT_BROUGHT: &str = "dependencies are compiled in every job: with `rust-ca
 
 /// The environment, created without output if needed.
 fn provision(context: &Context<'_>) -> anyhow::Result<BuildEnv> {
-    environment::provision(
-        context,
-        Target::Wheel,
-        Ask::WhenUnknown,
-        &mut Sessions::new(context.ui),
-        &mut Vec::new(),
-    )
+    environment::provision(context, Target::Wheel, &mut Sessions::new(context.ui), &mut Vec::new())
 }
 
 fn word(value: bool) -> &'static str {

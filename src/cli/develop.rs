@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueHint};
 
-use super::build::{self, BuildArgs};
+use super::build::{self, Making};
 use super::environment::Sessions;
 use super::failure::UsageError;
 use super::options::{self, Context, EnvironmentArgs};
@@ -21,7 +21,7 @@ use crate::interpreter::{self, Interpreter, Request, Source, Wanted};
 use crate::layout::Layout;
 use crate::process::Cmd;
 use crate::project::{self, Project};
-use crate::report::{InstallReport, Report, round};
+use crate::report::{InstallReport, round};
 use crate::ui::Ui;
 use crate::{env_vars, fs, wheel};
 
@@ -84,38 +84,36 @@ fn develop(
         .into());
     }
     extras.extend(args.extras.iter().cloned());
-    let found = std::cell::OnceCell::new();
-    let context =
-        Context::open_with(&directory, root, &args.environment, ui, &|project, layout| {
-            let target = Target::find(args.venv.as_deref(), project)?;
-            let interpreter = target.interpreter(project, layout, &args.environment)?;
-            let _ = found.set(target);
-            Ok(interpreter)
-        })?;
-    let target = found.get().expect("the interpreter was found in it");
-    let how = BuildArgs {
-        directories: Vec::new(),
-        sdist: false,
-        from_sdist: false,
-        editable: true,
-        metadata: false,
-        out_dir: None,
-        target_dir: args.target_dir.clone(),
+    let (project, layout) = options::open_project(&directory, root, ui)?;
+    let target = Target::find(args.venv.as_deref(), &project)?;
+    let interpreter = target.interpreter(&project, &layout, &args.environment)?;
+    let context = Context::new(project, layout, interpreter, &args.environment, ui)?;
+    let options = build::Options {
+        target_dir: build::absolute(args.target_dir.as_deref())?,
         hook_timeout: args.hook_timeout,
-        launcher: None,
         warmth: args.warmth.clone(),
-        environment: args.environment.clone(),
+        is_last: true,
     };
-    let mut install = |wheel: &Path, report: &mut Report| {
-        let env = report.env.as_ref().map(|env| env.path.clone()).expect("it was built in one");
-        report.install = Some(target.install(&context, &env, wheel, &extras, args.no_deps)?);
-        Ok(())
-    };
-    let mut sessions = Sessions::new(ui);
-    let (report, outcome) =
-        build::build_one("develop", &how, &context, &mut sessions, true, Some(&mut install));
+    let mut making = Making::new("develop", options, &context);
+    let outcome = build_and_install(args, &extras, &context, &target, &mut making);
+    let (report, outcome) = making.conclude(outcome, &context);
     reports.push((Some(context.layout.clone()), report));
     outcome
+}
+
+fn build_and_install(
+    args: &DevelopArgs,
+    extras: &[String],
+    context: &Context<'_>,
+    target: &Target,
+    making: &mut Making,
+) -> anyhow::Result<()> {
+    let _lock = Making::lock(context)?;
+    let mut sessions = Sessions::new(context.ui);
+    let built = making.wheel(context, &mut sessions, true)?;
+    let install = target.install(context, &built.env.path, &built.path, extras, args.no_deps)?;
+    making.report.install = Some(install);
+    Ok(())
 }
 
 /// A directory and the extras behind it. A directory whose own name has brackets is that directory.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::environment::{self, Ask, Sessions, Target};
+use super::environment::{self, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
 use super::warmth::{Incremental, Reuse, WarmthArgs, WarmthOptions};
 use super::{directory_or_here, warmth};
@@ -50,13 +50,8 @@ pub(super) enum Format {
 pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
     let context =
         Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
-    let env = environment::provision(
-        &context,
-        Target::Wheel,
-        Ask::WhenUnknown,
-        &mut Sessions::new(ui),
-        &mut Vec::new(),
-    )?;
+    let env =
+        environment::provision(&context, Target::Wheel, &mut Sessions::new(ui), &mut Vec::new())?;
     let cargo = warmth::cargo_workspace(&context.project, &context.layout, ui);
     let mut pins = pins(&context, &env, cargo.as_ref());
     // cargo has its own way to have libraries found.

@@ -34,16 +34,6 @@ impl Target {
     }
 }
 
-/// Whether the backend is asked for its requirements when it has answered for the same project
-/// before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// Before a build: PEP 517 says so.
-    Always,
-    /// To have an environment: the remembered answer will do.
-    WhenUnknown,
-}
-
 /// Running hookds, one per environment.
 #[derive(Debug)]
 pub(super) struct Sessions<'a> {
@@ -186,75 +176,113 @@ pub(super) fn remembered(
     parse_dynamic(context, target, &dynamic)
 }
 
-/// The environment for a target, and the hooks that were called to find it.
+/// The environment for a target. The backend is asked what it requires only if it never was: before
+/// a build, PEP 517 wants it asked each time ([`start`]). The hooks that were called are added to
+/// `hooks`.
 pub(super) fn provision<'a>(
     context: &'a Context<'a>,
     target: Target,
-    ask: Ask,
     sessions: &mut Sessions<'a>,
     hooks: &mut Vec<HookReport>,
 ) -> anyhow::Result<BuildEnv> {
-    provision_and(context, target, ask, sessions, hooks, &mut || {})
+    let started = Started::new(context, target)?;
+    if started.remembered.is_some() {
+        return Ok(started.env);
+    }
+    started.finish(sessions, hooks)
 }
 
-/// [`provision`]; and while hookd starts in an environment and imports the backend, `meanwhile` is
-/// called.
-pub(super) fn provision_and<'a>(
+/// Makes an environment that is right if the backend asks for what it asked for before, and starts
+/// a hookd there, which imports the backend while the caller does other things.
+pub(super) fn start<'a>(
     context: &'a Context<'a>,
     target: Target,
-    ask: Ask,
     sessions: &mut Sessions<'a>,
-    hooks: &mut Vec<HookReport>,
-    meanwhile: &mut dyn FnMut(),
-) -> anyhow::Result<BuildEnv> {
-    let start = Instant::now();
-    let provisioner = context.provisioner();
-    let declared = declared(context)?;
-    let (memo, memo_path) = provisioner.resolve(&declared)?;
-    let key = memo_key(context, target);
-    let remembered = memo.dynamic.get(&key).cloned();
+) -> anyhow::Result<Started<'a>> {
+    let started = Started::new(context, target)?;
+    sessions.get(context, &started.env)?;
+    Ok(started)
+}
 
-    // What the declared requirements and the backend's come to. What is there already adds nothing.
-    let provision_with = |dynamic: &[String]| -> anyhow::Result<BuildEnv> {
-        let requirements = parse_dynamic(context, target, dynamic)?;
-        if adds_nothing(&requirements, &memo, context) {
-            return Ok(provisioner.realise(&memo, start)?);
+/// An environment whose backend is still to be asked what it requires.
+pub(super) struct Started<'a> {
+    context: &'a Context<'a>,
+    target: Target,
+    begun: Instant,
+    declared: Vec<Requirement>,
+    memo: request::Memo,
+    memo_path: PathBuf,
+    /// What the backend answered when it was last asked, and `env` has.
+    remembered: Option<Vec<String>>,
+    env: BuildEnv,
+}
+
+impl<'a> Started<'a> {
+    fn new(context: &'a Context<'a>, target: Target) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let declared = declared(context)?;
+        let (memo, memo_path) = context.provisioner().resolve(&declared)?;
+        let remembered = memo.dynamic.get(&memo_key(context, target)).cloned();
+        let with =
+            |dynamic: &[String]| provision_with(context, target, &declared, &memo, dynamic, begun);
+        // An answer that was right once may be impossible today; then the hook has the word.
+        let (env, remembered) = match remembered {
+            Some(dynamic) => match with(&dynamic) {
+                Ok(env) => (env, Some(dynamic)),
+                Err(error) if dynamic.is_empty() || is_interrupt(&error) => return Err(error),
+                Err(_) => (with(&[])?, None),
+            },
+            None => (with(&[])?, None),
+        };
+        Ok(Self { context, target, begun, declared, memo, memo_path, remembered, env })
+    }
+
+    /// Asks the backend what it requires, and makes another environment if it requires more.
+    pub(super) fn finish(
+        self,
+        sessions: &mut Sessions<'a>,
+        hooks: &mut Vec<HookReport>,
+    ) -> anyhow::Result<BuildEnv> {
+        let Self { context, target, begun, declared, memo, memo_path, remembered, env } = self;
+        let answered = requires(context, target, &env, sessions, hooks)?;
+        if remembered.as_ref() == Some(&answered) {
+            return Ok(env);
         }
-        let all: Vec<Requirement> = declared.iter().cloned().chain(requirements).collect();
-        let Provisioned { env, .. } = provisioner.provision(&all)?;
-        Ok(env)
-    };
+        let mut final_env = provision_with(context, target, &declared, &memo, &answered, begun)?;
+        if env.outcome == Outcome::Created && final_env.path == env.path {
+            final_env.outcome = Outcome::Created;
+        }
+        final_env.duration = env.duration.max(final_env.duration);
+        // Others may have added their answers meanwhile. Only what could be provisioned is worth
+        // remembering.
+        let mut memo = request::Memo::read(&memo_path).unwrap_or(memo);
+        // What has credentials in it is not written down; it is asked for each time.
+        if answered.iter().all(|text| mask_credentials(text) == *text) {
+            memo.dynamic.insert(memo_key(context, target), answered);
+            memo.write(&memo_path)?;
+        }
+        Ok(final_env)
+    }
+}
 
-    // An answer that was right once may be impossible today; then the hook has the word.
-    let (env, remembered) = match remembered {
-        Some(dynamic) => match provision_with(&dynamic) {
-            Ok(env) => (env, Some(dynamic)),
-            Err(error) if dynamic.is_empty() || is_interrupt(&error) => return Err(error),
-            Err(_) => (provision_with(&[])?, None),
-        },
-        None => (provision_with(&[])?, None),
-    };
-    if ask == Ask::WhenUnknown && remembered.is_some() {
-        return Ok(env);
+/// The environment of the declared requirements and the backend's. What is there already adds
+/// nothing.
+fn provision_with(
+    context: &Context<'_>,
+    target: Target,
+    declared: &[Requirement],
+    memo: &request::Memo,
+    dynamic: &[String],
+    begun: Instant,
+) -> anyhow::Result<BuildEnv> {
+    let provisioner = context.provisioner();
+    let requirements = parse_dynamic(context, target, dynamic)?;
+    if adds_nothing(&requirements, memo, context) {
+        return Ok(provisioner.realise(memo, begun)?);
     }
-    let answered = requires(context, target, &env, sessions, hooks, meanwhile)?;
-    if remembered.as_ref() == Some(&answered) {
-        return Ok(env);
-    }
-    let mut final_env = provision_with(&answered)?;
-    if env.outcome == Outcome::Created && final_env.path == env.path {
-        final_env.outcome = Outcome::Created;
-    }
-    final_env.duration = env.duration.max(final_env.duration);
-    // Others may have added their answers meanwhile. Only what could be provisioned is worth
-    // remembering.
-    let mut memo = request::Memo::read(&memo_path).unwrap_or_else(|| memo.clone());
-    // What has credentials in it is not written down; it is asked for each time.
-    if answered.iter().all(|text| mask_credentials(text) == *text) {
-        memo.dynamic.insert(key, answered);
-        memo.write(&memo_path)?;
-    }
-    Ok(final_env)
+    let all: Vec<Requirement> = declared.iter().cloned().chain(requirements).collect();
+    let Provisioned { env, .. } = provisioner.provision(&all)?;
+    Ok(env)
 }
 
 fn is_interrupt(error: &anyhow::Error) -> bool {
@@ -318,13 +346,11 @@ fn requires<'a>(
     env: &BuildEnv,
     sessions: &mut Sessions<'a>,
     hooks: &mut Vec<HookReport>,
-    meanwhile: &mut dyn FnMut(),
 ) -> anyhow::Result<Vec<String>> {
     let ui = context.ui;
     let hook = target.hook();
     let name = hook.name();
     let session = sessions.get(context, env)?;
-    meanwhile();
     let _spinner = ui.spinner(format!("{name} ({})", context.project.build_system.build_backend));
     let project = &context.project;
     let call = Call {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueHint};
 use serde::{Deserialize, Serialize};
 
-use super::environment::{self, Ask, Sessions, Target};
+use super::environment::{self, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, directory_or_here};
 use crate::build_env::fingerprint::parts;
@@ -50,13 +50,8 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let context =
         Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
-    let env = environment::provision(
-        &context,
-        Target::Wheel,
-        Ask::WhenUnknown,
-        &mut Sessions::new(ui),
-        &mut Vec::new(),
-    )?;
+    let env =
+        environment::provision(&context, Target::Wheel, &mut Sessions::new(ui), &mut Vec::new())?;
     let identity = &context.interpreter.identity;
     let now = Explained {
         schema: 1,

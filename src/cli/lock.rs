@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
-use super::environment::{self, Ask, Sessions, Target};
+use super::environment::{self, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, directory_or_here};
 use crate::ui::Ui;
@@ -38,13 +38,7 @@ pub(super) fn run(
     let mut sessions = Sessions::new(ui);
     let mut requirements = environment::declared(&context)?;
     for target in [Target::Wheel, Target::Sdist, Target::Editable] {
-        let env = environment::provision(
-            &context,
-            target,
-            Ask::WhenUnknown,
-            &mut sessions,
-            &mut Vec::new(),
-        )?;
+        let env = environment::provision(&context, target, &mut sessions, &mut Vec::new())?;
         ui.detail(format_args!("{target:?} needs {}", env.path.display()));
         requirements.extend(environment::remembered(&context, target)?);
     }

@@ -102,32 +102,20 @@ impl<'a> Context<'a> {
         args: &EnvironmentArgs,
         ui: &'a Ui,
     ) -> anyhow::Result<Self> {
-        let find = |project: &Project, layout: &Layout| {
-            Ok(interpreter::discover(
-                &wanted(project, args.python.as_ref()),
-                &layout.interpreters(),
-            )?)
-        };
-        Self::open_with(directory, root, args, ui, &find)
+        let (project, layout) = open_project(directory, root, ui)?;
+        let wanted = wanted(&project, args.python.as_ref());
+        let interpreter = interpreter::discover(&wanted, &layout.interpreters())?;
+        Self::new(project, layout, interpreter, args, ui)
     }
 
-    /// [`Self::open`] with another way to find the interpreter.
-    pub(super) fn open_with(
-        directory: &Path,
-        root: Option<&Path>,
+    /// The same for a project that was read already, and an interpreter that was found.
+    pub(super) fn new(
+        project: Project,
+        layout: Layout,
+        interpreter: Interpreter,
         args: &EnvironmentArgs,
         ui: &'a Ui,
-        find: &dyn Fn(&Project, &Layout) -> anyhow::Result<Interpreter>,
     ) -> anyhow::Result<Self> {
-        let project = Project::load(directory)?;
-        for key in &project.settings.unknown {
-            ui.warning(format_args!(
-                "`{}`: unknown setting `tool.pyenv-build.{key}`",
-                project.pyproject_path().display()
-            ));
-        }
-        let layout = Layout::open(root_of(&project, root)?)?;
-        let interpreter = find(&project, &layout)?;
         ui.detail(format_args!(
             "using {} at {}",
             interpreter.identity.display(),
@@ -198,6 +186,23 @@ pub(super) fn layout_of(project: &Project, root: Option<&Path>) -> anyhow::Resul
 /// Our directory for the project in `directory`, without looking for an interpreter.
 pub(super) fn open_layout(directory: &Path, root: Option<&Path>) -> anyhow::Result<Layout> {
     layout_of(&Project::load_any(directory)?, root)
+}
+
+/// Reads the project in `directory` and opens our directory.
+pub(super) fn open_project(
+    directory: &Path,
+    root: Option<&Path>,
+    ui: &Ui,
+) -> anyhow::Result<(Project, Layout)> {
+    let project = Project::load(directory)?;
+    for key in &project.settings.unknown {
+        ui.warning(format_args!(
+            "`{}`: unknown setting `tool.pyenv-build.{key}`",
+            project.pyproject_path().display()
+        ));
+    }
+    let layout = Layout::open(root_of(&project, root)?)?;
+    Ok((project, layout))
 }
 
 /// The interpreter to look for. `python`: from the command line.

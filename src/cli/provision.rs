@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueHint};
 
-use super::environment::{self, Ask, Sessions, Target};
+use super::environment::{self, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, directory_or_here};
 use crate::report::{EnvReport, InterpreterReport, Report, round};
@@ -33,13 +33,8 @@ pub(super) fn run(
     let context =
         Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     let mut report = Report::new("provision");
-    let env = environment::provision(
-        &context,
-        Target::Wheel,
-        Ask::WhenUnknown,
-        &mut Sessions::new(ui),
-        &mut report.hooks,
-    )?;
+    let env =
+        environment::provision(&context, Target::Wheel, &mut Sessions::new(ui), &mut report.hooks)?;
     if let Err(error) = environment::write_roll(&context, &env) {
         // It is for caches of GitHub's only.
         ui.warning(format_args!(

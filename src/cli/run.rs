@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::{Args, ValueHint};
 
 use super::budget::Budget;
-use super::environment::{self, Ask, Sessions, Target};
+use super::environment::{self, Sessions, Target};
 use super::options::{Context, EnvironmentArgs};
 use super::warmth::{Warmth, WarmthArgs, WarmthOptions};
 use super::{directory_or_here, env, failure, options, step_summary};
@@ -51,7 +51,6 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Resul
         let build_env = environment::provision(
             &context,
             Target::Wheel,
-            Ask::WhenUnknown,
             &mut Sessions::new(ui),
             &mut Vec::new(),
         )?;

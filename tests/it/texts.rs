@@ -3,7 +3,6 @@
 //! `INSTA_UPDATE=always cargo test --test it texts` writes the snapshots; review them with
 //! `git diff`.
 
-
 use serde_json::json;
 
 use crate::context::{FILTERS, Test, python};
