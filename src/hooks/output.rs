@@ -16,7 +16,10 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn create(path: &Path) -> std::io::Result<Self> {
-        Ok(Self { file: fs_err::File::create(path)?, streams: [Lines::default(), Lines::default()] })
+        Ok(Self {
+            file: fs_err::File::create(path)?,
+            streams: [Lines::default(), Lines::default()],
+        })
     }
 
     /// Keeps a piece of output, and hands on the lines that it completes.
