@@ -315,8 +315,9 @@ mod tests {
         let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("hookd/hookd");
         let mut on_disk: Vec<String> = fs_err::read_dir(package)
             .unwrap()
-            .map(|entry| format!("hookd/{}", entry.unwrap().file_name().to_string_lossy()))
-            .filter(|path| path.ends_with(".py"))
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+            .map(|path| format!("hookd/{}", path.file_name().unwrap().to_string_lossy()))
             .collect();
         on_disk.push(SCRIPT.to_owned());
         on_disk.sort();
