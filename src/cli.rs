@@ -38,6 +38,7 @@ use clap::{
 
 use crate::ui::{Color, Ui, Verbosity};
 use crate::{env_vars, exit_code, interrupt, units};
+use failure::{Error, Result};
 
 /// The build frontend that keeps cargo warm for Python packages written in Rust
 #[derive(Debug, Parser)]
@@ -195,7 +196,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
 
 /// Says how a command ended and returns its exit code; a failure is a JSON object, too, if those
 /// were asked for.
-fn finish(command: &str, outcome: &anyhow::Result<()>, format: MessageFormat, ui: &Ui) -> u8 {
+fn finish(command: &str, outcome: &Result<()>, format: MessageFormat, ui: &Ui) -> u8 {
     if let (Err(error), MessageFormat::Json) = (outcome, format) {
         let report = build::failed(command, error);
         ui.result(serde_json::to_string(&report).expect("our own plain data always serialises"));
@@ -204,7 +205,7 @@ fn finish(command: &str, outcome: &anyhow::Result<()>, format: MessageFormat, ui
 }
 
 /// Shows an error, if there is one, and returns the exit code for it.
-fn exit_with(error: Option<&anyhow::Error>, ui: &Ui) -> u8 {
+fn exit_with(error: Option<&Error>, ui: &Ui) -> u8 {
     match error {
         None => exit_code::OK,
         Some(error) => {

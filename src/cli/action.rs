@@ -44,7 +44,7 @@ use self::keys::Hits;
 use self::later_steps::{ConfigFile, Exports};
 use super::build::{self, BuildArgs};
 use super::environment::{self, Sessions, Target};
-use super::failure::{self, UsageError};
+use super::failure::{self, Result, UsageError};
 use super::options::Context;
 use super::{MessageFormat, env, exit_with, options, warmth};
 use crate::actions::commands::{Annotation, Level};
@@ -205,7 +205,7 @@ impl<'a> Step<'a> {
         args: BuildArgs,
         root: Option<&'a Path>,
         ui: &'a Ui,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self> {
         let context = context::Context::read();
         let (cache, save) = inputs::caching()?;
         let project = input("project").unwrap_or_default();
@@ -220,11 +220,11 @@ impl<'a> Step<'a> {
         Ok(Self { actions, ui, root, args, wants: Wants::read()?, leg, policy })
     }
 
-    fn open(&self) -> anyhow::Result<Context<'a>> {
+    fn open(&self) -> Result<Context<'a>> {
         Context::open(&self.args.directories[0], self.root, &self.args.environment, self.ui)
     }
 
-    fn output(&self, name: &str, value: &str) -> anyhow::Result<()> {
+    fn output(&self, name: &str, value: &str) -> Result<()> {
         Ok(self.actions.output(name, value)?)
     }
 
@@ -238,7 +238,7 @@ impl<'a> Step<'a> {
     }
 
     /// Computes the cache key of the environments. Uses no network, and installs nothing.
-    fn plan(&self) -> anyhow::Result<Done> {
+    fn plan(&self) -> Result<Done> {
         if let Some(note) = &self.policy.note {
             self.ui.status("Note", note);
         }
@@ -264,7 +264,7 @@ impl<'a> Step<'a> {
     }
 
     /// Provisions the environment, and computes the cache keys of rust-cache and the store.
-    fn prepare(&self) -> anyhow::Result<Done> {
+    fn prepare(&self) -> Result<Done> {
         let context = self.open()?;
         // Before any hook runs, for those write into the source tree, and only where no cache has
         // the answer.
@@ -295,7 +295,7 @@ impl<'a> Step<'a> {
     }
 
     /// Builds, sets the outputs, exports variables for later steps, and writes the summary.
-    fn build(&self) -> anyhow::Result<Done> {
+    fn build(&self) -> Result<Done> {
         let hits = Hits::read();
         let context = self.open()?;
         let layout = &context.layout;
@@ -374,7 +374,7 @@ impl<'a> Step<'a> {
 
     /// Exports what later steps need to share artifacts with the build: the interpreter, the pins,
     /// and this program on PATH.
-    fn export(&self, context: &Context<'_>, env: &BuildEnv) -> anyhow::Result<()> {
+    fn export(&self, context: &Context<'_>, env: &BuildEnv) -> Result<()> {
         let cargo = warmth::cargo_workspace(&context.project, &context.layout, self.ui);
         let mut exports = Exports::default();
         // `cargo pyenv-build run` in a later step has none of our inputs.
@@ -431,7 +431,7 @@ impl<'a> Step<'a> {
     }
 
     /// Summarizes what the whole job compiled and reused, in its last step.
-    fn summary(&self) -> anyhow::Result<Done> {
+    fn summary(&self) -> Result<Done> {
         let project = Project::load_any(&self.args.directories[0])?;
         let verdict =
             job::verdict(&options::layout_of(&project, self.root)?, &project.workspace.root);
@@ -479,7 +479,7 @@ const NOT_BROUGHT: &str = "dependencies are compiled in every job: with `rust-ca
     earlier step must restore cargo's target directory, and none did";
 
 /// The environment, created without output if needed.
-fn provision(context: &Context<'_>) -> anyhow::Result<BuildEnv> {
+fn provision(context: &Context<'_>) -> Result<BuildEnv> {
     environment::provision(context, Target::Wheel, &mut Sessions::new(context.ui), &mut Vec::new())
 }
 

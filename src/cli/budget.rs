@@ -2,7 +2,7 @@
 
 use globset::Glob;
 
-use super::failure::UsageError;
+use super::failure::{Result, UsageError};
 use super::warmth::{WarmthArgs, When};
 use crate::project::{CargoWorkspace, Settings};
 use crate::report::{Crates, render};
@@ -31,7 +31,7 @@ pub(super) struct RebuildDenied {
 }
 
 impl Budget {
-    pub(super) fn new(args: &WarmthArgs, settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn new(args: &WarmthArgs, settings: &Settings) -> Result<Self> {
         let invalid =
             |message: String, hint: &str| UsageError { message, hint: Some(hint.to_owned()) };
         let texts =

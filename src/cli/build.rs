@@ -12,7 +12,7 @@ use clap::{Args, ValueHint};
 
 pub(super) use self::make::{Built, Making, Options};
 use super::environment::Sessions;
-use super::failure::{self, UsageError};
+use super::failure::{self, Error, Result, UsageError};
 use super::options::{Context, EnvironmentArgs};
 use super::warmth::WarmthArgs;
 use super::{MessageFormat, exit_with, step_summary};
@@ -88,7 +88,7 @@ pub(super) fn run_quietly(
 /// Keeps and prints the report of a command that has built. Returns its exit code and the report.
 pub(super) fn conclude(
     command: &str,
-    outcome: &anyhow::Result<()>,
+    outcome: &Result<()>,
     reports: Reports,
     start: Instant,
     format: MessageFormat,
@@ -129,19 +129,14 @@ pub(super) fn conclude(
 }
 
 /// The report of a command that failed before it could say anything else.
-pub(super) fn failed(command: &str, error: &anyhow::Error) -> Report {
+pub(super) fn failed(command: &str, error: &Error) -> Report {
     Report { ok: false, error: Some(failure::report(error)), ..Report::new(command) }
 }
 
 /// One for each project that was begun, and where it is kept.
 pub(super) type Reports = Vec<(Option<Layout>, Report)>;
 
-fn build_all(
-    args: &BuildArgs,
-    root: Option<&Path>,
-    ui: &Ui,
-    reports: &mut Reports,
-) -> anyhow::Result<()> {
+fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Reports) -> Result<()> {
     if let Some(out_dir) =
         args.out_dir.as_deref().filter(|out_dir| out_dir.exists() && !out_dir.is_dir())
     {
@@ -193,7 +188,7 @@ fn build_project<'a>(
     context: &'a Context<'a>,
     sessions: &mut Sessions<'a>,
     making: &mut Making,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let _lock = Making::lock(context)?;
     if args.sdist || args.from_sdist {
         let sdist = making.sdist(context, sessions)?;
@@ -216,7 +211,7 @@ fn place(
     context: &Context<'_>,
     built: &Built,
     making: &mut Making,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let project = &context.project.directory;
     let artifact = place::place(&built.path, built.kind, args.out_dir.as_deref(), project)?;
     making.report.artifacts.push(artifact);
@@ -224,11 +219,11 @@ fn place(
 }
 
 /// A path of the command line, made absolute.
-pub(super) fn absolute(path: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
+pub(super) fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>> {
     let absolute = |path: &Path| {
         fs::absolute(path).with_context(|| format!("failed to make `{}` absolute", path.display()))
     };
-    path.map(absolute).transpose()
+    Ok(path.map(absolute).transpose()?)
 }
 
 /// Builds the wheel from an sdist, unpacked where the last one was.
@@ -237,7 +232,7 @@ fn build_from_sdist(
     outer: &Context<'_>,
     archive: &Built,
     making: &mut Making,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let base = if outer.project.workspace.is_inside_cargo_workspace() {
         // cargo would take what is unpacked below a workspace for a member that forgot to say
         // so.
@@ -279,7 +274,7 @@ fn build_from_sdist(
     place(args, outer, &wheel, making)
 }
 
-fn launcher_words(launcher: Option<&str>) -> anyhow::Result<Vec<String>> {
+fn launcher_words(launcher: Option<&str>) -> Result<Vec<String>> {
     let Some(text) = launcher else { return Ok(Vec::new()) };
     shlex::split(text).filter(|words| !words.is_empty()).ok_or_else(|| {
         UsageError {
@@ -290,7 +285,7 @@ fn launcher_words(launcher: Option<&str>) -> anyhow::Result<Vec<String>> {
     })
 }
 
-fn user_cache() -> anyhow::Result<PathBuf> {
+fn user_cache() -> Result<PathBuf> {
     let base = env_vars::get_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| env_vars::get_os("LOCALAPPDATA").map(PathBuf::from))

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::MessageFormat;
+use super::failure::Result;
 use crate::actions::Actions;
 use crate::cache::{Entry, Filter, Owner, Policy, Reason, choose, parse_size, size};
 use crate::github::{Deleted, Error, Repository};
@@ -86,7 +87,7 @@ pub(super) struct PruneArgs {
     pub dry_run: bool,
 }
 
-pub(super) fn run(args: &CacheArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(args: &CacheArgs, format: MessageFormat, ui: &Ui) -> Result<()> {
     let actions = Actions::detect(ui);
     // A fork's pull request chooses the keys of its caches; in the log of a later job they must be
     // text.
@@ -104,7 +105,7 @@ pub(super) fn run(args: &CacheArgs, format: MessageFormat, ui: &Ui) -> anyhow::R
     }
 }
 
-fn list(args: &ListArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+fn list(args: &ListArgs, format: MessageFormat, ui: &Ui) -> Result<()> {
     let filter = Filter::from(&args.filter);
     let mut entries = Repository::open(args.at.repository.as_deref())?.caches()?;
     entries.retain(|entry| (args.all || entry.owner() != Owner::Other) && filter.takes(entry));
@@ -122,7 +123,7 @@ fn list(args: &ListArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn usage(args: &WhereArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+fn usage(args: &WhereArgs, format: MessageFormat, ui: &Ui) -> Result<()> {
     let repository = Repository::open(args.repository.as_deref())?;
     let entries = repository.caches()?;
     let mut by: BTreeMap<(Owner, &str), (u64, u64)> = BTreeMap::new();
@@ -193,7 +194,7 @@ impl Pruned {
 }
 
 /// What the action prunes.
-pub(super) fn prune_for_action(max_size: Option<u64>, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn prune_for_action(max_size: Option<u64>, ui: &Ui) -> Result<()> {
     let at = WhereArgs { repository: None };
     let filter = FilterArgs { branch: None, fingerprint: None };
     prune(&PruneArgs { at, filter, all: false, max_size, yes: true, dry_run: false }, ui).map(drop)
@@ -201,7 +202,7 @@ pub(super) fn prune_for_action(max_size: Option<u64>, ui: &Ui) -> anyhow::Result
 
 /// Housekeeping, and so no reason to fail: what the token does not allow is said in one line, what
 /// GitHub cannot do now is left for the next time.
-pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> anyhow::Result<Pruned> {
+pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> Result<Pruned> {
     let filter = Filter::from(&args.filter);
     if args.all && filter.is_empty() {
         return Err(super::failure::UsageError {

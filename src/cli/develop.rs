@@ -11,7 +11,7 @@ use clap::{Args, ValueHint};
 
 use super::build::{self, Making};
 use super::environment::Sessions;
-use super::failure::UsageError;
+use super::failure::{Error, Result, UsageError};
 use super::options::{self, Context, EnvironmentArgs};
 use super::warmth::WarmthArgs;
 use super::{MessageFormat, directory_or_here, step_summary};
@@ -74,7 +74,7 @@ fn develop(
     root: Option<&Path>,
     ui: &Ui,
     reports: &mut build::Reports,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let (directory, mut extras) = with_extras(directory_or_here(args.directory.as_deref()))?;
     if args.no_deps && !extras.is_empty() {
         return Err(UsageError {
@@ -107,7 +107,7 @@ fn build_and_install(
     context: &Context<'_>,
     target: &Target,
     making: &mut Making,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let _lock = Making::lock(context)?;
     let mut sessions = Sessions::new(context.ui);
     let built = making.wheel(context, &mut sessions, true)?;
@@ -117,7 +117,7 @@ fn build_and_install(
 }
 
 /// A directory and the extras behind it. A directory whose own name has brackets is that directory.
-pub(super) fn with_extras(argument: &Path) -> anyhow::Result<(PathBuf, Vec<String>)> {
+pub(super) fn with_extras(argument: &Path) -> Result<(PathBuf, Vec<String>)> {
     let whole = || Ok((argument.to_path_buf(), Vec::new()));
     if argument.exists() {
         return whole();
@@ -148,7 +148,7 @@ struct Target {
 
 impl Target {
     /// The one that is named, else the active one.
-    fn find(named: Option<&Path>, project: &Project) -> anyhow::Result<Self> {
+    fn find(named: Option<&Path>, project: &Project) -> Result<Self> {
         let variable =
             |name: &'static str| env_vars::get_os(name).map(|path| (name, PathBuf::from(path)));
         let (whose, path) = match named {
@@ -158,7 +158,7 @@ impl Target {
                 None => return Err(none_is_active(project).into()),
             },
         };
-        let refused = |what: &str, hint: &str| -> anyhow::Error {
+        let refused = |what: &str, hint: &str| -> Error {
             let hint = Some(hint.to_owned());
             UsageError { message: format!("`{}` ({whose}) {what}", path.display()), hint }.into()
         };
@@ -201,7 +201,7 @@ impl Target {
         project: &Project,
         layout: &Layout,
         args: &EnvironmentArgs,
-    ) -> anyhow::Result<Interpreter> {
+    ) -> Result<Interpreter> {
         let cache = layout.interpreters();
         let text = self.directory.to_string_lossy().into_owned();
         let here = Wanted {
@@ -244,7 +244,7 @@ impl Target {
         wheel: &Path,
         extras: &[String],
         no_deps: bool,
-    ) -> anyhow::Result<InstallReport> {
+    ) -> Result<InstallReport> {
         let start = Instant::now();
         let metadata = wheel::metadata(wheel)?;
         for extra in extras
@@ -310,7 +310,7 @@ impl Target {
 }
 
 /// Where an interpreter's distributions are.
-fn site_packages(python: &Path, is_pure: bool) -> anyhow::Result<PathBuf> {
+fn site_packages(python: &Path, is_pure: bool) -> Result<PathBuf> {
     let script = "import sys, sysconfig; sys.stdout.buffer.write(sysconfig.get_path(sys.argv[1]).encode('utf-8'))";
     let output = Cmd::new(python)
         .args(["-I", "-c", script, if is_pure { "purelib" } else { "platlib" }])

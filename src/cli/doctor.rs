@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueHint};
 use serde_json::json;
 
-use super::failure::UsageError;
+use super::failure::{Result, UsageError};
 use super::{MessageFormat, directory_or_here, options};
 use crate::doctor::{self, Facts, Finding, Fix, Rule, Severity, look};
 use crate::interpreter::{self, Source, Wanted};
@@ -47,7 +47,7 @@ pub(super) fn run(
     root: Option<&Path>,
     format: MessageFormat,
     ui: &Ui,
-) -> anyhow::Result<u8> {
+) -> Result<u8> {
     if args.list {
         list(doctor::RULES, format, ui);
         return Ok(exit_code::OK);
@@ -110,11 +110,7 @@ fn known(id: &str) -> Result<&'static Rule, UsageError> {
 }
 
 /// Looks at everything. Nothing is written: interpreters are queried again.
-fn examined(
-    project: &Project,
-    ours: &Path,
-    args: &DoctorArgs,
-) -> anyhow::Result<(Facts, Vec<String>)> {
+fn examined(project: &Project, ours: &Path, args: &DoctorArgs) -> Result<(Facts, Vec<String>)> {
     let scratch = tempfile::tempdir()?;
     let chosen =
         interpreter::discover(&options::wanted(project, args.python.as_ref()), scratch.path());

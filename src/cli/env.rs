@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::environment::{self, Sessions, Target};
+use super::failure::Result;
 use super::options::{Context, EnvironmentArgs};
 use super::warmth::{Incremental, Reuse, WarmthArgs, WarmthOptions};
 use super::{directory_or_here, warmth};
@@ -47,7 +48,7 @@ pub(super) enum Format {
     Cargo,
 }
 
-pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<()> {
+pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> Result<()> {
     let context =
         Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     let env =
@@ -76,10 +77,7 @@ fn config_base(context: &Context<'_>) -> Option<PathBuf> {
 
 /// The variables with which cargo calls us for each rustc, unless `reuse` is off. Before that,
 /// cargo must not trust artifacts that were built elsewhere.
-pub(super) fn wrapper(
-    context: &Context<'_>,
-    cargo: Option<&CargoWorkspace>,
-) -> anyhow::Result<Vec<Pin>> {
+pub(super) fn wrapper(context: &Context<'_>, cargo: Option<&CargoWorkspace>) -> Result<Vec<Pin>> {
     let options = WarmthOptions::new(&WarmthArgs::of_environment(), &context.project)?;
     let Some(cargo) = cargo.filter(|_| options.reuse != Reuse::Off) else { return Ok(Vec::new()) };
     let others = context.project.workspace.target_directories(&context.project.directory);

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
+use super::failure::{Error, Result};
 use super::options::Context;
 use crate::build_env::{self, BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
 use crate::env_vars;
@@ -71,7 +72,7 @@ impl<'a> Sessions<'a> {
         &mut self,
         context: &'a Context<'a>,
         env: &BuildEnv,
-    ) -> anyhow::Result<&mut Session<'a>> {
+    ) -> Result<&mut Session<'a>> {
         let index = if let Some(index) = self.running.iter().position(|(path, _)| *path == env.path)
         {
             index
@@ -158,19 +159,18 @@ pub(super) fn write_roll(context: &Context<'_>, env: &BuildEnv) -> Result<(), bu
 }
 
 /// `[build-system] requires`, parsed.
-pub(super) fn declared(context: &Context<'_>) -> anyhow::Result<Vec<Requirement>> {
+pub(super) fn declared(context: &Context<'_>) -> Result<Vec<Requirement>> {
     let requires = context.project.build_requires()?;
     requires
         .iter()
-        .map(|text| parse_requirement(text).map_err(|reason| anyhow::anyhow!("`{text}`: {reason}")))
+        .map(|text| {
+            parse_requirement(text).map_err(|reason| anyhow::anyhow!("`{text}`: {reason}").into())
+        })
         .collect()
 }
 
 /// What the backend said that it requires, when it was last asked.
-pub(super) fn remembered(
-    context: &Context<'_>,
-    target: Target,
-) -> anyhow::Result<Vec<Requirement>> {
+pub(super) fn remembered(context: &Context<'_>, target: Target) -> Result<Vec<Requirement>> {
     let (memo, _) = context.provisioner().resolve(&declared(context)?)?;
     let dynamic = memo.dynamic.get(&memo_key(context, target)).cloned().unwrap_or_default();
     parse_dynamic(context, target, &dynamic)
@@ -184,7 +184,7 @@ pub(super) fn provision<'a>(
     target: Target,
     sessions: &mut Sessions<'a>,
     hooks: &mut Vec<HookReport>,
-) -> anyhow::Result<BuildEnv> {
+) -> Result<BuildEnv> {
     let started = Started::new(context, target)?;
     if started.remembered.is_some() {
         return Ok(started.env);
@@ -198,7 +198,7 @@ pub(super) fn start<'a>(
     context: &'a Context<'a>,
     target: Target,
     sessions: &mut Sessions<'a>,
-) -> anyhow::Result<Started<'a>> {
+) -> Result<Started<'a>> {
     let started = Started::new(context, target)?;
     sessions.get(context, &started.env)?;
     Ok(started)
@@ -218,7 +218,7 @@ pub(super) struct Started<'a> {
 }
 
 impl<'a> Started<'a> {
-    fn new(context: &'a Context<'a>, target: Target) -> anyhow::Result<Self> {
+    fn new(context: &'a Context<'a>, target: Target) -> Result<Self> {
         let begun = Instant::now();
         let declared = declared(context)?;
         let (memo, memo_path) = context.provisioner().resolve(&declared)?;
@@ -242,7 +242,7 @@ impl<'a> Started<'a> {
         self,
         sessions: &mut Sessions<'a>,
         hooks: &mut Vec<HookReport>,
-    ) -> anyhow::Result<BuildEnv> {
+    ) -> Result<BuildEnv> {
         let Self { context, target, begun, declared, memo, memo_path, remembered, env } = self;
         let answered = requires(context, target, &env, sessions, hooks)?;
         if remembered.as_ref() == Some(&answered) {
@@ -274,7 +274,7 @@ fn provision_with(
     memo: &request::Memo,
     dynamic: &[String],
     begun: Instant,
-) -> anyhow::Result<BuildEnv> {
+) -> Result<BuildEnv> {
     let provisioner = context.provisioner();
     let requirements = parse_dynamic(context, target, dynamic)?;
     if adds_nothing(&requirements, memo, context) {
@@ -285,8 +285,8 @@ fn provision_with(
     Ok(env)
 }
 
-fn is_interrupt(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref::<build_env::Error>(), Some(build_env::Error::Interrupted(_)))
+fn is_interrupt(error: &Error) -> bool {
+    matches!(error, Error::BuildEnv(build_env::Error::Interrupted(_)))
 }
 
 fn memo_key(context: &Context<'_>, target: Target) -> String {
@@ -304,7 +304,7 @@ fn parse_dynamic(
     context: &Context<'_>,
     target: Target,
     dynamic: &[String],
-) -> anyhow::Result<Vec<Requirement>> {
+) -> Result<Vec<Requirement>> {
     dynamic
         .iter()
         .map(|text| {
@@ -346,7 +346,7 @@ fn requires<'a>(
     env: &BuildEnv,
     sessions: &mut Sessions<'a>,
     hooks: &mut Vec<HookReport>,
-) -> anyhow::Result<Vec<String>> {
+) -> Result<Vec<String>> {
     let ui = context.ui;
     let hook = target.hook();
     let name = hook.name();
@@ -374,8 +374,8 @@ fn requires<'a>(
     match answer {
         Ok(Answer::Returned(finished)) => {
             record("ok");
-            serde_json::from_value(finished.value)
-                .with_context(|| format!("`{name}` did not return a list of requirements"))
+            Ok(serde_json::from_value(finished.value)
+                .with_context(|| format!("`{name}` did not return a list of requirements"))?)
         }
         Ok(Answer::Unsupported) => {
             record("unsupported");

@@ -1,10 +1,17 @@
 //! From an error to what the user gets: kind, message, hint, exit code.
 
 use std::fmt::Write as _;
+use std::io;
 
+use super::budget::RebuildDenied;
+#[cfg(feature = "github")]
+use crate::github;
 use crate::report::ErrorReport;
 use crate::ui::Ui;
-use crate::{build_env, exit_code, hooks, interpreter, layout, process, project, sdist, wheel};
+use crate::{
+    actions, build_env, exit_code, hooks, interpreter, interrupt, layout, process, project, sdist,
+    wheel,
+};
 
 /// A usage error; the message is complete.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +29,65 @@ pub(super) struct BuildError {
     pub hint: Option<String>,
 }
 
+/// Why a command failed. What each lower layer reports has a variant; the rest is told as it is.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error(transparent)]
+    Hook(#[from] hooks::Error),
+    #[error(transparent)]
+    BuildEnv(#[from] build_env::Error),
+    #[error(transparent)]
+    Interpreter(#[from] interpreter::Error),
+    #[error(transparent)]
+    Project(#[from] project::Error),
+    #[error(transparent)]
+    Layout(#[from] layout::Error),
+    #[error(transparent)]
+    Wheel(#[from] wheel::Error),
+    #[error(transparent)]
+    Sdist(#[from] sdist::Error),
+    #[cfg(feature = "github")]
+    #[error(transparent)]
+    GitHub(#[from] github::Error),
+    #[error(transparent)]
+    RebuildDenied(#[from] RebuildDenied),
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    #[error(transparent)]
+    RunnerFile(#[from] actions::files::Error),
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl Error {
+    /// The failure of a hook, which knows more than a message.
+    fn hook(&self) -> Option<&hooks::Error> {
+        match self {
+            Self::Hook(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The error and its causes.
+    fn chain(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        std::iter::successors(Some(self as &(dyn std::error::Error + 'static)), |error| {
+            error.source()
+        })
+    }
+}
+
 /// The facts about an error, in addition to its message.
 struct Facts {
     /// The `kind` of the JSON report.
@@ -35,104 +101,81 @@ impl Facts {
         Self { kind: kind.to_owned(), hint, exit_code }
     }
 
-    /// The one place that handles every kind of error.
-    fn of(error: &anyhow::Error) -> Self {
-        for cause in error.chain() {
-            if let Some(error) = cause.downcast_ref::<hooks::Error>() {
-                return Self::of_hook(error);
+    fn interrupted(signal: interrupt::Signal) -> Self {
+        Self::new("Interrupted", None, signal.exit_code())
+    }
+
+    /// The one place that knows every kind of error.
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::Usage(error) => Self::new("Usage", error.hint.clone(), exit_code::USAGE),
+            Error::Build(error) => {
+                Self::new("WrongArtifact", error.hint.clone(), exit_code::BUILD_FAILED)
             }
-            if let Some(error) = cause.downcast_ref::<build_env::Error>() {
-                return Self::of_build_env(error);
+            Error::Hook(error) => Self::of_hook(error),
+            Error::BuildEnv(error) => Self::of_build_env(error),
+            Error::Interpreter(error) => Self::of_interpreter(error),
+            Error::Project(error) => Self::new("InvalidProject", error.hint(), exit_code::USAGE),
+            Error::Layout(error) => Self::of_layout(error),
+            Error::Wheel(error) => {
+                Self::new("WrongArtifact", error.hint(), exit_code::BUILD_FAILED)
             }
-            if let Some(error) = cause.downcast_ref::<interpreter::Error>() {
-                return match error {
-                    interpreter::Error::Interrupted(signal) => {
-                        Self::new("Interrupted", None, signal.exit_code())
-                    }
-                    interpreter::Error::NotFound { .. } | interpreter::Error::Missing { .. } => {
-                        Self::new(
-                            "InterpreterNotFound",
-                            error.hint(),
-                            exit_code::PROVISIONING_FAILED,
-                        )
-                    }
-                    interpreter::Error::Unsupported { .. } => Self::new(
-                        "InterpreterUnsupported",
-                        error.hint(),
-                        exit_code::PROVISIONING_FAILED,
-                    ),
-                    interpreter::Error::Broken { .. } => {
-                        Self::new("InterpreterBroken", error.hint(), exit_code::PROVISIONING_FAILED)
-                    }
-                };
-            }
-            if let Some(error) = cause.downcast_ref::<project::Error>() {
-                return Self::new("InvalidProject", error.hint(), exit_code::USAGE);
-            }
-            if let Some(error) = cause.downcast_ref::<layout::Error>() {
-                return match error {
-                    layout::Error::NotOurs { .. } => {
-                        let hint = "move it away, or choose a different directory with `--root` \
-                            or `[tool.pyenv-build] root`";
-                        Self::new("NotOurDirectory", Some(hint.to_owned()), exit_code::USAGE)
-                    }
-                    layout::Error::Create { .. } => {
-                        let hint = "check the free disk space and the write permission, or choose \
-                            a different directory with `--root`";
-                        Self::new(
-                            "CannotWrite",
-                            Some(hint.to_owned()),
-                            exit_code::PROVISIONING_FAILED,
-                        )
-                    }
-                };
-            }
-            if let Some(error) = cause.downcast_ref::<wheel::Error>() {
-                return Self::new("WrongArtifact", error.hint(), exit_code::BUILD_FAILED);
-            }
-            if let Some(error @ (sdist::Error::Invalid { .. } | sdist::Error::HasOurs { .. })) =
-                cause.downcast_ref::<sdist::Error>()
-            {
-                return Self::new("WrongArtifact", error.hint(), exit_code::BUILD_FAILED);
-            }
-            if let Some(error) = cause.downcast_ref::<BuildError>() {
-                return Self::new("WrongArtifact", error.hint.clone(), exit_code::BUILD_FAILED);
-            }
+            Error::Sdist(error) => match error {
+                sdist::Error::Invalid { .. } | sdist::Error::HasOurs { .. } => {
+                    Self::new("WrongArtifact", error.hint(), exit_code::BUILD_FAILED)
+                }
+                sdist::Error::Write { .. } => Self::new("Failed", None, exit_code::BUILD_FAILED),
+            },
             #[cfg(feature = "github")]
-            if let Some(error) = cause.downcast_ref::<crate::github::Error>() {
-                return match error {
-                    crate::github::Error::Interrupted(signal) => {
-                        Self::new("Interrupted", None, signal.exit_code())
-                    }
-                    error if error.is_usage() => {
-                        Self::new("GitHub", error.hint(), exit_code::USAGE)
-                    }
-                    error => Self::new("GitHub", error.hint(), exit_code::BUILD_FAILED),
-                };
-            }
-            if cause.downcast_ref::<super::budget::RebuildDenied>().is_some() {
+            Error::GitHub(error) => match error {
+                github::Error::Interrupted(signal) => Self::interrupted(*signal),
+                error if error.is_usage() => Self::new("GitHub", error.hint(), exit_code::USAGE),
+                error => Self::new("GitHub", error.hint(), exit_code::BUILD_FAILED),
+            },
+            Error::RebuildDenied(_) => {
                 let hint = "`cargo pyenv-build why` lists all of them";
-                return Self::new(
-                    "RebuildDenied",
-                    Some(hint.to_owned()),
-                    exit_code::REBUILD_DENIED,
-                );
+                Self::new("RebuildDenied", Some(hint.to_owned()), exit_code::REBUILD_DENIED)
             }
-            if let Some(error) = cause.downcast_ref::<UsageError>() {
-                return Self::new("Usage", error.hint.clone(), exit_code::USAGE);
+            Error::Process(process::Error::Interrupted { signal, .. }) => {
+                Self::interrupted(*signal)
             }
-            if let Some(process::Error::Interrupted { signal, .. }) =
-                cause.downcast_ref::<process::Error>()
-            {
-                return Self::new("Interrupted", None, signal.exit_code());
+            Error::Process(_) | Error::RunnerFile(_) | Error::Other(_) => {
+                Self::new("Failed", None, exit_code::BUILD_FAILED)
             }
         }
-        Self::new("Failed", None, exit_code::BUILD_FAILED)
+    }
+
+    fn of_interpreter(error: &interpreter::Error) -> Self {
+        let kind = match error {
+            interpreter::Error::Interrupted(signal) => return Self::interrupted(*signal),
+            interpreter::Error::NotFound { .. } | interpreter::Error::Missing { .. } => {
+                "InterpreterNotFound"
+            }
+            interpreter::Error::Unsupported { .. } => "InterpreterUnsupported",
+            interpreter::Error::Broken { .. } => "InterpreterBroken",
+        };
+        Self::new(kind, error.hint(), exit_code::PROVISIONING_FAILED)
+    }
+
+    fn of_layout(error: &layout::Error) -> Self {
+        let (kind, hint, exit_code) = match error {
+            layout::Error::NotOurs { .. } => {
+                let hint = "move it away, or choose a different directory with `--root` \
+                            or `[tool.pyenv-build] root`";
+                ("NotOurDirectory", hint, exit_code::USAGE)
+            }
+            layout::Error::Create { .. } => {
+                let hint = "check the free disk space and the write permission, or choose \
+                            a different directory with `--root`";
+                ("CannotWrite", hint, exit_code::PROVISIONING_FAILED)
+            }
+        };
+        Self::new(kind, Some(hint.to_owned()), exit_code)
     }
 
     fn of_hook(error: &hooks::Error) -> Self {
         match error {
-            hooks::Error::Interrupted(signal) => Self::new("Interrupted", None, signal.exit_code()),
+            hooks::Error::Interrupted(signal) => Self::interrupted(*signal),
             hooks::Error::Hook { kind, .. } => {
                 Self::new(kind, error.hint(), exit_code::BUILD_FAILED)
             }
@@ -151,9 +194,7 @@ impl Facts {
     fn of_build_env(error: &build_env::Error) -> Self {
         use build_env::Error;
         let kind = match error {
-            Error::Interrupted(signal) => {
-                return Self::new("Interrupted", None, signal.exit_code());
-            }
+            Error::Interrupted(signal) => return Self::interrupted(*signal),
             Error::Constraints { .. } => {
                 return Self::new("InvalidConstraints", error.hint(), exit_code::USAGE);
             }
@@ -179,14 +220,14 @@ impl Facts {
 }
 
 /// The exit code for an error.
-pub(super) fn exit_code_of(error: &anyhow::Error) -> u8 {
+pub(super) fn exit_code_of(error: &Error) -> u8 {
     Facts::of(error).exit_code
 }
 
 /// The error for the JSON report.
-pub(super) fn report(error: &anyhow::Error) -> ErrorReport {
+pub(super) fn report(error: &Error) -> ErrorReport {
     let facts = Facts::of(error);
-    let hook = error.chain().find_map(|cause| cause.downcast_ref::<hooks::Error>());
+    let hook = error.hook();
     let traceback = match hook {
         Some(hooks::Error::Hook { traceback, .. }) => {
             traceback.as_deref().map(process::mask_credentials)
@@ -207,7 +248,7 @@ pub(super) fn report(error: &anyhow::Error) -> ErrorReport {
 }
 
 /// The error and its causes, one line each.
-fn message(error: &anyhow::Error) -> String {
+fn message(error: &Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
         let _ = write!(text, "\n  caused by: {}", cause.to_string().replace('\n', "\n    "));
@@ -216,11 +257,9 @@ fn message(error: &anyhow::Error) -> String {
 }
 
 /// Prints the error.
-pub(super) fn show(error: &anyhow::Error, ui: &Ui) {
+pub(super) fn show(error: &Error, ui: &Ui) {
     let report = report(error);
-    if let Some(hooks::Error::Hook { tail, .. }) =
-        error.chain().find_map(|cause| cause.downcast_ref::<hooks::Error>())
-    {
+    if let Some(hooks::Error::Hook { tail, .. }) = error.hook() {
         // With `-v` all of it has been shown.
         if ui.verbosity() <= crate::ui::Verbosity::Normal {
             for line in tail {

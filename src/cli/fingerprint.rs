@@ -8,6 +8,7 @@ use clap::{Args, ValueHint};
 use serde::{Deserialize, Serialize};
 
 use super::environment::{self, Sessions, Target};
+use super::failure::Result;
 use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, directory_or_here};
 use crate::build_env::fingerprint::parts;
@@ -47,7 +48,7 @@ pub(super) fn run(
     root: Option<&Path>,
     format: MessageFormat,
     ui: &Ui,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let context =
         Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     let env =

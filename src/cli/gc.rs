@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
+use super::failure::Result;
 use super::{MessageFormat, directory_or_here, options};
 use crate::build_env::gc::{Collected, Keep, collect};
 use crate::ui::Ui;
@@ -37,7 +38,7 @@ pub(super) fn run(
     root: Option<&Path>,
     format: MessageFormat,
     ui: &Ui,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let layout = options::open_layout(directory_or_here(args.directory.as_deref()), root)?;
     let Collected { removed, kept } = collect(
         &layout,

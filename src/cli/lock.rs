@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueHint};
 
 use super::environment::{self, Sessions, Target};
+use super::failure::Result;
 use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, directory_or_here};
 use crate::ui::Ui;
@@ -30,7 +31,7 @@ pub(super) fn run(
     root: Option<&Path>,
     format: MessageFormat,
     ui: &Ui,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let mut context =
         Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;
     // The lock file is what is being made.

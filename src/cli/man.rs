@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, Command, ValueHint};
 
 use super::MessageFormat;
+use super::failure::Result;
 use crate::fs;
 use crate::ui::Ui;
 
@@ -17,12 +18,7 @@ pub(super) struct ManArgs {
     pub directory: PathBuf,
 }
 
-pub(super) fn run(
-    args: &ManArgs,
-    command: Command,
-    format: MessageFormat,
-    ui: &Ui,
-) -> anyhow::Result<()> {
+pub(super) fn run(args: &ManArgs, command: Command, format: MessageFormat, ui: &Ui) -> Result<()> {
     let directory = fs::absolute(&args.directory)
         .with_context(|| format!("failed to make `{}` absolute", args.directory.display()))?;
     // `man cargo-pyenv-build`, and what `cargo help pyenv-build` looks for.
@@ -45,7 +41,7 @@ pub(super) fn run(
 }
 
 /// The pages of a command and of those below it, hidden ones aside.
-fn render(command: &Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) -> anyhow::Result<()> {
+fn render(command: &Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
     let mut page = Vec::new();
     let text = clap_mangen::Man::new(command.clone()).title(name.to_uppercase()).date("");
     text.render(&mut page).with_context(|| format!("failed to write the page of {name}"))?;

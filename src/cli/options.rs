@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
 
-use super::failure::UsageError;
+use super::failure::{Result, UsageError};
 use crate::build_env::indexes::Indexes;
 use crate::build_env::installer::Choice;
 use crate::build_env::settings::uv;
@@ -101,7 +101,7 @@ impl<'a> Context<'a> {
         root: Option<&Path>,
         args: &EnvironmentArgs,
         ui: &'a Ui,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self> {
         let (project, layout) = open_project(directory, root, ui)?;
         let wanted = wanted(&project, args.python.as_ref());
         let interpreter = interpreter::discover(&wanted, &layout.interpreters())?;
@@ -115,7 +115,7 @@ impl<'a> Context<'a> {
         interpreter: Interpreter,
         args: &EnvironmentArgs,
         ui: &'a Ui,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self> {
         ui.detail(format_args!(
             "using {} at {}",
             interpreter.identity.display(),
@@ -150,7 +150,7 @@ impl<'a> Context<'a> {
     }
 }
 
-pub(super) fn root_of(project: &Project, flag: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(super) fn root_of(project: &Project, flag: Option<&Path>) -> Result<PathBuf> {
     let root = match (flag, &project.settings.root) {
         (Some(root), _) => root.to_path_buf(),
         (None, Some(root)) => project.directory.join(root),
@@ -175,16 +175,17 @@ pub(super) fn root_of(project: &Project, flag: Option<&Path>) -> anyhow::Result<
         }
         .into());
     }
-    fs::absolute(&root).with_context(|| format!("failed to make `{}` absolute", root.display()))
+    Ok(fs::absolute(&root)
+        .with_context(|| format!("failed to make `{}` absolute", root.display()))?)
 }
 
 /// Our directory for a project.
-pub(super) fn layout_of(project: &Project, root: Option<&Path>) -> anyhow::Result<Layout> {
+pub(super) fn layout_of(project: &Project, root: Option<&Path>) -> Result<Layout> {
     Ok(Layout::open(root_of(project, root)?)?)
 }
 
 /// Our directory for the project in `directory`, without looking for an interpreter.
-pub(super) fn open_layout(directory: &Path, root: Option<&Path>) -> anyhow::Result<Layout> {
+pub(super) fn open_layout(directory: &Path, root: Option<&Path>) -> Result<Layout> {
     layout_of(&Project::load_any(directory)?, root)
 }
 
@@ -193,7 +194,7 @@ pub(super) fn open_project(
     directory: &Path,
     root: Option<&Path>,
     ui: &Ui,
-) -> anyhow::Result<(Project, Layout)> {
+) -> Result<(Project, Layout)> {
     let project = Project::load(directory)?;
     for key in &project.settings.unknown {
         ui.warning(format_args!(
@@ -226,7 +227,7 @@ pub(super) fn wanted(project: &Project, python: Option<&String>) -> Wanted {
     }
 }
 
-fn options(project: &Project, args: &EnvironmentArgs) -> anyhow::Result<build_env::Options> {
+fn options(project: &Project, args: &EnvironmentArgs) -> Result<build_env::Options> {
     let installer = match (args.installer, project.settings.installer.as_deref()) {
         (Some(choice), _) => choice,
         (None, None | Some("auto")) => Choice::Auto,
@@ -295,7 +296,7 @@ fn options(project: &Project, args: &EnvironmentArgs) -> anyhow::Result<build_en
 }
 
 /// `KEY=VALUE` pairs as PEP 517's `config_settings`, the way pip and build make them.
-fn config_settings(pairs: &[String]) -> anyhow::Result<ConfigSettings> {
+fn config_settings(pairs: &[String]) -> Result<ConfigSettings> {
     use serde_json::Value;
     let mut settings = ConfigSettings::new();
     for pair in pairs {

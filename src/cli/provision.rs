@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::{Args, ValueHint};
 
 use super::environment::{self, Sessions, Target};
+use super::failure::Result;
 use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, directory_or_here};
 use crate::report::{EnvReport, InterpreterReport, Report, round};
@@ -28,7 +29,7 @@ pub(super) fn run(
     root: Option<&Path>,
     format: MessageFormat,
     ui: &Ui,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let start = Instant::now();
     let context =
         Context::open(directory_or_here(args.directory.as_deref()), root, &args.environment, ui)?;

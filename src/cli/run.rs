@@ -9,6 +9,7 @@ use clap::{Args, ValueHint};
 
 use super::budget::Budget;
 use super::environment::{self, Sessions, Target};
+use super::failure::Result;
 use super::options::{Context, EnvironmentArgs};
 use super::warmth::{Warmth, WarmthArgs, WarmthOptions};
 use super::{directory_or_here, env, failure, options, step_summary};
@@ -37,7 +38,7 @@ pub(super) struct RunArgs {
 }
 
 /// Returns the command's own exit code, or that of a denied rebuild.
-pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> anyhow::Result<u8> {
+pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
     let start = Instant::now();
     let directory = directory_or_here(args.project.as_deref());
     let project = Project::load_any(directory)?;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::failure::BuildError;
+use super::failure::{BuildError, Error, Result};
 use super::{MessageFormat, directory_or_here, options};
 use crate::ui::Ui;
 use crate::units::store::Store;
@@ -69,7 +69,7 @@ pub(super) fn run(
     root: Option<&Path>,
     format: MessageFormat,
     ui: &Ui,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let layout = options::open_layout(directory_or_here(args.project.as_deref()), root)?;
     let store = Store::at(layout.store());
     match &args.command {
@@ -92,10 +92,10 @@ pub(super) fn run(
     }
 }
 
-fn explained(error: transfer::Error) -> anyhow::Error {
+fn explained(error: transfer::Error) -> Error {
     let hint = error.hint().map(str::to_owned);
     match error {
-        transfer::Error::Write { .. } => error.into(),
+        transfer::Error::Write { .. } => Error::Other(error.into()),
         other => BuildError { message: other.to_string(), hint }.into(),
     }
 }
@@ -132,7 +132,7 @@ fn stat(store: &Store, format: MessageFormat, ui: &Ui) {
     }
 }
 
-fn gc(store: &Store, args: &GcArgs, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+fn gc(store: &Store, args: &GcArgs, format: MessageFormat, ui: &Ui) -> Result<()> {
     let used_since =
         SystemTime::now().checked_sub(args.used_within).unwrap_or(SystemTime::UNIX_EPOCH);
     let collected =
@@ -151,7 +151,7 @@ fn gc(store: &Store, args: &GcArgs, format: MessageFormat, ui: &Ui) -> anyhow::R
     Ok(())
 }
 
-fn verify(store: &Store, remove: bool, format: MessageFormat, ui: &Ui) -> anyhow::Result<()> {
+fn verify(store: &Store, remove: bool, format: MessageFormat, ui: &Ui) -> Result<()> {
     let damage = upkeep::damage(store);
     for one in damage.iter().filter(|_| remove) {
         fs_err::remove_file(&one.path)?;

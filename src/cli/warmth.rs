@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
 
-use super::failure::UsageError;
+use super::failure::{Result, UsageError};
 use crate::cargo_records::Records;
 use crate::layout::Layout;
 use crate::project::{CargoWorkspace, Project, cargo_config};
@@ -113,7 +113,7 @@ pub(super) struct WarmthOptions {
 }
 
 impl WarmthOptions {
-    pub(super) fn new(args: &WarmthArgs, project: &Project) -> anyhow::Result<Self> {
+    pub(super) fn new(args: &WarmthArgs, project: &Project) -> Result<Self> {
         let wrong = |name: &str, text: &str, allowed: &str| UsageError {
             message: format!(
                 "`{}`: `tool.pyenv-build.{name}` cannot be `{text}`",

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use clap::{Args, ValueHint};
 
-use super::failure::UsageError;
+use super::failure::{Result, UsageError};
 use super::{MessageFormat, directory_or_here, options};
 use crate::interpreter;
 use crate::layout::Layout;
@@ -32,7 +32,7 @@ pub(super) fn run(
     root: Option<&Path>,
     format: MessageFormat,
     ui: &Ui,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     let project = Project::load_any(directory_or_here(args.directory.as_deref()))?;
     let layout = options::layout_of(&project, root)?;
     let path = layout.last_report();

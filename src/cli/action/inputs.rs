@@ -7,7 +7,7 @@ use clap::{FromArgMatches as _, Parser};
 use crate::actions::context::{Policy, SaveCache, UseCache};
 use crate::actions::input;
 use crate::cli::build::BuildArgs;
-use crate::cli::failure::UsageError;
+use crate::cli::failure::{Error, Result, UsageError};
 use crate::cli::warmth::{Incremental, Reuse};
 
 /// The arguments of `build`, as the input `args` has them.
@@ -43,7 +43,7 @@ pub(super) struct Wants {
 }
 
 impl Wants {
-    pub(super) fn read() -> anyhow::Result<Self> {
+    pub(super) fn read() -> Result<Self> {
         let later_steps = match input("later-steps").as_deref() {
             None | Some("config") => LaterSteps::Config,
             Some("env") => LaterSteps::Env,
@@ -60,7 +60,7 @@ impl Wants {
 }
 
 /// The inputs `cache` and `save-cache`.
-pub(super) fn caching() -> anyhow::Result<(UseCache, SaveCache)> {
+pub(super) fn caching() -> Result<(UseCache, SaveCache)> {
     let cache = match input("cache").as_deref() {
         None | Some("auto") => UseCache::Auto,
         Some("true") => UseCache::Yes,
@@ -77,7 +77,7 @@ pub(super) fn caching() -> anyhow::Result<(UseCache, SaveCache)> {
 }
 
 /// The inputs as arguments of `build`. Each is one argument, whatever is in it.
-pub(super) fn words() -> anyhow::Result<Words> {
+pub(super) fn words() -> Result<Words> {
     let mut line: Vec<OsString> = vec!["args".into()];
     let given = [
         ("--python", input("python")),
@@ -144,7 +144,7 @@ pub(super) fn installer() -> Option<String> {
     input("installer").filter(|installer| installer != "auto")
 }
 
-fn not_understood(error: &clap::Error) -> anyhow::Error {
+fn not_understood(error: &clap::Error) -> Error {
     let text = error.to_string();
     let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     let hint =
@@ -152,7 +152,7 @@ fn not_understood(error: &clap::Error) -> anyhow::Error {
     UsageError { message: format!("invalid inputs: {message}"), hint: Some(hint) }.into()
 }
 
-fn wrong(name: &str, value: &str, allowed: &str) -> anyhow::Error {
+fn wrong(name: &str, value: &str, allowed: &str) -> Error {
     UsageError {
         message: format!("the input `{name}` cannot be `{value}`"),
         hint: Some(format!("use {allowed}")),
@@ -160,7 +160,7 @@ fn wrong(name: &str, value: &str, allowed: &str) -> anyhow::Error {
     .into()
 }
 
-fn boolean(name: &str, default: bool) -> anyhow::Result<bool> {
+fn boolean(name: &str, default: bool) -> Result<bool> {
     match input(name).as_deref() {
         None => Ok(default),
         Some("true") => Ok(true),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::Key;
 use crate::cli::environment;
+use crate::cli::failure::Result;
 use crate::cli::options::Context;
 use crate::process::Cmd;
 use crate::report::{Crates, Reason};
@@ -18,7 +19,7 @@ const STEPS: &[&str] = &[".github/workflows", "noxfile.py", "tox.ini", "tox.toml
 
 /// What the environments are cached under, and the paths of the entry; no network, and nothing is
 /// installed.
-pub(super) fn environments(context: &Context<'_>, leg: &str) -> anyhow::Result<(Key, String)> {
+pub(super) fn environments(context: &Context<'_>, leg: &str) -> Result<(Key, String)> {
     let memo = context.provisioner().memo_path(&environment::declared(context)?)?;
     let mut request = digest::Hasher::default();
     // What was asked for, and what the backend's own answer is known to depend on.

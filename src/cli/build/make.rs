@@ -8,7 +8,7 @@ use super::place::Scratch;
 use crate::build_env::{self, BuildEnv};
 use crate::cli::budget::Budget;
 use crate::cli::environment::{self, Sessions, Started, Target};
-use crate::cli::failure::{self, BuildError};
+use crate::cli::failure::{self, BuildError, Result};
 use crate::cli::options::Context;
 use crate::cli::warmth::{Warmth, WarmthArgs, WarmthOptions};
 use crate::hooks::{self, Answer, Call, Finished, Hook};
@@ -84,9 +84,9 @@ impl Making {
     /// Prints a success.
     pub(in crate::cli) fn conclude(
         self,
-        outcome: anyhow::Result<()>,
+        outcome: Result<()>,
         context: &Context<'_>,
-    ) -> (Report, anyhow::Result<()>) {
+    ) -> (Report, Result<()>) {
         let Self { options, start, mut report, cargo, .. } = self;
         report.crates.add_what_was_said(cargo.finish());
         let outcome = outcome.and_then(|()| {
@@ -117,7 +117,7 @@ impl Making {
         context: &'c Context<'c>,
         sessions: &mut Sessions<'c>,
         is_editable: bool,
-    ) -> anyhow::Result<Built> {
+    ) -> Result<Built> {
         let (target, kind) = if is_editable {
             (Target::Editable, ArtifactKind::Editable)
         } else {
@@ -169,7 +169,7 @@ impl Making {
         &mut self,
         context: &'c Context<'c>,
         sessions: &mut Sessions<'c>,
-    ) -> anyhow::Result<Built> {
+    ) -> Result<Built> {
         let env = self.provision(context, Target::Sdist, sessions)?;
         let scratch = Scratch::new(&context.layout)?;
         let hook = Hook::BuildSdist { sdist_directory: scratch.directory.clone() };
@@ -185,7 +185,7 @@ impl Making {
         &mut self,
         context: &'c Context<'c>,
         sessions: &mut Sessions<'c>,
-    ) -> anyhow::Result<Built> {
+    ) -> Result<Built> {
         let env = self.provision(context, Target::Wheel, sessions)?;
         let scratch = Scratch::new(&context.layout)?;
         let metadata_directory = scratch.directory.clone();
@@ -212,7 +212,7 @@ impl Making {
         context: &'c Context<'c>,
         target: Target,
         sessions: &mut Sessions<'c>,
-    ) -> anyhow::Result<BuildEnv> {
+    ) -> Result<BuildEnv> {
         let started = environment::start(context, target, sessions)?;
         self.finish(started, sessions)
     }
@@ -221,7 +221,7 @@ impl Making {
         &mut self,
         started: Started<'c>,
         sessions: &mut Sessions<'c>,
-    ) -> anyhow::Result<BuildEnv> {
+    ) -> Result<BuildEnv> {
         let env = started.finish(sessions, &mut self.report.hooks)?;
         self.report.env = Some(EnvReport::from(&env));
         Ok(env)
@@ -234,7 +234,7 @@ impl Making {
         env: &BuildEnv,
         hook: Hook,
         sessions: &mut Sessions<'c>,
-    ) -> anyhow::Result<Option<Finished>> {
+    ) -> Result<Option<Finished>> {
         let ui = context.ui;
         let name = hook.name();
         let mut environ = self.environ.clone();
@@ -302,7 +302,7 @@ impl Making {
         env: &BuildEnv,
         hook: Hook,
         sessions: &mut Sessions<'c>,
-    ) -> anyhow::Result<Option<PathBuf>> {
+    ) -> Result<Option<PathBuf>> {
         let name = hook.name();
         let directory = hook.directory().expect("the hook makes something").to_path_buf();
         let session = sessions.get(context, env)?;
@@ -334,7 +334,7 @@ impl Making {
         env: &BuildEnv,
         hook: Hook,
         sessions: &mut Sessions<'c>,
-    ) -> anyhow::Result<PathBuf> {
+    ) -> Result<PathBuf> {
         let name = hook.name();
         self.call_and_fetch(context, env, hook, sessions)?.ok_or_else(|| {
             let backend = &context.project.build_system.build_backend;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::cli::failure::Result;
 use crate::layout::Layout;
 use crate::report::{Artifact, ArtifactKind};
 use crate::{build_env, fs};
@@ -34,7 +35,7 @@ pub(super) fn place(
     kind: ArtifactKind,
     out_dir: Option<&Path>,
     project: &Path,
-) -> anyhow::Result<Artifact> {
+) -> Result<Artifact> {
     let directory = match out_dir {
         Some(out_dir) => fs::absolute(out_dir)
             .with_context(|| format!("failed to make `{}` absolute", out_dir.display()))?,
@@ -48,7 +49,7 @@ pub(super) fn place(
             directory.display()
         )
     })?;
-    Artifact::new(kind, target).context("failed to read the built artifact")
+    Ok(Artifact::new(kind, target).context("failed to read the built artifact")?)
 }
 
 /// Moves a file or directory to its final name, replacing what is there.
