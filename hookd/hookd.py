@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""``python hookd.py [SOURCE_TREE]`` runs the package beside this file. README.md states the protocol."""
+"""``python hookd.py [SOURCE_TREE]`` runs the package next to this file. README.md states the protocol."""
 
 import os
 import sys

@@ -62,6 +62,7 @@ pub mod process;
 pub mod terminal;
 #[cfg(feature = "cli")]
 pub mod token;
+#[cfg(feature = "cli")]
 pub mod ui;
 
 #[cfg(test)]

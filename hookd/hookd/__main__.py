@@ -1,4 +1,4 @@
-"""How is hookd started? By ``python hookd``, or by ``python hookd.py``, which is the file beside the package."""
+"""How is hookd started? By ``python hookd``, or by ``python hookd.py``, which is the file next to the package."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ PROTOCOL = 1
 DEFAULT_GRACE_SECONDS = 10.0
 #: The most that one read of a hook's output, and so one OUTPUT message, holds.
 OUTPUT_CHUNK_BYTES = 8 * 1024
-#: Pieces of output that are read once a hook has ended, beside those that are in a file already.
+#: Pieces of output that are read once a hook has ended, in addition to those that are in a file already.
 LAST_CHUNKS = 1024
 #: Pieces of a file that is fetched; a multiple of 3, for base64.
 FETCHED_CHUNK_BYTES = 48 * 1024

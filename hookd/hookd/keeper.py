@@ -137,7 +137,7 @@ class Keeper:
             processes.pass_terminal(self.hook, CLIENT_GROUP)
             frame: tuple[Any, ...] = ("ended", status, usage)
             if self.wants_terminal:
-                words = "it wants to read from the terminal, which is not in its hands"
+                words = "it cannot read from the terminal"
                 frame = ("refused", "HookRuntimeError", words, "")
         except OSError as error:
             frame = ("refused", "HookRuntimeError", f"cannot fork: {error}", "")

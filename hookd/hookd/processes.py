@@ -135,7 +135,7 @@ def clear_group(group: int, deadline: float, wait: Callable[[float], object] = t
 
 
 def client_group() -> int:
-    """:return: The process group of whoever has started hookd, which may have the terminal; 0 if that is not known."""
+    """:return: The process group of the process that started hookd, which may have the terminal; 0 if that is not known."""
     try:
         return os.getpgid(os.getppid())
     except (AttributeError, OSError):  # Windows has none
@@ -214,7 +214,7 @@ def interpreter_command(report: str) -> list[str]:
 
 class WindowsJob:
     """
-    A job object: the system ends its members when hookd ends, whatever the reason, or when it is told to.
+    A job object: the system ends its members when hookd ends, whatever the reason, or when it is asked to.
 
     :param process: A `subprocess.Popen` whose interpreter is still starting, and so has no children yet.
     """

@@ -156,7 +156,7 @@ class Client:
 
     def check_gone(self) -> bool:
         """:return: Whether nobody waits for the hook any more."""
-        # If there are unread lines, the input is a script, and whoever piped it into us has finished.
+        # If there are unread lines, the input is a script, and the process that wrote it has finished.
         unread = b"\n" in self.buffer
         at_end = self.eof and self.is_stream and not unread
         self.gone = self.gone or self.deaf or at_end or os.getppid() != self.parent

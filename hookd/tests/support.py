@@ -168,7 +168,7 @@ class Hookd:
         self.process.stdin.flush()
 
     def start(self, action, **values):
-        """Starts an action and answers what is asked for; returns once all has been answered."""
+        """Starts an action and answers its requests; returns once all have been answered."""
         if not self.log:
             self.until("EXPECT", "action")
         self.write(action + "\n")

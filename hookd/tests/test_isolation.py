@@ -136,7 +136,7 @@ class Surroundings(TestCase):
             self.assertEqual(daemon.hook(HOOK, backend="curious").value, ["['-c']", "False", "False"])
 
     def test_neither_folder_is_on_the_path(self):
-        # A backend called like a file beside hookd, or in the working directory, is not found.
+        # A backend called like a file next to hookd, or in the working directory, is not found.
         tree = self.directory()
         with open(os.path.join(tree, "here.py"), "w"):
             pass

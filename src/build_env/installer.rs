@@ -14,6 +14,7 @@ use super::indexes::{Dialect, Indexes};
 use super::settings::Settings;
 use super::{Error, pylock};
 use crate::interpreter::Interpreter;
+use crate::interrupt;
 use crate::layout::Layout;
 use crate::process::{self, Cmd, without_credentials};
 use crate::project::parse_requirement;
@@ -294,10 +295,26 @@ fn public_and_secret(constraints: &[String]) -> (Vec<&String>, String) {
 
 /// Runs an installer; its own words are the error.
 fn run(command: &Cmd, doing: &'static str) -> Result<process::Output, Error> {
-    command.output().map_err(|source| match source {
-        process::Error::Interrupted { signal, .. } => Error::Interrupted(signal),
-        source => Error::Installer { doing, source },
+    command.output().map_err(|source| match interruption(&source) {
+        Some(signal) => Error::Interrupted(signal),
+        None => Error::Installer { doing, source },
     })
+}
+
+/// The signal that ended an installer, if one did.
+///
+/// At a terminal that pip was lent, Ctrl-C reaches pip alone, which says so and exits with status 1.
+///
+/// Source: <https://github.com/pypa/pip/blob/25.3/src/pip/_internal/cli/base_command.py>,
+/// `except KeyboardInterrupt`
+fn interruption(error: &process::Error) -> Option<interrupt::Signal> {
+    match error {
+        process::Error::Interrupted { signal, .. } => Some(*signal),
+        process::Error::Status { output, .. } if output.contains("Operation cancelled by user") => {
+            Some(interrupt::Signal::KEYBOARD)
+        }
+        _ => None,
+    }
 }
 
 /// Turns a local path that a lock file or report names into a directory artifact, by content.

@@ -29,7 +29,7 @@ pub(super) struct BuildError {
     pub hint: Option<String>,
 }
 
-/// Why a command failed. What each lower layer reports has a variant; the rest is told as it is.
+/// Why a command failed. What each lower layer reports has a variant; the rest is shown as it is.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(transparent)]

@@ -264,7 +264,7 @@ impl Drop for Daemon {
     }
 }
 
-/// The daemon's script on disk, with the package beside it, compiled if possible: compiling takes as
+/// The daemon's script on disk, with the package next to it, compiled if possible: compiling takes as
 /// long as starting an interpreter.
 ///
 /// The directory is named by the digest of all files and of the interpreter, and renamed to that

@@ -133,7 +133,7 @@ fn run_in_a_cargo_workspace_with_settings_of_python_tools_asks_no_backend() {
         .stderr
         .clone();
     assert!(
-        warned.contains("`--deny-rebuild pyo3-fii*` forbids nothing")
+        warned.contains("`--deny-rebuild pyo3-fii*` has no effect")
             && !warned.contains("`--deny-rebuild w`"),
         "{warned}"
     );
@@ -145,9 +145,7 @@ fn why_knows_for_which_interpreter_the_last_build_was() {
     let project = test.project("p");
     test.program(&["build"]).in_(&project).run().success();
     let version = &python().major_minor;
-    for args in [&["why", "-p", version][..], &["-p", version, "why"]] {
-        test.program(args).in_(&project).run().success();
-    }
+    test.program(&["why", "-p", version]).in_(&project).run().success();
     let report = project.root().join("reports/last.json");
     let mut last = project.last_report();
     last["interpreter"]["abi_tag"] = "cp27-beos".into();

@@ -649,7 +649,7 @@ fn a_lock_that_is_held_is_waited_for_as_long_as_is_said() {
         .env("PYENV_BUILD_LOCK_TIMEOUT", "0");
     let run = program.run().exits(4);
     assert_eq!(run.json()["error"]["kind"], "LockTimedOut");
-    assert_eq!(run.hint(), "wait longer with `PYENV_BUILD_LOCK_TIMEOUT` (seconds)");
+    assert_eq!(run.hint(), "set `PYENV_BUILD_LOCK_TIMEOUT` (seconds) to wait longer");
     drop(lock);
     program.run().success();
 }

@@ -57,7 +57,7 @@ fn asks(test: &Test) -> Project {
     let ask =
         "printf 'pass phrase: ' > /dev/tty && read answer < /dev/tty && test \"$answer\" = secret";
     let hook = format!(
-        "def build_wheel(*args, **kwargs):\n    subprocess.check_call(['sh', '-c', {ask:?}])\n    return _build(*args, **kwargs)\n"
+        "def build_wheel(*args, **kwargs):\n    import subprocess\n    subprocess.check_call(['sh', '-c', {ask:?}])\n    return _build(*args, **kwargs)\n"
     );
     project.write(
         "backend.py",

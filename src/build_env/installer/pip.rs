@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     Dialect, Distribution, Installation, Resolution, WheelInstallation, Workshop,
-    directory_artifact, public_and_secret, run,
+    directory_artifact, interruption, public_and_secret, run,
 };
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::{self, Error, venv};
@@ -174,9 +174,9 @@ impl Pip {
         if resolution.offline {
             command = command.env("PIP_NO_INDEX", "1");
         }
-        command.output().map_err(|source| match source {
-            process::Error::Interrupted { signal, .. } => Error::Interrupted(signal),
-            source => Error::Resolve { source, offline: resolution.offline },
+        command.output().map_err(|source| match interruption(&source) {
+            Some(signal) => Error::Interrupted(signal),
+            None => Error::Resolve { source, offline: resolution.offline },
         })?;
         let bytes = fs_err::read(&report)
             .map_err(|error| Error::Protocol { what: format!("pip wrote no report: {error}") })?;

@@ -80,7 +80,7 @@ impl Making {
         Ok(lock)
     }
 
-    /// The report of what was built, and the outcome: the budget may still turn it into a failure.
+    /// The report of the artifacts, and the outcome: the budget may still turn it into a failure.
     /// Prints a success.
     pub(in crate::cli) fn conclude(
         self,
