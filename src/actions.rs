@@ -44,12 +44,6 @@ impl<'a> Actions<'a> {
         self.ui.passthrough(&annotation.to_string());
     }
 
-    /// What is said until the returned value is dropped can be folded away in the log.
-    pub fn group(&self, title: &str) -> Ended<'_> {
-        self.ui.passthrough(&commands::command("group", &[], title));
-        Ended { ui: self.ui, line: commands::command("endgroup", &[], "") }
-    }
-
     /// Until the returned value is dropped, nothing in the output is a command: what a build prints
     /// is for people.
     pub fn quiet(&self) -> Ended<'_> {

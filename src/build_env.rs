@@ -234,14 +234,6 @@ pub struct Options {
     pub lock_timeout: Option<Duration>,
 }
 
-/// An environment, and the memo by which it was found.
-#[derive(Debug, Clone)]
-pub struct Provisioned {
-    pub env: BuildEnv,
-    pub memo: Memo,
-    pub memo_path: PathBuf,
-}
-
 /// What counts of flags, variables and the installer's own configuration.
 #[derive(Debug)]
 struct Taken {
@@ -253,11 +245,10 @@ struct Taken {
 
 impl Provisioner<'_> {
     /// Finds or makes the environment for `requirements`.
-    pub fn provision(&self, requirements: &[Requirement]) -> Result<Provisioned, Error> {
+    pub fn provision(&self, requirements: &[Requirement]) -> Result<BuildEnv, Error> {
         let start = Instant::now();
-        let (memo, memo_path) = self.resolve(requirements)?;
-        let env = self.realise(&memo, start)?;
-        Ok(Provisioned { env, memo, memo_path })
+        let (memo, _) = self.resolve(requirements)?;
+        self.realise(&memo, start)
     }
 
     /// Finds the distributions that satisfy the requirements, from the memo or by resolving.

@@ -10,7 +10,6 @@
 pub mod dep_info;
 
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use filetime::FileTime;
@@ -130,8 +129,6 @@ pub enum Local {
 pub enum Error {
     #[error("unknown format of `{}`: {reason}", path.display())]
     UnknownFormat { path: PathBuf, reason: String },
-    #[error("failed to read cargo's records in `{}`", path.display())]
-    Read { path: PathBuf, source: io::Error },
 }
 
 impl Unit {

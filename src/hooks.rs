@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use daemon::{Daemon, Received};
 use output::Log;
-use protocol::{Message, Usage};
+use protocol::Message;
 use serde::Serialize;
 
 use crate::interpreter::Identity;
@@ -47,7 +47,6 @@ pub enum Hook {
     GetRequiresForBuildSdist,
     GetRequiresForBuildEditable,
     PrepareMetadataForBuildWheel { metadata_directory: PathBuf },
-    PrepareMetadataForBuildEditable { metadata_directory: PathBuf },
     BuildWheel { wheel_directory: PathBuf, metadata_directory: Option<PathBuf> },
     BuildSdist { sdist_directory: PathBuf },
     BuildEditable { wheel_directory: PathBuf, metadata_directory: Option<PathBuf> },
@@ -60,7 +59,6 @@ impl Hook {
             Self::GetRequiresForBuildSdist => "get_requires_for_build_sdist",
             Self::GetRequiresForBuildEditable => "get_requires_for_build_editable",
             Self::PrepareMetadataForBuildWheel { .. } => "prepare_metadata_for_build_wheel",
-            Self::PrepareMetadataForBuildEditable { .. } => "prepare_metadata_for_build_editable",
             Self::BuildWheel { .. } => "build_wheel",
             Self::BuildSdist { .. } => "build_sdist",
             Self::BuildEditable { .. } => "build_editable",
@@ -71,7 +69,6 @@ impl Hook {
     pub fn directory(&self) -> Option<&Path> {
         match self {
             Self::PrepareMetadataForBuildWheel { metadata_directory: directory }
-            | Self::PrepareMetadataForBuildEditable { metadata_directory: directory }
             | Self::BuildWheel { wheel_directory: directory, .. }
             | Self::BuildSdist { sdist_directory: directory }
             | Self::BuildEditable { wheel_directory: directory, .. } => Some(directory),
@@ -86,7 +83,6 @@ impl Hook {
     pub fn with_directory(mut self, elsewhere: &Path) -> Self {
         match &mut self {
             Self::PrepareMetadataForBuildWheel { metadata_directory: directory }
-            | Self::PrepareMetadataForBuildEditable { metadata_directory: directory }
             | Self::BuildWheel { wheel_directory: directory, .. }
             | Self::BuildSdist { sdist_directory: directory }
             | Self::BuildEditable { wheel_directory: directory, .. } => {
@@ -107,8 +103,7 @@ impl Hook {
             Self::GetRequiresForBuildWheel
             | Self::GetRequiresForBuildSdist
             | Self::GetRequiresForBuildEditable => vec![settings],
-            Self::PrepareMetadataForBuildWheel { metadata_directory }
-            | Self::PrepareMetadataForBuildEditable { metadata_directory } => {
+            Self::PrepareMetadataForBuildWheel { metadata_directory } => {
                 vec![("metadata_directory", path(metadata_directory)), settings]
             }
             Self::BuildWheel { wheel_directory, metadata_directory }
@@ -142,9 +137,6 @@ pub struct Call<'a> {
 #[derive(Debug)]
 pub struct Finished {
     pub value: serde_json::Value,
-    pub duration: Duration,
-    pub usage: Option<Usage>,
-    pub log: PathBuf,
 }
 
 /// A hook's answer, or the lack of the hook.
@@ -439,13 +431,10 @@ impl<'a> Session<'a> {
             }
         });
         written.finish(&mut sink);
-        let duration = start.elapsed();
         // A log that cannot be made shorter is still a log.
         let _ = output::trim(&log);
         match ended? {
-            Ended::Value { value, usage } => {
-                Ok(Answer::Returned(Finished { value, duration, usage, log }))
-            }
+            Ended::Value { value } => Ok(Answer::Returned(Finished { value })),
             Ended::Error { kind, .. } if kind == "UnsupportedHook" => {
                 // It printed nothing worth keeping.
                 let _ = fs_err::remove_file(&log);
@@ -481,11 +470,7 @@ impl<'a> Session<'a> {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_deref()))
                 .collect(),
-            messages: if self.is_remote {
-                &["USAGE", "OUTPUT"]
-            } else {
-                &["CHILD", "USAGE", "OUTPUT"]
-            },
+            messages: if self.is_remote { &["OUTPUT"] } else { &["CHILD", "OUTPUT"] },
             temporary: self.scratch.as_ref().map(|scratch| scratch.path().to_path_buf()),
             grace_seconds: process::GRACE.as_secs(),
             cancellable: true,
@@ -525,7 +510,6 @@ impl<'a> Session<'a> {
         state: &mut Waiting<'_>,
         on: &mut dyn FnMut(&Message),
     ) -> Result<Ended, Error> {
-        let mut usage = None;
         let mut ended: Option<Ended> = None;
         loop {
             match self.daemon.receive(TICK, self.ui) {
@@ -546,7 +530,6 @@ impl<'a> Session<'a> {
                         }
                     },
                     Message::Child(group) => state.child = Some(group),
-                    Message::Usage(value) => usage = Some(value),
                     // Of an import ahead; if that fails, the hook's own import says it again.
                     Message::Output { .. } if self.outstanding > 0 => {}
                     Message::Output { .. } | Message::Data(_) => on(&message),
@@ -565,7 +548,7 @@ impl<'a> Session<'a> {
                         let value = serde_json::from_str(&json).map_err(|error| {
                             Error::Protocol(format!("its answer is not JSON: {error}"))
                         })?;
-                        ended = Some(Ended::Value { value, usage: usage.take() });
+                        ended = Some(Ended::Value { value });
                     }
                     Message::Error { kind, text } => {
                         ended = Some(Ended::Error { kind, message: text, traceback: None });
@@ -649,7 +632,7 @@ impl<'a> Session<'a> {
 }
 
 enum Ended {
-    Value { value: serde_json::Value, usage: Option<Usage> },
+    Value { value: serde_json::Value },
     Error { kind: String, message: String, traceback: Option<String> },
 }
 

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 pub use build_system::{Backend, BuildSystem, parse_requirement};
-pub use cargo::{CargoDependency, CargoPackage, CargoWorkspace, DependencyKind};
+pub use cargo::{CargoPackage, CargoWorkspace, DependencyKind};
 pub use package_files::files_of_package;
 use pep508_rs::pep440_rs::VersionSpecifiers;
 pub use settings::Settings;

@@ -129,7 +129,6 @@ fn protocol_lines() {
         b"OK [\"a\\\\nb\"]",
         b"ERROR HookRuntimeError it\\nfailed",
         b"CHILD 1234",
-        b"USAGE {\"user_seconds\": 1.5}",
         b"OUTPUT 1 text\\n",
         b"DATA aGVsbG8=",
         b"TRACEBACK Traceback\\n  x\\\\y",
@@ -142,7 +141,6 @@ fn protocol_lines() {
         "\\r",
         " ",
         "CHILD 99999999999999999999",
-        "USAGE {",
         "OUTPUT 3 ",
         "\u{2028}",
     ];

@@ -32,7 +32,6 @@ pub struct Annotation<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    Notice,
     Warning,
     Error,
 }
@@ -40,7 +39,6 @@ pub enum Level {
 impl fmt::Display for Annotation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self.level {
-            Level::Notice => "notice",
             Level::Warning => "warning",
             Level::Error => "error",
         };

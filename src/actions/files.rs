@@ -16,7 +16,6 @@ use crate::{env_vars, token};
 pub enum File {
     Output,
     Env,
-    State,
     Path,
 }
 
@@ -35,7 +34,6 @@ impl File {
         match self {
             Self::Output => "GITHUB_OUTPUT",
             Self::Env => "GITHUB_ENV",
-            Self::State => "GITHUB_STATE",
             Self::Path => "GITHUB_PATH",
         }
     }

@@ -27,11 +27,6 @@ impl Summary {
         self.head.push_str("\n\n");
     }
 
-    /// A table; cells are Markdown, see [`text`] and [`code`].
-    pub fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
-        self.push(table(header, rows).trim_end());
-    }
-
     /// Markdown that is shown when one asks for it.
     pub fn fold(&mut self, title: &str, markdown: &str) {
         self.folded.push(format!(

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::failure::{Error, Result};
 use super::options::Context;
-use crate::build_env::{self, BuildEnv, Outcome, Provisioned, bin_in, request, satisfies};
+use crate::build_env::{self, BuildEnv, Outcome, bin_in, request, satisfies};
 use crate::env_vars;
 use crate::hooks::{self, Answer, Call, Hook, Session};
 use crate::layout::{self, Layout};
@@ -281,8 +281,7 @@ fn provision_with(
         return Ok(provisioner.realise(memo, begun)?);
     }
     let all: Vec<Requirement> = declared.iter().cloned().chain(requirements).collect();
-    let Provisioned { env, .. } = provisioner.provision(&all)?;
-    Ok(env)
+    Ok(provisioner.provision(&all)?)
 }
 
 fn is_interrupt(error: &Error) -> bool {

@@ -120,15 +120,7 @@ fn without_rerun_if(facts: &Facts) -> Vec<Finding> {
             shown(&script.path, facts),
             declared_name(package, script)
         );
-        let fixes = if reads_no_file(&script.text) {
-            vec![Fix::RerunIfChanged {
-                file: script.path.clone(),
-                name: declared_name(package, script),
-            }]
-        } else {
-            Vec::new()
-        };
-        Some(WITHOUT_RERUN_IF.finding(script.path.clone(), message, suggestion).with(fixes))
+        Some(WITHOUT_RERUN_IF.finding(script.path.clone(), message, suggestion))
     };
     facts.packages.iter().filter_map(find).collect()
 }
@@ -141,78 +133,6 @@ fn declared_name(package: &Package, script: &Script) -> String {
         .map(|part| part.as_os_str().to_string_lossy())
         .collect::<Vec<_>>()
         .join("/")
-}
-
-/// Whether a script reads no file of the package for certain, so that looking at the script alone
-/// is enough: it has nothing in it but calls of `pyo3-build-config`, conditions by `CARGO_CFG_*`,
-/// which are a part of what tells units apart, and lines for rustc.
-///
-/// Source: <https://github.com/PyO3/pyo3/blob/f168538672f2c32e32f7c1b702a502ee92de1edf/pyo3-build-config/src/lib.rs>
-fn reads_no_file(text: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "fn",
-        "main",
-        "if",
-        "else",
-        "std",
-        "env",
-        "var",
-        "as_deref",
-        "unwrap",
-        "Ok",
-        "println",
-        "cfg",
-        "any",
-        "all",
-        "not",
-        "feature",
-        "target_os",
-        "pyo3_build_config",
-        "use_pyo3_cfgs",
-        "add_extension_module_link_args",
-        "add_python_framework_link_args",
-    ];
-    let is_word = |text: &str| {
-        !text.is_empty()
-            && text.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
-            })
-    };
-    let is_harmless = |text: &str| {
-        let instruction =
-            text.strip_prefix("cargo:").map(|rest| rest.strip_prefix(':').unwrap_or(rest));
-        let for_rustc = |rest: &str| {
-            ["rustc-link-arg", "rustc-cdylib-link-arg", "rustc-cfg=", "rustc-check-cfg="]
-                .iter()
-                .any(|start| rest.starts_with(start))
-        };
-        text.starts_with("CARGO_CFG_") || is_word(text) || instruction.is_some_and(for_rustc)
-    };
-    let code = without_comments(text);
-    let mut rest = code.as_str();
-    while let Some(first) = rest.chars().next() {
-        let length = if first == '"' {
-            let Some(end) = rest[1..].find('"') else { return false };
-            let text = &rest[1..=end];
-            if text.contains(['\\', '{']) || !is_harmless(text) {
-                return false;
-            }
-            end + 2
-        } else if first.is_ascii_alphabetic() || first == '_' {
-            let end =
-                rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-            if !NAMES.contains(&&rest[..end]) {
-                return false;
-            }
-            end
-        } else if first.is_whitespace() || "(){}[];:!#=,.".contains(first) {
-            first.len_utf8()
-        } else {
-            return false;
-        };
-        rest = &rest[length..];
-    }
-    code.contains("fn main()")
 }
 
 /// Rust without its comments. A text with `//` in it loses the rest of its line, which is no harm:
@@ -587,30 +507,6 @@ mod tests {
     }
 
     #[test]
-    fn only_scripts_that_read_no_file_are_mended_by_us() {
-        for yes in [
-            "fn main() {\n    pyo3_build_config::add_extension_module_link_args();\n}\n",
-            "// why\nfn main() { pyo3_build_config::use_pyo3_cfgs(); /* and */ pyo3_build_config::add_extension_module_link_args() }",
-            "fn main() {\n    #[cfg(feature = \"python\")]\n    pyo3_build_config::use_pyo3_cfgs();\n}",
-            "fn main() { if std::env::var(\"CARGO_CFG_TARGET_OS\").as_deref() == Ok(\"macos\") { \
-             println!(\"cargo:rustc-link-arg=-Wl,-headerpad_max_install_names\"); } }",
-        ] {
-            assert!(reads_no_file(yes), "{yes}");
-        }
-        for no in [
-            "use std::fs;\nfn main() { pyo3_build_config::use_pyo3_cfgs(); }",
-            "fn main() { pyo3_build_config::use_pyo3_cfgs(); std::fs::read(\"x\").unwrap(); }",
-            "fn main() { if std::env::var(\"MY_FLAG\").as_deref() == Ok(\"1\") { println!(\"cargo:rustc-cfg=x\"); } }",
-            "fn main() { println!(\"cargo:rustc-env=X={}\", env!(\"X\")); }",
-            "fn main() { println!(\"cargo:rustc-cfg={}\", include_str!(\"x\")); }",
-            "fn main() { x::y(); }",
-            "pub fn other() {}",
-        ] {
-            assert!(!reads_no_file(no), "{no}");
-        }
-    }
-
-    #[test]
     fn a_missing_path_counts_while_the_script_names_it() {
         let watched =
             Watched { declared: "gone".into(), path: "/w/p/gone".into(), ..Watched::default() };
@@ -685,11 +581,10 @@ mod tests {
             package.untracked = untracked.iter().map(PathBuf::from).collect();
             package.tracked = tracked.iter().map(PathBuf::from).collect();
             let found = by_products(&facts(package, vec![]));
-            let pattern = |fix: &Fix| match fix {
-                Fix::Ignore { file, pattern } if file == Path::new("/w/.gitignore") => {
-                    pattern.clone()
-                }
-                other => panic!("{other}"),
+            let pattern = |fix: &Fix| {
+                let Fix::Ignore { file, pattern } = fix;
+                assert_eq!(file, Path::new("/w/.gitignore"));
+                pattern.clone()
             };
             found.first().map(|finding| finding.fixes.iter().map(pattern).collect::<Vec<_>>())
         };

@@ -1,5 +1,5 @@
-//! The few edits that cannot change what is built: a line more in a `.gitignore` for what no build
-//! takes for a source, and a `rerun-if` line in a build script that reads no file.
+//! The only edit that cannot change what is built: another line in a `.gitignore`, for files that no
+//! build takes for sources.
 //!
 //! Only in the checkout: a file that leads out of it by links is left alone.
 
@@ -17,8 +17,6 @@ use crate::fs;
 pub enum Fix {
     /// A line at the end of a `.gitignore`.
     Ignore { file: PathBuf, pattern: String },
-    /// A first line in a build script's `main`.
-    RerunIfChanged { file: PathBuf, name: String },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -31,18 +29,14 @@ pub enum Error {
 
 impl Fix {
     pub fn file(&self) -> &Path {
-        let (Self::Ignore { file, .. } | Self::RerunIfChanged { file, .. }) = self;
+        let Self::Ignore { file, .. } = self;
         file
     }
 
     /// The line that it adds.
-    fn line(&self) -> String {
-        match self {
-            Self::Ignore { pattern, .. } => pattern.clone(),
-            Self::RerunIfChanged { name, .. } => {
-                format!("    println!(\"cargo:rerun-if-changed={name}\");")
-            }
-        }
+    fn line(&self) -> &str {
+        let Self::Ignore { pattern, .. } = self;
+        pattern
     }
 
     /// Makes the edit. Returns whether there was anything to do.
@@ -51,12 +45,7 @@ impl Fix {
         let write = |source| Error::Write { path: path.clone(), source };
         let (text, permissions) = match fs_err::read_to_string(&path) {
             Ok(text) => (text, Some(fs_err::metadata(&path).map_err(write)?.permissions())),
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound
-                    && matches!(self, Self::Ignore { .. }) =>
-            {
-                (String::new(), None)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), None),
             Err(error) => return Err(write(error)),
         };
         let Some(edited) = self.edited(&text) else { return Ok(false) };
@@ -67,33 +56,21 @@ impl Fix {
         Ok(true)
     }
 
-    /// The text with the edit made. `None`: it has been, or cannot be.
+    /// The text with the edit made. `None`: the line is there already.
     fn edited(&self, text: &str) -> Option<String> {
         let line = self.line();
         let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
         if text.lines().any(|known| known.trim_end() == line) {
             return None;
         }
-        match self {
-            Self::Ignore { .. } => {
-                let gap = if text.is_empty() || text.ends_with('\n') { "" } else { end };
-                Some(format!("{text}{gap}{line}{end}"))
-            }
-            Self::RerunIfChanged { .. } => {
-                let main = text.find("fn main()")?;
-                let at = main + text[main..].find('{')? + 1;
-                let (before, after) = text.split_at(at);
-                // What follows on the same line gets one of its own.
-                let gap = if after.starts_with(['\n', '\r']) { "" } else { end };
-                Some(format!("{before}{end}{line}{gap}{after}"))
-            }
-        }
+        let gap = if text.is_empty() || text.ends_with('\n') { "" } else { end };
+        Some(format!("{text}{gap}{line}{end}"))
     }
 }
 
 impl fmt::Display for Fix {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "`{}`: + `{}`", self.file().display(), self.line().trim())
+        write!(formatter, "`{}`: + `{}`", self.file().display(), self.line())
     }
 }
 
@@ -121,28 +98,6 @@ fn real_path(file: &Path, checkout: &Path) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn script() -> Fix {
-        Fix::RerunIfChanged { file: "build.rs".into(), name: "build.rs".into() }
-    }
-
-    #[test]
-    fn a_script_says_what_it_watches_first() {
-        let line = "    println!(\"cargo:rerun-if-changed=build.rs\");";
-        assert_eq!(
-            script().edited("fn main() {\n    x();\n}\n").unwrap(),
-            format!("fn main() {{\n{line}\n    x();\n}}\n")
-        );
-        assert_eq!(
-            script().edited("fn main() { x(); }").unwrap(),
-            format!("fn main() {{\n{line}\n x(); }}")
-        );
-        assert_eq!(
-            script().edited("fn main() {\r\n}\r\n").unwrap(),
-            format!("fn main() {{\r\n{line}\r\n}}\r\n")
-        );
-        assert_eq!(script().edited(&format!("fn main() {{\n{line}\n}}")), None);
-    }
 
     #[test]
     fn ignored_lines_are_added_once_and_files_keep_their_permissions() {

@@ -4,10 +4,6 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use serde::Deserialize;
-
-/// The protocol that we speak; hookd says its own in its first DEBUG line.
-pub const VERSION: u32 = 1;
 
 /// A line from hookd.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +24,6 @@ pub enum Message {
     Data(Vec<u8>),
     /// The process group of the running hook.
     Child(i32),
-    Usage(Usage),
     /// The hook's return value, as JSON.
     Ok(String),
     Error {
@@ -43,16 +38,6 @@ pub enum Message {
     Shutdown,
     /// From a newer hookd; to be ignored.
     Unknown(String),
-}
-
-/// What a hook used, by the operating system's own accounting; its children included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Usage {
-    pub user_seconds: f64,
-    pub system_seconds: f64,
-    pub max_rss_bytes: u64,
-    pub wall_seconds: f64,
 }
 
 impl Message {
@@ -81,8 +66,6 @@ impl Message {
             "TRACEBACK" => Self::Traceback(unescape(rest)),
             "SHUTDOWN" => Self::Shutdown,
             "CHILD" => rest.parse().map_or_else(|_| Self::Unknown(line.to_owned()), Self::Child),
-            "USAGE" => serde_json::from_str(&unescape(rest))
-                .map_or_else(|_| Self::Unknown(line.to_owned()), Self::Usage),
             "DATA" => {
                 BASE64.decode(rest).map_or_else(|_| Self::Unknown(line.to_owned()), Self::Data)
             }
@@ -154,8 +137,6 @@ mod tests {
         );
         assert_eq!(Message::parse("DATA aGk="), Message::Data(b"hi".to_vec()));
         assert_eq!(Message::parse("DATA ?"), Message::Unknown("DATA ?".into()));
-        let usage = Message::parse(r#"USAGE {"user_seconds": 1.5, "later": 1}"#);
-        assert_eq!(usage, Message::Usage(Usage { user_seconds: 1.5, ..Usage::default() }));
         assert_eq!(Message::parse("LATER x"), Message::Unknown("LATER x".into()));
     }
 }

@@ -136,7 +136,7 @@ impl Checksums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::CargoDependency;
+    use crate::project::cargo::CargoDependency;
 
     fn package(
         name: &str,

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use pyenv_build::build_env::settings::{Role, Setting, pip, uv};
 use serde_json::Value;
 
 use crate::context::{Installer, Program, Project, Test, Wheels, python};
@@ -61,9 +60,22 @@ fn reference(program: &Program, project: &Project) -> Option<String> {
     version
 }
 
+/// The settings of an installer, by the table of the reference, and whether each counts.
+fn documented(installer: &str) -> Vec<(String, bool)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/installers.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let section = text.split("\n## ").find(|part| part.starts_with(installer)).unwrap();
+    let rows = section.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let name = cells.get(1)?.strip_prefix('`')?.strip_suffix('`')?;
+        Some((name.to_owned(), *cells.get(3)? != "no"))
+    });
+    rows.collect()
+}
+
 /// A value of a setting of uv that would change, or break, an environment that it shapes.
-fn value_for_uv(setting: &Setting) -> Option<&'static str> {
-    Some(match setting.name {
+fn value_for_uv(setting: &str) -> Option<&'static str> {
+    Some(match setting {
         "resolution" => "'lowest'",
         "prerelease" => "'allow'",
         "prerelease-package" => "{ dep = 'allow' }",
@@ -97,14 +109,14 @@ fn settings_of_uv_do_to_our_environments_what_they_do_to_those_of_uv_build() {
     let wheels = wheels(&test);
     let links = format!("no-index = true\nfind-links = ['{}']", wheels.path.display());
     let mut tried = 0;
-    for setting in uv::SETTINGS {
-        let Some(value) = value_for_uv(setting) else { continue };
+    for (setting, counts) in documented("uv") {
+        let Some(value) = value_for_uv(&setting) else { continue };
         tried += 1;
-        let project = project(&test, setting.name)
-            .pyproject(&format!("[tool.uv]\n{links}\n{} = {value}", setting.name));
+        let project = project(&test, &setting)
+            .pyproject(&format!("[tool.uv]\n{links}\n{} = {value}", setting));
         let ours = version(&test, &provision(&test, &project, Installer::Uv));
-        if setting.role == Role::Ignored {
-            assert_eq!(ours.as_deref(), Some("2.0"), "{}", setting.name);
+        if !counts {
+            assert_eq!(ours.as_deref(), Some("2.0"), "{}", setting);
         }
         let build = test
             .command(uv)
@@ -112,7 +124,7 @@ fn settings_of_uv_do_to_our_environments_what_they_do_to_those_of_uv_build() {
             .arg(&python().path)
             .in_(&project);
         let theirs = reference(&build.env_remove("UV_NO_CONFIG"), &project);
-        assert_eq!(ours, theirs, "{}", setting.name);
+        assert_eq!(ours, theirs, "{}", setting);
         assert!(!project.path.join("elsewhere").exists() && !project.path.join("out.txt").exists());
     }
     assert!(tried > 20);
@@ -150,8 +162,8 @@ fn variables_of_uv_that_do_not_count_change_nothing() {
 }
 
 /// A value of a setting of pip that would change, or break, an environment that it shapes.
-fn value_for_pip(setting: &Setting) -> Option<&'static str> {
-    Some(match setting.name {
+fn value_for_pip(setting: &str) -> Option<&'static str> {
+    Some(match setting {
         "user"
         | "dry-run"
         | "ignore-installed"
@@ -183,10 +195,10 @@ fn settings_of_pip_shape_the_environment_only_where_they_count() {
     let test = Test::new();
     let wheels = wheels(&test);
     let elsewhere = test.path.join("elsewhere");
-    let value = |setting: &Setting| {
+    let value = |setting: &str| {
         let value = value_for_pip(setting)?;
         let value = if value == "elsewhere" { elsewhere.to_str().unwrap() } else { value };
-        Some(format!("{} = {value}\n", setting.name))
+        Some(format!("{setting} = {value}\n"))
     };
     let version_with = |name: &str, lines: &str| {
         let file = test.path.join("pip.conf");
@@ -197,20 +209,20 @@ fn settings_of_pip_shape_the_environment_only_where_they_count() {
             &provision(&test, &project(&test, name), Installer::Pip).env("PIP_CONFIG_FILE", &file),
         )
     };
-    let (ignored, others): (Vec<&Setting>, Vec<_>) =
-        pip::SETTINGS.iter().partition(|setting| setting.role == Role::Ignored);
-    let ignored: Vec<String> = ignored.into_iter().filter_map(value).collect();
+    let (others, ignored): (Vec<_>, Vec<_>) =
+        documented("pip").into_iter().partition(|(_, counts)| *counts);
+    let ignored: Vec<String> = ignored.iter().filter_map(|(setting, _)| value(setting)).collect();
     assert!(ignored.len() > 20);
     assert_eq!(version_with("ignored", &ignored.concat()).as_deref(), Some("2.0"));
     assert!(!elsewhere.exists());
-    for setting in others {
-        let Some(line) = value(setting) else { continue };
-        let expected = match setting.name {
+    for (setting, _) in others {
+        let Some(line) = value(&setting) else { continue };
+        let expected = match setting.as_str() {
             "pre" => Some("3.0rc1"),
             "no-binary" => None,
             _ => Some("2.0"),
         };
-        assert_eq!(version_with(setting.name, &line).as_deref(), expected, "{line}");
+        assert_eq!(version_with(&setting, &line).as_deref(), expected, "{line}");
     }
 }
 
