@@ -20,14 +20,14 @@
 //! running hooks.
 
 mod direct_url;
-pub mod fingerprint;
-pub mod gc;
-pub mod indexes;
-pub mod installer;
-pub mod installs;
-pub mod pylock;
-pub mod request;
-pub mod settings;
+pub(crate) mod fingerprint;
+pub(crate) mod gc;
+pub(crate) mod indexes;
+pub(crate) mod installer;
+pub(crate) mod installs;
+pub(crate) mod pylock;
+pub(crate) mod request;
+pub(crate) mod settings;
 pub(crate) mod store;
 mod venv;
 
@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use direct_url::declare_editable;
+pub(crate) use direct_url::declare_editable;
 use fingerprint::{Distribution, EnvFingerprint};
 use indexes::Indexes;
 use installer::{Choice, Installation, Installer, Resolution, WheelInstallation, Workshop};
@@ -52,7 +52,7 @@ use crate::{fs, interrupt, process};
 
 /// A complete build environment.
 #[derive(Debug, Clone)]
-pub struct BuildEnv {
+pub(crate) struct BuildEnv {
     pub path: PathBuf,
     pub python: PathBuf,
     pub fingerprint: String,
@@ -67,13 +67,13 @@ pub struct BuildEnv {
 /// Whether an environment was there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Created,
     Reused,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("failed to read the constraints file `{}`", path.display())]
     Constraints { path: PathBuf, source: std::io::Error },
     #[error("failed to read `{}`, the file of the requirement `{requirement}`", path.display())]
@@ -121,7 +121,7 @@ impl Error {
     }
 
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Resolve { source, .. } | Self::Installer { source, .. } | Self::Venv { source } if lacks_room(&source.to_string()) => {
                 CANNOT_WRITE.to_owned()
@@ -183,7 +183,7 @@ fn resolve_hint(output: &str) -> String {
 }
 
 /// Takes a lock, saying after a second whom we wait for: the holder, "which {does}".
-pub fn lock(
+pub(crate) fn lock(
     path: &Path,
     timeout: Option<Duration>,
     ui: &Ui,
@@ -199,7 +199,7 @@ pub fn lock(
 
 /// Everything that provisioning depends on, except the requirements.
 #[derive(Debug)]
-pub struct Provisioner<'a> {
+pub(crate) struct Provisioner<'a> {
     pub layout: &'a Layout,
     pub interpreter: &'a Interpreter,
     pub ui: &'a Ui,
@@ -218,7 +218,7 @@ pub struct Provisioner<'a> {
 
 /// How to provision.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(crate) struct Options {
     pub installer: Choice,
     /// Constraints files or their URLs, those of the environment included.
     pub constraints: Vec<String>,
@@ -245,7 +245,7 @@ struct Taken {
 
 impl Provisioner<'_> {
     /// Finds or makes the environment for `requirements`.
-    pub fn provision(&self, requirements: &[Requirement]) -> Result<BuildEnv, Error> {
+    pub(crate) fn provision(&self, requirements: &[Requirement]) -> Result<BuildEnv, Error> {
         let start = Instant::now();
         let (memo, _) = self.resolve(requirements)?;
         self.realise(&memo, start)
@@ -253,7 +253,7 @@ impl Provisioner<'_> {
 
     /// Finds the distributions that satisfy the requirements, from the memo or by resolving.
     /// Installs nothing.
-    pub fn resolve(&self, requirements: &[Requirement]) -> Result<(Memo, PathBuf), Error> {
+    pub(crate) fn resolve(&self, requirements: &[Requirement]) -> Result<(Memo, PathBuf), Error> {
         let lock_file = self.lock_file()?;
         let taken = self.taken()?;
         let lowered = self.sources.lower(requirements)?;
@@ -299,7 +299,7 @@ impl Provisioner<'_> {
 
     /// Where the memo of these requirements is, or would be; its name is a digest of all that is
     /// asked for.
-    pub fn memo_path(&self, requirements: &[Requirement]) -> Result<PathBuf, Error> {
+    pub(crate) fn memo_path(&self, requirements: &[Requirement]) -> Result<PathBuf, Error> {
         let request = self.request(
             &self.sources.lower(requirements)?,
             self.lock_file()?.as_deref(),
@@ -309,7 +309,7 @@ impl Provisioner<'_> {
     }
 
     /// The index settings of flags and of the environment.
-    pub fn indexes(&self) -> Indexes {
+    pub(crate) fn indexes(&self) -> Indexes {
         self.options.indexes.clone().or_environment(Installer::dialect(self.options.installer))
     }
 
@@ -348,7 +348,10 @@ impl Provisioner<'_> {
 
     /// Installs a wheel into an environment of the user's, as the user's configuration says.
     /// Returns the installer's name.
-    pub fn install_wheel(&self, install: &WheelInstallation<'_>) -> Result<&'static str, Error> {
+    pub(crate) fn install_wheel(
+        &self,
+        install: &WheelInstallation<'_>,
+    ) -> Result<&'static str, Error> {
         self.with_installer(&self.taken()?, |installer, _| {
             let _spinner =
                 self.ui.spinner(format!("installing {} ({})", install.name, installer.name()));
@@ -624,7 +627,7 @@ impl Provisioner<'_> {
 
     /// Writes `pylock.build.toml` for these requirements and returns its path and how many packages
     /// it has.
-    pub fn lock(
+    pub(crate) fn lock(
         &self,
         requirements: &[Requirement],
         requires_python: Option<&str>,
@@ -730,7 +733,7 @@ impl Provisioner<'_> {
     }
 
     /// The environment that a memo stands for, made if it is not there.
-    pub fn realise(&self, memo: &Memo, start: Instant) -> Result<BuildEnv, Error> {
+    pub(crate) fn realise(&self, memo: &Memo, start: Instant) -> Result<BuildEnv, Error> {
         let fingerprint = EnvFingerprint::new(&self.interpreter.identity, &memo.distributions);
         let name = fingerprint.directory_name();
         let slot = Slot::new(self.layout, &name);
@@ -804,7 +807,7 @@ fn local_names<'a>(requirements: impl IntoIterator<Item = &'a Lowered>) -> Vec<S
 }
 
 /// Whether an installed version is what a requirement asks for, extras aside.
-pub fn satisfies(requirement: &Requirement, version: Option<&str>) -> bool {
+pub(crate) fn satisfies(requirement: &Requirement, version: Option<&str>) -> bool {
     match (&requirement.version_or_url, version.and_then(|version| version.parse().ok())) {
         (None, _) => true,
         (Some(pep508_rs::VersionOrUrl::VersionSpecifier(specifiers)), Some(version)) => {

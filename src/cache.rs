@@ -24,7 +24,7 @@ use std::time::SystemTime;
 /// Version of what is in our entries.
 const SCHEMA: u32 = 1;
 /// What all keys of ours have in them.
-pub const OURS: &str = "pyenv-build-";
+pub(crate) const OURS: &str = "pyenv-build-";
 /// How rust-cache's keys begin unless its users want otherwise.
 const RUST_CACHE: &str = "v0-rust-";
 /// Digits of a digest in a key.
@@ -32,7 +32,7 @@ const DIGITS: usize = 12;
 
 /// A key and the prefixes to fall back to, best first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub(crate) struct Key {
     pub key: String,
     pub restore_keys: Vec<String>,
 }
@@ -53,24 +53,30 @@ impl Key {
 
     /// The key of build environments: they are found again by what was asked for. `steps` stands
     /// for what later steps may want.
-    pub fn environments(abi_tag: &str, leg: &str, request: &str, steps: &str) -> Self {
+    pub(crate) fn environments(abi_tag: &str, leg: &str, request: &str, steps: &str) -> Self {
         Self::new("env", abi_tag, leg, &[request, steps])
     }
 
     /// The key of the store. `lock` stands for all that decides the dependencies and the compiler.
-    pub fn store(abi_tag: &str, leg: &str, fingerprint: &str, lock: &str, sources: &str) -> Self {
+    pub(crate) fn store(
+        abi_tag: &str,
+        leg: &str,
+        fingerprint: &str,
+        lock: &str,
+        sources: &str,
+    ) -> Self {
         Self::new("store", abi_tag, leg, &[fingerprint, lock, sources])
     }
 }
 
 /// The `prefix-key` of rust-cache: the ABI tag rolls all of it.
-pub fn rust_cache_prefix(abi_tag: &str) -> String {
+pub(crate) fn rust_cache_prefix(abi_tag: &str) -> String {
     format!("{RUST_CACHE}{OURS}{}", part(abi_tag))
 }
 
 /// What tells this job's caches from those of other jobs and other calls: the name that the user
 /// gave, or job and inputs.
-pub fn leg(shared_key: Option<&str>, job: &str, inputs: &[&str]) -> String {
+pub(crate) fn leg(shared_key: Option<&str>, job: &str, inputs: &[&str]) -> String {
     if let Some(name) = shared_key {
         let clean = part(name);
         // Two names that are cleaned to the same must not share.
@@ -100,7 +106,7 @@ fn part(text: &str) -> String {
 
 /// An entry as the service lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub id: u64,
     pub key: String,
     /// `refs/heads/main`, `refs/pull/7/merge`; some very old ones have none.
@@ -114,14 +120,14 @@ pub struct Entry {
 
 /// Whose an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Owner {
+pub(crate) enum Owner {
     Ours,
     RustCache,
     Other,
 }
 
 impl Owner {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "pyenv-build",
             Self::RustCache => "rust-cache",
@@ -131,7 +137,7 @@ impl Owner {
 }
 
 impl Entry {
-    pub fn owner(&self) -> Owner {
+    pub(crate) fn owner(&self) -> Owner {
         if self.key.starts_with(RUST_CACHE) {
             Owner::RustCache
         } else if self.key.starts_with(OURS) {
@@ -165,25 +171,25 @@ impl Entry {
     }
 
     /// The environment's fingerprint, as far as the key has it.
-    pub fn fingerprint(&self) -> Option<&str> {
+    pub(crate) fn fingerprint(&self) -> Option<&str> {
         let parts: Vec<&str> = self.key.split('/').collect();
         (parts.len() == 6 && parts[0] == format!("{OURS}store-{SCHEMA}")).then(|| parts[3])
     }
 
     /// The number of the pull request that alone can use this entry.
-    pub fn pull_request(&self) -> Option<u64> {
+    pub(crate) fn pull_request(&self) -> Option<u64> {
         self.git_ref.strip_prefix("refs/pull/")?.split_once('/')?.0.parse().ok()
     }
 
     /// `main` for `refs/heads/main`; other refs as they are.
-    pub fn branch(&self) -> &str {
+    pub(crate) fn branch(&self) -> &str {
         self.git_ref.strip_prefix("refs/heads/").unwrap_or(&self.git_ref)
     }
 }
 
 /// Which entries are looked at.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// A branch's name or a whole ref.
     pub branch: Option<String>,
     /// The beginning of an environment's fingerprint.
@@ -191,11 +197,11 @@ pub struct Filter {
 }
 
 impl Filter {
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.branch.is_none() && self.fingerprint.is_none()
     }
 
-    pub fn takes(&self, entry: &Entry) -> bool {
+    pub(crate) fn takes(&self, entry: &Entry) -> bool {
         let is_branch = self
             .branch
             .as_ref()
@@ -211,7 +217,7 @@ impl Filter {
 
 /// What prune is asked to remove.
 #[derive(Debug, Clone, Default)]
-pub struct Policy {
+pub(crate) struct Policy {
     pub filter: Filter,
     /// All that the filter takes.
     pub all: bool,
@@ -223,7 +229,7 @@ pub struct Policy {
 
 /// Why an entry goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     Asked,
     PullRequestClosed(u64),
     /// The id of the newest that took its place.
@@ -232,7 +238,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Asked => "asked",
             Self::PullRequestClosed(_) => "pull-request-closed",
@@ -254,7 +260,7 @@ impl std::fmt::Display for Reason {
 }
 
 /// The entries that go, by id, with the reason; never anybody else's.
-pub fn choose(entries: &[Entry], policy: &Policy) -> BTreeMap<u64, Reason> {
+pub(crate) fn choose(entries: &[Entry], policy: &Policy) -> BTreeMap<u64, Reason> {
     let ours: Vec<&Entry> = entries.iter().filter(|entry| entry.owner() != Owner::Other).collect();
     // What is newest is judged by all entries: a filter only says which of the others may go.
     let mut newest: BTreeMap<(&str, &str, String), &Entry> = BTreeMap::new();
@@ -299,7 +305,7 @@ pub fn choose(entries: &[Entry], policy: &Policy) -> BTreeMap<u64, Reason> {
 }
 
 /// `1.5 GB`, `300 MiB`, `4096` as bytes.
-pub fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -325,7 +331,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// Bytes for people, in the units of GitHub's own pages.
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
     let bytes = bytes as f64;
     match bytes {

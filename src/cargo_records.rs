@@ -7,7 +7,7 @@
 //! `<profile>/build/<package>/<hash>/{fingerprint,run,out}`.
 //! Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/mod.rs>
 
-pub mod dep_info;
+pub(crate) mod dep_info;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use dep_info::DepInfo;
 
 /// All units in a build directory.
 #[derive(Debug, Clone, Default)]
-pub struct Records {
+pub(crate) struct Records {
     /// The build directory, absolute.
     pub directory: PathBuf,
     /// By [`Unit::key`].
@@ -29,7 +29,7 @@ pub struct Records {
 
 /// One unit of work: a crate compiled in one way, or a build script run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// Of the hash file, relative to the build directory, with `/`:
     /// `release/.fingerprint/pyo3-0123456789abcdef/lib-pyo3`.
     pub key: String,
@@ -61,7 +61,7 @@ pub struct Unit {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Compile,
     /// A build script that is run.
     Run,
@@ -71,7 +71,7 @@ pub enum Kind {
 
 /// A file whose mtime is a unit's reference.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// `None`: it is not there, which makes the unit dirty.
     pub mtime: Option<FileTime>,
     pub inputs: Inputs,
@@ -79,7 +79,7 @@ pub struct Reference {
 
 /// What is compared with a reference.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Inputs {
+pub(crate) enum Inputs {
     /// Of a `dep-*` file.
     DepInfo(DepInfo),
     /// Of `rerun-if-changed`: relative to the package or absolute; directories stand for all below
@@ -90,7 +90,7 @@ pub enum Inputs {
 /// The JSON next to a hash file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Record {
+pub(crate) struct Record {
     pub rustc: u64,
     pub features: String,
     pub declared_features: String,
@@ -108,7 +108,7 @@ pub struct Record {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub enum Local {
+pub(crate) enum Local {
     Precalculated(String),
     CheckDepInfo {
         dep_info: PathBuf,
@@ -126,27 +126,27 @@ pub enum Local {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("unknown format of `{}`: {reason}", path.display())]
     UnknownFormat { path: PathBuf, reason: String },
 }
 
 impl Unit {
     /// What a unit above would call it.
-    pub fn crate_name(&self) -> &str {
+    pub(crate) fn crate_name(&self) -> &str {
         self.stem.split_once('-').map_or(self.stem.as_str(), |(_, name)| name)
     }
 
     /// A build script of the kind that names nothing: it is run again when any file of its package
     /// changes. So are packages documented.
-    pub fn looks_at_whole_package(&self) -> bool {
+    pub(crate) fn looks_at_whole_package(&self) -> bool {
         self.record.as_ref().is_some_and(|record| {
             record.local.iter().any(|local| matches!(local, Local::Precalculated(_)))
         })
     }
 
     /// The variables it depends on, and their values at the time.
-    pub fn variables(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let declared =
             self.record.iter().flat_map(|record| &record.local).filter_map(|local| match local {
                 Local::RerunIfEnvChanged { var, val } => Some((var.as_str(), val.as_deref())),
@@ -162,7 +162,7 @@ impl Unit {
     }
 
     /// What the mtimes of its inputs are compared with: when it was begun, as cargo remembers it.
-    pub fn reference_time(&self) -> Option<FileTime> {
+    pub(crate) fn reference_time(&self) -> Option<FileTime> {
         match self.kind {
             Kind::Run => self.output,
             _ => self.references.first().and_then(|reference| reference.mtime),
@@ -170,13 +170,13 @@ impl Unit {
     }
 
     /// The newest date of anything that cargo wrote for it.
-    pub fn newest(&self) -> Option<FileTime> {
+    pub(crate) fn newest(&self) -> Option<FileTime> {
         let references = self.references.iter().filter_map(|reference| reference.mtime);
         references.chain(self.invoked).chain(self.finished).max()
     }
 
     /// The `.d` file that rustc wrote for it, in either layout. A cdylib's name has no hash.
-    pub fn rustc_dep_file(&self, build_directory: &Path) -> Option<PathBuf> {
+    pub(crate) fn rustc_dep_file(&self, build_directory: &Path) -> Option<PathBuf> {
         let profile = build_directory.join(&self.profile);
         let name = self.crate_name().replace('-', "_");
         let name = name.strip_prefix("lib_").or(name.strip_prefix("bin_")).unwrap_or(&name);
@@ -206,7 +206,7 @@ impl Unit {
 
 impl Records {
     /// Reads a build directory; one that is not there has no units.
-    pub fn read(directory: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(directory: &Path) -> Result<Self, Error> {
         let mut found = Vec::new();
         for profile in profiles(directory) {
             list_old(&profile.join(".fingerprint"), &mut found);
@@ -222,7 +222,7 @@ impl Records {
     }
 
     /// Units by what their dependents call them: the number that [`Record::deps`] ends with.
-    pub fn by_fingerprint(&self) -> HashMap<u64, &Unit> {
+    pub(crate) fn by_fingerprint(&self) -> HashMap<u64, &Unit> {
         let number = |text: &str| Some(u64::from_str_radix(text, 16).ok()?.swap_bytes());
         self.units.values().filter_map(|unit| Some((number(&unit.fingerprint)?, unit))).collect()
     }

@@ -8,18 +8,18 @@ use sha2::{Digest as _, Sha256};
 
 /// A running SHA-256 over length-prefixed fields, so that no two field lists can collide.
 #[derive(Default)]
-pub struct Hasher(Sha256);
+pub(crate) struct Hasher(Sha256);
 
 impl Hasher {
     /// Adds one field.
-    pub fn field(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn field(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
         self
     }
 
     /// The digest of all fields so far.
-    pub fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         hex(&self.0.finalize())
     }
 }
@@ -33,12 +33,12 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Digest of a byte string.
-pub fn bytes(bytes: &[u8]) -> String {
+pub(crate) fn bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
 /// The first digits of a path's digest: a name for what belongs to it.
-pub fn short_of_path(path: &Path) -> String {
+pub(crate) fn short_of_path(path: &Path) -> String {
     bytes(path.as_os_str().as_encoded_bytes())[..12].to_owned()
 }
 
@@ -46,12 +46,12 @@ pub fn short_of_path(path: &Path) -> String {
 ///
 /// Canonical: struct fields in declaration order, maps as `BTreeMap`, no white space. Callers own
 /// that order, and a schema number belongs in the value.
-pub fn json(value: &impl Serialize) -> String {
+pub(crate) fn json(value: &impl Serialize) -> String {
     bytes(&serde_json::to_vec(value).expect("our own plain data always serialises"))
 }
 
 /// Digest of a file's content, read in blocks.
-pub fn file(path: &Path) -> std::io::Result<String> {
+pub(crate) fn file(path: &Path) -> std::io::Result<String> {
     let mut file = fs_err::File::open(path)?;
     let mut hasher = Sha256::new();
     let mut block = vec![0; 64 * 1024];
@@ -82,7 +82,7 @@ const NOT_SOURCES: &[&str] = &[
 ///
 /// Version control, virtual environments, caches and `target` are left out. Used for requirements
 /// that are local directories, where the content is the only version there is.
-pub fn tree(root: &Path) -> std::io::Result<String> {
+pub(crate) fn tree(root: &Path) -> std::io::Result<String> {
     let mut hasher = Hasher::default();
     let entries =
         walkdir::WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|entry| {
@@ -108,7 +108,7 @@ pub fn tree(root: &Path) -> std::io::Result<String> {
 }
 
 /// Digest of these files below `root`, as [`tree`] has it; one that is not there counts as such.
-pub fn files(root: &Path, names: &[String]) -> std::io::Result<String> {
+pub(crate) fn files(root: &Path, names: &[String]) -> std::io::Result<String> {
     let mut hasher = Hasher::default();
     for name in names {
         let path = root.join(name);

@@ -25,29 +25,29 @@
 //! `error`: builds can be stale, or fail. `warning`: crates are compiled that need not be, or a
 //! published artifact may come from a cache. `note`: worth knowing, never fails.
 
-pub mod build_scripts;
-pub mod checkout;
-pub mod debug_info;
-pub mod facts;
-pub mod fix;
-pub mod indexes;
-pub mod look;
-pub mod machine;
-pub mod pythons;
-pub mod store;
-pub mod workflows;
+pub(crate) mod build_scripts;
+pub(crate) mod checkout;
+pub(crate) mod debug_info;
+pub(crate) mod facts;
+pub(crate) mod fix;
+pub(crate) mod indexes;
+pub(crate) mod look;
+pub(crate) mod machine;
+pub(crate) mod pythons;
+pub(crate) mod store;
+pub(crate) mod workflows;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub use facts::Facts;
-pub use fix::Fix;
+pub(crate) use facts::Facts;
+pub(crate) use fix::Fix;
 
 /// How bad a finding is, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub(crate) enum Severity {
     Error,
     Warning,
     Note,
@@ -55,7 +55,7 @@ pub enum Severity {
 
 impl Severity {
     /// As it is printed.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
@@ -66,7 +66,7 @@ impl Severity {
 
 /// A check.
 #[derive(Debug)]
-pub struct Rule {
+pub(crate) struct Rule {
     pub id: &'static str,
     pub severity: Severity,
     /// The problem, as a fragment.
@@ -80,7 +80,7 @@ pub struct Rule {
 
 /// A problem that was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     pub rule: &'static str,
     pub severity: Severity,
     /// The affected file or directory.
@@ -95,7 +95,7 @@ pub struct Finding {
 
 impl Rule {
     /// A finding of this rule.
-    pub fn finding(
+    pub(crate) fn finding(
         &self,
         path: impl Into<Option<PathBuf>>,
         message: String,
@@ -116,14 +116,14 @@ impl Rule {
 impl Finding {
     /// The same with edits that fix it.
     #[must_use]
-    pub fn with(mut self, fixes: Vec<Fix>) -> Self {
+    pub(crate) fn with(mut self, fixes: Vec<Fix>) -> Self {
         self.fixes = fixes;
         self
     }
 }
 
 /// All rules, in the order in which they are listed.
-pub const RULES: &[&Rule] = &[
+pub(crate) const RULES: &[&Rule] = &[
     &build_scripts::WITHOUT_RERUN_IF,
     &build_scripts::MISSING_PATH,
     &build_scripts::WRITTEN_PATH,
@@ -160,12 +160,12 @@ pub const RULES: &[&Rule] = &[
 ];
 
 /// The rule of an id.
-pub fn rule(id: &str) -> Option<&'static Rule> {
+pub(crate) fn rule(id: &str) -> Option<&'static Rule> {
     RULES.iter().copied().find(|rule| rule.id == id)
 }
 
 /// All findings, the worst first.
-pub fn examine(facts: &Facts) -> Vec<Finding> {
+pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| (rule.check)(facts)).collect();
     findings.sort_by_key(|finding| finding.severity);
     findings

@@ -9,65 +9,65 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Interpreter to build for: a path, a name or a version.
-pub const PYTHON: &str = "PYENV_BUILD_PYTHON";
+pub(crate) const PYTHON: &str = "PYENV_BUILD_PYTHON";
 /// Directory for environments, store and reports, instead of `<workspace root>/.pyenv-build`.
-pub const ROOT: &str = "PYENV_BUILD_ROOT";
+pub(crate) const ROOT: &str = "PYENV_BUILD_ROOT";
 /// `uv`, `pip` or `auto`.
-pub const INSTALLER: &str = "PYENV_BUILD_INSTALLER";
+pub(crate) const INSTALLER: &str = "PYENV_BUILD_INSTALLER";
 /// Seconds to wait for a lock before giving up.
-pub const LOCK_TIMEOUT: &str = "PYENV_BUILD_LOCK_TIMEOUT";
+pub(crate) const LOCK_TIMEOUT: &str = "PYENV_BUILD_LOCK_TIMEOUT";
 /// Time after which build requirements are resolved again.
-pub const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
+pub(crate) const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
 
 /// What our GitHub Action has exported to later steps, as a JSON object; internal.
-pub const EXPORTED: &str = "__PYENV_BUILD_EXPORTED";
+pub(crate) const EXPORTED: &str = "__PYENV_BUILD_EXPORTED";
 /// Whether compiled crates are reused: `auto` or `off`.
-pub const REUSE: &str = "PYENV_BUILD_REUSE";
+pub(crate) const REUSE: &str = "PYENV_BUILD_REUSE";
 /// Whether to keep rustc's incremental state: `auto`, `true` or `false`.
-pub const INCREMENTAL: &str = "PYENV_BUILD_INCREMENTAL";
+pub(crate) const INCREMENTAL: &str = "PYENV_BUILD_INCREMENTAL";
 
 /// Where the wrapper writes what it did, a line for each call; internal, set for the commands that
 /// we run.
-pub const UNITS_LOG: &str = "__PYENV_BUILD_UNITS_LOG";
+pub(crate) const UNITS_LOG: &str = "__PYENV_BUILD_UNITS_LOG";
 /// Our `store` directory, for the wrapper; internal.
-pub const UNITS_STORE: &str = "__PYENV_BUILD_STORE";
+pub(crate) const UNITS_STORE: &str = "__PYENV_BUILD_STORE";
 /// The user's own `RUSTC_WRAPPER`, which is called behind ours; internal.
-pub const INNER_WRAPPER: &str = "__PYENV_BUILD_INNER_WRAPPER";
+pub(crate) const INNER_WRAPPER: &str = "__PYENV_BUILD_INNER_WRAPPER";
 /// Set while a wrapper of ours runs rustc, so that one that is called again by another does not
 /// judge twice; internal.
-pub const IN_WRAPPER: &str = "__PYENV_BUILD_IN_WRAPPER";
+pub(crate) const IN_WRAPPER: &str = "__PYENV_BUILD_IN_WRAPPER";
 
 /// The wrapper does nothing of its own once this file is gone; internal.
-pub const WHILE_EXISTS: &str = "__PYENV_BUILD_WHILE_EXISTS";
+pub(crate) const WHILE_EXISTS: &str = "__PYENV_BUILD_WHILE_EXISTS";
 /// Whether commands in steps of GitHub Actions write to the step's summary: `true` or `false`.
-pub const SUMMARY: &str = "PYENV_BUILD_SUMMARY";
+pub(crate) const SUMMARY: &str = "PYENV_BUILD_SUMMARY";
 
 /// Reads a variable; an empty or non-UTF-8 value counts as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-pub fn get(name: &str) -> Option<String> {
+pub(crate) fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Reads a variable whose value is a path or another string of the operating system; empty counts
 /// as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-pub fn get_os(name: &str) -> Option<OsString> {
+pub(crate) fn get_os(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Reads a variable as it is: set to nothing is set.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-pub fn raw(name: &str) -> Option<OsString> {
+pub(crate) fn raw(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
 /// The home directory.
-pub fn home() -> Option<PathBuf> {
+pub(crate) fn home() -> Option<PathBuf> {
     get_os("HOME").or_else(|| get_os("USERPROFILE")).map(PathBuf::from)
 }
 
 /// All variables whose names begin with one of these, sorted.
-pub fn with_prefixes(prefixes: &[&str]) -> Vec<(String, String)> {
+pub(crate) fn with_prefixes(prefixes: &[&str]) -> Vec<(String, String)> {
     let text = |text: OsString| text.to_string_lossy().into_owned();
     let all = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
     let mut found: Vec<_> =
@@ -77,6 +77,6 @@ pub fn with_prefixes(prefixes: &[&str]) -> Vec<(String, String)> {
 }
 
 /// Whether a continuous integration service runs us. `CI` is set by all the common ones.
-pub fn is_ci() -> bool {
+pub(crate) fn is_ci() -> bool {
     get("CI").is_some_and(|value| value != "false" && value != "0")
 }

@@ -1,17 +1,17 @@
 //! The exit codes, documented in README and `docs/reference`.
 
 /// Success.
-pub const OK: u8 = 0;
+pub(crate) const OK: u8 = 0;
 /// The build failed: an error in the project, the backend or cargo. `doctor`: it found errors or
 /// warnings.
-pub const BUILD_FAILED: u8 = 1;
+pub(crate) const BUILD_FAILED: u8 = 1;
 /// Wrong usage or configuration.
-pub const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// `--deny-rebuild`: a forbidden crate was compiled.
-pub const REBUILD_DENIED: u8 = 3;
+pub(crate) const REBUILD_DENIED: u8 = 3;
 /// Creating the build environment failed.
-pub const PROVISIONING_FAILED: u8 = 4;
+pub(crate) const PROVISIONING_FAILED: u8 = 4;
 /// `run`: the command cannot be started, as in a shell.
-pub const CANNOT_RUN: u8 = 126;
+pub(crate) const CANNOT_RUN: u8 = 126;
 /// `run`: command not found, as in a shell.
-pub const NO_SUCH_COMMAND: u8 = 127;
+pub(crate) const NO_SUCH_COMMAND: u8 = 127;

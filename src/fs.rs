@@ -9,7 +9,7 @@ use filetime::FileTime;
 
 /// Writes a file so that readers see the old content or the new one, never a part, even across a
 /// crash.
-pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = path.parent().expect("a file has a parent directory");
     fs_err::create_dir_all(parent)?;
     let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(parent)?;
@@ -28,7 +28,7 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
 /// [`write_atomic`], unless the file has this content already: equal bytes keep their mtime.
 ///
 /// Returns whether it wrote.
-pub fn write_if_changed(path: &Path, content: &[u8]) -> io::Result<bool> {
+pub(crate) fn write_if_changed(path: &Path, content: &[u8]) -> io::Result<bool> {
     if fs_err::read(path).is_ok_and(|old| old == content) {
         return Ok(false);
     }
@@ -37,12 +37,12 @@ pub fn write_if_changed(path: &Path, content: &[u8]) -> io::Result<bool> {
 }
 
 /// The path with all links resolved.
-pub fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     Ok(dunce::simplified(&fs_err::canonicalize(path)?).to_path_buf())
 }
 
 /// Makes a path absolute and drops `.` and `..`, without touching links.
-pub fn absolute(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
     let mut clean = PathBuf::new();
     for part in std::path::absolute(path)?.components() {
         match part {
@@ -61,7 +61,7 @@ pub fn absolute(path: &Path) -> io::Result<PathBuf> {
 /// It is renamed first: a reader sees it whole or not at all, and on Windows files that are still
 /// open do not keep the name occupied.
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-pub fn remove_dir_all(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_dir_all(path: &Path) -> io::Result<()> {
     let parent = path.parent().expect("we never remove a root directory");
     let doomed = tempfile::Builder::new().prefix(".trash-").tempdir_in(parent);
     let target = match doomed {
@@ -92,7 +92,7 @@ pub fn remove_dir_all(path: &Path) -> io::Result<()> {
 
 /// Directories in which tools make and copy files, with whatever mtimes: nothing there is a source
 /// of a crate.
-pub fn is_made_by_tools(path: &Path) -> bool {
+pub(crate) fn is_made_by_tools(path: &Path) -> bool {
     const NAMES: &[&str] = &[
         ".git",
         ".hg",
@@ -137,7 +137,7 @@ pub fn is_made_by_tools(path: &Path) -> bool {
 
 /// Gives everything below `root`, and `root` itself, the same modification time. Links are set, not
 /// followed.
-pub fn set_mtimes(root: &Path, mtime: FileTime) -> io::Result<()> {
+pub(crate) fn set_mtimes(root: &Path, mtime: FileTime) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(root).contents_first(true) {
         let entry = entry?;
         filetime::set_symlink_file_times(entry.path(), mtime, mtime).map_err(|error| {
@@ -152,13 +152,13 @@ pub fn set_mtimes(root: &Path, mtime: FileTime) -> io::Result<()> {
 
 /// An exclusive lock on a file, released when dropped or when the process ends, however it ends.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     _file: fs_err::File,
 }
 
 /// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
+pub(crate) enum LockError {
     #[error("failed to lock `{}`", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("gave up waiting for `{}` after {}, held by {holder}", path.display(), humantime::format_duration(*waited))]
@@ -168,7 +168,7 @@ pub enum LockError {
 }
 
 /// How to wait for a lock.
-pub struct LockWait<'a> {
+pub(crate) struct LockWait<'a> {
     /// Give up after this long; `None` waits for ever.
     pub timeout: Option<Duration>,
     /// Told once, after the first second, who holds it.
@@ -179,7 +179,7 @@ pub struct LockWait<'a> {
 
 impl Lock {
     /// Takes the lock, and waits while another process holds it. The file names the holder.
-    pub fn exclusive(path: &Path, wait: &LockWait<'_>) -> Result<Self, LockError> {
+    pub(crate) fn exclusive(path: &Path, wait: &LockWait<'_>) -> Result<Self, LockError> {
         let io_error = |source| LockError::Io { path: path.to_path_buf(), source };
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent).map_err(io_error)?;
@@ -235,7 +235,7 @@ fn holder(file: &mut fs_err::File) -> String {
 /// All below a directory, with links followed; a directory that links lead to is entered once, for
 /// directories that link to each other have more paths than anybody can walk. By names, so that it
 /// is the same link each time. `is_wanted` says which are entered at all.
-pub fn walk_with_links<F: FnMut(&walkdir::DirEntry) -> bool>(
+pub(crate) fn walk_with_links<F: FnMut(&walkdir::DirEntry) -> bool>(
     root: &Path,
     mut is_wanted: F,
 ) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> + use<F> {

@@ -31,7 +31,7 @@ const PER_PAGE: u8 = 100;
 const MAX_PAGES: u32 = 1000;
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("no repository is given")]
     NoRepository,
     #[error("`{repository}` is not a repository's name")]
@@ -58,7 +58,7 @@ pub enum Error {
 
 impl Error {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::NoRepository | Self::InvalidRepository { .. } => {
                 Some("pass `--repository OWNER/NAME`, or set `GITHUB_REPOSITORY` (Actions sets \
@@ -78,7 +78,7 @@ impl Error {
     }
 
     /// Whether it was about how we were called, and not about how GitHub was.
-    pub fn is_usage(&self) -> bool {
+    pub(crate) fn is_usage(&self) -> bool {
         match self {
             Self::NoRepository
             | Self::InvalidRepository { .. }
@@ -97,7 +97,7 @@ impl Error {
 
 /// What became of an entry that was to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deleted {
+pub(crate) enum Deleted {
     Now,
     /// Another job was faster, or GitHub evicted it.
     Before,
@@ -105,7 +105,7 @@ pub enum Deleted {
 
 /// A repository, with somebody's rights.
 #[derive(Debug)]
-pub struct Repository {
+pub(crate) struct Repository {
     crab: Octocrab,
     runtime: tokio::runtime::Runtime,
     owner: String,
@@ -115,7 +115,7 @@ pub struct Repository {
 
 impl Repository {
     /// The repository that is named, else that of the environment.
-    pub fn open(named: Option<&str>) -> Result<Self, Error> {
+    pub(crate) fn open(named: Option<&str>) -> Result<Self, Error> {
         let repository = named
             .map(str::to_owned)
             .or_else(|| env_vars::get("GITHUB_REPOSITORY"))
@@ -150,12 +150,12 @@ impl Repository {
         Ok(Self { crab, owner: owner.to_owned(), name: name.to_owned(), url: url.clone(), runtime })
     }
 
-    pub fn full_name(&self) -> String {
+    pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
 
     /// All entries, oldest first.
-    pub fn caches(&self) -> Result<Vec<Entry>, Error> {
+    pub(crate) fn caches(&self) -> Result<Vec<Entry>, Error> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut seen = BTreeSet::new();
         for page in 1..=MAX_PAGES {
@@ -199,7 +199,7 @@ impl Repository {
     }
 
     /// The numbers of the open pull requests.
-    pub fn open_pull_requests(&self) -> Result<BTreeSet<u64>, Error> {
+    pub(crate) fn open_pull_requests(&self) -> Result<BTreeSet<u64>, Error> {
         #[derive(Deserialize)]
         struct Pull {
             number: u64,
@@ -228,7 +228,7 @@ impl Repository {
         Ok(numbers)
     }
 
-    pub fn delete(&self, entry: &Entry) -> Result<Deleted, Error> {
+    pub(crate) fn delete(&self, entry: &Entry) -> Result<Deleted, Error> {
         let id = i64::try_from(entry.id).map_err(|_ignored| Error::Protocol {
             message: format!("a cache with the id {}", entry.id),
         })?;

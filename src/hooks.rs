@@ -12,7 +12,7 @@
 
 mod daemon;
 mod output;
-pub mod protocol;
+pub(crate) mod protocol;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Seek as _, Write as _};
@@ -42,7 +42,7 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// A hook and what it takes. The names are PEP 517's and PEP 660's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hook {
+pub(crate) enum Hook {
     GetRequiresForBuildWheel,
     GetRequiresForBuildSdist,
     GetRequiresForBuildEditable,
@@ -53,7 +53,7 @@ pub enum Hook {
 }
 
 impl Hook {
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::GetRequiresForBuildWheel => "get_requires_for_build_wheel",
             Self::GetRequiresForBuildSdist => "get_requires_for_build_sdist",
@@ -66,7 +66,7 @@ impl Hook {
     }
 
     /// Where it puts what it makes; `None` for hooks that make nothing.
-    pub fn directory(&self) -> Option<&Path> {
+    pub(crate) fn directory(&self) -> Option<&Path> {
         match self {
             Self::PrepareMetadataForBuildWheel { metadata_directory: directory }
             | Self::BuildWheel { wheel_directory: directory, .. }
@@ -80,7 +80,7 @@ impl Hook {
 
     /// The same hook, to put what it makes elsewhere.
     #[must_use]
-    pub fn with_directory(mut self, elsewhere: &Path) -> Self {
+    pub(crate) fn with_directory(mut self, elsewhere: &Path) -> Self {
         match &mut self {
             Self::PrepareMetadataForBuildWheel { metadata_directory: directory }
             | Self::BuildWheel { wheel_directory: directory, .. }
@@ -120,11 +120,11 @@ impl Hook {
 }
 
 /// `-C` settings: each value a string, or a list where a key was given more than once.
-pub type ConfigSettings = BTreeMap<String, serde_json::Value>;
+pub(crate) type ConfigSettings = BTreeMap<String, serde_json::Value>;
 
 /// One call of a hook.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     pub project: &'a Project,
     pub hook: Hook,
     pub config_settings: &'a ConfigSettings,
@@ -135,20 +135,20 @@ pub struct Call<'a> {
 
 /// How a hook that ran to its end ended.
 #[derive(Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     pub value: serde_json::Value,
 }
 
 /// A hook's answer, or the lack of the hook.
 #[derive(Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     Returned(Finished),
     /// The backend does not have this optional hook.
     Unsupported,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("failed to prepare `{}`", path.display())]
     Prepare { path: PathBuf, source: std::io::Error },
     #[error("failed to start hookd")]
@@ -175,7 +175,7 @@ pub enum Error {
 
 impl Error {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Hook { kind, backend, tail, .. } => match kind.as_str() {
                 "HookRuntimeError" => {
@@ -222,7 +222,7 @@ impl Error {
     }
 
     /// Where the hook's whole output is.
-    pub fn log(&self) -> Option<&Path> {
+    pub(crate) fn log(&self) -> Option<&Path> {
         match self {
             Self::Died { log, .. } | Self::Hook { log, .. } | Self::TimedOut { log, .. } => {
                 Some(log)
@@ -267,7 +267,7 @@ fn preload(backend: Backend) -> Vec<&'static str> {
 
 /// One hookd in one environment.
 #[derive(Debug)]
-pub struct Session<'a> {
+pub(crate) struct Session<'a> {
     daemon: Daemon,
     /// Names of the values already sent, in order.
     sent: VecDeque<&'static str>,
@@ -286,7 +286,7 @@ impl<'a> Session<'a> {
     /// Starts a hookd with the environment's python. `environ` is added to our own environment for
     /// all hooks. `launcher`, if there is one, is the command to start it with; then artifacts
     /// have to be [`Self::fetch`]ed from a directory that is [`Self::lend`]ed.
-    pub fn start(
+    pub(crate) fn start(
         launcher: &[String],
         python: &Path,
         identity: &Identity,
@@ -316,16 +316,16 @@ impl<'a> Session<'a> {
     }
 
     /// Lets hookd end while we do something else: no more hooks will be called.
-    pub fn dismiss(&mut self) {
+    pub(crate) fn dismiss(&mut self) {
         self.daemon.dismiss();
     }
 
-    pub fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         self.is_remote
     }
 
     /// A new directory where hookd runs; it goes when the session ends.
-    pub fn lend(&mut self) -> Result<PathBuf, Error> {
+    pub(crate) fn lend(&mut self) -> Result<PathBuf, Error> {
         let value = self.request("temporary_directory", &[], &mut |_| Ok(()))?;
         value
             .as_str()
@@ -334,7 +334,7 @@ impl<'a> Session<'a> {
     }
 
     /// Copies a file or directory from where hookd runs into `directory`, under its own name.
-    pub fn fetch(&mut self, path: &Path, directory: &Path) -> Result<(), Error> {
+    pub(crate) fn fetch(&mut self, path: &Path, directory: &Path) -> Result<(), Error> {
         let prepare = |source| Error::Prepare { path: directory.to_path_buf(), source };
         let mut archive = tempfile::tempfile_in(directory).map_err(prepare)?;
         self.request("fetch", &[("path", &path.to_string_lossy())], &mut |data| {
@@ -382,7 +382,7 @@ impl<'a> Session<'a> {
 
     /// Has the backend imported while we do something else. A failure will show, with its output,
     /// when a hook is called.
-    pub fn import_ahead(&mut self, project: &Project) {
+    pub(crate) fn import_ahead(&mut self, project: &Project) {
         if project.build_system.backend_path.is_none() {
             // The import sees the source tree.
             let configuration = self.configuration(project, &[]);
@@ -400,7 +400,11 @@ impl<'a> Session<'a> {
     }
 
     /// Calls a hook and follows its output: `sink` gets each line.
-    pub fn call(&mut self, call: &Call<'_>, sink: &mut dyn FnMut(&str)) -> Result<Answer, Error> {
+    pub(crate) fn call(
+        &mut self,
+        call: &Call<'_>,
+        sink: &mut dyn FnMut(&str),
+    ) -> Result<Answer, Error> {
         let hook = call.hook.name();
         let log = self.new_log(hook)?;
         let prepare = |source| Error::Prepare { path: log.clone(), source };

@@ -18,13 +18,13 @@ mod request;
 
 use std::path::PathBuf;
 
-pub use discovery::{Source, Wanted, discover};
-pub use identity::Identity;
+pub(crate) use discovery::{Source, Wanted, discover};
+pub(crate) use identity::Identity;
 #[cfg(test)]
 pub(crate) use identity::tests as identity_tests;
 #[cfg(test)]
 pub(crate) use probe::understands;
-pub use request::Request;
+pub(crate) use request::Request;
 
 use pep508_rs::pep440_rs::VersionSpecifiers;
 
@@ -32,7 +32,7 @@ use crate::interrupt;
 
 /// A probed interpreter.
 #[derive(Debug, Clone)]
-pub struct Interpreter {
+pub(crate) struct Interpreter {
     /// As it was found.
     pub path: PathBuf,
     /// Below all virtual environments; build environments are made from it.
@@ -44,13 +44,13 @@ pub struct Interpreter {
 
 impl Interpreter {
     /// Whether a `requires-python` allows it.
-    pub fn satisfies(&self, requires_python: &VersionSpecifiers) -> bool {
+    pub(crate) fn satisfies(&self, requires_python: &VersionSpecifiers) -> bool {
         requires_python.contains(&self.markers.python_full_version().version)
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("found no Python interpreter{}", for_request(wanted.as_deref()))]
     NotFound { wanted: Option<String>, looked_at: Vec<String> },
     #[error("no interpreter found at `{}`", path.display())]
@@ -69,7 +69,7 @@ fn for_request(wanted: Option<&str>) -> String {
 
 impl Error {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::NotFound { looked_at, .. } if looked_at.is_empty() => {
                 Some("install Python 3.8 or newer, or choose one with `--python PATH`".to_owned())

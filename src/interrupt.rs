@@ -13,7 +13,7 @@ static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 /// Starts listening. A second signal of the same kind while the first is being handled changes
 /// nothing: the grace period is bounded.
 #[cfg(unix)]
-pub fn listen() -> std::io::Result<()> {
+pub(crate) fn listen() -> std::io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let flag = SIGNAL.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -31,7 +31,7 @@ pub fn listen() -> std::io::Result<()> {
 }
 
 /// The signal that asks us to stop, if one came.
-pub fn pending() -> Option<Signal> {
+pub(crate) fn pending() -> Option<Signal> {
     match SIGNAL.get()?.load(Ordering::Relaxed) {
         0 => None,
         number => Some(Signal(u8::try_from(number).unwrap_or(u8::MAX))),
@@ -40,18 +40,18 @@ pub fn pending() -> Option<Signal> {
 
 /// A request to stop, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signal(u8);
+pub(crate) struct Signal(u8);
 
 impl Signal {
     /// Ctrl-C, when somebody else has seen it.
-    pub const KEYBOARD: Self = Self(2);
+    pub(crate) const KEYBOARD: Self = Self(2);
 
-    pub fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         self.0
     }
 
     /// What a shell would report: 128 + the signal's number.
-    pub fn exit_code(self) -> u8 {
+    pub(crate) fn exit_code(self) -> u8 {
         128u8.saturating_add(self.0)
     }
 }
@@ -68,7 +68,7 @@ impl std::fmt::Display for Signal {
 }
 
 /// The exit code for a child that a signal ended.
-pub fn exit_code_of(status: std::process::ExitStatus) -> u8 {
+pub(crate) fn exit_code_of(status: std::process::ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(number) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return Signal(u8::try_from(number).unwrap_or(u8::MAX)).exit_code();

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use crate::{digest, fs};
 
 /// <https://bford.info/cachedir/>
-pub const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55\n";
+pub(crate) const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55\n";
 /// <https://bford.info/cachedir/>
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This directory was made by cargo-pyenv-build. Everything in it can be created again.\n\
@@ -38,16 +38,16 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 const OURS: &str = "made by cargo-pyenv-build";
 
 /// The hint where something in it could not be written.
-pub const CANNOT_WRITE: &str = "check the free disk space and the write permission";
+pub(crate) const CANNOT_WRITE: &str = "check the free disk space and the write permission";
 
 /// Our directory, known to be ours.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub(crate) struct Layout {
     root: PathBuf,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("`{}` exists and was not made by cargo-pyenv-build", path.display())]
     NotOurs { path: PathBuf },
     #[error("failed to create our directory `{}`", path.display())]
@@ -57,7 +57,7 @@ pub enum Error {
 impl Layout {
     /// Opens our directory at `root`, making it if need be. A directory with anything in it that
     /// lacks our tag is refused.
-    pub fn open(root: PathBuf) -> Result<Self, Error> {
+    pub(crate) fn open(root: PathBuf) -> Result<Self, Error> {
         let tag = root.join("CACHEDIR.TAG");
         if fs_err::read_to_string(&tag).is_ok_and(|text| text.contains(OURS)) {
             return Ok(Self { root });
@@ -84,19 +84,19 @@ impl Layout {
     }
 
     /// Whether a path is in a directory of ours, this one or another.
-    pub fn has(path: &Path) -> bool {
+    pub(crate) fn has(path: &Path) -> bool {
         path.ancestors().any(|directory| {
             fs_err::read_to_string(directory.join("CACHEDIR.TAG"))
                 .is_ok_and(|text| text.contains(OURS))
         })
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Where our directory is in a source tree, relative to that, if it is.
-    pub fn within(&self, tree: &Path) -> Option<PathBuf> {
+    pub(crate) fn within(&self, tree: &Path) -> Option<PathBuf> {
         // It may be a link to elsewhere, which backends follow.
         if let Ok(relative) = self.root.strip_prefix(tree) {
             return Some(relative.to_path_buf());
@@ -106,88 +106,88 @@ impl Layout {
         root.strip_prefix(tree).ok().map(Path::to_path_buf)
     }
 
-    pub fn envs(&self) -> PathBuf {
+    pub(crate) fn envs(&self) -> PathBuf {
         self.root.join("envs")
     }
 
-    pub fn requests(&self) -> PathBuf {
+    pub(crate) fn requests(&self) -> PathBuf {
         self.root.join("requests")
     }
 
-    pub fn interpreters(&self) -> PathBuf {
+    pub(crate) fn interpreters(&self) -> PathBuf {
         self.root.join("interpreters")
     }
 
-    pub fn tools(&self) -> PathBuf {
+    pub(crate) fn tools(&self) -> PathBuf {
         self.root.join("tools")
     }
 
-    pub fn tmp(&self) -> PathBuf {
+    pub(crate) fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
     /// The other halves of the tokens in target directories.
-    pub fn targets(&self) -> PathBuf {
+    pub(crate) fn targets(&self) -> PathBuf {
         self.root.join("targets")
     }
 
-    pub fn hookd(&self) -> PathBuf {
+    pub(crate) fn hookd(&self) -> PathBuf {
         self.root.join("hookd")
     }
 
-    pub fn sdist(&self) -> PathBuf {
+    pub(crate) fn sdist(&self) -> PathBuf {
         self.root.join("sdist")
     }
 
     /// What cargo has said of the workspace of the project in a directory.
-    pub fn cargo(&self, directory: &Path) -> PathBuf {
+    pub(crate) fn cargo(&self, directory: &Path) -> PathBuf {
         self.root.join("cargo").join(format!("{}.json", digest::short_of_path(directory)))
     }
 
     /// What rustc has made, to be used again.
-    pub fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.root.join("store")
     }
 
     /// The lock of a source tree.
-    pub fn project_lock(&self, directory: &Path) -> PathBuf {
+    pub(crate) fn project_lock(&self, directory: &Path) -> PathBuf {
         self.root.join("locks").join(format!("{}.lock", digest::short_of_path(directory)))
     }
 
-    pub fn last_report(&self) -> PathBuf {
+    pub(crate) fn last_report(&self) -> PathBuf {
         self.root.join("reports/last.json")
     }
 
     /// Which job of GitHub Actions this is; its mtime says when that began.
-    pub fn job(&self) -> PathBuf {
+    pub(crate) fn job(&self) -> PathBuf {
         self.root.join("reports/job")
     }
 
-    pub fn logs(&self) -> PathBuf {
+    pub(crate) fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
 
     /// rust-cache hashes every file of this name below a workspace into the end of its key.
-    pub fn roll(&self) -> PathBuf {
+    pub(crate) fn roll(&self) -> PathBuf {
         self.root.join(".cargo/config.toml")
     }
 
     /// The same for a workspace that our directory is not in, in its target directory.
-    pub fn roll_in(target_directory: &Path) -> PathBuf {
+    pub(crate) fn roll_in(target_directory: &Path) -> PathBuf {
         target_directory.join("pyenv-build/.cargo/config.toml")
     }
 
     /// References of editable installs.
-    pub fn installs(&self) -> PathBuf {
+    pub(crate) fn installs(&self) -> PathBuf {
         self.root.join("installs")
     }
 
-    pub fn history(&self) -> PathBuf {
+    pub(crate) fn history(&self) -> PathBuf {
         self.root.join("history")
     }
 
     /// A fresh directory on the same file system as everything else of ours, removed when dropped.
-    pub fn temporary(&self, prefix: &str) -> std::io::Result<tempfile::TempDir> {
+    pub(crate) fn temporary(&self, prefix: &str) -> std::io::Result<tempfile::TempDir> {
         let parent = self.tmp();
         fs_err::create_dir_all(&parent)?;
         tempfile::Builder::new().prefix(prefix).tempdir_in(parent)

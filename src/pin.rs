@@ -27,8 +27,8 @@
 //! No variable can fix these: other cargo features, crate types or rustc arguments than the
 //! backend's.
 
-pub mod facts;
-pub mod libpython;
+pub(crate) mod facts;
+pub(crate) mod libpython;
 
 use std::path::PathBuf;
 
@@ -43,7 +43,7 @@ const PYO3_CODE: &str = "https://github.com/PyO3/pyo3/blob/f168538672f2c32e32f7c
 
 /// What the pins are decided from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The environment's python, as it is run: the string is what cargo compares.
     pub python: PathBuf,
     pub identity: Identity,
@@ -55,7 +55,7 @@ pub struct Facts {
 
 /// The backend in the build environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BackendVersion {
+pub(crate) enum BackendVersion {
     Maturin(Version),
     SetuptoolsRust,
     Other,
@@ -63,7 +63,7 @@ pub enum BackendVersion {
 
 /// How the crate talks to Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bindings {
+pub(crate) enum Bindings {
     /// With PyO3.
     Pyo3,
     /// cffi, uniffi, a plain program.
@@ -74,7 +74,7 @@ pub enum Bindings {
 
 /// One variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pin {
+pub(crate) struct Pin {
     pub name: &'static str,
     pub value: String,
     /// The line that sets or reads it.
@@ -83,7 +83,7 @@ pub struct Pin {
 
 /// The pins, in order, and what the user should know of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pins {
+pub(crate) struct Pins {
     pub variables: Vec<Pin>,
     /// Variables of the user's that win, or that lose although they are set; one sentence each.
     pub notes: Vec<String>,
@@ -95,13 +95,13 @@ impl Pins {
     }
 
     /// As variables for a child: name and value.
-    pub fn environ(&self) -> impl Iterator<Item = (String, String)> {
+    pub(crate) fn environ(&self) -> impl Iterator<Item = (String, String)> {
         self.variables.iter().map(|pin| (pin.name.to_owned(), pin.value.clone()))
     }
 }
 
 /// Decides the pins.
-pub fn pins(facts: &Facts) -> Pins {
+pub(crate) fn pins(facts: &Facts) -> Pins {
     match (&facts.backend, facts.bindings) {
         // maturin sets nothing without PyO3 and hands its own environment on, in which every hook
         // has these two.

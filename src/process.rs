@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use crate::{interrupt, terminal};
 
 /// How long a child may take to end after SIGTERM before it is killed.
-pub const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// How often signals and deadlines are looked at while we wait for a child.
 const TICK: Duration = Duration::from_millis(10);
 
 /// A command that has not run yet.
 #[derive(Debug, Clone)]
-pub struct Cmd {
+pub(crate) struct Cmd {
     program: OsString,
     args: Vec<OsString>,
     envs: Vec<(OsString, Option<OsString>)>,
@@ -30,14 +30,14 @@ pub struct Cmd {
 
 /// What a finished command left.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("failed to start `{command}`")]
     Start { command: String, source: io::Error },
     #[error("`{command}` {}{}", describe(*status), indented(output))]
@@ -53,42 +53,42 @@ pub enum Error {
 }
 
 impl Cmd {
-    pub fn new(program: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         Self { program: program.as_ref().to_owned(), args: Vec::new(), envs: Vec::new(), cwd: None }
     }
 
     #[must_use]
-    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
     }
 
     #[must_use]
-    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
     #[must_use]
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.envs.push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
         self
     }
 
     #[must_use]
-    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
         self.envs.push((name.as_ref().to_owned(), None));
         self
     }
 
     #[must_use]
-    pub fn cwd(mut self, dir: impl AsRef<Path>) -> Self {
+    pub(crate) fn cwd(mut self, dir: impl AsRef<Path>) -> Self {
         self.cwd = Some(dir.as_ref().to_owned());
         self
     }
 
     /// The command as one would type it in a shell, credentials in URLs masked.
-    pub fn display(&self) -> String {
+    pub(crate) fn display(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.args).map(|word| {
             let word = mask_credentials(&word.to_string_lossy());
             shlex::try_quote(&word).map_or_else(|_| word.clone(), std::borrow::Cow::into_owned)
@@ -98,7 +98,7 @@ impl Cmd {
 
     /// The standard library's command, for the few who wire up streams themselves.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
-    pub fn to_std(&self) -> Command {
+    pub(crate) fn to_std(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args);
         for (name, value) in &self.envs {
@@ -114,7 +114,7 @@ impl Cmd {
     }
 
     /// Starts it in a process group of its own, with the streams of `wire`.
-    pub fn spawn_group(&self, wire: impl FnOnce(&mut Command)) -> Result<Group, Error> {
+    pub(crate) fn spawn_group(&self, wire: impl FnOnce(&mut Command)) -> Result<Group, Error> {
         let mut command = self.to_std();
         wire(&mut command);
         isolate(&mut command);
@@ -125,7 +125,7 @@ impl Cmd {
 
     /// Runs it to its end with our own streams and in our own process group, as a shell would.
     /// Signals that only we get are handed on.
-    pub fn spawn_foreground(&self) -> Result<ExitStatus, Error> {
+    pub(crate) fn spawn_foreground(&self) -> Result<ExitStatus, Error> {
         let mut child = self
             .to_std()
             .spawn()
@@ -148,7 +148,7 @@ impl Cmd {
 
     /// Runs it to its end and collects what it prints; a status other than success is an error with
     /// that output.
-    pub fn output(&self) -> Result<Output, Error> {
+    pub(crate) fn output(&self) -> Result<Output, Error> {
         let output = self.output_unchecked(None)?;
         if output.status.success() {
             return Ok(output);
@@ -157,7 +157,7 @@ impl Cmd {
     }
 
     /// The error for an output whose status the caller judged.
-    pub fn status_error(&self, output: &Output) -> Error {
+    pub(crate) fn status_error(&self, output: &Output) -> Error {
         let mut text = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
         if text.is_empty() {
             String::from_utf8_lossy(&output.stdout).trim_end().clone_into(&mut text);
@@ -171,13 +171,13 @@ impl Cmd {
 
     /// What a program prints that has no children and ends soon by itself, such as `git ls-files`.
     /// `None`: it could not be run, or failed.
-    pub fn quick_answer(&self) -> Option<Vec<u8>> {
+    pub(crate) fn quick_answer(&self) -> Option<Vec<u8>> {
         let output = self.to_std().stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
         output.status.success().then_some(output.stdout)
     }
 
     /// Runs it to its end, whatever the status.
-    pub fn output_unchecked(&self, timeout: Option<Duration>) -> Result<Output, Error> {
+    pub(crate) fn output_unchecked(&self, timeout: Option<Duration>) -> Result<Output, Error> {
         let mut group = self.spawn_group(|command| {
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         })?;
@@ -210,7 +210,7 @@ impl Cmd {
 
 /// A running child and its process group.
 #[derive(Debug)]
-pub struct Group {
+pub(crate) struct Group {
     pub child: Child,
     command: String,
     /// Whether it has had the terminal, where Ctrl-C went to it.
@@ -220,7 +220,7 @@ pub struct Group {
 impl Group {
     /// Waits for the child, until we are interrupted or `timeout` is over; the group lives on after
     /// those two.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<ExitStatus, Error> {
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<ExitStatus, Error> {
         let start = Instant::now();
         loop {
             match self.child.try_wait() {
@@ -257,7 +257,7 @@ impl Group {
     }
 
     /// Waits for the child no longer than that. Whether it has ended; interrupts do not count here.
-    pub fn ends_within(&mut self, patience: Duration) -> bool {
+    pub(crate) fn ends_within(&mut self, patience: Duration) -> bool {
         let start = Instant::now();
         loop {
             if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
@@ -272,7 +272,7 @@ impl Group {
     }
 
     /// Ends the whole group: SIGTERM, up to `grace`, SIGKILL. Afterwards the child has been reaped.
-    pub fn end(&mut self, grace: Duration) {
+    pub(crate) fn end(&mut self, grace: Duration) {
         signal_group(&self.child, Kill::Term);
         self.ends_within(grace);
         // The rest of the group may outlive its leader.
@@ -332,7 +332,7 @@ fn hand_on(_child: &Child, _signal: Option<interrupt::Signal>) {}
 
 /// The signals we send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kill {
+pub(crate) enum Kill {
     Term,
     Kill,
 }
@@ -349,7 +349,7 @@ fn signal_group(_child: &Child, _kill: Kill) {}
 
 /// Signals a process group by its number. A group that is gone is no error.
 #[cfg(unix)]
-pub fn signal_group_id(id: i32, kill: Kill) {
+pub(crate) fn signal_group_id(id: i32, kill: Kill) {
     let signal = match kill {
         Kill::Term => rustix::process::Signal::TERM,
         Kill::Kill => rustix::process::Signal::KILL,
@@ -378,7 +378,7 @@ fn isolate(_command: &mut Command) {}
 
 /// Has the child killed when we die without a chance to end it, where the system can do so.
 #[cfg(target_os = "linux")]
-pub fn die_with_us(command: &mut Command) {
+pub(crate) fn die_with_us(command: &mut Command) {
     use std::os::unix::process::CommandExt as _;
     let parent = rustix::process::getpid();
     #[expect(
@@ -404,7 +404,7 @@ pub fn die_with_us(command: &mut Command) {
 pub fn die_with_us(_command: &mut Command) {}
 
 /// "exited with status 1", "was killed by SIGSEGV".
-pub fn describe(status: ExitStatus) -> String {
+pub(crate) fn describe(status: ExitStatus) -> String {
     #[cfg(unix)]
     {
         use std::os::unix::process::ExitStatusExt as _;
@@ -436,7 +436,7 @@ fn indented(output: &str) -> String {
 }
 
 /// Replaces `user:password@` in URLs within a text by `***@`.
-pub fn mask_credentials(text: &str) -> String {
+pub(crate) fn mask_credentials(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -461,7 +461,7 @@ pub fn mask_credentials(text: &str) -> String {
 
 /// Takes `user:password@` out of all HTTP URLs within a text, as what is written down for good must
 /// not have them.
-pub fn without_credentials(text: &str) -> String {
+pub(crate) fn without_credentials(text: &str) -> String {
     let masked = mask_credentials(text);
     masked.replace("http://***@", "http://").replace("https://***@", "https://")
 }

@@ -9,8 +9,8 @@
 //! workspace. Projects without any Rust are built as well; they simply have no manifest.
 
 mod build_system;
-pub mod cargo;
-pub mod cargo_config;
+pub(crate) mod cargo;
+pub(crate) mod cargo_config;
 mod package_files;
 mod remembered;
 mod settings;
@@ -21,19 +21,19 @@ mod workspace;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-pub use build_system::{Backend, BuildSystem, parse_requirement};
-pub use cargo::{CargoPackage, CargoWorkspace, DependencyKind};
-pub use package_files::files_of_package;
+pub(crate) use build_system::{Backend, BuildSystem, parse_requirement};
+pub(crate) use cargo::{CargoPackage, CargoWorkspace, DependencyKind};
+pub(crate) use package_files::files_of_package;
 use pep508_rs::pep440_rs::VersionSpecifiers;
-pub use settings::Settings;
-pub use sources::{Lowered, NamedIndex, Sources, local_path};
-pub use uv::UvFile;
-pub use workspace::Workspace;
+pub(crate) use settings::Settings;
+pub(crate) use sources::{Lowered, NamedIndex, Sources, local_path};
+pub(crate) use uv::UvFile;
+pub(crate) use workspace::Workspace;
 
 use crate::fs;
 
 /// A parsed requirement.
-pub type Requirement = pep508_rs::Requirement<pep508_rs::VerbatimUrl>;
+pub(crate) type Requirement = pep508_rs::Requirement<pep508_rs::VerbatimUrl>;
 
 /// A source tree that a PEP 517 frontend can build.
 #[derive(Debug, Clone)]

@@ -4,11 +4,11 @@
 //! [`rebuilds`] derives from cargo's records which crates were compiled and why, [`cargo_output`]
 //! from cargo's messages; [`render`] writes the report as text.
 
-pub mod cargo_output;
+pub(crate) mod cargo_output;
 mod inputs;
-pub mod rebuilds;
-pub mod render;
-pub mod reuse;
+pub(crate) mod rebuilds;
+pub(crate) mod render;
+pub(crate) mod reuse;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ use crate::pin::Pins;
 use crate::{digest, fs};
 
 /// Version of the report's format.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// The outcome of one invocation. With several projects, `projects` has one report for each, and
 /// the top level has common and total values.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Report {
+pub(crate) struct Report {
     /// Version of this format.
     pub schema: u32,
     /// The subcommand.
@@ -78,7 +78,7 @@ pub struct Report {
 /// A built artifact.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Artifact {
+pub(crate) struct Artifact {
     /// The kind.
     pub kind: ArtifactKind,
     /// Absolute path.
@@ -93,7 +93,7 @@ pub struct Artifact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum ArtifactKind {
+pub(crate) enum ArtifactKind {
     /// A wheel.
     Wheel,
     /// A source distribution.
@@ -105,7 +105,7 @@ pub enum ArtifactKind {
 }
 
 impl Artifact {
-    pub fn new(kind: ArtifactKind, path: PathBuf) -> std::io::Result<Self> {
+    pub(crate) fn new(kind: ArtifactKind, path: PathBuf) -> std::io::Result<Self> {
         let file =
             if kind == ArtifactKind::Metadata { path.join("METADATA") } else { path.clone() };
         Ok(Self {
@@ -120,7 +120,7 @@ impl Artifact {
 /// An editable install.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct InstallReport {
+pub(crate) struct InstallReport {
     /// Name of the distribution, as in the wheel.
     pub distribution: String,
     /// Its version.
@@ -140,7 +140,7 @@ pub struct InstallReport {
 /// The interpreter.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct InterpreterReport {
+pub(crate) struct InterpreterReport {
     /// Such as `cp312-linux-x86_64`; with a `t` if free-threaded: `cp313t-linux-x86_64`.
     pub abi_tag: String,
     /// Such as `3.12.1`.
@@ -162,7 +162,7 @@ impl From<&Interpreter> for InterpreterReport {
 /// The build environment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct EnvReport {
+pub(crate) struct EnvReport {
     /// Its directory.
     pub path: PathBuf,
     /// Its python.
@@ -197,7 +197,7 @@ impl From<&BuildEnv> for EnvReport {
 /// One call of the backend.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct HookReport {
+pub(crate) struct HookReport {
     /// Name of the hook in PEP 517 or PEP 660.
     pub name: String,
     /// Duration of the call.
@@ -209,7 +209,7 @@ pub struct HookReport {
 /// Use of the store: outcomes of the rustc calls that went through our wrapper.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct StoreReport {
+pub(crate) struct StoreReport {
     /// Number of calls whose outputs were reused from the store.
     pub reused: u64,
     /// Number of calls whose outputs were recorded in the store.
@@ -223,7 +223,7 @@ pub struct StoreReport {
 /// Compiled, reused and fresh crates.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Crates {
+pub(crate) struct Crates {
     /// Crates for which rustc ran, in that order.
     pub compiled: Vec<CompiledCrate>,
     /// Crates that cargo wanted to compile, and that were reused from the store instead.
@@ -239,7 +239,7 @@ pub struct Crates {
 /// A compiled crate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct CompiledCrate {
+pub(crate) struct CompiledCrate {
     /// The package.
     pub name: String,
     /// Its version.
@@ -268,7 +268,7 @@ pub struct CompiledCrate {
 /// A crate whose outputs were reused from the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct ReusedCrate {
+pub(crate) struct ReusedCrate {
     /// The package.
     pub name: String,
     /// Its version.
@@ -280,7 +280,7 @@ pub struct ReusedCrate {
 /// A build script that ran or was skipped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct BuildScriptRun {
+pub(crate) struct BuildScriptRun {
     /// The package.
     pub name: String,
     /// Its version.
@@ -307,7 +307,7 @@ pub struct BuildScriptRun {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Reason {
+pub(crate) enum Reason {
     /// It was not compiled before.
     FirstBuild,
     /// `detail` names the variable.
@@ -351,7 +351,7 @@ pub enum Reason {
 impl Reason {
     /// Whether there was a state that this crate could have been taken from. What is compiled for
     /// another profile, as `cargo check` does, was not compiled for it before.
-    pub fn had_previous_state(self) -> bool {
+    pub(crate) fn had_previous_state(self) -> bool {
         !matches!(self, Self::FirstBuild | Self::ProfileChanged)
     }
 }
@@ -359,7 +359,7 @@ impl Reason {
 /// A failure.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct ErrorReport {
+pub(crate) struct ErrorReport {
     /// Kind of failure, one word for scripts.
     pub kind: String,
     /// What failed, and its causes, one per line.
@@ -375,7 +375,7 @@ pub struct ErrorReport {
 impl Crates {
     /// Adds crates that cargo named and of which there are no records: built elsewhere than where
     /// they were looked for.
-    pub fn add_what_was_said(&mut self, said: Self) {
+    pub(crate) fn add_what_was_said(&mut self, said: Self) {
         let is_known = |one: &CompiledCrate| {
             self.compiled.iter().any(|known| known.name == one.name && known.version == one.version)
                 || self
@@ -391,7 +391,7 @@ impl Crates {
 }
 
 impl Report {
-    pub fn new(command: &str) -> Self {
+    pub(crate) fn new(command: &str) -> Self {
         Self {
             schema: SCHEMA,
             command: command.to_owned(),
@@ -412,12 +412,12 @@ impl Report {
         }
     }
 
-    pub fn set_pins(&mut self, pins: &Pins) {
+    pub(crate) fn set_pins(&mut self, pins: &Pins) {
         self.pins = pins.environ().collect();
     }
 
     /// One report for all projects of an invocation; a single one stays as it is.
-    pub fn combine(command: &str, mut projects: Vec<Self>, seconds: f64) -> Self {
+    pub(crate) fn combine(command: &str, mut projects: Vec<Self>, seconds: f64) -> Self {
         if projects.len() == 1 {
             let mut report = projects.remove(0);
             report.seconds = round(seconds);
@@ -446,7 +446,7 @@ impl Report {
         all
     }
 
-    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
         fs::write_atomic(
             path,
             &serde_json::to_vec_pretty(self).expect("our own plain data always serialises"),
@@ -454,13 +454,13 @@ impl Report {
     }
 
     /// The last report, if there is one of a schema that we know.
-    pub fn read(path: &Path) -> Option<Self> {
+    pub(crate) fn read(path: &Path) -> Option<Self> {
         let report: Self = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
         (report.schema == SCHEMA).then_some(report)
     }
 }
 
 /// Milliseconds are all that a duration of ours means.
-pub fn round(seconds: f64) -> f64 {
+pub(crate) fn round(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }

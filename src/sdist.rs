@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::fs;
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("`{}` is not a readable source distribution: {reason}", path.display())]
     Invalid { path: PathBuf, reason: String },
     #[error("failed to write `{}`", path.display())]
@@ -24,7 +24,7 @@ pub enum Error {
 
 impl Error {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::HasOurs { directory, .. } => Some(format!(
                 "the backend packs all files of the source tree: exclude `{0}` as its \
@@ -39,7 +39,7 @@ impl Error {
 
 /// Checks that a source distribution has nothing of our own directory, which is at `ours` in the
 /// source tree.
-pub fn check(archive: &Path, ours: &Path) -> Result<(), Error> {
+pub(crate) fn check(archive: &Path, ours: &Path) -> Result<(), Error> {
     let invalid = |error: std::io::Error| Error::Invalid {
         path: archive.to_path_buf(),
         reason: error.to_string(),
@@ -69,7 +69,7 @@ pub fn check(archive: &Path, ours: &Path) -> Result<(), Error> {
 
 /// Unpacks `archive` (`name-version.tar.gz`) so that its tree stands at `target`. `scratch` is on
 /// the same file system.
-pub fn unpack(archive: &Path, target: &Path, scratch: &Path) -> Result<(), Error> {
+pub(crate) fn unpack(archive: &Path, target: &Path, scratch: &Path) -> Result<(), Error> {
     let invalid = |reason: String| Error::Invalid { path: archive.to_path_buf(), reason };
     let file = fs_err::File::open(archive).map_err(|error| invalid(error.to_string()))?;
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));

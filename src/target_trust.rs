@@ -49,14 +49,14 @@ struct Token {
 
 /// A package whose sources can be edited.
 #[derive(Debug, Clone)]
-pub struct LocalPackage {
+pub(crate) struct LocalPackage {
     pub name: String,
     pub directory: PathBuf,
 }
 
 /// Why a target directory was not believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Distrust {
+pub(crate) enum Distrust {
     /// It has no token, or another checkout's.
     Foreign,
     /// This source is older than the pair, and was not there when that was made.
@@ -68,7 +68,7 @@ pub enum Distrust {
 
 /// Sees to it that cargo finds no local package fresh in a target directory that did not grow up
 /// with this checkout, and binds the two from now on. A directory that is not there yet is made.
-pub fn settle(
+pub(crate) fn settle(
     layout: &Layout,
     target: &Path,
     workspace: &Path,

@@ -30,7 +30,7 @@ fn terminal() -> Option<File> {
 
 /// Whether a child was stopped because it wants the terminal.
 #[cfg(unix)]
-pub fn is_wanted_by(child: &Child) -> bool {
+pub(crate) fn is_wanted_by(child: &Child) -> bool {
     let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
     let stopped =
         rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
@@ -41,7 +41,7 @@ pub fn is_wanted_by(child: &Child) -> bool {
 /// Lends the terminal to the group that a child leads, and continues it. Whether the terminal was
 /// ours to lend.
 #[cfg(unix)]
-pub fn lend_to(child: &Child) -> bool {
+pub(crate) fn lend_to(child: &Child) -> bool {
     let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
     let Some(terminal) = terminal() else { return false };
     let foreground = tcgetpgrp(&terminal);
@@ -55,13 +55,13 @@ pub fn lend_to(child: &Child) -> bool {
 
 /// Whether somebody whom we have started has the terminal.
 #[cfg(unix)]
-pub fn is_lent(group: i32) -> bool {
+pub(crate) fn is_lent(group: i32) -> bool {
     terminal().is_some_and(|terminal| tcgetpgrp(terminal).ok() == Pid::from_raw(group))
 }
 
 /// Takes the terminal back from a group that had it.
 #[cfg(unix)]
-pub fn take_back_from(group: i32) {
+pub(crate) fn take_back_from(group: i32) {
     if let Some(terminal) =
         terminal().filter(|terminal| tcgetpgrp(terminal).ok() == Pid::from_raw(group))
     {

@@ -1,7 +1,7 @@
 //! Random tokens.
 
 /// 128 bits from the operating system, as 32 hexadecimal digits.
-pub fn random() -> String {
+pub(crate) fn random() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system has random numbers");
     format!("{:032x}", u128::from_ne_bytes(bytes))

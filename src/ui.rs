@@ -15,7 +15,7 @@ use crate::env_vars;
 
 /// How much to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
+pub(crate) enum Verbosity {
     /// `-q`: errors only.
     Quiet,
     Normal,
@@ -27,7 +27,7 @@ pub enum Verbosity {
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     Auto,
     Always,
     Never,
@@ -35,14 +35,14 @@ pub enum Color {
 
 /// The door to the terminal.
 #[derive(Debug)]
-pub struct Ui {
+pub(crate) struct Ui {
     verbosity: Verbosity,
     interactive: bool,
     bar: Mutex<Option<ProgressBar>>,
 }
 
 impl Ui {
-    pub fn new(verbosity: Verbosity, color: Option<Color>) -> Self {
+    pub(crate) fn new(verbosity: Verbosity, color: Option<Color>) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let color = color.unwrap_or_else(|| {
             if env_vars::get("NO_COLOR").is_some() {
@@ -75,17 +75,17 @@ impl Ui {
         }
     }
 
-    pub fn verbosity(&self) -> Verbosity {
+    pub(crate) fn verbosity(&self) -> Verbosity {
         self.verbosity
     }
 
     /// Whether a spinner is shown.
-    pub fn is_interactive(&self) -> bool {
+    pub(crate) fn is_interactive(&self) -> bool {
         self.interactive
     }
 
     /// A line of what was done: `verb` right-aligned in cargo's twelve columns.
-    pub fn status(&self, verb: &str, message: impl std::fmt::Display) {
+    pub(crate) fn status(&self, verb: &str, message: impl std::fmt::Display) {
         if self.verbosity >= Verbosity::Normal {
             self.print(&format!(
                 "{} {message}",
@@ -95,20 +95,20 @@ impl Ui {
     }
 
     /// A line for `-v`.
-    pub fn detail(&self, message: impl std::fmt::Display) {
+    pub(crate) fn detail(&self, message: impl std::fmt::Display) {
         if self.verbosity >= Verbosity::Verbose {
             self.print(&Style::new().for_stderr().dim().apply_to(message).to_string());
         }
     }
 
     /// A line for `-vv`.
-    pub fn debug(&self, message: impl std::fmt::Display) {
+    pub(crate) fn debug(&self, message: impl std::fmt::Display) {
         if self.verbosity >= Verbosity::Debug {
             self.print(&Style::new().for_stderr().dim().apply_to(message).to_string());
         }
     }
 
-    pub fn warning(&self, message: impl std::fmt::Display) {
+    pub(crate) fn warning(&self, message: impl std::fmt::Display) {
         if self.verbosity >= Verbosity::Normal {
             self.print(&format!(
                 "{}: {message}",
@@ -118,7 +118,7 @@ impl Ui {
     }
 
     /// Always shown, `-q` or not.
-    pub fn error(&self, message: impl std::fmt::Display) {
+    pub(crate) fn error(&self, message: impl std::fmt::Display) {
         self.print(&format!(
             "{}: {message}",
             Style::new().for_stderr().red().bold().apply_to("error")
@@ -126,7 +126,7 @@ impl Ui {
     }
 
     /// Advice below an error.
-    pub fn hint(&self, message: impl std::fmt::Display) {
+    pub(crate) fn hint(&self, message: impl std::fmt::Display) {
         self.print(&format!(
             "{}: {message}",
             Style::new().for_stderr().cyan().bold().apply_to("hint")
@@ -134,12 +134,12 @@ impl Ui {
     }
 
     /// A line of somebody else's output, as it is.
-    pub fn passthrough(&self, line: &str) {
+    pub(crate) fn passthrough(&self, line: &str) {
         self.print(line);
     }
 
     /// A result, on stdout. A reader that went away (`| head`) is no error of ours.
-    pub fn result(&self, text: impl std::fmt::Display) {
+    pub(crate) fn result(&self, text: impl std::fmt::Display) {
         self.suspend(|| {
             let _ = writeln!(std::io::stdout().lock(), "{text}");
         });
@@ -164,7 +164,7 @@ impl Ui {
 
     /// Shows that something long is going on until the returned value is dropped. Nothing without a
     /// terminal.
-    pub fn spinner(&self, message: impl Into<String>) -> Spinner<'_> {
+    pub(crate) fn spinner(&self, message: impl Into<String>) -> Spinner<'_> {
         let message = message.into();
         if self.interactive {
             let style = ProgressStyle::with_template("  {spinner:.cyan} {wide_msg} {elapsed:.dim}")
@@ -184,7 +184,7 @@ impl Ui {
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Leaves the terminal's last line to who asks something there: the spinner is shown no more.
-pub fn step_aside() {
+pub(crate) fn step_aside() {
     if let Some(bar) = SHOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
         bar.disable_steady_tick();
         bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -193,13 +193,13 @@ pub fn step_aside() {
 
 /// A running spinner.
 #[derive(Debug)]
-pub struct Spinner<'a> {
+pub(crate) struct Spinner<'a> {
     ui: &'a Ui,
 }
 
 impl Spinner<'_> {
     /// Replaces its text.
-    pub fn set(&self, message: impl Into<String>) {
+    pub(crate) fn set(&self, message: impl Into<String>) {
         if let Some(bar) = &*self.ui.bar() {
             bar.set_message(message.into());
         }
@@ -215,7 +215,7 @@ impl Drop for Spinner<'_> {
 }
 
 /// A line of somebody else's, not longer than that many characters.
-pub fn shortened(line: &str, limit: usize) -> String {
+pub(crate) fn shortened(line: &str, limit: usize) -> String {
     match line.char_indices().nth(limit) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line.to_owned(),
@@ -223,7 +223,7 @@ pub fn shortened(line: &str, limit: usize) -> String {
 }
 
 /// `0.2s`, `12.3s`, `3m 20s`.
-pub fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 60.0 {
         format!("{seconds:.1}s")

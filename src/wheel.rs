@@ -14,7 +14,7 @@ use crate::env_vars;
 use crate::interpreter::Identity;
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("failed to read the wheel `{}`", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("`{}` is not a readable wheel: {reason}", path.display())]
@@ -25,7 +25,7 @@ pub enum Error {
 
 impl Error {
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::WrongAbi { .. } => Some(
                 "PYO3_CONFIG_FILE or PYO3_PYTHON may name a different interpreter (see `cargo \
@@ -39,7 +39,7 @@ impl Error {
 }
 
 /// Checks a wheel's tags and the extension modules in it.
-pub fn check(wheel: &Path, identity: &Identity) -> Result<(), Error> {
+pub(crate) fn check(wheel: &Path, identity: &Identity) -> Result<(), Error> {
     let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let wrong = |what: String| Error::WrongAbi {
         wheel: name.clone(),
@@ -137,7 +137,7 @@ fn open(wheel: &Path) -> Result<zip::ZipArchive<std::fs::File>, Error> {
 
 /// What a wheel says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     pub name: String,
     pub version: String,
     pub requires: bool,
@@ -150,7 +150,7 @@ pub struct Metadata {
 }
 
 /// Reads a wheel's metadata.
-pub fn metadata(wheel: &Path) -> Result<Metadata, Error> {
+pub(crate) fn metadata(wheel: &Path) -> Result<Metadata, Error> {
     let invalid = |reason: String| Error::Invalid { path: wheel.to_path_buf(), reason };
     let mut archive = open(wheel)?;
     let members = archive.file_names().map(|member| member.map(|member| member.to_string()));
@@ -203,7 +203,7 @@ fn headers<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
 
 /// Unpacks a wheel's `.dist-info` directory into `directory` and returns its path: PEP 517's way to
 /// the metadata where the backend has no hook for it.
-pub fn extract_metadata(wheel: &Path, directory: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn extract_metadata(wheel: &Path, directory: &Path) -> Result<PathBuf, Error> {
     let invalid = |reason: String| Error::Invalid { path: wheel.to_path_buf(), reason };
     let mut archive = open(wheel)?;
     let mut root = None;

@@ -135,7 +135,7 @@ def clear_group(group: int, deadline: float, wait: Callable[[float], object] = t
 
 
 def client_group() -> int:
-    """:return: The process group of the process that started hookd, which may have the terminal; 0 if that is not known."""
+    """:return: The process group of hookd's parent, which may have the terminal; 0 if that is not known."""
     try:
         return os.getpgid(os.getppid())
     except (AttributeError, OSError):  # Windows has none

@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// One command, escaped; no value can end the line or begin another command.
-pub fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
+pub(crate) fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
     let properties: Vec<String> =
         properties.iter().map(|(key, value)| format!("{key}={}", escape_property(value))).collect();
     let space = if properties.is_empty() { "" } else { " " };
@@ -22,7 +22,7 @@ fn escape_property(text: &str) -> String {
 
 /// What the runner shows in addition to the log, on the run's page and on the lines of a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Annotation<'a> {
+pub(crate) struct Annotation<'a> {
     pub level: Level,
     pub title: &'a str,
     pub message: &'a str,
@@ -31,7 +31,7 @@ pub struct Annotation<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     Warning,
     Error,
 }

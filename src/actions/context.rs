@@ -15,7 +15,7 @@ use crate::env_vars;
 
 /// What is known of the event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Context {
+pub(crate) struct Context {
     /// `push`, `pull_request`, ...
     pub event: String,
     /// `refs/heads/main`, `refs/pull/7/merge`, `refs/tags/v1`
@@ -38,7 +38,7 @@ pub struct Context {
 
 /// When the user wants the caches saved: the input `save-cache`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SaveCache {
+pub(crate) enum SaveCache {
     DefaultBranch,
     Always,
     Never,
@@ -46,7 +46,7 @@ pub enum SaveCache {
 
 /// Whether the user wants caches: the input `cache`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UseCache {
+pub(crate) enum UseCache {
     Auto,
     Yes,
     No,
@@ -54,7 +54,7 @@ pub enum UseCache {
 
 /// What is done with the caches, and why not more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+pub(crate) struct Policy {
     pub restore: bool,
     pub save: bool,
     /// What is made is taken to be for the world.
@@ -78,7 +78,7 @@ const OPEN_TO_STRANGERS: &[&str] = &[
 
 impl Context {
     /// From the environment of the step and the payload of the event.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let get = |name| env_vars::get(name).unwrap_or_default();
         let payload = env_vars::get("GITHUB_EVENT_PATH")
             .and_then(|path| fs_err::read(Path::new(&path)).ok())
@@ -123,7 +123,7 @@ impl Context {
     }
 
     /// Why this job may have the code of strangers in it, if so.
-    pub fn is_open_to_strangers(&self) -> Option<String> {
+    pub(crate) fn is_open_to_strangers(&self) -> Option<String> {
         if OPEN_TO_STRANGERS.contains(&self.event.as_str()) {
             return Some(format!("anyone can trigger `{}`", self.event));
         }
@@ -131,7 +131,7 @@ impl Context {
     }
 
     /// Why what this job makes is taken to be for the world, if so.
-    pub fn publishes(&self) -> Option<String> {
+    pub(crate) fn publishes(&self) -> Option<String> {
         if self.git_ref.starts_with("refs/tags/") {
             return Some("a tag is being built".to_owned());
         }
@@ -142,7 +142,7 @@ impl Context {
     }
 
     /// What is done with the caches, as the user wants it and the event allows it.
-    pub fn policy(&self, cache: UseCache, save: SaveCache) -> Policy {
+    pub(crate) fn policy(&self, cache: UseCache, save: SaveCache) -> Policy {
         let because = self.publishes();
         let publishes = because.is_some();
         if cache == UseCache::No {
@@ -210,7 +210,7 @@ fn cache_mode(_workflow_ref: &str, _job: &str, _workspace: &Path) -> Option<Stri
 }
 
 /// What tells the job that we run in from all others, if it is one.
-pub fn job() -> Option<String> {
+pub(crate) fn job() -> Option<String> {
     let names = ["GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "RUNNER_TEMP"];
     let parts: Vec<String> = names.iter().filter_map(|name| env_vars::get(name)).collect();
     (!parts.is_empty()).then(|| parts.join(" "))

@@ -13,14 +13,14 @@ use std::path::PathBuf;
 use crate::{env_vars, token};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum File {
+pub(crate) enum File {
     Output,
     Env,
     Path,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("failed to write to the file in `{variable}`")]
     Write { variable: &'static str, source: std::io::Error },
     #[error("`{variable}` is not set")]
@@ -39,12 +39,12 @@ impl File {
     }
 
     /// Appends a name and its value.
-    pub fn set(self, name: &str, value: &str) -> Result<(), Error> {
+    pub(crate) fn set(self, name: &str, value: &str) -> Result<(), Error> {
         self.append(&entry(name, value)?)
     }
 
     /// Appends a line.
-    pub fn line(self, line: &str) -> Result<(), Error> {
+    pub(crate) fn line(self, line: &str) -> Result<(), Error> {
         if line.chars().any(char::is_control) {
             return Err(Error::NotALine { what: "a line", text: line.to_owned() });
         }

@@ -15,20 +15,20 @@ const LEFT_OUT: &str = "\n*The step summary is cut off here; see the log for the
 
 /// A summary being written.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub(crate) struct Summary {
     head: String,
     folded: Vec<String>,
 }
 
 impl Summary {
     /// Markdown that is always shown.
-    pub fn push(&mut self, markdown: &str) {
+    pub(crate) fn push(&mut self, markdown: &str) {
         self.head.push_str(markdown);
         self.head.push_str("\n\n");
     }
 
     /// Markdown that is shown when one asks for it.
-    pub fn fold(&mut self, title: &str, markdown: &str) {
+    pub(crate) fn fold(&mut self, title: &str, markdown: &str) {
         self.folded.push(format!(
             "<details><summary>{}</summary>\n\n{}\n\n</details>\n\n",
             text(title),
@@ -37,7 +37,7 @@ impl Summary {
     }
 
     /// What fits into so many bytes.
-    pub fn render(&self, room_bytes: usize) -> String {
+    pub(crate) fn render(&self, room_bytes: usize) -> String {
         let mut room = room_bytes.saturating_sub(LEFT_OUT.len());
         let mut markdown = String::new();
         let mut is_whole = true;
@@ -57,7 +57,7 @@ impl Summary {
 
     /// Appends it to the file that `GITHUB_STEP_SUMMARY` names; nothing without one (GHES before
     /// 3.6).
-    pub fn write(&self) -> std::io::Result<()> {
+    pub(crate) fn write(&self) -> std::io::Result<()> {
         let Some(path) = env_vars::get_os("GITHUB_STEP_SUMMARY").map(PathBuf::from) else {
             return Ok(());
         };
@@ -68,7 +68,7 @@ impl Summary {
 }
 
 /// A Markdown table.
-pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut markdown = format!("| {} |\n|{}\n", header.join(" | "), " --- |".repeat(header.len()));
     for row in rows {
         let _ = writeln!(markdown, "| {} |", row.join(" | "));
@@ -77,7 +77,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Somebody's text, as text: no markup, no links, no mentions, no further cells.
-pub fn text(raw: &str) -> String {
+pub(crate) fn text(raw: &str) -> String {
     let mut markdown = String::with_capacity(raw.len());
     for c in raw.chars() {
         match c {
@@ -97,7 +97,7 @@ pub fn text(raw: &str) -> String {
 }
 
 /// [`text`], set as code.
-pub fn code(raw: &str) -> String {
+pub(crate) fn code(raw: &str) -> String {
     format!("<code>{}</code>", text(raw))
 }
 

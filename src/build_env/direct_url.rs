@@ -20,7 +20,7 @@ const NAME: &str = "direct_url.json";
 /// and the `RECORD` there.
 ///
 /// Files are replaced, never written to: an installer may have linked them to its cache.
-pub fn declare_editable(dist_info: &Path, project: &Path) -> Result<(), Error> {
+pub(crate) fn declare_editable(dist_info: &Path, project: &Path) -> Result<(), Error> {
     let url = url::Url::from_file_path(project)
         .map_or_else(|()| project.to_string_lossy().into_owned(), |url| url.to_string());
     let json = serde_json::json!({"url": url, "dir_info": {"editable": true}}).to_string();

@@ -13,11 +13,11 @@ use crate::digest;
 use crate::interpreter::Identity;
 
 /// Version of the parts below, and of how environments are laid out.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// One thing to install.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Distribution {
+pub(crate) struct Distribution {
     /// Normalised as PEP 503 says.
     pub name: String,
     /// Unknown for a local directory whose backend decides it.
@@ -28,7 +28,7 @@ pub struct Distribution {
 /// Where a distribution comes from, and what fixes its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Artifact {
+pub(crate) enum Artifact {
     /// A wheel or sdist from an index. `sha256` is missing only when the index gives no hash.
     Index { filename: String, sha256: Option<String> },
     /// A wheel or sdist named by its URL.
@@ -58,30 +58,33 @@ impl Artifact {
 
 /// A digest, its short form and the parts it was made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnvFingerprint {
+pub(crate) struct EnvFingerprint {
     hex: String,
     abi: String,
 }
 
 impl EnvFingerprint {
-    pub fn new(identity: &Identity, distributions: &[Distribution]) -> Self {
+    pub(crate) fn new(identity: &Identity, distributions: &[Distribution]) -> Self {
         Self { hex: digest::json(&parts(identity, distributions)), abi: identity.abi() }
     }
 
     /// 64 hexadecimal digits.
-    pub fn hex(&self) -> &str {
+    pub(crate) fn hex(&self) -> &str {
         &self.hex
     }
 
     /// The environment's directory name: `cp312-1a2b3c4d5e6f`.
-    pub fn directory_name(&self) -> String {
+    pub(crate) fn directory_name(&self) -> String {
         format!("{}-{}", self.abi, &self.hex[..12])
     }
 }
 
 /// The parts of a fingerprint, each under a name of its own, sorted: `schema`,
 /// `interpreter.<field>`, `distribution.<name>`. The digest is over the JSON of exactly this map.
-pub fn parts(identity: &Identity, distributions: &[Distribution]) -> BTreeMap<String, String> {
+pub(crate) fn parts(
+    identity: &Identity,
+    distributions: &[Distribution],
+) -> BTreeMap<String, String> {
     let mut parts = BTreeMap::from([("schema".to_owned(), SCHEMA.to_string())]);
     let serde_json::Value::Object(fields) = serde_json::to_value(identity).expect("plain data")
     else {

@@ -13,7 +13,7 @@ use crate::ui::Ui;
 
 /// What to keep.
 #[derive(Debug, Clone, Copy)]
-pub struct Keep {
+pub(crate) struct Keep {
     /// The most recently used so many per ABI tag.
     pub newest: usize,
     /// All used within this time.
@@ -22,7 +22,7 @@ pub struct Keep {
 
 /// An environment that `gc` removed, or would remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removed {
+pub(crate) struct Removed {
     pub path: PathBuf,
     /// Why: `unused for 20 days`, `half-made`.
     pub reason: String,
@@ -30,7 +30,7 @@ pub struct Removed {
 
 /// An environment that would have gone, but for an editable install that needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub(crate) struct Kept {
     pub path: PathBuf,
     /// Such as "`name` in `/venv` needs it".
     pub reason: String,
@@ -38,14 +38,19 @@ pub struct Kept {
 
 /// The outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Collected {
+pub(crate) struct Collected {
     pub removed: Vec<Removed>,
     pub kept: Vec<Kept>,
 }
 
 /// Finds what can go, and removes it unless `dry_run`. An environment whose lock is held is left
 /// alone.
-pub fn collect(layout: &Layout, keep: Keep, dry_run: bool, ui: &Ui) -> Result<Collected, Error> {
+pub(crate) fn collect(
+    layout: &Layout,
+    keep: Keep,
+    dry_run: bool,
+    ui: &Ui,
+) -> Result<Collected, Error> {
     let (needed, stale) = needed_by_installs(layout);
     let mut kept = Vec::new();
     let mut complete: BTreeMap<String, Vec<(SystemTime, Slot)>> = BTreeMap::new();

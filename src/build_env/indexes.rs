@@ -14,7 +14,7 @@ use crate::process::{Cmd, mask_credentials};
 
 /// Index settings. Empty means: the installer's own default and configuration files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Indexes {
+pub(crate) struct Indexes {
     /// Instead of PyPI.
     pub default: Option<String>,
     /// In addition to it.
@@ -27,14 +27,14 @@ pub struct Indexes {
 
 /// Which installer's variables come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     Uv,
     Pip,
 }
 
 impl Dialect {
     /// The installer's name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Uv => "uv",
             Self::Pip => "pip",
@@ -45,7 +45,7 @@ impl Dialect {
 impl Indexes {
     /// Flags win over the variables of the installer in use, those over the other installer's.
     #[must_use]
-    pub fn or_environment(mut self, dialect: Dialect) -> Self {
+    pub(crate) fn or_environment(mut self, dialect: Dialect) -> Self {
         let (uv, pip) = (from_uv(), from_pip());
         let (first, second) = match dialect {
             Dialect::Uv => (uv, pip),
@@ -66,7 +66,7 @@ impl Indexes {
 
     /// The same, fit to be written down.
     #[must_use]
-    pub fn masked(&self) -> Self {
+    pub(crate) fn masked(&self) -> Self {
         let all = |urls: &[String]| urls.iter().map(|url| mask_credentials(url)).collect();
         Self {
             default: self.default.as_deref().map(mask_credentials),
@@ -77,7 +77,7 @@ impl Indexes {
     }
 
     /// Whether [`Self::apply`] sets or removes a variable.
-    pub fn sets(name: &str) -> bool {
+    pub(crate) fn sets(name: &str) -> bool {
         ["INDEX_URL", "EXTRA_INDEX_URL", "DEFAULT_INDEX", "INDEX", "FIND_LINKS", "NO_INDEX"]
             .iter()
             .any(|variable| {
@@ -87,7 +87,7 @@ impl Indexes {
 
     /// Sets the variables of one installer and removes those of the same meaning.
     #[must_use]
-    pub fn apply(&self, command: Cmd, dialect: Dialect) -> Cmd {
+    pub(crate) fn apply(&self, command: Cmd, dialect: Dialect) -> Cmd {
         let names: [&str; 4] = match dialect {
             // uv takes `--no-index` as an argument only; nothing reads the last name.
             Dialect::Uv => ["UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_NO_INDEX"],

@@ -22,7 +22,7 @@ use crate::ui::Ui;
 
 /// What the user may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// uv if it is on PATH, else pip
     #[default]
     Auto,
@@ -32,14 +32,14 @@ pub enum Choice {
 
 /// One of the two, ready to run.
 #[derive(Debug)]
-pub enum Installer {
+pub(crate) enum Installer {
     Uv(uv::Uv),
     Pip(pip::Pip),
 }
 
 /// What to resolve.
 #[derive(Debug)]
-pub struct Resolution<'a> {
+pub(crate) struct Resolution<'a> {
     pub interpreter: &'a Interpreter,
     pub requirements: &'a [String],
     /// Files or URLs.
@@ -58,7 +58,7 @@ pub struct Resolution<'a> {
 
 /// Where an installer works for environments of ours, and what it sees of its configuration.
 #[derive(Debug, Clone, Copy)]
-pub struct Workshop<'a> {
+pub(crate) struct Workshop<'a> {
     pub indexes: &'a Indexes,
     pub settings: &'a Settings,
     /// An empty directory of ours, links resolved: what the project or the user has where they
@@ -81,7 +81,7 @@ impl Workshop<'_> {
 
 impl Installer {
     /// The dialect of a choice, without preparing anything.
-    pub fn dialect(choice: Choice) -> Dialect {
+    pub(crate) fn dialect(choice: Choice) -> Dialect {
         match choice {
             Choice::Uv => Dialect::Uv,
             Choice::Auto if uv::find().is_some() => Dialect::Uv,
@@ -90,7 +90,7 @@ impl Installer {
     }
 
     /// Gets the chosen one ready. pip may have to be set up first, which takes seconds, once.
-    pub fn prepare(
+    pub(crate) fn prepare(
         choice: Choice,
         interpreter: &Interpreter,
         layout: &Layout,
@@ -109,7 +109,7 @@ impl Installer {
         }
     }
 
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Uv(_) => "uv",
             Self::Pip(_) => "pip",
@@ -117,7 +117,7 @@ impl Installer {
     }
 
     /// Resolves the requirements, sorted by name. Nothing is installed.
-    pub fn resolve(
+    pub(crate) fn resolve(
         &self,
         resolution: &Resolution<'_>,
         workshop: &Workshop<'_>,
@@ -132,7 +132,7 @@ impl Installer {
 
     /// Resolves for every interpreter that the project supports, as a lock file for the project in
     /// `directory`, if this installer can.
-    pub fn lock_universal(
+    pub(crate) fn lock_universal(
         &self,
         resolution: &Resolution<'_>,
         workshop: &Workshop<'_>,
@@ -149,7 +149,7 @@ impl Installer {
 
     /// Installs a wheel into an environment that is not ours, in place of whatever is there of that
     /// name.
-    pub fn install_wheel(&self, install: &WheelInstallation<'_>) -> Result<(), Error> {
+    pub(crate) fn install_wheel(&self, install: &WheelInstallation<'_>) -> Result<(), Error> {
         let commands = match self {
             Self::Uv(uv) => vec![uv.install_wheel(install)],
             Self::Pip(pip) => pip.install_wheel(install),
@@ -158,7 +158,7 @@ impl Installer {
     }
 
     /// Installs exactly these distributions.
-    pub fn install(
+    pub(crate) fn install(
         &self,
         install: &Installation<'_>,
         workshop: &Workshop<'_>,
@@ -187,7 +187,7 @@ impl Installer {
 
 /// A wheel to install where the user wants it, together with what it requires.
 #[derive(Debug)]
-pub struct WheelInstallation<'a> {
+pub(crate) struct WheelInstallation<'a> {
     /// The python of the environment that it goes into.
     pub python: &'a Path,
     pub wheel: &'a Path,
@@ -217,7 +217,7 @@ impl WheelInstallation<'_> {
 
 /// What to install, and where.
 #[derive(Debug)]
-pub struct Installation<'a> {
+pub(crate) struct Installation<'a> {
     pub distributions: &'a [Distribution],
     /// The project's own words, which may have the credentials of direct URLs.
     pub declared: &'a [String],

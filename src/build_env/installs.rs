@@ -26,7 +26,7 @@ const UNFINISHED: Duration = Duration::from_secs(86400);
 
 /// A file in `installs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reference {
+pub(crate) struct Reference {
     schema: u32,
     /// The environment that it is installed into.
     pub target: PathBuf,
@@ -102,7 +102,7 @@ fn read(path: &Path) -> Option<Reference> {
 
 /// An install that has begun.
 #[derive(Debug)]
-pub struct Begun {
+pub(crate) struct Begun {
     path: PathBuf,
     /// What was there before.
     before: Option<Reference>,
@@ -111,7 +111,7 @@ pub struct Begun {
 
 /// Notes that `distribution`, an editable install of `project` built in `env`, is about to be
 /// installed into `target`, where it will have `dist_info`.
-pub fn begin(
+pub(crate) fn begin(
     layout: &Layout,
     env: &Path,
     target: &Path,
@@ -144,7 +144,7 @@ pub fn begin(
 
 impl Begun {
     /// It is installed.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
         for install in &mut self.reference.installs {
             let record = install.record();
             install.record_sha256 = Some(
@@ -156,7 +156,7 @@ impl Begun {
     }
 
     /// It was not installed: what was there before is there still.
-    pub fn abandon(self) -> Result<(), Error> {
+    pub(crate) fn abandon(self) -> Result<(), Error> {
         match &self.before {
             Some(before) => write(&self.path, before),
             None => fs_err::remove_file(&self.path)

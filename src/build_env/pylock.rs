@@ -12,12 +12,12 @@ use pep508_rs::{MarkerEnvironment, MarkerTree};
 use serde::{Deserialize, Serialize};
 
 /// The name that `lock` writes and `--locked` reads.
-pub const FILE_NAME: &str = "pylock.build.toml";
+pub(crate) const FILE_NAME: &str = "pylock.build.toml";
 
 /// A lock file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Pylock {
+pub(crate) struct Pylock {
     pub lock_version: String,
     /// Markers of the environments it is for; empty means all that `requires-python` allows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -33,7 +33,7 @@ pub struct Pylock {
 /// One `[[packages]]`: exactly one of `vcs`, `directory`, `archive`, or `sdist` and `wheels`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Package {
+pub(crate) struct Package {
     pub name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -55,7 +55,7 @@ pub struct Package {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Vcs {
+pub(crate) struct Vcs {
     #[serde(rename = "type")]
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub struct Vcs {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Directory {
+pub(crate) struct Directory {
     pub path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subdirectory: Option<String>,
@@ -78,7 +78,7 @@ pub struct Directory {
 /// A wheel, sdist or other archive.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct File {
+pub(crate) struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ pub struct File {
 
 impl File {
     /// The file's name, given or taken from where it is.
-    pub fn file_name(&self) -> String {
+    pub(crate) fn file_name(&self) -> String {
         let from_url = || {
             let url = self.url.as_deref()?;
             let path = url.split(['#', '?']).next().unwrap_or(url);
@@ -104,7 +104,7 @@ impl File {
 
 impl Package {
     /// All hashes under which one of its files may be installed.
-    pub fn sha256(&self) -> Vec<&str> {
+    pub(crate) fn sha256(&self) -> Vec<&str> {
         let files = self.sdist.iter().chain(&self.wheels).chain(&self.archive);
         files.filter_map(|file| file.hashes.get("sha256").map(String::as_str)).collect()
     }
@@ -112,7 +112,7 @@ impl Package {
 
 impl Pylock {
     /// Parses a lock file; the error is one line or a few.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let lock: Self =
             toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
         // PEP 751: tools must refuse a major version that they do not know.
@@ -126,7 +126,10 @@ impl Pylock {
     }
 
     /// The packages that apply to an interpreter, or why the file is not for it.
-    pub fn for_interpreter(&self, markers: &MarkerEnvironment) -> Result<Vec<&Package>, String> {
+    pub(crate) fn for_interpreter(
+        &self,
+        markers: &MarkerEnvironment,
+    ) -> Result<Vec<&Package>, String> {
         let python = &markers.python_full_version().version;
         let allows = |specifiers: &Option<String>| {
             specifiers.as_deref().map_or(Ok(true), |text| matches_python(text, python))
@@ -166,7 +169,7 @@ impl Pylock {
     }
 
     /// As it is written to disk.
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         toml::to_string(self).expect("our own plain data always serialises")
     }
 }
@@ -192,7 +195,7 @@ fn marker_matches(marker: &str, environment: &MarkerEnvironment) -> Result<bool,
 }
 
 /// Makes a path of a lock file absolute; they are relative to the file.
-pub fn resolve_path(path: &str, lock_directory: &Path) -> String {
+pub(crate) fn resolve_path(path: &str, lock_directory: &Path) -> String {
     crate::fs::absolute(&lock_directory.join(path))
         .map_or_else(|_| path.to_owned(), |path| path.to_string_lossy().into_owned())
 }

@@ -26,7 +26,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 /// Everything that decides which distributions an environment gets. Its digest is over its JSON,
 /// fields in this order.
 #[derive(Debug, Clone, Serialize)]
-pub struct Request {
+pub(crate) struct Request {
     schema: u32,
     identity: Identity,
     /// Sorted and unique.
@@ -47,7 +47,7 @@ pub struct Request {
 
 /// The parts of a request that do not come from the project's requirements.
 #[derive(Debug)]
-pub struct RequestContext<'a> {
+pub(crate) struct RequestContext<'a> {
     pub interpreter: &'a Interpreter,
     /// Files or URLs.
     pub constraints: &'a [String],
@@ -62,7 +62,10 @@ pub struct RequestContext<'a> {
 }
 
 impl Request {
-    pub fn new(context: &RequestContext<'_>, requirements: &[Lowered]) -> Result<Self, Error> {
+    pub(crate) fn new(
+        context: &RequestContext<'_>,
+        requirements: &[Lowered],
+    ) -> Result<Self, Error> {
         let applies = |lowered: &&Lowered| {
             lowered.requirement.evaluate_markers(&context.interpreter.markers, &[])
         };
@@ -112,13 +115,13 @@ impl Request {
     }
 
     /// Where its memo is.
-    pub fn memo_path(&self, requests: &Path) -> PathBuf {
+    pub(crate) fn memo_path(&self, requests: &Path) -> PathBuf {
         requests.join(format!("{}.json", &digest::json(self)[..32]))
     }
 }
 
 /// Digest of a file or of a directory tree.
-pub fn content_of(path: &Path) -> std::io::Result<String> {
+pub(crate) fn content_of(path: &Path) -> std::io::Result<String> {
     if path.is_dir() { digest::tree(path) } else { digest::file(path) }
 }
 
@@ -154,7 +157,7 @@ fn add_constraints(file: &str, hasher: &mut digest::Hasher, depth: u32) -> Resul
 
 /// What a request came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Memo {
+pub(crate) struct Memo {
     schema: u32,
     /// Seconds since the Unix epoch.
     resolved_at: u64,
@@ -170,12 +173,16 @@ pub struct Memo {
 
 /// Under which a memo keeps a hook's answer: the project, the hook, and all that is known to decide
 /// the answer.
-pub fn dynamic_key(project: &str, hook: &str, decides: &str) -> String {
+pub(crate) fn dynamic_key(project: &str, hook: &str, decides: &str) -> String {
     format!("{hook} {project} {}", &decides[..16])
 }
 
 impl Memo {
-    pub fn new(request: &Request, fingerprint: String, distributions: Vec<Distribution>) -> Self {
+    pub(crate) fn new(
+        request: &Request,
+        fingerprint: String,
+        distributions: Vec<Distribution>,
+    ) -> Self {
         let resolved_at =
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let requirements = request
@@ -194,7 +201,7 @@ impl Memo {
     }
 
     /// The memo at `path`, if there is one that we understand.
-    pub fn read(path: &Path) -> Option<Self> {
+    pub(crate) fn read(path: &Path) -> Option<Self> {
         Self::parse(&fs_err::read(path).ok()?)
     }
 
@@ -205,7 +212,7 @@ impl Memo {
 
     /// Whether it is recent enough. Without `max_age` it always is, unless it comes from the
     /// future.
-    pub fn is_recent(&self, max_age: Option<Duration>) -> bool {
+    pub(crate) fn is_recent(&self, max_age: Option<Duration>) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let then = Duration::from_secs(self.resolved_at);
         then <= now + CLOCK_TOLERANCE
@@ -214,7 +221,7 @@ impl Memo {
 
     /// Whether the local directories that it has are what they were, those aside that `request` has
     /// looked at.
-    pub fn is_current(&self, request: &Request) -> bool {
+    pub(crate) fn is_current(&self, request: &Request) -> bool {
         let directories =
             self.distributions.iter().filter_map(|distribution| match &distribution.artifact {
                 Artifact::Directory { path, content } => Some((path, content)),
@@ -226,7 +233,7 @@ impl Memo {
             .all(|(path, content)| content_of(Path::new(path)).is_ok_and(|now| now == *content))
     }
 
-    pub fn write(&self, path: &Path) -> Result<(), Error> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
         let json = serde_json::to_vec_pretty(self).expect("our own plain data always serialises");
         fs::write_atomic(path, &json)
             .map_err(|source| Error::Write { path: path.to_path_buf(), source })

@@ -10,8 +10,8 @@
 //! [`Settings::isolate`] makes a command that sees that, and nothing else of its installer's
 //! configuration.
 
-pub mod pip;
-pub mod uv;
+pub(crate) mod pip;
+pub(crate) mod uv;
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ use crate::project::{NamedIndex, UvFile};
 
 /// What a setting is to build environments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// It counts: it decides which packages there are to choose from.
     Chooses,
     /// It counts: it says how they are reached, and how fast.
@@ -48,7 +48,7 @@ const FOR_WHERE: &str = "Decides where packages are installed, which we set ours
 
 /// A setting of an installer.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// As files have it; one that has only a variable is named by that.
     pub name: &'static str,
     pub role: Role,
@@ -63,7 +63,7 @@ const fn setting(name: &'static str, role: Role, note: &'static str) -> Setting 
 
 impl Setting {
     /// The variable of the same meaning: `PIP_INDEX_URL`.
-    pub fn variable(&self, prefix: &str) -> String {
+    pub(crate) fn variable(&self, prefix: &str) -> String {
         match self.name {
             "allow-insecure-host" => "UV_INSECURE_HOST".to_owned(),
             name if name.starts_with(prefix) => name.to_owned(),
@@ -74,7 +74,7 @@ impl Setting {
 
 /// What of an installer's configuration files counts.
 #[derive(Debug, Clone)]
-pub enum Settings {
+pub(crate) enum Settings {
     /// As a `uv.toml`.
     Uv(toml::Table),
     /// By the names of variables.
@@ -98,7 +98,7 @@ const PATHS: &[&str] = &[
 impl Settings {
     /// Reads the files that `dialect` would read for a project. `project`: the one of uv's that the
     /// project has.
-    pub fn read(dialect: Dialect, project: Option<&UvFile>) -> Result<Self, Error> {
+    pub(crate) fn read(dialect: Dialect, project: Option<&UvFile>) -> Result<Self, Error> {
         match dialect {
             Dialect::Uv => uv::read(project).map(Self::Uv),
             Dialect::Pip => Ok(Self::Pip(pip::read())),
@@ -108,7 +108,7 @@ impl Settings {
     /// Adds what files say of indexes, and no flag or variable does. uv's have names and options:
     /// they stay in its file.
     #[must_use]
-    pub fn complete(&self, mut indexes: Indexes) -> Indexes {
+    pub(crate) fn complete(&self, mut indexes: Indexes) -> Indexes {
         let Self::Pip(settings) = self else { return indexes };
         let of = |name: &str| {
             settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -129,7 +129,7 @@ impl Settings {
 
     /// The same without any index.
     #[must_use]
-    pub fn without_indexes(&self) -> Self {
+    pub(crate) fn without_indexes(&self) -> Self {
         match self {
             Self::Uv(table) => {
                 let mut table = table.clone();
@@ -143,14 +143,14 @@ impl Settings {
     }
 
     /// Constraints files that pip's configuration names, separated by spaces.
-    pub fn constraints(&self) -> Vec<String> {
+    pub(crate) fn constraints(&self) -> Vec<String> {
         let Self::Pip(settings) = self else { return Vec::new() };
         let named = settings.iter().filter(|(name, _)| pip::CONSTRAINTS.contains(&name.as_str()));
         named.flat_map(|(_, files)| files.split_whitespace().map(str::to_owned)).collect()
     }
 
     /// What of files and variables decides which packages are chosen, fit to be written down.
-    pub fn part_of_request(&self) -> Value {
+    pub(crate) fn part_of_request(&self) -> Value {
         let (files, settings, prefix) = match self {
             Self::Uv(table) => (json!(table), uv::SETTINGS, "UV_"),
             Self::Pip(settings) => (json!(settings), pip::SETTINGS, "PIP_"),
@@ -166,7 +166,12 @@ impl Settings {
 
     /// A command of the installer that sees what counts of its configuration, and runs in
     /// `directory`, which is an empty one of ours.
-    pub fn isolate(&self, command: Cmd, directory: &Path, indexes: &Indexes) -> Result<Cmd, Error> {
+    pub(crate) fn isolate(
+        &self,
+        command: Cmd,
+        directory: &Path,
+        indexes: &Indexes,
+    ) -> Result<Cmd, Error> {
         let (prefix, dialect, kept): (_, _, fn(&str) -> bool) = match self {
             Self::Uv(_) => ("UV_", Dialect::Uv, uv::keeps),
             Self::Pip(_) => ("PIP_", Dialect::Pip, pip::keeps),
@@ -198,7 +203,7 @@ impl Settings {
 }
 
 /// The index that a source names, and no other.
-pub fn indexes_of(index: &NamedIndex, project: Option<&UvFile>) -> Result<Indexes, Error> {
+pub(crate) fn indexes_of(index: &NamedIndex, project: Option<&UvFile>) -> Result<Indexes, Error> {
     let unknown = || Error::Project(index.unknown());
     let definition = index
         .definition

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// What a `dep-*` file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DepInfo {
+pub(crate) struct DepInfo {
     pub files: Vec<DepFile>,
     /// Variables read with `env!` and `option_env!`; `None`: it was not set.
     pub env: Vec<(String, Option<String>)>,
@@ -17,7 +17,7 @@ pub struct DepInfo {
 
 /// A file as cargo names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DepFile {
+pub(crate) enum DepFile {
     /// Relative to the root of the package.
     Package(PathBuf),
     /// Relative to the build directory: what a build script made.
@@ -27,7 +27,7 @@ pub enum DepFile {
 }
 
 /// Reads a `dep-*` file. `None`: not in the form that we know.
-pub fn parse(bytes: &[u8]) -> Option<DepInfo> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<DepInfo> {
     let mut reader = Reader { rest: bytes };
     if reader.u32()? != 1 || reader.u8()? != 0xff || reader.u8()? != 1 {
         return None;

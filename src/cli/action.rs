@@ -114,19 +114,18 @@ pub(super) fn run(args: &ActionArgs, root: Option<&Path>, ui: &Ui) -> u8 {
     let (code, annotation) = {
         // Branch names, inputs, crate names and cache keys are attacker-controlled text.
         let _quiet = actions.quiet();
-        let outcome =
-            words.and_then(|words| Step::new(&actions, words.build, root, ui)).and_then(|step| {
-                match args.step {
-                    StepName::Plan => step.plan(),
-                    StepName::Prepare => step.prepare(),
-                    StepName::Build => step.build(),
-                    StepName::Prune => {
-                        step.prune();
-                        Ok(Done::default())
-                    }
-                    StepName::Summary => step.summary(),
+        let outcome = words.and_then(|words| Step::new(words.build, root, ui)).and_then(|step| {
+            match args.step {
+                StepName::Plan => step.plan(),
+                StepName::Prepare => step.prepare(),
+                StepName::Build => step.build(),
+                StepName::Prune => {
+                    step.prune();
+                    Ok(Done::default())
                 }
-            });
+                StepName::Summary => step.summary(),
+            }
+        });
         match outcome {
             Ok(done) => (done.exit_code, done.annotation),
             Err(error) => (
@@ -190,7 +189,6 @@ struct Done {
 
 /// Data that all steps share.
 struct Step<'a> {
-    actions: &'a Actions<'a>,
     ui: &'a Ui,
     root: Option<&'a Path>,
     args: BuildArgs,
@@ -200,12 +198,7 @@ struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    fn new(
-        actions: &'a Actions<'a>,
-        args: BuildArgs,
-        root: Option<&'a Path>,
-        ui: &'a Ui,
-    ) -> Result<Self> {
+    fn new(args: BuildArgs, root: Option<&'a Path>, ui: &'a Ui) -> Result<Self> {
         let context = context::Context::read();
         let (cache, save) = inputs::caching()?;
         let project = input("project").unwrap_or_default();
@@ -217,15 +210,11 @@ impl<'a> Step<'a> {
         );
         let policy = context.policy(cache, save);
         let args = inputs::alone_if(&policy, args);
-        Ok(Self { actions, ui, root, args, wants: Wants::read()?, leg, policy })
+        Ok(Self { ui, root, args, wants: Wants::read()?, leg, policy })
     }
 
     fn open(&self) -> Result<Context<'a>> {
         Context::open(&self.args.directories[0], self.root, &self.args.environment, self.ui)
-    }
-
-    fn output(&self, name: &str, value: &str) -> Result<()> {
-        Ok(self.actions.output(name, value)?)
     }
 
     /// How a cache is used: `save` (restored and saved), `restore` or `no`.
@@ -256,10 +245,10 @@ impl<'a> Step<'a> {
                 context.interpreter.path.display()
             ),
         );
-        self.output("env-cache", self.use_of_cache(true))?;
-        self.output("env-key", &key.key)?;
-        self.output("env-restore-keys", &key.restore_keys.join("\n"))?;
-        self.output("env-paths", &paths)?;
+        actions::output("env-cache", self.use_of_cache(true))?;
+        actions::output("env-key", &key.key)?;
+        actions::output("env-restore-keys", &key.restore_keys.join("\n"))?;
+        actions::output("env-paths", &paths)?;
         Ok(Done::default())
     }
 
@@ -274,21 +263,21 @@ impl<'a> Step<'a> {
         let abi_tag = context.interpreter.identity.abi_tag();
         let key = Key::store(&abi_tag, &self.leg, &env.fingerprint, &lock, &sources);
         let has_rust = context.project.workspace.cargo_directories().is_some();
-        self.output("fingerprint", &env.fingerprint)?;
+        actions::output("fingerprint", &env.fingerprint)?;
         let outcome = if env.outcome == Outcome::Created { "created" } else { "reused" };
-        self.output("env-outcome", outcome)?;
-        self.output("store-cache", self.use_of_cache(has_rust))?;
-        self.output("store-key", &key.key)?;
-        self.output("store-restore-keys", &key.restore_keys.join("\n"))?;
-        self.output("store-path", &context.layout.store().to_string_lossy())?;
+        actions::output("env-outcome", outcome)?;
+        actions::output("store-cache", self.use_of_cache(has_rust))?;
+        actions::output("store-key", &key.key)?;
+        actions::output("store-restore-keys", &key.restore_keys.join("\n"))?;
+        actions::output("store-path", &context.layout.store().to_string_lossy())?;
         let is_asked = self.wants.rust_cache && self.policy.restore;
         let rust_cache =
             if is_asked { keys::rust_cache_workspaces(&context, self.ui) } else { None };
-        self.output("rust-cache", word(rust_cache.is_some()))?;
-        self.output("rust-cache-workspaces", &rust_cache.unwrap_or_default())?;
-        self.output("rust-cache-prefix-key", &cache::rust_cache_prefix(&abi_tag))?;
-        self.output("rust-cache-shared-key", &self.leg)?;
-        self.output("save", word(self.policy.save))?;
+        actions::output("rust-cache", word(rust_cache.is_some()))?;
+        actions::output("rust-cache-workspaces", &rust_cache.unwrap_or_default())?;
+        actions::output("rust-cache-prefix-key", &cache::rust_cache_prefix(&abi_tag))?;
+        actions::output("rust-cache-shared-key", &self.leg)?;
+        actions::output("save", word(self.policy.save))?;
         self.ui.status("Environment", format_args!("{} ({})", env.path.display(), env.fingerprint));
         self.ui.status("Cache key", &key.key);
         Ok(Done::default())
@@ -311,8 +300,8 @@ impl<'a> Step<'a> {
         };
         let ok = done.exit_code == exit_code::OK;
         if let Some(report) = &report {
-            self.output("report", &layout.last_report().to_string_lossy())?;
-            self.output("compiled-crates", &report.crates.compiled.len().to_string())?;
+            actions::output("report", &layout.last_report().to_string_lossy())?;
+            actions::output("compiled-crates", &report.crates.compiled.len().to_string())?;
             let first = |kind| {
                 report
                     .artifacts
@@ -320,11 +309,11 @@ impl<'a> Step<'a> {
                     .find(|artifact| artifact.kind == kind)
                     .map(|artifact| artifact.path.to_string_lossy())
             };
-            self.output("wheel", &first(ArtifactKind::Wheel).unwrap_or_default())?;
-            self.output("sdist", &first(ArtifactKind::Sdist).unwrap_or_default())?;
+            actions::output("wheel", &first(ArtifactKind::Wheel).unwrap_or_default())?;
+            actions::output("sdist", &first(ArtifactKind::Sdist).unwrap_or_default())?;
         }
-        self.output("cache-key", &hits.store_key)?;
-        self.output("cache-hit", word(hits.is_full()))?;
+        actions::output("cache-key", &hits.store_key)?;
+        actions::output("cache-hit", word(hits.is_full()))?;
         let mut history = History::read(layout, &self.leg);
         let before = history.clone();
         if ok {
@@ -417,16 +406,18 @@ impl<'a> Step<'a> {
             self.ui,
         );
         for (name, value) in &exported {
-            self.actions.variable(name, value)?;
+            actions::variable(name, value)?;
         }
-        self.actions
-            .variable(env_vars::EXPORTED, &serde_json::to_string(&exported).expect("plain data"))?;
+        actions::variable(
+            env_vars::EXPORTED,
+            &serde_json::to_string(&exported).expect("plain data"),
+        )?;
         if let Some(directory) = program.parent() {
-            self.actions.path(&directory.to_string_lossy())?;
+            actions::path(&directory.to_string_lossy())?;
         }
-        self.output("python", &env.python.to_string_lossy())?;
-        self.output("env-path", &env.path.to_string_lossy())?;
-        self.output("fingerprint", &env.fingerprint)?;
+        actions::output("python", &env.python.to_string_lossy())?;
+        actions::output("env-path", &env.path.to_string_lossy())?;
+        actions::output("fingerprint", &env.fingerprint)?;
         Ok(())
     }
 
@@ -436,8 +427,8 @@ impl<'a> Step<'a> {
         let verdict =
             job::verdict(&options::layout_of(&project, self.root)?, &project.workspace.root);
         self.ui.status("Job", &verdict.line);
-        self.output("verdict", &verdict.line)?;
-        self.output("compiled-crates", &verdict.compiled.to_string())?;
+        actions::output("verdict", &verdict.line)?;
+        actions::output("compiled-crates", &verdict.compiled.to_string())?;
         if let Err(error) = verdict.summary.write() {
             self.ui.warning(format_args!("could not write the summary: {error}"));
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::facts::{Package, Run, Script};
 use super::{Facts, Finding, Fix, Rule, Severity, shown, some_of};
 
-pub const WITHOUT_RERUN_IF: Rule = Rule {
+pub(crate) const WITHOUT_RERUN_IF: Rule = Rule {
     id: "build-script-without-rerun-if",
     severity: Severity::Note,
     summary: "a build script prints no `rerun-if` line",
@@ -19,7 +19,7 @@ pub const WITHOUT_RERUN_IF: Rule = Rule {
     check: without_rerun_if,
 };
 
-pub const MISSING_PATH: Rule = Rule {
+pub(crate) const MISSING_PATH: Rule = Rule {
     id: "watched-path-missing",
     severity: Severity::Warning,
     summary: "a build script watches a path that does not exist",
@@ -29,7 +29,7 @@ pub const MISSING_PATH: Rule = Rule {
     check: missing_path,
 };
 
-pub const WRITTEN_PATH: Rule = Rule {
+pub(crate) const WRITTEN_PATH: Rule = Rule {
     id: "watched-path-written",
     severity: Severity::Warning,
     summary: "a build script watches a file that is written while the script runs",
@@ -40,7 +40,7 @@ pub const WRITTEN_PATH: Rule = Rule {
     check: written_path,
 };
 
-pub const TIED_TO_ENVIRONMENT: Rule = Rule {
+pub(crate) const TIED_TO_ENVIRONMENT: Rule = Rule {
     id: "build-script-tied-to-environment",
     severity: Severity::Warning,
     summary: "a build script other than PyO3's depends on `VIRTUAL_ENV`, `CONDA_PREFIX`, `PATH` or a file in a virtual environment",
@@ -51,7 +51,7 @@ pub const TIED_TO_ENVIRONMENT: Rule = Rule {
     check: tied_to_environment,
 };
 
-pub const BY_PRODUCTS: Rule = Rule {
+pub(crate) const BY_PRODUCTS: Rule = Rule {
     id: "untracked-by-products",
     severity: Severity::Note,
     summary: "files that builds and tests leave behind count as inputs of a build script",

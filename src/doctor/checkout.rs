@@ -3,7 +3,7 @@
 use super::facts::{LockFile, Package, Shadowed, Workspace};
 use super::{Facts, Finding, Fix, Rule, Severity, shown};
 
-pub const OURS_NOT_IGNORED: Rule = Rule {
+pub(crate) const OURS_NOT_IGNORED: Rule = Rule {
     id: "our-directory-not-ignored",
     severity: Severity::Warning,
     summary: "git does not ignore `.pyenv-build`",
@@ -13,7 +13,7 @@ pub const OURS_NOT_IGNORED: Rule = Rule {
     check: ours_not_ignored,
 };
 
-pub const TARGET_NOT_IGNORED: Rule = Rule {
+pub(crate) const TARGET_NOT_IGNORED: Rule = Rule {
     id: "target-directory-not-ignored",
     severity: Severity::Warning,
     summary: "git does not ignore cargo's target directory",
@@ -23,7 +23,7 @@ pub const TARGET_NOT_IGNORED: Rule = Rule {
     check: target_not_ignored,
 };
 
-pub const TARGET_OUTSIDE: Rule = Rule {
+pub(crate) const TARGET_OUTSIDE: Rule = Rule {
     id: "target-directory-outside",
     severity: Severity::Note,
     summary: "cargo's target or build directory is outside the workspace",
@@ -33,7 +33,7 @@ pub const TARGET_OUTSIDE: Rule = Rule {
     check: target_outside,
 };
 
-pub const LOCK_FILE: Rule = Rule {
+pub(crate) const LOCK_FILE: Rule = Rule {
     id: "cargo-lock-not-committed",
     severity: Severity::Warning,
     summary: "the `Cargo.lock` of an extension module is not committed",
@@ -43,7 +43,7 @@ pub const LOCK_FILE: Rule = Rule {
     check: lock_file,
 };
 
-pub const VENV_NOT_IGNORED: Rule = Rule {
+pub(crate) const VENV_NOT_IGNORED: Rule = Rule {
     id: "virtual-environment-not-ignored",
     severity: Severity::Warning,
     summary: "git does not ignore a virtual environment in the source tree",
@@ -53,7 +53,7 @@ pub const VENV_NOT_IGNORED: Rule = Rule {
     check: venv_not_ignored,
 };
 
-pub const SHADOWED: Rule = Rule {
+pub(crate) const SHADOWED: Rule = Rule {
     id: "extension-shadowed",
     severity: Severity::Error,
     summary: "an older extension module in the source tree hides one that was built later",

@@ -4,7 +4,7 @@ use super::facts::DebugInfo;
 use super::workflows::{self, keeps_target};
 use super::{Facts, Finding, Rule, Severity};
 
-pub const OF_DEPENDENCIES: Rule = Rule {
+pub(crate) const OF_DEPENDENCIES: Rule = Rule {
     id: "debug-info-of-dependencies",
     severity: Severity::Note,
     summary: "much of what CI caches is debug info of dependencies",

@@ -7,7 +7,7 @@ use filetime::FileTime;
 
 /// Everything that is known of a project.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The git checkout that the project is in; without git the project's own directory, or its
     /// Cargo workspace's.
     pub checkout: PathBuf,
@@ -75,7 +75,7 @@ impl Default for Facts {
 
 /// A package whose sources may change: a member, or a path dependency.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Package {
+pub(crate) struct Package {
     pub name: String,
     pub root: PathBuf,
     pub script: Option<Script>,
@@ -92,7 +92,7 @@ pub struct Package {
 
 /// A build script.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Script {
+pub(crate) struct Script {
     pub path: PathBuf,
     pub text: String,
     pub mtime: FileTime,
@@ -102,7 +102,7 @@ pub struct Script {
 
 /// A Cargo workspace.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     pub root: PathBuf,
     pub target_directory: PathBuf,
     pub lock: LockFile,
@@ -114,7 +114,7 @@ pub struct Workspace {
 
 /// `Cargo.lock`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum LockFile {
+pub(crate) enum LockFile {
     /// There is none.
     #[default]
     Absent,
@@ -126,7 +126,7 @@ pub enum LockFile {
 
 /// A directory where cargo builds.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct BuildDirectory {
+pub(crate) struct BuildDirectory {
     pub path: PathBuf,
     /// The latest run of each build script in each profile.
     pub runs: Vec<Run>,
@@ -138,7 +138,7 @@ pub struct BuildDirectory {
 
 /// Debug info in the libraries of dependencies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DebugInfo {
+pub(crate) struct DebugInfo {
     /// As in `Cargo.toml`: `dev`, `release`.
     pub profile: String,
     /// The size of the libraries.
@@ -149,7 +149,7 @@ pub struct DebugInfo {
 
 /// A build script that was run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Run {
+pub(crate) struct Run {
     pub package: String,
     pub profile: String,
     /// What the dates of what it watches are compared with: just before it ran.
@@ -164,18 +164,18 @@ pub struct Run {
 
 impl Run {
     /// A variable that it depends on and that was set.
-    pub fn value(&self, name: &str) -> Option<&str> {
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.variables.iter().find(|(known, _)| known == name)?.1.as_deref()
     }
 
-    pub fn depends_on(&self, name: &str) -> bool {
+    pub(crate) fn depends_on(&self, name: &str) -> bool {
         self.variables.iter().any(|(known, _)| known == name)
     }
 }
 
 /// A path of `rerun-if-changed`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Watched {
+pub(crate) struct Watched {
     /// As it was declared.
     pub declared: PathBuf,
     pub path: PathBuf,
@@ -188,7 +188,7 @@ pub struct Watched {
 
 /// `.pyenv-build`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct OurDirectory {
+pub(crate) struct OurDirectory {
     pub path: PathBuf,
     pub exists: bool,
     /// `None`: it is not in a git checkout.
@@ -197,7 +197,7 @@ pub struct OurDirectory {
 
 /// What the last build told PyO3.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastBuild {
+pub(crate) struct LastBuild {
     /// `cp312`
     pub abi: String,
     pub pyo3_python: String,
@@ -206,7 +206,7 @@ pub struct LastBuild {
 /// A variable in `[env]` of a `.cargo/config.toml` that names a Python or a file for PyO3, and is
 /// in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Configured {
+pub(crate) struct Configured {
     pub file: PathBuf,
     pub name: String,
     pub value: String,
@@ -218,7 +218,7 @@ pub struct Configured {
 
 /// Index settings of both installers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Indexes {
+pub(crate) struct Indexes {
     pub uv: IndexSettings,
     pub pip: IndexSettings,
     /// `uv` or `pip` is chosen, so that it does not depend on the machine which one is used.
@@ -227,7 +227,7 @@ pub struct Indexes {
 
 /// Where one installer takes packages from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IndexSettings {
+pub(crate) struct IndexSettings {
     /// Instead of PyPI.
     pub default: Option<Index>,
     pub extra: Vec<Index>,
@@ -235,7 +235,7 @@ pub struct IndexSettings {
 
 /// An index, without credentials, and where it is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Index {
+pub(crate) struct Index {
     pub url: String,
     /// `UV_DEFAULT_INDEX`, or the name of a file.
     pub set_by: String,
@@ -244,7 +244,7 @@ pub struct Index {
 
 /// A project of the checkout, as far as the keys of its caches depend on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PlacedProject {
+pub(crate) struct PlacedProject {
     /// Where its `.pyenv-build` goes.
     pub root: PathBuf,
     /// `[build-system] requires`
@@ -253,7 +253,7 @@ pub struct PlacedProject {
 
 /// What the store weighs, and what it saved.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct StoreUse {
+pub(crate) struct StoreUse {
     pub path: PathBuf,
     pub bytes: u64,
     /// Of these, rustc's incremental state.
@@ -266,7 +266,7 @@ pub struct StoreUse {
 
 /// Settings in a configuration file that are not for build environments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IgnoredSettings {
+pub(crate) struct IgnoredSettings {
     pub file: PathBuf,
     pub installer: &'static str,
     pub names: Vec<&'static str>,
@@ -274,7 +274,7 @@ pub struct IgnoredSettings {
 
 /// Two extension modules of one name in one directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shadowed {
+pub(crate) struct Shadowed {
     /// What is imported: `_x.cpython-312-x86_64-linux-gnu.so`.
     pub old: PathBuf,
     /// Built later, and not imported: `_x.abi3.so`.
@@ -283,7 +283,7 @@ pub struct Shadowed {
 
 /// A workflow of GitHub Actions.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Workflow {
+pub(crate) struct Workflow {
     pub path: PathBuf,
     pub triggers: Vec<Trigger>,
     pub jobs: Vec<Job>,
@@ -291,7 +291,7 @@ pub struct Workflow {
 
 /// An event that starts a workflow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trigger {
+pub(crate) struct Trigger {
     pub event: String,
     /// Patterns for branches, as in `branches`; `branches-ignore` is written as `**` and
     /// negations.
@@ -301,10 +301,10 @@ pub struct Trigger {
 }
 
 /// The variables of one leg of a matrix; those of objects have dots in their names.
-pub type Leg = BTreeMap<String, String>;
+pub(crate) type Leg = BTreeMap<String, String>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Job {
+pub(crate) struct Job {
     pub name: String,
     pub runs_on: String,
     /// The image of its container.
@@ -326,7 +326,7 @@ pub struct Job {
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Step {
+pub(crate) struct Step {
     /// `owner/name`, with a path below it if there is one, and without `@` and what follows.
     pub uses: Option<String>,
     /// What follows the `@`.
@@ -340,7 +340,7 @@ pub struct Step {
 
 /// The `tar` on PATH.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tar {
+pub(crate) struct Tar {
     pub path: PathBuf,
     pub is_busybox: bool,
 }

@@ -14,13 +14,13 @@ use crate::fs;
 /// An edit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Fix {
+pub(crate) enum Fix {
     /// A line at the end of a `.gitignore`.
     Ignore { file: PathBuf, pattern: String },
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("`{}` is outside the checkout, and was not changed", path.display())]
     Outside { path: PathBuf },
     #[error("failed to edit `{}`", path.display())]
@@ -28,7 +28,7 @@ pub enum Error {
 }
 
 impl Fix {
-    pub fn file(&self) -> &Path {
+    pub(crate) fn file(&self) -> &Path {
         let Self::Ignore { file, .. } = self;
         file
     }
@@ -40,7 +40,7 @@ impl Fix {
     }
 
     /// Makes the edit. Returns whether there was anything to do.
-    pub fn apply(&self, checkout: &Path) -> Result<bool, Error> {
+    pub(crate) fn apply(&self, checkout: &Path) -> Result<bool, Error> {
         let path = real_path(self.file(), checkout)?;
         let write = |source| Error::Write { path: path.clone(), source };
         let (text, permissions) = match fs_err::read_to_string(&path) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::facts::{IgnoredSettings, Index, IndexSettings};
 use super::{Facts, Finding, Rule, Severity, shown};
 
-pub const AT_ODDS: Rule = Rule {
+pub(crate) const AT_ODDS: Rule = Rule {
     id: "installers-at-odds",
     severity: Severity::Warning,
     summary: "uv and pip use different package indexes",
@@ -16,7 +16,7 @@ pub const AT_ODDS: Rule = Rule {
     check: at_odds,
 };
 
-pub const FOR_ONE: Rule = Rule {
+pub(crate) const FOR_ONE: Rule = Rule {
     id: "index-for-one-installer",
     severity: Severity::Note,
     summary: "an index variable is set for only one of uv and pip",
@@ -26,7 +26,7 @@ pub const FOR_ONE: Rule = Rule {
     check: for_one,
 };
 
-pub const NOT_FOR_BUILDS: Rule = Rule {
+pub(crate) const NOT_FOR_BUILDS: Rule = Rule {
     id: "settings-not-for-builds",
     severity: Severity::Note,
     summary: "settings of uv or pip do not apply to build environments",

@@ -26,7 +26,7 @@ use crate::{env_vars, fs};
 const MOST_FILES: usize = 20_000;
 
 /// What the command knows already.
-pub struct Given<'a> {
+pub(crate) struct Given<'a> {
     pub project: &'a Project,
     /// Where our directory is, or would be.
     pub ours: PathBuf,
@@ -40,7 +40,7 @@ pub struct Given<'a> {
 }
 
 /// Looks at a project. The second: what could not be looked at, and why.
-pub fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
+pub(crate) fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
     let mut missed = Vec::new();
     let project = given.project;
     let base = project.workspace.root.clone();

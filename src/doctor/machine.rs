@@ -6,7 +6,7 @@ use super::facts::Package;
 use super::workflows::{self, is_cache};
 use super::{Facts, Finding, Rule, Severity, shown, some_of};
 
-pub const TAR: Rule = Rule {
+pub(crate) const TAR: Rule = Rule {
     id: "busybox-tar",
     severity: Severity::Warning,
     summary: "`tar`, on this machine or in a job's container, is from busybox",
@@ -16,7 +16,7 @@ pub const TAR: Rule = Rule {
     check: tar,
 };
 
-pub const TARGET_FROM_FUTURE: Rule = Rule {
+pub(crate) const TARGET_FROM_FUTURE: Rule = Rule {
     id: "artifact-mtime-in-future",
     severity: Severity::Error,
     summary: "cargo's artifacts have mtimes in the future",
@@ -26,7 +26,7 @@ pub const TARGET_FROM_FUTURE: Rule = Rule {
     check: target_from_future,
 };
 
-pub const SOURCE_FROM_FUTURE: Rule = Rule {
+pub(crate) const SOURCE_FROM_FUTURE: Rule = Rule {
     id: "source-mtime-in-future",
     severity: Severity::Warning,
     summary: "source files have mtimes in the future",
@@ -37,7 +37,7 @@ pub const SOURCE_FROM_FUTURE: Rule = Rule {
     check: source_from_future,
 };
 
-pub const PATH_TOO_LONG: Rule = Rule {
+pub(crate) const PATH_TOO_LONG: Rule = Rule {
     id: "path-too-long",
     severity: Severity::Warning,
     summary: "on Windows, paths of the build exceed 260 characters",
@@ -47,7 +47,7 @@ pub const PATH_TOO_LONG: Rule = Rule {
     check: path_too_long,
 };
 
-pub const SHEBANG: Rule = Rule {
+pub(crate) const SHEBANG: Rule = Rule {
     id: "path-unfit-for-shebang",
     severity: Severity::Note,
     summary: "the path of build environments does not fit in the `#!` line of a script",

@@ -10,7 +10,7 @@ use super::build_scripts::is_pyo3;
 use super::facts::{BuildDirectory, Configured};
 use super::{Facts, Finding, Rule, Severity, shown};
 
-pub const TEMPORARY_PATH: Rule = Rule {
+pub(crate) const TEMPORARY_PATH: Rule = Rule {
     id: "temporary-python",
     severity: Severity::Warning,
     summary: "crates were compiled for a Python in a temporary directory",
@@ -22,7 +22,7 @@ pub const TEMPORARY_PATH: Rule = Rule {
     check: temporary_path,
 };
 
-pub const NOT_PINNED: Rule = Rule {
+pub(crate) const NOT_PINNED: Rule = Rule {
     id: "pyo3-python-not-set",
     severity: Severity::Warning,
     summary: "PyO3 was compiled without `PYO3_PYTHON`",
@@ -34,7 +34,7 @@ pub const NOT_PINNED: Rule = Rule {
     check: not_pinned,
 };
 
-pub const CONFIGURED_MISSING: Rule = Rule {
+pub(crate) const CONFIGURED_MISSING: Rule = Rule {
     id: "configured-python-missing",
     severity: Severity::Error,
     summary: "`.cargo/config.toml` names a Python, or a file for PyO3, that does not exist",
@@ -43,7 +43,7 @@ pub const CONFIGURED_MISSING: Rule = Rule {
     check: configured_missing,
 };
 
-pub const CONFIGURED_OTHER: Rule = Rule {
+pub(crate) const CONFIGURED_OTHER: Rule = Rule {
     id: "configured-python-differs",
     severity: Severity::Warning,
     summary: "`.cargo/config.toml` names a different Python than builds use",

@@ -2,7 +2,7 @@
 
 use super::{Facts, Finding, Rule, Severity};
 
-pub const NOT_WORTH_IT: Rule = Rule {
+pub(crate) const NOT_WORTH_IT: Rule = Rule {
     id: "cache-not-worth-it",
     severity: Severity::Note,
     summary: "the store takes longer to restore and save than it saves",

@@ -5,22 +5,22 @@
 //! every plain file in `target` and in its directories that are no profile, such as
 //! `target/maturin`. Source: <https://github.com/Swatinem/rust-cache/blob/6323deb102c322ba6fcbdcafc7e3dddab59af2b6/src/cleanup.ts>
 
-pub mod caches;
+pub(crate) mod caches;
 mod file;
 mod made;
 mod occasions;
-pub mod publishing;
-pub mod shared_keys;
+pub(crate) mod publishing;
+pub(crate) mod shared_keys;
 
 use std::path::Path;
 
-pub use file::parse;
+pub(crate) use file::parse;
 
 use self::file::is_ours;
 use super::facts::{Job, Step, Workflow};
 use super::{Facts, Finding, Rule, Severity};
 
-pub const RUST_CACHE_TWICE: Rule = Rule {
+pub(crate) const RUST_CACHE_TWICE: Rule = Rule {
     id: "rust-cache-twice",
     severity: Severity::Warning,
     summary: "a job runs rust-cache, and our action, which runs it too",
@@ -30,7 +30,7 @@ pub const RUST_CACHE_TWICE: Rule = Rule {
     check: rust_cache_twice,
 };
 
-pub const RUST_CACHE_UNAWARE: Rule = Rule {
+pub(crate) const RUST_CACHE_UNAWARE: Rule = Rule {
     id: "rust-cache-without-python",
     severity: Severity::Warning,
     summary: "a job runs rust-cache and `cargo pyenv-build`, but rust-cache's key does not depend \
@@ -43,7 +43,7 @@ pub const RUST_CACHE_UNAWARE: Rule = Rule {
     check: rust_cache_unaware,
 };
 
-pub const RUST_CACHE_DELETES: Rule = Rule {
+pub(crate) const RUST_CACHE_DELETES: Rule = Rule {
     id: "rust-cache-deletes",
     severity: Severity::Note,
     summary: "a job builds a Python package with rust-cache alone",
@@ -55,7 +55,7 @@ pub const RUST_CACHE_DELETES: Rule = Rule {
     check: rust_cache_deletes,
 };
 
-pub const BUILT_TWICE: Rule = Rule {
+pub(crate) const BUILT_TWICE: Rule = Rule {
     id: "package-built-twice",
     severity: Severity::Note,
     summary: "a job with `cargo pyenv-build` also builds the package in another way",

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 
 /// A line from hookd.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Message {
+pub(crate) enum Message {
     Ready,
     /// The next line hookd reads is the value of this name.
     Expect(String),
@@ -42,7 +42,7 @@ pub enum Message {
 
 impl Message {
     /// Parses a line, without its end. Never fails: what is not understood is [`Message::Unknown`].
-    pub fn parse(line: &str) -> Self {
+    pub(crate) fn parse(line: &str) -> Self {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let kind_and_text = || {
             let (kind, text) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -80,12 +80,12 @@ impl Message {
 }
 
 /// Makes a value fit on a line.
-pub fn escape(value: &str) -> String {
+pub(crate) fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")
 }
 
 /// Undoes [`escape`]. A backslash before any other character stands for itself.
-pub fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut value = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {

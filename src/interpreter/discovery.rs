@@ -10,7 +10,7 @@ use crate::env_vars;
 
 /// Who asked for an interpreter; said in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     Flag,
     Environment,
     Settings,
@@ -18,7 +18,7 @@ pub enum Source {
 
 /// What to look for.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The explicit wish, if there is one, and where it was uttered.
     pub request: Option<(String, Source)>,
     /// The project's `requires-python`. It chooses among what is found by default; an explicit
@@ -29,7 +29,7 @@ pub struct Wanted {
 }
 
 /// Finds and probes the interpreter. `cache` is the directory of probe answers.
-pub fn discover(wanted: &Wanted, cache: &Path) -> Result<Interpreter, Error> {
+pub(crate) fn discover(wanted: &Wanted, cache: &Path) -> Result<Interpreter, Error> {
     match &wanted.request {
         Some((text, source)) => {
             let request =

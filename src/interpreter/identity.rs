@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Field order is part of the environment fingerprint's canonical JSON; see
 /// [`crate::build_env::fingerprint`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// `sys.implementation.name`: `cpython`, `pypy`.
     pub implementation: String,
     /// The language version, `3.12.1` or `3.14.0rc1`.
@@ -33,13 +33,13 @@ pub struct Identity {
 
 impl Identity {
     /// Major and minor version. `(0, 0)` for a version that is no version, which matches nothing.
-    pub fn major_minor(&self) -> (u32, u32) {
+    pub(crate) fn major_minor(&self) -> (u32, u32) {
         let mut parts = self.version.split('.').map(|part| part.parse().unwrap_or(0));
         (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
     }
 
     /// The first half of the ABI tag: `cp312`, `cp313t`, `cp312d`, `pp310`.
-    pub fn abi(&self) -> String {
+    pub(crate) fn abi(&self) -> String {
         let (major, minor) = self.major_minor();
         let prefix = match self.implementation.as_str() {
             "cpython" => "cp",
@@ -54,7 +54,7 @@ impl Identity {
 
     /// The ABI tag: `cp312-linux-x86_64`. It distinguishes musl from glibc, whose `get_platform()`
     /// is the same.
-    pub fn abi_tag(&self) -> String {
+    pub(crate) fn abi_tag(&self) -> String {
         let musl = self
             .soabi
             .as_deref()
@@ -69,7 +69,7 @@ impl Identity {
     }
 
     /// `CPython 3.12.1`, `PyPy 3.10.14`, `CPython 3.13.0 (free-threaded)`.
-    pub fn display(&self) -> String {
+    pub(crate) fn display(&self) -> String {
         let name = match self.implementation.as_str() {
             "cpython" => "CPython",
             "pypy" => "PyPy",

@@ -7,7 +7,7 @@ use super::identity::Identity;
 
 /// A parsed `--python`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub(crate) enum Request {
     /// An executable, or a directory that holds an environment or an installation.
     Path(PathBuf),
     /// A program to look up on PATH.
@@ -18,7 +18,7 @@ pub enum Request {
 
 /// `3`, `3.12`, `3.12.1`, `3.13t`, `pypy3.10`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
+pub(crate) struct Version {
     /// `cpython`, `pypy`, `graalpy`.
     pub implementation: String,
     /// One to three numbers.
@@ -85,7 +85,7 @@ impl Version {
     /// Whether an interpreter is what was asked for.
     ///
     /// `3.13` does not match a free-threaded 3.13, as nobody wants one by accident.
-    pub fn matches(&self, identity: &Identity) -> bool {
+    pub(crate) fn matches(&self, identity: &Identity) -> bool {
         let actual: Vec<u32> = identity
             .version
             .split('.')
@@ -104,7 +104,7 @@ impl Version {
     }
 
     /// Names under which PATH may hold it, the most precise first.
-    pub fn executable_names(&self) -> Vec<String> {
+    pub(crate) fn executable_names(&self) -> Vec<String> {
         let stem = if self.implementation == "cpython" { "python" } else { &self.implementation };
         let suffix = format!(
             "{}{}",

@@ -17,7 +17,7 @@ const WATCHED: &[&str] =
 
 /// All facts. `cargo`: the project's Cargo workspace; `None` if it has none, or cargo could not be
 /// asked.
-pub fn learn(
+pub(crate) fn learn(
     project: &Project,
     interpreter: &Interpreter,
     env: &BuildEnv,

@@ -20,7 +20,7 @@ pub(super) fn is_pyo3(package: &CargoPackage) -> bool {
 
 /// Whether a plain cargo links something in the workspace with libpython: a member that uses PyO3,
 /// and of which no local package turns its feature `extension-module` on.
-pub fn is_linked(workspace: &CargoWorkspace) -> bool {
+pub(crate) fn is_linked(workspace: &CargoWorkspace) -> bool {
     workspace.packages.iter().filter(|package| package.is_member).any(|member| {
         let all = workspace.closure(member, DependencyKind::ALL);
         let is_extension = all
@@ -56,7 +56,7 @@ fn asks_for_extension_module(package: &CargoPackage, workspace: &CargoWorkspace)
 
 /// Where a program with an interpreter inside finds libpython, if that is where no loader looks by
 /// itself.
-pub fn library_path(identity: &Identity) -> Option<Pin> {
+pub(crate) fn library_path(identity: &Identity) -> Option<Pin> {
     let name = match identity.platform.as_str() {
         platform if platform.starts_with("win") => "PATH",
         platform if platform.starts_with("macos") => "DYLD_FALLBACK_LIBRARY_PATH",

@@ -127,7 +127,7 @@ impl BuildSystem {
 }
 
 /// Parses one PEP 508 requirement; the error is one line.
-pub fn parse_requirement(text: &str) -> Result<Requirement, String> {
+pub(crate) fn parse_requirement(text: &str) -> Result<Requirement, String> {
     // pep508_rs 0.9 panics on names that end in a separator, and on some errors next to a character
     // of more than one byte. Remove when it does not: the property test of pyproject files
     // finds both within a million cases.

@@ -269,7 +269,7 @@ fn kind_of(kind: cargo_metadata::DependencyKind) -> DependencyKind {
 }
 
 /// `CARGO_HOME`, or `.cargo` in the home directory.
-pub fn cargo_home() -> PathBuf {
+pub(crate) fn cargo_home() -> PathBuf {
     let home = || Some(env_vars::home()?.join(".cargo"));
     env_vars::get_os("CARGO_HOME").map(PathBuf::from).or_else(home).unwrap_or_default()
 }
@@ -277,12 +277,12 @@ pub fn cargo_home() -> PathBuf {
 /// Whether cargo takes a path for immutable, and does not look at its date.
 ///
 /// Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/mod.rs#L2084>
-pub fn is_in_cargo_home(path: &Path, cargo_home: &Path) -> bool {
+pub(crate) fn is_in_cargo_home(path: &Path, cargo_home: &Path) -> bool {
     path.starts_with(cargo_home.join("registry")) || path.starts_with(cargo_home.join("git"))
 }
 
 /// Runs `cargo metadata` for a manifest; the error is what cargo said.
-pub fn ask(manifest: &Path, options: &[&str]) -> Result<Metadata, String> {
+pub(crate) fn ask(manifest: &Path, options: &[&str]) -> Result<Metadata, String> {
     let cargo = env_vars::get_os("CARGO").unwrap_or_else(|| "cargo".into());
     let command = Cmd::new(cargo)
         .args(["metadata", "--format-version=1", "--manifest-path"])

@@ -9,15 +9,16 @@ use crate::env_vars;
 
 /// The first line of a configuration that our action writes for later steps: wrapper and pins, and
 /// nothing else.
-pub const OF_OUR_ACTION: &str = "# Written by cargo-pyenv-build for one job of GitHub Actions.";
+pub(crate) const OF_OUR_ACTION: &str =
+    "# Written by cargo-pyenv-build for one job of GitHub Actions.";
 
-pub fn is_of_our_action(file: &Path) -> bool {
+pub(crate) fn is_of_our_action(file: &Path) -> bool {
     fs_err::read_to_string(file).is_ok_and(|text| text.starts_with(OF_OUR_ACTION))
 }
 
 /// The wrapper of rustc that the user has set, by a variable or in the configuration that counts in
 /// `directory`: the first one that `is_users`, for ours may stand before it.
-pub fn rustc_wrapper(directory: &Path, is_users: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+pub(crate) fn rustc_wrapper(directory: &Path, is_users: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     for name in ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"] {
         match env_vars::raw(name).map(PathBuf::from) {
             // A variable that is set to nothing switches off what a file says.

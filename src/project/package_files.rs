@@ -8,7 +8,7 @@ use crate::process::Cmd;
 /// ignored; without, all that are not hidden. Nested packages and `target` are left out.
 ///
 /// Source: <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/sources/path.rs>, `list_files`
-pub fn files_of_package(root: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_of_package(root: &Path) -> Vec<PathBuf> {
     let mut files = from_git(root).unwrap_or_else(|| walk(root));
     files.sort();
     let nested: Vec<PathBuf> = files

@@ -438,7 +438,7 @@ impl Sources {
 }
 
 /// The local path of a requirement such as `x @ file:///path`.
-pub fn local_path(requirement: &Requirement) -> Option<PathBuf> {
+pub(crate) fn local_path(requirement: &Requirement) -> Option<PathBuf> {
     match requirement.version_or_url.as_ref()? {
         VersionOrUrl::Url(url) if url.to_url().scheme() == "file" => {
             url.to_url().to_file_path().ok()

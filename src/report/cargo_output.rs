@@ -7,7 +7,7 @@ use super::{CompiledCrate, Crates, Reason};
 
 /// Collects what the lines say. Crates are counted once, however often cargo is run.
 #[derive(Debug, Default)]
-pub struct CargoOutput {
+pub(crate) struct CargoOutput {
     compiled: Vec<Package>,
     fresh: Vec<Package>,
     /// By name and version, from `cargo -v`.
@@ -23,7 +23,7 @@ struct Package {
 
 /// What a line is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
+pub(crate) enum Line {
     /// `Compiling name v1.0.0`: show it.
     Compiling(String),
     /// The progress bar: done, total and what is being compiled.
@@ -34,7 +34,7 @@ pub enum Line {
 
 impl CargoOutput {
     /// Takes in one line and says what it is.
-    pub fn line(&mut self, line: &str) -> Line {
+    pub(crate) fn line(&mut self, line: &str) -> Line {
         let plain = console::strip_ansi_codes(line);
         let Some((word, rest)) = plain.trim().split_once(' ') else { return Line::Other };
         match word {
@@ -67,7 +67,7 @@ impl CargoOutput {
         }
     }
 
-    pub fn finish(self) -> Crates {
+    pub(crate) fn finish(self) -> Crates {
         let compiled: Vec<CompiledCrate> = self
             .compiled
             .iter()

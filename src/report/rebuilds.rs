@@ -36,7 +36,7 @@ impl Why {
 
 /// The state before a build that its outcome is compared with.
 #[derive(Debug)]
-pub struct Before {
+pub(crate) struct Before {
     pub records: Records,
     /// Units whose outputs were not all there.
     incomplete: HashSet<String>,
@@ -44,7 +44,7 @@ pub struct Before {
 
 impl Before {
     /// Looks at the build directory.
-    pub fn look(records: Records) -> Self {
+    pub(crate) fn look(records: Records) -> Self {
         let mut names: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
         for unit in records.units.values() {
             names.entry(&unit.profile).or_insert_with(|| {
@@ -92,7 +92,7 @@ impl Before {
 
 /// What was compiled between `before` and `after`. `main`: the directory of the crate that was
 /// asked for, whose dependencies are the fresh ones if they were not compiled.
-pub fn explain(
+pub(crate) fn explain(
     before: &Before,
     after: &Records,
     workspace: &CargoWorkspace,

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use super::{CompiledCrate, Crates, Reason, Report};
 
 /// `3 crates compiled: pyo3-ffi, pyo3, rpds-py, 2 reused`, at most a handful by name.
-pub fn crates_line(crates: &Crates) -> String {
+pub(crate) fn crates_line(crates: &Crates) -> String {
     compiled_line(crates) + &reused_words(crates)
 }
 
 /// `(3 crates compiled: pyo3-ffi, pyo3, rpds-py), 2 reused`
-pub fn in_brackets(crates: &Crates) -> String {
+pub(crate) fn in_brackets(crates: &Crates) -> String {
     format!("({}){}", compiled_line(crates), reused_words(crates))
 }
 
@@ -22,7 +22,7 @@ fn reused_words(crates: &Crates) -> String {
 }
 
 /// `3 crates compiled, 14 reused, 41.2 s saved`
-pub fn counted(crates: &Crates) -> String {
+pub(crate) fn counted(crates: &Crates) -> String {
     let compiled = crates.compiled.len();
     let saved: f64 = crates.reused.iter().map(|one| one.seconds_saved).sum();
     let reused = if crates.reused.is_empty() {
@@ -50,7 +50,7 @@ fn compiled_line(crates: &Crates) -> String {
 }
 
 /// Why a crate was compiled.
-pub fn because(one: &CompiledCrate) -> String {
+pub(crate) fn because(one: &CompiledCrate) -> String {
     let detail = one.detail.as_deref().unwrap_or("?");
     let values = |text: String| match (&one.old, &one.new) {
         (Some(old), Some(new)) => format!("{text} from {old} to {new}"),
@@ -83,7 +83,7 @@ pub fn because(one: &CompiledCrate) -> String {
 }
 
 /// The text of `why`.
-pub fn why(report: &Report) -> String {
+pub(crate) fn why(report: &Report) -> String {
     let mut text = String::new();
     let parts = if report.projects.is_empty() {
         std::slice::from_ref(report)

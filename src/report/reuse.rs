@@ -13,7 +13,7 @@ use crate::units::log::{Event, What};
 use crate::units::outcome::STORE_ERROR;
 
 /// Puts events and records together.
-pub fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crates, StoreReport) {
+pub(crate) fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crates, StoreReport) {
     let mut by_package: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
     let mut order: Vec<(&str, &str)> = Vec::new();
     let is_of_script = |event: &&Event| matches!(event.what, What::SkippedScript { .. });
@@ -67,7 +67,7 @@ pub fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crates, Stor
 }
 
 /// Why an event's call could not be kept, if that is for the store.
-pub fn store_error(event: &Event) -> Option<&str> {
+pub(crate) fn store_error(event: &Event) -> Option<&str> {
     match &event.what {
         What::Compiled { why_not: Some(why), .. } => {
             Some(why).filter(|why| why.starts_with(STORE_ERROR)).map(String::as_str)

@@ -152,7 +152,7 @@ fn every_input_is_described_and_used_and_every_output_is_made() {
         .map(|name| std::fs::read_to_string(root().join("src/cli").join(name)).unwrap())
         .concat()
         .replace(char::is_whitespace, "");
-    let made = |name: &str| program.contains(&format!("self.output(\"{name}\","));
+    let made = |name: &str| program.contains(&format!("actions::output(\"{name}\","));
     let references: Vec<(&str, &str)> = text
         .split("steps.")
         .skip(1)

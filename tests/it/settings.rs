@@ -112,11 +112,11 @@ fn settings_of_uv_do_to_our_environments_what_they_do_to_those_of_uv_build() {
     for (setting, counts) in documented("uv") {
         let Some(value) = value_for_uv(&setting) else { continue };
         tried += 1;
-        let project = project(&test, &setting)
-            .pyproject(&format!("[tool.uv]\n{links}\n{} = {value}", setting));
+        let project =
+            project(&test, &setting).pyproject(&format!("[tool.uv]\n{links}\n{setting} = {value}"));
         let ours = version(&test, &provision(&test, &project, Installer::Uv));
         if !counts {
-            assert_eq!(ours.as_deref(), Some("2.0"), "{}", setting);
+            assert_eq!(ours.as_deref(), Some("2.0"), "{setting}");
         }
         let build = test
             .command(uv)
@@ -124,7 +124,7 @@ fn settings_of_uv_do_to_our_environments_what_they_do_to_those_of_uv_build() {
             .arg(&python().path)
             .in_(&project);
         let theirs = reference(&build.env_remove("UV_NO_CONFIG"), &project);
-        assert_eq!(ours, theirs, "{}", setting);
+        assert_eq!(ours, theirs, "{setting}");
         assert!(!project.path.join("elsewhere").exists() && !project.path.join("out.txt").exists());
     }
     assert!(tried > 20);

@@ -44,7 +44,7 @@ const MISLEADING: &[&str] = &[
 ];
 /// A pip that can be run.
 #[derive(Debug)]
-pub struct Pip {
+pub(crate) struct Pip {
     /// The interpreter that has it.
     python: PathBuf,
 }

@@ -26,7 +26,7 @@ const MISLEADING: &[&str] = &[
 ];
 /// A uv on PATH.
 #[derive(Debug)]
-pub struct Uv {
+pub(crate) struct Uv {
     program: PathBuf,
 }
 

@@ -14,7 +14,7 @@ const FOR_THE_PROJECT: &str = "Applies to the project's own dependencies.";
 const FOR_OUTPUT: &str = "Changes pip's output, which we parse.";
 
 /// Settings of `pip.conf`, in `[install]` or `[global]`.
-pub const SETTINGS: &[Setting] = &[
+pub(crate) const SETTINGS: &[Setting] = &[
     setting("index-url", Chooses, ""),
     setting("extra-index-url", Chooses, ""),
     setting("find-links", Chooses, ""),
@@ -98,7 +98,7 @@ pub const SETTINGS: &[Setting] = &[
 pub(super) const CONSTRAINTS: &[&str] = &["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"];
 
 /// What `PIP_CONFIG_FILE` is so that pip reads no file at all.
-pub const NO_FILE: &str = if cfg!(windows) { "nul" } else { "/dev/null" };
+pub(crate) const NO_FILE: &str = if cfg!(windows) { "nul" } else { "/dev/null" };
 
 /// Whether a variable stays in the environment of pip.
 pub(super) fn keeps(name: &str) -> bool {
@@ -130,7 +130,7 @@ fn value_of(texts: &[String], name: &str) -> Option<String> {
 }
 
 /// pip's configuration files, the one that wins first.
-pub fn files() -> Vec<PathBuf> {
+pub(crate) fn files() -> Vec<PathBuf> {
     let told = env_vars::get_os("PIP_CONFIG_FILE").map(PathBuf::from);
     if told.as_deref() == Some(Path::new(NO_FILE)) {
         return Vec::new();
@@ -169,7 +169,7 @@ pub fn files() -> Vec<PathBuf> {
 
 /// What an INI file of pip's says, by section and setting; words on lines that are indented belong
 /// to the setting before.
-pub fn sections(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+pub(crate) fn sections(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let (mut section, mut setting) = (String::new(), None);
     for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {

@@ -18,7 +18,7 @@ const FOR_PYTHON: &str = "Applies to finding interpreters: see `--python`.";
 const FOR_OTHERS: &str = "Applies to other uv commands.";
 
 /// Settings of `[tool.uv]` and `uv.toml`, and variables that have no setting.
-pub const SETTINGS: &[Setting] = &[
+pub(crate) const SETTINGS: &[Setting] = &[
     setting("index", Chooses, ""),
     setting("index-url", Chooses, ""),
     setting("extra-index-url", Chooses, ""),
@@ -181,7 +181,7 @@ pub(super) fn read(project: Option<&UvFile>) -> Result<Table, Error> {
 }
 
 /// uv's configuration files: the project's, the user's, the system's.
-pub fn files(project: Option<&UvFile>) -> Vec<Result<UvFile, (PathBuf, String)>> {
+pub(crate) fn files(project: Option<&UvFile>) -> Vec<Result<UvFile, (PathBuf, String)>> {
     if let Some(path) = env_vars::get_os("UV_CONFIG_FILE") {
         return vec![UvFile::read(&std::path::absolute(&path).unwrap_or(path.into()))];
     }
@@ -209,7 +209,7 @@ pub fn files(project: Option<&UvFile>) -> Vec<Result<UvFile, (PathBuf, String)>>
 }
 
 /// An index that variables or files define under a name; relative paths made absolute.
-pub fn index_named(name: &str, project: Option<&UvFile>) -> Option<Table> {
+pub(crate) fn index_named(name: &str, project: Option<&UvFile>) -> Option<Table> {
     let is_it = |index: &&Value| index.get("name").and_then(Value::as_str) == Some(name);
     let variables = ["UV_INDEX", "UV_DEFAULT_INDEX"].into_iter().filter_map(env_vars::get);
     let in_variables = variables
@@ -242,7 +242,7 @@ pub(super) fn credentials(index: &str) -> Option<(String, Option<String>)> {
 }
 
 /// As uv reads switches in variables.
-pub fn is_set(name: &str) -> bool {
+pub(crate) fn is_set(name: &str) -> bool {
     env_vars::get(name).is_some_and(|value| {
         !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off" | "n" | "f")
     })

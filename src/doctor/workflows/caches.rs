@@ -9,7 +9,7 @@ use crate::actions::context::{Context, Policy, SaveCache, UseCache};
 use crate::doctor::facts::{Job, Step, Workflow};
 use crate::doctor::{Facts, Finding, Rule, Severity};
 
-pub const NOTHING_SAVES: Rule = Rule {
+pub(crate) const NOTHING_SAVES: Rule = Rule {
     id: "nothing-saves-caches",
     severity: Severity::Warning,
     summary: "jobs restore caches that no workflow saves",
@@ -20,7 +20,7 @@ pub const NOTHING_SAVES: Rule = Rule {
     check: nothing_saves,
 };
 
-pub const MERGE_QUEUE_SAVES: Rule = Rule {
+pub(crate) const MERGE_QUEUE_SAVES: Rule = Rule {
     id: "merge-queue-saves",
     severity: Severity::Warning,
     summary: "a job saves caches in the merge queue",

@@ -13,7 +13,7 @@ use crate::doctor::facts::{Job, Leg, Step, Trigger, Workflow};
 const MOST_LEGS: usize = 256;
 
 /// Reads a workflow. A file that is not one has no jobs.
-pub fn parse(path: &Path, text: &str) -> Option<Workflow> {
+pub(crate) fn parse(path: &Path, text: &str) -> Option<Workflow> {
     let value: Value = serde_yaml_ng::from_str(text).ok()?;
     let env = texts(value.get("env"));
     let jobs = value.get("jobs").and_then(Value::as_mapping).into_iter().flatten();

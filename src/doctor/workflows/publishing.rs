@@ -9,7 +9,7 @@ use super::occasions::Occasion;
 use crate::doctor::facts::{Job, Step, Workflow};
 use crate::doctor::{Facts, Finding, Rule, Severity};
 
-pub const CACHE_MODE_MISSING: Rule = Rule {
+pub(crate) const CACHE_MODE_MISSING: Rule = Rule {
     id: "cache-mode-missing",
     severity: Severity::Warning,
     summary: "a job that publishes, or has `id-token: write`, restores caches",

@@ -32,7 +32,7 @@ use super::made::{Known, Made, Place, Unknown, settings};
 use crate::doctor::facts::{Job, Leg, Step, Workflow};
 use crate::doctor::{Facts, Finding, Rule, Severity};
 
-pub const SHARED_KEY: Rule = Rule {
+pub(crate) const SHARED_KEY: Rule = Rule {
     id: "shared-key-of-different-jobs",
     severity: Severity::Warning,
     summary: "jobs that compile different things share a cache key",
