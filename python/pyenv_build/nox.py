@@ -213,8 +213,7 @@ def _program(session: nox.Session) -> str:
         on_path = shutil.which(NAME)
         if on_path is None:
             session.error(
-                "%s\nand it is not on PATH\nhint: `pip install cargo-pyenv-build` next to nox, or put the program on PATH"
-                % error
+                "%s\nand it is not on PATH\nhint: `pip install cargo-pyenv-build` next to nox, or put the program on PATH" % error
             )
         return os.path.abspath(on_path)
 
