@@ -11,6 +11,8 @@
 //! [`protocol`] has the wire; what optional hooks mean when they are missing is the caller's.
 
 mod daemon;
+mod error;
+mod hook;
 mod output;
 pub(crate) mod protocol;
 
@@ -20,13 +22,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use daemon::{Daemon, Received};
+pub(crate) use error::Error;
+pub(crate) use hook::Hook;
 use output::Log;
 use protocol::Message;
 use serde::Serialize;
 
 use crate::interpreter::Identity;
 use crate::interrupt::{self, Signal};
-use crate::layout::{CANNOT_WRITE, Layout};
+use crate::layout::Layout;
 use crate::project::{Backend, Project};
 use crate::ui::Ui;
 use crate::{process, terminal};
@@ -39,85 +43,6 @@ const LONGEST_TAIL_LINE: usize = 500;
 const LOGS_KEPT: usize = 20;
 /// How soon a signal, a deadline or a lent terminal is noticed while a hook runs.
 const TICK: Duration = Duration::from_millis(20);
-
-/// A hook and what it takes. The names are PEP 517's and PEP 660's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Hook {
-    GetRequiresForBuildWheel,
-    GetRequiresForBuildSdist,
-    GetRequiresForBuildEditable,
-    PrepareMetadataForBuildWheel { metadata_directory: PathBuf },
-    BuildWheel { wheel_directory: PathBuf, metadata_directory: Option<PathBuf> },
-    BuildSdist { sdist_directory: PathBuf },
-    BuildEditable { wheel_directory: PathBuf, metadata_directory: Option<PathBuf> },
-}
-
-impl Hook {
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::GetRequiresForBuildWheel => "get_requires_for_build_wheel",
-            Self::GetRequiresForBuildSdist => "get_requires_for_build_sdist",
-            Self::GetRequiresForBuildEditable => "get_requires_for_build_editable",
-            Self::PrepareMetadataForBuildWheel { .. } => "prepare_metadata_for_build_wheel",
-            Self::BuildWheel { .. } => "build_wheel",
-            Self::BuildSdist { .. } => "build_sdist",
-            Self::BuildEditable { .. } => "build_editable",
-        }
-    }
-
-    /// Where it puts what it makes; `None` for hooks that make nothing.
-    pub(crate) fn directory(&self) -> Option<&Path> {
-        match self {
-            Self::PrepareMetadataForBuildWheel { metadata_directory: directory }
-            | Self::BuildWheel { wheel_directory: directory, .. }
-            | Self::BuildSdist { sdist_directory: directory }
-            | Self::BuildEditable { wheel_directory: directory, .. } => Some(directory),
-            Self::GetRequiresForBuildWheel
-            | Self::GetRequiresForBuildSdist
-            | Self::GetRequiresForBuildEditable => None,
-        }
-    }
-
-    /// The same hook, to put what it makes elsewhere.
-    #[must_use]
-    pub(crate) fn with_directory(mut self, elsewhere: &Path) -> Self {
-        match &mut self {
-            Self::PrepareMetadataForBuildWheel { metadata_directory: directory }
-            | Self::BuildWheel { wheel_directory: directory, .. }
-            | Self::BuildSdist { sdist_directory: directory }
-            | Self::BuildEditable { wheel_directory: directory, .. } => {
-                *directory = elsewhere.to_path_buf();
-            }
-            Self::GetRequiresForBuildWheel
-            | Self::GetRequiresForBuildSdist
-            | Self::GetRequiresForBuildEditable => {}
-        }
-        self
-    }
-
-    /// The values that hookd asks for, in its order.
-    fn values(&self, config_settings: &str) -> Vec<(&'static str, String)> {
-        let path = |path: &Path| path.to_string_lossy().into_owned();
-        let settings = ("config_settings", config_settings.to_owned());
-        match self {
-            Self::GetRequiresForBuildWheel
-            | Self::GetRequiresForBuildSdist
-            | Self::GetRequiresForBuildEditable => vec![settings],
-            Self::PrepareMetadataForBuildWheel { metadata_directory } => {
-                vec![("metadata_directory", path(metadata_directory)), settings]
-            }
-            Self::BuildWheel { wheel_directory, metadata_directory }
-            | Self::BuildEditable { wheel_directory, metadata_directory } => vec![
-                ("wheel_directory", path(wheel_directory)),
-                settings,
-                ("metadata_directory", metadata_directory.as_deref().map(path).unwrap_or_default()),
-            ],
-            Self::BuildSdist { sdist_directory } => {
-                vec![("sdist_directory", path(sdist_directory)), settings]
-            }
-        }
-    }
-}
 
 /// `-C` settings: each value a string, or a list where a key was given more than once.
 pub(crate) type ConfigSettings = BTreeMap<String, serde_json::Value>;
@@ -145,99 +70,6 @@ pub(crate) enum Answer {
     Returned(Finished),
     /// The backend does not have this optional hook.
     Unsupported,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("failed to prepare `{}`", path.display())]
-    Prepare { path: PathBuf, source: std::io::Error },
-    #[error("failed to start hookd")]
-    Start { source: process::Error },
-    #[error("hookd exited unexpectedly during `{hook}`: {how}")]
-    Died { hook: &'static str, how: String, log: PathBuf },
-    #[error("hookd violated the protocol: {0}")]
-    Protocol(String),
-    #[error("`{backend}` failed in `{hook}`: {message}")]
-    Hook {
-        hook: &'static str,
-        backend: String,
-        kind: String,
-        message: String,
-        traceback: Option<String>,
-        tail: Vec<String>,
-        log: PathBuf,
-    },
-    #[error("`{hook}` did not finish within {}", humantime::format_duration(*timeout))]
-    TimedOut { hook: &'static str, timeout: Duration, log: PathBuf },
-    #[error("interrupted by {0}")]
-    Interrupted(Signal),
-}
-
-impl Error {
-    /// What the user can do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
-        let text = match self {
-            Self::Hook { kind, backend, tail, .. } => match kind.as_str() {
-                "HookRuntimeError" => {
-                    let name = tail.iter().find_map(|line| {
-                        line.split_once("error: could not compile `")?.1.split('`').next()
-                    });
-                    match name {
-                        Some(name) => format!(
-                            "cargo could not compile `{name}`: fix the errors that rustc reported"
-                        ),
-                        None if tail.iter().any(|line| is_about_a_missing_cargo(line)) => {
-                            "cargo does not work here: try `cargo metadata` in the project, or \
-                            install Rust from https://rustup.rs"
-                                .to_owned()
-                        }
-                        None => return None,
-                    }
-                }
-                "MissingBackendModule" => {
-                    format!(
-                        "no build requirement provides `{backend}`: check `build-backend` and \
-                            `requires` in `[build-system]`"
-                    )
-                }
-                "MissingBackendAttribute" | "MalformedBackendName" => {
-                    "check `build-backend` in `[build-system]`".to_owned()
-                }
-                "BackendImportError" => {
-                    "the backend is broken, or needs a package that is missing from \
-                        `[build-system] requires`"
-                        .to_owned()
-                }
-                "UnsupportedHook" => "the backend does not support this".to_owned(),
-                _ => return None,
-            },
-            Self::TimedOut { .. } => "give it more time with `--hook-timeout`".to_owned(),
-            Self::Prepare { .. } => CANNOT_WRITE.to_owned(),
-            Self::Died { .. } => {
-                "a hook may have killed its parent, or the system ran out of memory".to_owned()
-            }
-            _ => return None,
-        };
-        Some(text)
-    }
-
-    /// Where the hook's whole output is.
-    pub(crate) fn log(&self) -> Option<&Path> {
-        match self {
-            Self::Died { log, .. } | Self::Hook { log, .. } | Self::TimedOut { log, .. } => {
-                Some(log)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Whether a backend says that it could not run cargo, in the words of maturin, setuptools-rust or
-/// rustup.
-fn is_about_a_missing_cargo(line: &str) -> bool {
-    ["Cargo metadata failed", "can't find Rust compiler", "rustup could not choose a version"]
-        .iter()
-        .any(|words| line.contains(words))
 }
 
 /// `configure`'s object.

@@ -1,0 +1,195 @@
+//! From requirements to distributions: by which installer, with which constraints and indexes.
+
+use std::path::Path;
+
+use super::fingerprint::{self, Distribution};
+use super::hashes::{allowed_hashes, check_hashes};
+use super::installer::{self, Installer, Resolution, Workshop};
+use super::{Error, Provisioner, Taken, local_names, settings};
+use crate::project::{Lowered, Sources};
+
+impl Provisioner<'_> {
+    pub(super) fn resolution<'b>(
+        &'b self,
+        requirements: &'b [String],
+        constraints: &'b [String],
+        local: &'b [String],
+    ) -> Resolution<'b> {
+        Resolution {
+            interpreter: self.interpreter,
+            requirements,
+            constraints,
+            local,
+            offline: self.options.offline,
+            refresh: self.options.upgrade,
+            no_deps: false,
+            direct: false,
+        }
+    }
+
+    /// The constraints files, with the inline ones as a further file in `scratch`.
+    pub(super) fn all_constraints(
+        &self,
+        taken: &Taken,
+        scratch: &Path,
+    ) -> Result<Vec<String>, Error> {
+        let mut files = taken.constraints.clone();
+        if !self.inline_constraints.is_empty() {
+            let file = scratch.join("constraints.txt");
+            fs_err::write(&file, self.inline_constraints.join("\n") + "\n")
+                .map_err(|source| Error::Write { path: file.clone(), source })?;
+            files.push(file.to_string_lossy().into_owned());
+        }
+        Ok(files)
+    }
+
+    /// Resolves requirements, each from the source that the project names.
+    pub(super) fn choose(
+        &self,
+        installer: &Installer,
+        workshop: &Workshop<'_>,
+        requirements: &[Lowered],
+        constraints: &[String],
+        no_deps: bool,
+    ) -> Result<Vec<Distribution>, Error> {
+        let applies = |lowered: &&Lowered| {
+            lowered.requirement.evaluate_markers(&self.interpreter.markers, &[])
+        };
+        let own: Vec<Lowered> = self
+            .sources
+            .own(requirements)
+            .into_iter()
+            .filter(|lowered| applies(&lowered))
+            .collect();
+        if matches!(installer, Installer::Pip(_)) {
+            Sources::fit_for_pip(requirements)?;
+        }
+        let local = local_names(requirements.iter().chain(&own));
+        let mut strings = Vec::new();
+        for lowered in requirements.iter().filter(applies) {
+            strings.push(self.of_its_index(installer, workshop, lowered, constraints)?);
+        }
+        strings.sort();
+        strings.dedup();
+        // What requirements require is the project's own, too, if it is of that name.
+        let (indexed, mut fixed): (Vec<&Lowered>, Vec<&Lowered>) =
+            own.iter().partition(|lowered| lowered.index.is_some());
+        fixed.retain(|own| {
+            !requirements.iter().any(|lowered| lowered.requirement.name == own.requirement.name)
+        });
+        let mut lines: Vec<String> =
+            fixed.iter().map(|lowered| lowered.requirement.to_string()).collect();
+        loop {
+            let mut constraints = constraints.to_vec();
+            if !lines.is_empty() {
+                constraints.push(
+                    workshop
+                        .write("sources.txt", &(lines.join("\n") + "\n"))?
+                        .to_string_lossy()
+                        .into_owned(),
+                );
+            }
+            let resolution =
+                Resolution { no_deps, ..self.resolution(&strings, &constraints, &local) };
+            let distributions = installer.resolve(&resolution, workshop)?;
+            let from_elsewhere = indexed.iter().filter(|lowered| {
+                let is_it = |distribution: &&Distribution| {
+                    distribution.name == lowered.requirement.name.as_ref()
+                };
+                let found = distributions.iter().find(is_it);
+                found.is_some_and(|found| {
+                    matches!(found.artifact, fingerprint::Artifact::Index { .. })
+                })
+            });
+            let mut more = Vec::new();
+            for lowered in from_elsewhere {
+                more.push(self.of_its_index(installer, workshop, lowered, &constraints)?);
+            }
+            if more.is_empty() {
+                return Ok(distributions);
+            }
+            lines.extend(more);
+        }
+    }
+
+    /// A requirement that must come from one index, as the URL of what that has; others as they
+    /// are.
+    fn of_its_index(
+        &self,
+        installer: &Installer,
+        workshop: &Workshop<'_>,
+        lowered: &Lowered,
+        constraints: &[String],
+    ) -> Result<String, Error> {
+        let Some(index) = &lowered.index else { return Ok(lowered.requirement.to_string()) };
+        let indexes = settings::indexes_of(index, self.uv_file)?;
+        let settings = workshop.settings.without_indexes();
+        let its_own = Workshop { indexes: &indexes, settings: &settings, ..*workshop };
+        let requirements = [lowered.requirement.to_string()];
+        let resolution = Resolution {
+            no_deps: true,
+            direct: true,
+            ..self.resolution(&requirements, constraints, &[])
+        };
+        let found = installer.resolve(&resolution, &its_own)?;
+        let Some(fingerprint::Artifact::Archive { url, .. }) =
+            found.first().map(|distribution| &distribution.artifact)
+        else {
+            return Err(Error::Protocol {
+                what: format!("`{}` was not found at its source", lowered.requirement),
+            });
+        };
+        let url =
+            installer::with_credentials(url, lowered.requirement.name.as_ref(), &self.origins());
+        let extras: Vec<&str> = lowered.requirement.extras.iter().map(AsRef::as_ref).collect();
+        let extras =
+            if extras.is_empty() { String::new() } else { format!("[{}]", extras.join(",")) };
+        Ok(format!("{}{extras} @ {url}", lowered.requirement.name))
+    }
+
+    /// Requirements with the URLs that they come from, which may have credentials.
+    pub(super) fn origins(&self) -> Vec<String> {
+        let mut origins = self.declared.to_vec();
+        for lowered in self.sources.own(&[]) {
+            match &lowered.index {
+                None => origins.push(lowered.requirement.to_string()),
+                // One that is not defined may not be needed.
+                Some(index) => {
+                    let indexes = settings::indexes_of(index, self.uv_file).unwrap_or_default();
+                    origins.extend(
+                        indexes
+                            .default
+                            .or(indexes.find_links.into_iter().next())
+                            .map(|url| format!("{} @ {url}", lowered.requirement.name)),
+                    );
+                }
+            }
+        }
+        origins
+    }
+
+    pub(super) fn resolve_open(
+        &self,
+        requirements: &[Lowered],
+        taken: &Taken,
+    ) -> Result<Vec<Distribution>, Error> {
+        if !requirements
+            .iter()
+            .any(|lowered| lowered.requirement.evaluate_markers(&self.interpreter.markers, &[]))
+        {
+            // No need to set an installer up.
+            return Ok(Vec::new());
+        }
+        self.with_installer(taken, |installer, workshop| {
+            let _spinner =
+                self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
+            let constraints = self.all_constraints(taken, workshop.directory)?;
+            let distributions =
+                self.choose(installer, workshop, requirements, &constraints, false)?;
+            if self.options.require_hashes {
+                check_hashes(&distributions, &allowed_hashes(&constraints)?, "a constraints file")?;
+            }
+            Ok(distributions)
+        })
+    }
+}
