@@ -119,9 +119,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
     if args.get(1).is_some_and(|first| first == units::script::ARGUMENT) {
         return units::script::run(&args[2..]);
     }
-    let is_command =
-        |name: &str| name == "pyenv-build" || Cli::command().find_subcommand(name).is_some();
-    if units::wrapper::is_call(&args, &is_command) {
+    let is_ours = |name: &str| name == "pyenv-build" || is_command(name);
+    if units::wrapper::is_call(&args, &is_ours) {
         return units::wrapper::run(&args);
     }
     let args = normalised(args);
@@ -215,13 +214,26 @@ fn exit_with(error: Option<&Error>, ui: &Ui) -> u8 {
     }
 }
 
+/// Whether a command has this name.
+fn is_command(name: &str) -> bool {
+    Cli::command().find_subcommand(name).is_some()
+}
+
 /// Brings the arguments into the form `program command ...`: cargo puts `pyenv-build` first, and a
 /// missing command means `build`.
 fn normalised(mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|arg| arg == "pyenv-build") {
         args.remove(1);
     }
-    // Mistakes are told of when the arguments are read in earnest.
+    if args
+        .iter()
+        .skip(1)
+        .find(|arg| !arg.as_encoded_bytes().starts_with(b"-"))
+        .is_some_and(|arg| arg == "help")
+    {
+        return args;
+    }
+    // Mistakes are reported when the arguments are parsed again, with the command.
     let names_a_command = match Cli::command().ignore_errors(true).try_get_matches_from(&args) {
         Ok(matches) => matches.subcommand_name().is_some(),
         Err(error) => !error.use_stderr(),
@@ -268,6 +280,7 @@ mod tests {
         assert_eq!(normal("-q --version"), "-q --version");
         assert_eq!(normal("-vv -h"), "-vv -h");
         assert_eq!(normal("-q help build"), "-q help build");
+        assert_eq!(normal("help nosuch"), "help nosuch");
         assert_eq!(normal("--message-format json doctor"), "--message-format json doctor");
     }
 }

@@ -253,6 +253,8 @@ class ForkDaemon(Daemon):
 
     def open_output_stream(self, job: dict[str, Any]) -> None:
         for reader, (number, writer) in self.pipes.items():
+            # A program of an earlier hook may have changed it for all who write there.
+            os.set_blocking(writer, True)
             self.add_reader(reader, number)
             job["stdout" if number == 1 else "stderr"] = writer
 

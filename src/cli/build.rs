@@ -146,6 +146,15 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
         }
         .into());
     }
+    if let Some(command) = args.directories.iter().find_map(|directory| misplaced(directory)) {
+        return Err(UsageError {
+            message: format!("there is no project in `{command}`, which is also a command"),
+            hint: Some(format!(
+                "options of a command come after it: `cargo pyenv-build {command} [OPTIONS]`"
+            )),
+        }
+        .into());
+    }
     let contexts: Vec<Context<'_>> = args
         .directories
         .iter()
@@ -180,6 +189,12 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
         }
     }
     first_error.map_or(Ok(()), Err)
+}
+
+/// The command that an argument names, where there is no project of that name.
+fn misplaced(directory: &Path) -> Option<&str> {
+    let name = directory.to_str()?;
+    (super::is_command(name) && !Project::is_at(directory)).then_some(name)
 }
 
 /// Builds what was asked for of one project, and moves it to the output directory.

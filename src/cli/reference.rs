@@ -344,14 +344,14 @@ fn settings_page(root: &Command) -> String {
     text
 }
 
-/// `/// text` and `pub const NAME: T = VALUE;`, in their order: name, value, text.
+/// `/// text` and `pub(crate) const NAME: T = VALUE;`, in their order: name, value, text.
 fn constants(file: &str) -> Vec<(String, String, String)> {
     let (mut found, mut about) = (Vec::new(), String::new());
     for line in text_of(file).lines() {
         if let Some(more) = line.strip_prefix("/// ") {
             about += more;
             about.push(' ');
-        } else if let Some(rest) = line.strip_prefix("pub const ") {
+        } else if let Some(rest) = line.strip_prefix("pub(crate) const ") {
             let (name, rest) = rest.split_once(':').unwrap();
             let value = rest.split_once(" = ").unwrap().1.trim_end_matches(';').trim_matches('"');
             found.push((name.to_owned(), value.to_owned(), flat(&about)));

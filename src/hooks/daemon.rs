@@ -274,7 +274,12 @@ fn script(python: &Path, identity: &Identity, layout: &Layout) -> Result<PathBuf
     let name = format!("hookd-{}", &digest::json(&(FILES, identity))[..12]);
     let directory = layout.hookd().join(name);
     let script = directory.join(SCRIPT);
-    let is_whole = || FILES.iter().all(|(path, _)| directory.join(path).is_file());
+    // A machine that lost power may have files that are empty.
+    let has = |path: &str, text: &str| {
+        fs_err::metadata(directory.join(path))
+            .is_ok_and(|metadata| metadata.is_file() && metadata.len() == text.len() as u64)
+    };
+    let is_whole = || FILES.iter().all(|(path, text)| has(path, text));
     if is_whole() {
         return Ok(script);
     }
@@ -299,6 +304,9 @@ fn script(python: &Path, identity: &Identity, layout: &Layout) -> Result<PathBuf
 fn make(parent: &Path) -> std::io::Result<tempfile::TempDir> {
     fs_err::create_dir_all(parent)?;
     let made = tempfile::Builder::new().prefix(".tmp-").tempdir_in(parent)?;
+    // Temporary directories are private, and other users of this checkout run hookd, too.
+    #[cfg(unix)]
+    fs_err::set_permissions(made.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     fs_err::create_dir(made.path().join("hookd"))?;
     for (path, text) in FILES {
         fs_err::write(made.path().join(path), text)?;

@@ -291,12 +291,17 @@ pub(crate) fn ask(manifest: &Path, options: &[&str]) -> Result<Metadata, String>
         // Where the backend will run it, so that the same `.cargo/config.toml` and toolchain file
         // apply.
         .cwd(manifest.parent().unwrap_or(manifest));
-    let output = command.output_unchecked(None).map_err(|error| error.to_string())?;
+    let output = command.output_unchecked(None).map_err(|error| {
+        let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+        format!("{error}{}", source.unwrap_or_default())
+    })?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
     let text = std::str::from_utf8(&output.stdout).map_err(|error| error.to_string())?;
-    MetadataCommand::parse(text).map_err(|error| error.to_string())
+    // A cargo that is a script may say something before.
+    let json = text.lines().find(|line| line.starts_with('{')).unwrap_or(text);
+    MetadataCommand::parse(json).map_err(|error| error.to_string())
 }
 
 /// A `Cargo.lock` as it was.

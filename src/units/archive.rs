@@ -18,14 +18,16 @@ pub fn is_one(path: &Path) -> bool {
     path.is_file() && start_of(path).is_some_and(|start| start == *MAGIC || start == *THIN_MAGIC)
 }
 
-/// The files that a thin archive names; `None`: it is none.
+/// Whether a file begins as a thin archive does.
+pub fn is_thin(path: &Path) -> bool {
+    start_of(path).is_some_and(|start| start == *THIN_MAGIC)
+}
+
+/// The files that a thin archive names; `None` if it cannot be read.
 ///
 /// Their paths are relative to its own directory: <https://sourceware.org/binutils/docs/binutils/ar.html>.
 pub fn thin_members(path: &Path) -> Option<Vec<PathBuf>> {
-    if start_of(path)? != *THIN_MAGIC {
-        return None;
-    }
-    let names = fs_err::read(path).ok().as_deref().and_then(members).unwrap_or_default();
+    let names = members(&fs_err::read(path).ok()?)?;
     let directory = path.parent().unwrap_or(path);
     Some(names.iter().map(|name| directory.join(name)).collect())
 }
@@ -125,8 +127,11 @@ mod tests {
         );
         assert!(is_one(&path));
         fs_err::write(&path, "!<arch>\n").unwrap();
-        assert_eq!(thin_members(&path), None);
+        assert!(!is_thin(&path));
         assert!(is_one(&path) && !is_one(dir.path()));
+        fs_err::write(&path, "!<thin>\n/0 is cut short").unwrap();
+        assert!(is_thin(&path));
+        assert_eq!(thin_members(&path), None);
     }
 
     #[test]

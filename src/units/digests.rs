@@ -76,8 +76,9 @@ impl Digests {
             return Some(digest);
         }
         let digest = digest::file(path).ok()?;
-        if let Some(members) = archive::thin_members(path) {
+        if archive::is_thin(path) {
             // What it names is read in its stead, and may change without it.
+            let members = archive::thin_members(path)?;
             let states = members.iter().map(|member| digest::file(member).unwrap_or_default());
             return Some(digest::json(&(digest, states.collect::<Vec<_>>())));
         }

@@ -44,7 +44,7 @@ fn a_macro_that_reads_a_file() {
     built.expect(&["app"], &["macros"]);
     let (reason, detail) = built.reason("app");
     assert!(
-        reason == "macro" && detail.contains("`macros = []` in `[tool.pyenv-build.macros]`"),
+        reason == "macro" && detail.contains("add `macros = []` to `[tool.pyenv-build.macros]`"),
         "{reason} {detail}"
     );
 }

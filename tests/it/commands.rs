@@ -146,6 +146,9 @@ fn why_knows_for_which_interpreter_the_last_build_was() {
     test.program(&["build"]).in_(&project).run().success();
     let version = &python().major_minor;
     test.program(&["why", "-p", version]).in_(&project).run().success();
+    let run = test.program(&["-p", version, "why"]).in_(&project).run().exits(2);
+    assert_eq!(run.error(), "there is no project in `why`, which is also a command");
+    assert!(run.hint().contains("`cargo pyenv-build why [OPTIONS]`"), "{}", run.hint());
     let report = project.root().join("reports/last.json");
     let mut last = project.last_report();
     last["interpreter"]["abi_tag"] = "cp27-beos".into();

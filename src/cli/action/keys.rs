@@ -124,7 +124,7 @@ pub(super) fn lines(paths: &[PathBuf]) -> String {
 pub(super) struct Hits {
     pub env_key: String,
     pub env: String,
-    /// What `prepare` did about it: `made` or `reused`.
+    /// What `prepare` did about it: `created` or `reused`.
     pub env_outcome: String,
     pub store_key: String,
     pub store: String,
