@@ -357,7 +357,7 @@ fn cffi_build_script() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("No module named 'cffi'"), "{said}");
     assert!(
-        said.contains("hint: add what has `cffi` to `[build-system] requires` in pyproject.toml"),
+        said.contains("hint: add the package that provides `cffi` to `[build-system] requires` in pyproject.toml"),
         "{said}"
     );
 }

@@ -231,7 +231,7 @@ fn the_program_is_found_however_the_package_was_installed() {
         account(&nowhere, &output)
     );
     assert!(
-        said.starts_with("error: found no `cargo-pyenv-build` in any of these directories:"),
+        said.starts_with("error: `cargo-pyenv-build` was not found in any of these directories:"),
         "{said}"
     );
     assert!(
@@ -367,5 +367,5 @@ fn sessions_of_one_interpreter_share_what_was_compiled() {
         .filter(|directory| !directory.join(exe("cargo-pyenv-build")).exists());
     let output = neither.env("PATH", std::env::join_paths(without).unwrap()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("there is none on PATH"), "{said}");
+    assert!(!output.status.success() && said.contains("and it is not on PATH"), "{said}");
 }
