@@ -150,7 +150,7 @@ impl Provisioner<'_> {
     pub(crate) fn resolve(&self, requirements: &[Requirement]) -> Result<(Memo, PathBuf), Error> {
         let lock_file = self.lock_file()?;
         let taken = self.taken()?;
-        let lowered = self.sources.lower(requirements)?;
+        let lowered = self.sources.lower(requirements, &self.interpreter.markers)?;
         let request = self.request(&lowered, lock_file.as_deref(), &taken)?;
         let path = request.memo_path(&self.layout.requests());
         let old = Memo::read(&path);
@@ -195,7 +195,7 @@ impl Provisioner<'_> {
     /// asked for.
     pub(crate) fn memo_path(&self, requirements: &[Requirement]) -> Result<PathBuf, Error> {
         let request = self.request(
-            &self.sources.lower(requirements)?,
+            &self.sources.lower(requirements, &self.interpreter.markers)?,
             self.lock_file()?.as_deref(),
             &self.taken()?,
         )?;

@@ -95,6 +95,13 @@ fn lacks_room(output: &str) -> bool {
 }
 
 fn resolve_hint(output: &str) -> String {
+    if output.contains("git clone")
+        || output.contains("Git operation failed")
+        || output.contains("git fetch")
+    {
+        return "check the URL of the git repository, and your access to it (ssh key, token)"
+            .to_owned();
+    }
     let lower = output.to_ascii_lowercase();
     let network = [
         "dns error",

@@ -77,7 +77,7 @@ impl Provisioner<'_> {
             .map(|pin| parse_requirement(pin))
             .collect::<Result<_, _>>()
             .map_err(unusable)?;
-        let pins = self.sources.lower(&pins)?;
+        let pins = self.sources.lower(&pins, &self.interpreter.markers)?;
         let chosen = self.with_installer(taken, |installer, workshop| {
             let _spinner =
                 self.ui.spinner(format!("reading {} ({})", pylock::FILE_NAME, installer.name()));
@@ -103,7 +103,7 @@ impl Provisioner<'_> {
         requires_python: Option<&str>,
     ) -> Result<(PathBuf, usize), Error> {
         let taken = self.taken()?;
-        let lowered = self.sources.lower(requirements)?;
+        let lowered = self.sources.lower(requirements, &self.interpreter.markers)?;
         let strings: Vec<String> =
             lowered.iter().map(|lowered| lowered.requirement.to_string()).collect();
         let local = local_names(&lowered);

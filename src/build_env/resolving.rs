@@ -57,7 +57,7 @@ impl Provisioner<'_> {
         };
         let own: Vec<Lowered> = self
             .sources
-            .own(requirements)
+            .own(requirements, &self.interpreter.markers)
             .into_iter()
             .filter(|lowered| applies(&lowered))
             .collect();
@@ -150,7 +150,7 @@ impl Provisioner<'_> {
     /// Requirements with the URLs that they come from, which may have credentials.
     pub(super) fn origins(&self) -> Vec<String> {
         let mut origins = self.declared.to_vec();
-        for lowered in self.sources.own(&[]) {
+        for lowered in self.sources.own(&[], &self.interpreter.markers) {
             match &lowered.index {
                 None => origins.push(lowered.requirement.to_string()),
                 // One that is not defined may not be needed.

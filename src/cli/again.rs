@@ -24,19 +24,19 @@ pub(super) fn run(command: &Cmd, ui: &Ui) -> u8 {
     }
 }
 
-/// Runs this program again without a variable for temporary files that names no directory: the
-/// scratch of a batch job that has ended, an outer sandbox. Python falls back to the usual place;
+/// Runs this program again without a variable for temporary files that names no directory, or one that
+/// cannot be written to: the scratch of a batch job that has ended, an outer sandbox. Python falls back to the usual place;
 /// compilers and we would fail.
 pub(super) fn with_a_temporary_directory(ui: &Ui) -> Option<u8> {
     let names = if cfg!(windows) { &["TMP", "TEMP"][..] } else { &["TMPDIR"] };
-    let is_gone = |value: &std::ffi::OsString| !Path::new(value).is_dir();
+    let is_gone = |value: &std::ffi::OsString| tempfile::tempfile_in(value).is_err();
     let gone: Vec<_> = names
         .iter()
         .filter_map(|name| env_vars::get_os(name).filter(is_gone).map(|value| (*name, value)))
         .collect();
     let (name, value) = gone.first()?;
     ui.warning(format_args!(
-        "{name} is `{}`, which is not a directory: temporary files go to the default directory",
+        "{name} is `{}`, where no file can be created: temporary files go to the default directory",
         Path::new(value).display()
     ));
     let command = gone.iter().fold(ourselves()?, |command, (name, _)| command.env_remove(name));

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pep508_rs::{MarkerTree, PackageName, VersionOrUrl};
+use pep508_rs::{MarkerEnvironment, MarkerTree, PackageName, VersionOrUrl};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -180,13 +180,26 @@ impl Sources {
 
     /// What requirements are where their sources are honoured. One requirement may become several,
     /// with markers that exclude each other.
-    pub fn lower(&self, requirements: &[Requirement]) -> Result<Vec<Lowered>, Error> {
-        let lowered: Result<Vec<_>, _> =
-            requirements.iter().map(|requirement| self.lower_one(requirement)).collect();
+    ///
+    /// A source whose marker is false for `interpreter` may be one that cannot be honoured here: the
+    /// path of a submodule for another platform.
+    pub fn lower(
+        &self,
+        requirements: &[Requirement],
+        interpreter: &MarkerEnvironment,
+    ) -> Result<Vec<Lowered>, Error> {
+        let lowered: Result<Vec<_>, _> = requirements
+            .iter()
+            .map(|requirement| self.lower_one(requirement, interpreter))
+            .collect();
         Ok(lowered?.concat())
     }
 
-    fn lower_one(&self, requirement: &Requirement) -> Result<Vec<Lowered>, Error> {
+    fn lower_one(
+        &self,
+        requirement: &Requirement,
+        interpreter: &MarkerEnvironment,
+    ) -> Result<Vec<Lowered>, Error> {
         let plain = Lowered { requirement: requirement.clone(), index: None };
         let has_url = matches!(requirement.version_or_url, Some(VersionOrUrl::Url(_)));
         let Some((file, key, value)) =
@@ -218,10 +231,14 @@ impl Sources {
                     );
                 }
             };
-            let mut lowered = self.from(&source, requirement, &place)?;
-            lowered.requirement.marker = requirement.marker.clone();
-            lowered.requirement.marker.and(marker.clone());
             rest.and(marker.negate());
+            let mut lowered = match self.from(&source, requirement, &place) {
+                Ok(lowered) => lowered,
+                Err(_) if !marker.evaluate(interpreter, &[]) => continue,
+                Err(error) => return Err(error),
+            };
+            lowered.requirement.marker = requirement.marker.clone();
+            lowered.requirement.marker.and(marker);
             all.push(lowered);
         }
         let mut plain = plain;
@@ -303,6 +320,12 @@ impl Sources {
                         "is a submodule, or an earlier step, missing?",
                     ));
                 }
+                if self.files[0].0.parent() == Some(&path) {
+                    return Err(place.error(
+                        "names the project itself",
+                        "a project cannot be required to build itself",
+                    ));
+                }
                 file_url(&path)
             }
             (None, None, None, true, None) => {
@@ -376,7 +399,7 @@ impl Sources {
     /// Every name that the project, or one in a directory that `lowered` leads to, says is its own,
     /// with its source: for requirements of requirements. A source that nobody may need, and
     /// that cannot be had, is left out.
-    pub fn own(&self, lowered: &[Lowered]) -> Vec<Lowered> {
+    pub fn own(&self, lowered: &[Lowered], interpreter: &MarkerEnvironment) -> Vec<Lowered> {
         let mut found: BTreeMap<String, Lowered> = BTreeMap::new();
         let names = self
             .files
@@ -388,7 +411,9 @@ impl Sources {
             .collect();
         let mut queue: Vec<Lowered> = lowered.to_vec();
         queue.extend(
-            bare.iter().filter_map(|requirement| self.lower_one(requirement).ok()).flatten(),
+            bare.iter()
+                .filter_map(|requirement| self.lower_one(requirement, interpreter).ok())
+                .flatten(),
         );
         while let Some(next) = queue.pop() {
             let is_direct = matches!(next.requirement.version_or_url, Some(VersionOrUrl::Url(_)));
@@ -407,7 +432,7 @@ impl Sources {
                 dependencies.filter_map(|text| parse_requirement(text.as_str()?).ok());
             queue.extend(
                 dependencies
-                    .filter_map(|requirement| sources.lower_one(&requirement).ok())
+                    .filter_map(|requirement| sources.lower_one(&requirement, interpreter).ok())
                     .flatten(),
             );
         }

@@ -170,7 +170,7 @@ fn a_directory_for_temporary_files_that_is_gone_does_no_harm_and_is_named() {
     let run =
         test.program(&["build"]).env("TMPDIR", "/no/such/scratch").in_(&project).run().success();
     assert!(
-        run.stderr.contains("TMPDIR is `/no/such/scratch`, which is not a directory"),
+        run.stderr.contains("TMPDIR is `/no/such/scratch`, where no file can be created"),
         "{}",
         run.stderr
     );

@@ -104,7 +104,8 @@ impl Pip {
         let version = pip.version(workshop)?;
         if version.is_none_or(|version| version < WANTED) {
             ui.detail("the interpreter's pip is too old: updating our own copy of it");
-            let command = pip.command(None, "install").args(["--upgrade", "pip>=24.1"]);
+            let command = Self::without_questions(pip.command(None, "install"), false)
+                .args(["--upgrade", "pip>=24.1"]);
             match run(&workshop.ready(command)?, "update pip") {
                 Ok(_) => {}
                 Err(Error::Interrupted(signal)) => return Err(Error::Interrupted(signal)),
@@ -137,12 +138,20 @@ impl Pip {
         command.args([
             verb,
             "--disable-pip-version-check",
-            "--no-input",
             "--no-color",
             "--progress-bar",
             "off",
             "--quiet",
         ])
+    }
+
+    /// The same, which asks nobody for the password of an index. Where git is to clone something, the
+    /// option is left out: with it, pip replaces `GIT_SSH_COMMAND` by an ssh that asks for no pass
+    /// phrase.
+    ///
+    /// Source: <https://github.com/pypa/pip/blob/26.0/src/pip/_internal/vcs/git.py>, `no_input`
+    fn without_questions(command: Cmd, uses_git: bool) -> Cmd {
+        if uses_git { command } else { command.arg("--no-input") }
     }
 
     pub(super) fn resolve(
@@ -153,8 +162,8 @@ impl Pip {
         let input =
             workshop.write("requirements.in", &(resolution.requirements.join("\n") + "\n"))?;
         let report = workshop.directory.join("report.json");
-        let mut command = self
-            .command(None, "install")
+        let uses_git = resolution.requirements.iter().any(|text| text.contains("git+"));
+        let mut command = Self::without_questions(self.command(None, "install"), uses_git)
             .args(["--dry-run", "--ignore-installed", "--report"])
             .arg(&report)
             .arg("--requirement")
@@ -202,8 +211,8 @@ impl Pip {
     /// version for the wheel; then the wheel, whatever is installed.
     pub(super) fn install_wheel(&self, install: &WheelInstallation<'_>) -> Vec<Cmd> {
         let command = || {
-            let command = self
-                .command(Some(install.python), "install")
+            let command = self.command(Some(install.python), "install");
+            let command = Self::without_questions(command, false)
                 .cwd(install.directory)
                 .arg("--no-warn-script-location");
             MISLEADING.iter().fold(command, Cmd::env_remove)
@@ -226,8 +235,12 @@ impl Pip {
         requirements: &Path,
         require_hashes: bool,
     ) -> Cmd {
-        let mut command = self
-            .command(Some(install.python), "install")
+        let uses_git = install
+            .distributions
+            .iter()
+            .any(|distribution| matches!(distribution.artifact, Artifact::Vcs { .. }));
+        let command = self.command(Some(install.python), "install");
+        let mut command = Self::without_questions(command, uses_git)
             .args(["--no-deps", "--no-compile", "--no-warn-script-location", "--requirement"])
             .arg(requirements);
         if require_hashes {
