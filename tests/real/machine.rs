@@ -131,6 +131,8 @@ fn clean(program: impl AsRef<OsStr>) -> Command {
         ("NO_COLOR", "1"),
         ("UV_PYTHON_DOWNLOADS", "never"),
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+        // For every frontend alike. What is compared does not depend on it, and rustc is done sooner.
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
     ]);
     command
 }
