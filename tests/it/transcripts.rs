@@ -56,8 +56,6 @@ with open(sys.argv[1], encoding="utf-8", newline="\n") as transcript:
                 sys.exit("expected %r, was told %r" % (line[7:], said))
         elif line.startswith("hookd> DATA "):
             print("DATA", data(name), flush=True)
-        elif line.startswith("hookd> USAGE "):
-            print('USAGE {"wall_seconds": 0.1, "max_rss_bytes": null}', flush=True)
         elif line.startswith("hookd> "):
             if line.startswith('hookd> OK "') and "-" in line:
                 name = json.loads(line[10:])
@@ -86,7 +84,7 @@ fn normalised(shown: &str, project: &Project) -> String {
             match word.as_str() {
                 "DEBUG" if line[7..].starts_with(first) => line = format!("hookd> {first}[ANY]"),
                 "DEBUG" => continue,
-                "USAGE" | "TRACEBACK" | "DATA" => line = format!("hookd> {word} [ANY]"),
+                "TRACEBACK" | "DATA" => line = format!("hookd> {word} [ANY]"),
                 "OK" => {
                     if let Ok(Value::String(path)) = serde_json::from_str(&line[10..])
                         && path.starts_with('/')
