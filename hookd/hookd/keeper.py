@@ -68,8 +68,13 @@ class Keeper:
         """Runs hooks until hookd closes the pipe."""
         processes.die_with(self.hookd, signal.SIGTERM)
         hook.look_like_python_c()
-        hook.redirect(os.devnull, os.devnull)
+        # Streams remember whether they can seek: the null device can, and a pipe, where hooks write, cannot.
+        reader, writer = os.pipe()
+        hook.redirect(writer, writer)
         hook.open_streams()
+        hook.redirect(os.devnull, os.devnull)
+        os.close(reader)
+        os.close(writer)
         while True:
             frame = read_frame(self.jobs)
             if frame is None:

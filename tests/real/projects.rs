@@ -131,6 +131,8 @@ fn hatchling() {
                 "share" = "share/real-hatchling"
                 "#,
             ),
+            // hatchling packs whatever git does not ignore, by the file in the root only.
+            (".gitignore", "/.pyenv-build/\n"),
             ("src/real_hatchling/__init__.py", "__version__ = '0.1.dev3'\none = 1\n"),
             ("share/notes.txt", "shared\n"),
         ],

@@ -22,6 +22,8 @@ def _metadata(metadata_directory):
 def _build(directory, name):
     with open(os.path.join(directory, name), "w") as file:
         file.write("built\n")
+    # As mesonpy does: a stream that believes it can seek fails here.
+    sys.stdout.reconfigure(errors="replace")
     print("built", name)
     print("a warning", file=sys.stderr)
     return name
