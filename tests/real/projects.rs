@@ -308,7 +308,7 @@ fn setup_cfg_with_package_data() {
             ("pyproject.toml", "[build-system]\nrequires = ['setuptools', 'wheel']\n"),
             ("VERSION", "7.8\n"),
             ("README.rst", "Read\n====\n"),
-            ("MANIFEST.in", "recursive-include real_cfg *.txt\n# All that is in the tree.\nglobal-include *.py *.json *.toml\n"),
+            ("MANIFEST.in", "recursive-include real_cfg *.txt\n# All that is in the tree.\nglobal-include *.py *.json *.toml\nprune .pyenv-build\n"),
             ("real_cfg/__init__.py", ""),
             ("real_cfg/settings.json", "{}\n"),
             ("real_cfg/texts/one.txt", "1\n"),
