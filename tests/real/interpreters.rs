@@ -28,6 +28,7 @@ fn real(path: &Path) -> Option<PathBuf> {
 }
 
 #[test]
+#[ignore = "takes more than a minute; the workflow runs it"]
 fn every_interpreter_gets_the_same_environment_from_uv_and_from_pip() {
     let interpreters = interpreters();
     assert!(!interpreters.is_empty());

@@ -242,6 +242,7 @@ fn the_program_is_found_however_the_package_was_installed() {
 }
 
 #[test]
+#[ignore = "takes more than a minute; the workflow runs it"]
 fn sessions_of_one_interpreter_share_what_was_compiled() {
     let scratch = Scratch::new();
     let project = checkout(&scratch, "maturin-abi3");
