@@ -235,17 +235,7 @@ fn settings_of_pip_do_to_our_environments_what_they_do_to_those_of_pip_wheel() {
     std::fs::write(&constraints, "dep<2\n").unwrap();
     let links = format!("no-index = true\nfind-links = {}", wheels.path.display());
     let file = test.path.join("pip.conf");
-    let lines = [
-        "pre = true",
-        "prefer-binary = true",
-        "no-binary = dep",
-        "only-binary = dep",
-        "only-binary = :none:",
-        "timeout = 3",
-        "retries = 1",
-        "trusted-host = example.org",
-        "no-cache-dir = true",
-    ];
+    let lines = ["pre = true", "prefer-binary = true", "no-binary = dep", "only-binary = dep"];
     for (number, line) in lines.into_iter().enumerate() {
         let project = project(&test, &format!("p{number}"));
         std::fs::write(&file, format!("[global]\n{links}\n{line}\n")).unwrap();
