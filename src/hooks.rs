@@ -58,16 +58,11 @@ pub(crate) struct Call<'a> {
     pub timeout: Option<Duration>,
 }
 
-/// How a hook that ran to its end ended.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub value: serde_json::Value,
-}
-
 /// A hook's answer, or the lack of the hook.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Returned(Finished),
+    /// The hook's return value.
+    Returned(serde_json::Value),
     /// The backend does not have this optional hook.
     Unsupported,
 }
@@ -205,7 +200,7 @@ impl<'a> Session<'a> {
         })?;
         match (ended, failed) {
             (_, Some(error)) => Err(error),
-            (Ended::Value { value, .. }, None) => Ok(value),
+            (Ended::Value(value), None) => Ok(value),
             (Ended::Error { kind, message, .. }, None) => {
                 Err(Error::Protocol(format!("`{action}`: {kind}: {message}")))
             }
@@ -270,7 +265,7 @@ impl<'a> Session<'a> {
         // A log that cannot be made shorter is still a log.
         let _ = output::trim(&log);
         match ended? {
-            Ended::Value { value } => Ok(Answer::Returned(Finished { value })),
+            Ended::Value(value) => Ok(Answer::Returned(value)),
             Ended::Error { kind, .. } if kind == "UnsupportedHook" => {
                 // It printed nothing worth keeping.
                 let _ = fs_err::remove_file(&log);
@@ -384,7 +379,7 @@ impl<'a> Session<'a> {
                         let value = serde_json::from_str(&json).map_err(|error| {
                             Error::Protocol(format!("its answer is not JSON: {error}"))
                         })?;
-                        ended = Some(Ended::Value { value });
+                        ended = Some(Ended::Value(value));
                     }
                     Message::Error { kind, text } => {
                         ended = Some(Ended::Error { kind, message: text, traceback: None });
@@ -468,7 +463,7 @@ impl<'a> Session<'a> {
 }
 
 enum Ended {
-    Value { value: serde_json::Value },
+    Value(serde_json::Value),
     Error { kind: String, message: String, traceback: Option<String> },
 }
 

@@ -13,7 +13,7 @@ use clap::{Args, ValueHint};
 pub(super) use self::make::{Built, Making, Options};
 use super::environment::Sessions;
 use super::failure::{self, Error, Result, UsageError};
-use super::options::{Context, EnvironmentArgs};
+use super::options::{self, Context, EnvironmentArgs};
 use super::warmth::WarmthArgs;
 use super::{MessageFormat, exit_with, step_summary};
 use crate::build_env;
@@ -21,7 +21,7 @@ use crate::layout::Layout;
 use crate::project::Project;
 use crate::report::Report;
 use crate::ui::Ui;
-use crate::{digest, env_vars, fs, interrupt, sdist};
+use crate::{digest, env_vars, interrupt, sdist};
 
 /// Build wheels with the project's own backend, in a stable build environment
 #[derive(Debug, Clone, Args)]
@@ -161,7 +161,7 @@ fn build_all(args: &BuildArgs, root: Option<&Path>, ui: &Ui, reports: &mut Repor
         .map(|directory| Context::open(directory, root, &args.environment, ui))
         .collect::<Result<_, _>>()?;
     let launcher = launcher_words(args.launcher.as_deref())?;
-    let target_dir = absolute(args.target_dir.as_deref())?;
+    let target_dir = args.target_dir.as_deref().map(options::absolute).transpose()?;
     let mut sessions = Sessions::behind(launcher, ui);
     let mut first_error = None;
     for (index, context) in contexts.iter().enumerate() {
@@ -231,14 +231,6 @@ fn place(
     let artifact = place::place(&built.path, built.kind, args.out_dir.as_deref(), project)?;
     making.report.artifacts.push(artifact);
     Ok(())
-}
-
-/// A path of the command line, made absolute.
-pub(super) fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>> {
-    let absolute = |path: &Path| {
-        fs::absolute(path).with_context(|| format!("failed to make `{}` absolute", path.display()))
-    };
-    Ok(path.map(absolute).transpose()?)
 }
 
 /// Builds the wheel from an sdist, unpacked where the last one was.

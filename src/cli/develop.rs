@@ -89,7 +89,7 @@ fn develop(
     let interpreter = target.interpreter(&project, &layout, &args.environment)?;
     let context = Context::new(project, layout, interpreter, &args.environment, ui)?;
     let options = build::Options {
-        target_dir: build::absolute(args.target_dir.as_deref())?,
+        target_dir: args.target_dir.as_deref().map(options::absolute).transpose()?,
         hook_timeout: args.hook_timeout,
         warmth: args.warmth.clone(),
         is_last: true,

@@ -371,9 +371,9 @@ fn requires<'a>(
         hooks.push(HookReport { name: name.to_owned(), seconds, outcome: outcome.to_owned() });
     };
     match answer {
-        Ok(Answer::Returned(finished)) => {
+        Ok(Answer::Returned(returned)) => {
             record("ok");
-            Ok(serde_json::from_value(finished.value)
+            Ok(serde_json::from_value(returned)
                 .with_context(|| format!("`{name}` did not return a list of requirements"))?)
         }
         Ok(Answer::Unsupported) => {

@@ -7,6 +7,7 @@ use clap::{Args, Command, ValueHint};
 
 use super::MessageFormat;
 use super::failure::Result;
+use super::options::absolute;
 use crate::fs;
 use crate::ui::Ui;
 
@@ -19,8 +20,7 @@ pub(super) struct ManArgs {
 }
 
 pub(super) fn run(args: &ManArgs, command: Command, format: MessageFormat, ui: &Ui) -> Result<()> {
-    let directory = fs::absolute(&args.directory)
-        .with_context(|| format!("failed to make `{}` absolute", args.directory.display()))?;
+    let directory = absolute(&args.directory)?;
     // `man cargo-pyenv-build`, and what `cargo help pyenv-build` looks for.
     let mut command = command.name("cargo-pyenv-build").disable_help_subcommand(true);
     command.build();

@@ -175,8 +175,13 @@ pub(super) fn root_of(project: &Project, flag: Option<&Path>) -> Result<PathBuf>
         }
         .into());
     }
-    Ok(fs::absolute(&root)
-        .with_context(|| format!("failed to make `{}` absolute", root.display()))?)
+    absolute(&root)
+}
+
+/// A path of the user's, made absolute.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
+    Ok(fs::absolute(path)
+        .with_context(|| format!("failed to make `{}` absolute", path.display()))?)
 }
 
 /// Our directory for a project.

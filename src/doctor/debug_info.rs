@@ -1,8 +1,7 @@
 //! What dependencies' debug info weighs in the caches of CI.
 
 use super::facts::DebugInfo;
-use super::workflows::{self, keeps_target};
-use super::{Facts, Finding, Rule, Severity};
+use super::{Facts, Finding, Rule, Severity, workflows};
 
 pub(crate) const OF_DEPENDENCIES: Rule = Rule {
     id: "debug-info-of-dependencies",
@@ -19,7 +18,7 @@ const MIB: u64 = 1024 * 1024;
 const LEAST_BYTES: u64 = 50 * MIB;
 
 fn of_dependencies(facts: &Facts) -> Vec<Finding> {
-    if !workflows::jobs(facts).any(|(_, job)| job.steps.iter().any(keeps_target)) {
+    if !workflows::keep_target(facts) {
         return Vec::new();
     }
     let find = |directory: &super::facts::BuildDirectory, info: &DebugInfo| {

@@ -108,9 +108,7 @@ pub(crate) fn look(given: &Given<'_>) -> (Facts, Vec<String>) {
             match Records::read(&cargo.build_directory) {
                 Ok(records) => {
                     let mut directory = build_directory(&records, &cargo, &given.ours);
-                    if workflows::jobs(&facts)
-                        .any(|(_, job)| job.steps.iter().any(workflows::keeps_target))
-                    {
+                    if workflows::keep_target(&facts) {
                         directory.debug_info = debug_info_of(&records, &metadata);
                     }
                     facts.build_directories.push(directory);

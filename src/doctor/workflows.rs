@@ -88,8 +88,12 @@ pub(super) fn is_cache(step: &Step) -> bool {
     step.is("actions/cache") || step.is("actions/cache/restore") || keeps_target(step)
 }
 
-/// Whether a step keeps cargo's target directory from one job to the next.
-pub(super) fn keeps_target(step: &Step) -> bool {
+/// Whether a job keeps cargo's target directory for the next one.
+pub(super) fn keep_target(facts: &Facts) -> bool {
+    jobs(facts).any(|(_, job)| job.steps.iter().any(keeps_target))
+}
+
+fn keeps_target(step: &Step) -> bool {
     step.is_rust_cache() || step.is_our_action()
 }
 

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::place::Scratch;
 use crate::build_env::{self, BuildEnv};
 use crate::cli::budget::Budget;
@@ -11,7 +13,7 @@ use crate::cli::environment::{self, Sessions, Started, Target};
 use crate::cli::failure::{self, BuildError, Result};
 use crate::cli::options::Context;
 use crate::cli::warmth::{Warmth, WarmthArgs, WarmthOptions};
-use crate::hooks::{self, Answer, Call, Finished, Hook};
+use crate::hooks::{self, Answer, Call, Hook};
 use crate::pin::{self, facts};
 use crate::report::cargo_output::{CargoOutput, Line};
 use crate::report::{
@@ -234,7 +236,7 @@ impl Making {
         env: &BuildEnv,
         hook: Hook,
         sessions: &mut Sessions<'c>,
-    ) -> Result<Option<Finished>> {
+    ) -> Result<Option<Value>> {
         let ui = context.ui;
         let name = hook.name();
         let mut environ = self.environ.clone();
@@ -281,8 +283,8 @@ impl Making {
         if matches!(&answer, Err(error) if !matches!(error, hooks::Error::Hook { .. })) {
             sessions.forget(env);
         }
-        let (outcome, finished) = match answer {
-            Ok(Answer::Returned(finished)) => ("ok", Ok(Some(finished))),
+        let (outcome, returned) = match answer {
+            Ok(Answer::Returned(returned)) => ("ok", Ok(Some(returned))),
             Ok(Answer::Unsupported) => ("unsupported", Ok(None)),
             Err(error) => ("error", Err(error)),
         };
@@ -291,7 +293,7 @@ impl Making {
             seconds: round(start.elapsed().as_secs_f64()),
             outcome: outcome.to_owned(),
         });
-        Ok(finished?)
+        Ok(returned?)
     }
 
     /// Calls a hook that makes something, and finds what it made. `None`: the backend lacks the
@@ -311,16 +313,15 @@ impl Making {
             Some(lent) => hook.with_directory(lent),
             None => hook,
         };
-        let Some(finished) = self.call(context, env, hook, sessions)? else { return Ok(None) };
-        if let (Some(lent), Some(name)) = (&lent, plain_name(&finished)) {
+        let Some(returned) = self.call(context, env, hook, sessions)? else { return Ok(None) };
+        if let (Some(lent), Some(name)) = (&lent, plain_name(&returned)) {
             sessions.get(context, env)?.fetch(&lent.join(name), &directory)?;
         }
-        let made = made_in(&directory, &finished).ok_or_else(|| {
+        let made = made_in(&directory, &returned).ok_or_else(|| {
             let backend = &context.project.build_system.build_backend;
             let message = format!(
-                "`{backend}` returned {} from `{name}`, but did not create it in the given \
-                    directory",
-                finished.value
+                "`{backend}` returned {returned} from `{name}`, but did not create it in the given \
+                    directory"
             );
             BuildError { message, hint: None }
         })?;
@@ -369,12 +370,12 @@ fn warn_of_no_rust(context: &Context<'_>) {
 }
 
 /// What a hook says it made, if that is a name in the directory it was given, and is there.
-fn made_in(directory: &Path, finished: &Finished) -> Option<PathBuf> {
-    Some(directory.join(plain_name(finished)?)).filter(|path| path.exists())
+fn made_in(directory: &Path, returned: &Value) -> Option<PathBuf> {
+    Some(directory.join(plain_name(returned)?)).filter(|path| path.exists())
 }
 
 /// What a hook returned, if it is a name and not a path.
-fn plain_name(finished: &Finished) -> Option<&str> {
-    let name = finished.value.as_str()?;
+fn plain_name(returned: &Value) -> Option<&str> {
+    let name = returned.as_str()?;
     Path::new(name).file_name().is_some_and(|file| file == name).then_some(name)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cli::failure::Result;
+use crate::cli::options::absolute;
 use crate::layout::Layout;
 use crate::report::{Artifact, ArtifactKind};
 use crate::{build_env, fs};
@@ -37,8 +38,7 @@ pub(super) fn place(
     project: &Path,
 ) -> Result<Artifact> {
     let directory = match out_dir {
-        Some(out_dir) => fs::absolute(out_dir)
-            .with_context(|| format!("failed to make `{}` absolute", out_dir.display()))?,
+        Some(out_dir) => absolute(out_dir)?,
         None => project.join("dist"),
     };
     let target = directory.join(built.file_name().expect("it is a file in a directory"));
