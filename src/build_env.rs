@@ -19,6 +19,8 @@
 //! Not here: what the backend asks for at run time (the caller adds it to the requirements), and
 //! running hooks.
 
+#[cfg(feature = "remote")]
+pub(crate) mod archive;
 mod direct_url;
 mod error;
 pub(crate) mod fingerprint;

@@ -23,6 +23,7 @@ mod provision;
 #[cfg(test)]
 mod reference;
 mod run;
+mod sharing;
 mod step_summary;
 mod store;
 mod toolchain;

@@ -19,6 +19,14 @@ pub(crate) const LOCK_TIMEOUT: &str = "PYENV_BUILD_LOCK_TIMEOUT";
 /// Time after which build requirements are resolved again.
 pub(crate) const MAX_AGE: &str = "PYENV_BUILD_MAX_AGE";
 
+/// URL of a store that machines share.
+pub(crate) const STORE: &str = "PYENV_BUILD_STORE";
+/// Whether to write to it: `auto`, `always` or `never`.
+pub(crate) const STORE_WRITE: &str = "PYENV_BUILD_STORE_WRITE";
+/// Bearer token for a store at `https://`.
+#[cfg(feature = "remote")]
+pub(crate) const STORE_TOKEN: &str = "PYENV_BUILD_STORE_TOKEN";
+
 /// What our GitHub Action has exported to later steps, as a JSON object; internal.
 pub(crate) const EXPORTED: &str = "__PYENV_BUILD_EXPORTED";
 /// Whether compiled crates are reused: `auto` or `off`.
@@ -31,6 +39,9 @@ pub(crate) const INCREMENTAL: &str = "PYENV_BUILD_INCREMENTAL";
 pub(crate) const UNITS_LOG: &str = "__PYENV_BUILD_UNITS_LOG";
 /// Our `store` directory, for the wrapper; internal.
 pub(crate) const UNITS_STORE: &str = "__PYENV_BUILD_STORE";
+/// Set if crates from registries are judged as local ones are: their outputs go to a store that
+/// machines share; internal.
+pub(crate) const ALL_CRATES: &str = "__PYENV_BUILD_ALL_CRATES";
 /// The user's own `RUSTC_WRAPPER`, which is called behind ours; internal.
 pub(crate) const INNER_WRAPPER: &str = "__PYENV_BUILD_INNER_WRAPPER";
 /// Set while a wrapper of ours runs rustc, so that one that is called again by another does not

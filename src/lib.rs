@@ -30,6 +30,8 @@ pub(crate) mod interpreter;
 pub(crate) mod pin;
 #[cfg(feature = "cli")]
 pub(crate) mod project;
+#[cfg(feature = "remote")]
+pub(crate) mod remote;
 #[cfg(feature = "cli")]
 pub(crate) mod report;
 #[cfg(feature = "cli")]
@@ -46,6 +48,8 @@ pub(crate) mod cargo_records;
 #[cfg(feature = "cli")]
 pub(crate) mod layout;
 
+#[cfg(feature = "cli")]
+pub mod ci;
 #[cfg(feature = "cli")]
 pub(crate) mod digest;
 #[cfg(feature = "cli")]

@@ -218,6 +218,39 @@ pub(crate) struct StoreReport {
     pub bytes: u64,
     /// Time that reusing them took, in total.
     pub seconds: f64,
+    /// Use of the store that machines share; absent without `--store`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedStoreReport>,
+}
+
+/// Use of a store that machines share.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct SharedStoreReport {
+    /// Its URL, without credentials.
+    pub url: String,
+    /// Number of requests.
+    pub requests: u64,
+    /// Number of files that were fetched.
+    pub fetched_files: u64,
+    /// Size of the fetched files, uncompressed.
+    pub fetched_bytes: u64,
+    /// Number of build environments that were fetched.
+    pub fetched_environments: u64,
+    /// Time that fetching took.
+    pub fetch_seconds: f64,
+    /// Number of files that were uploaded.
+    pub stored_files: u64,
+    /// Size of the uploaded files, compressed.
+    pub stored_bytes: u64,
+    /// Time that uploading took.
+    pub store_seconds: f64,
+    /// Why nothing was uploaded, if that was not allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<String>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// Compiled, reused and fresh crates.
@@ -275,6 +308,9 @@ pub(crate) struct ReusedCrate {
     pub version: String,
     /// Time that rustc took when the crate was compiled.
     pub seconds_saved: f64,
+    /// The CI job that compiled it: ref, commit, machine, and version of this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
 }
 
 /// A build script that ran or was skipped.

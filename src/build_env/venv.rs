@@ -94,5 +94,10 @@ pub(super) fn seal(path: &Path) -> Result<(), Error> {
         }
         source => Error::Venv { source },
     })?;
+    set_dates(path)
+}
+
+/// Dates everything in an environment alike.
+pub(super) fn set_dates(path: &Path) -> Result<(), Error> {
     fs::set_mtimes(path, MTIME).map_err(|source| Error::Write { path: path.to_path_buf(), source })
 }

@@ -143,6 +143,7 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
             "GITHUB_ACTION",
             "GITHUB_ACTIONS",
             "GITHUB_EVENT_PATH",
+            "GITHUB_REF_PROTECTED",
             "GITHUB_SHA",
             "GITHUB_STEP_SUMMARY",
             "GITHUB_WORKSPACE",
@@ -151,6 +152,41 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
             "ACTIONS_ID_TOKEN_REQUEST_URL",
         ],
         "The job and step, for the action and other commands.",
+    ),
+    (
+        "Shared store",
+        &[
+            "AWS_ACCESS_KEY_ID",
+            "AWS_CONFIG_FILE",
+            "AWS_DEFAULT_PROFILE",
+            "AWS_DEFAULT_REGION",
+            "AWS_ENDPOINT_URL",
+            "AWS_PROFILE",
+            "AWS_REGION",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+        ],
+        "Credentials, region and endpoint for `s3://`, as in AWS's own tools; every other `AWS_*` variable that \
+            [object_store](https://docs.rs/object_store/latest/object_store/aws/struct.AmazonS3Builder.html#method.from_env) reads counts, too.",
+    ),
+    (
+        "",
+        &["AZURE_STORAGE_ENDPOINT"],
+        "Endpoint for `az://`; credentials from [`AZURE_*`](https://docs.rs/object_store/latest/object_store/azure/struct.MicrosoftAzureBuilder.html#method.from_env), \
+            for `gs://` from [`GOOGLE_*`](https://docs.rs/object_store/latest/object_store/gcp/struct.GoogleCloudStorageBuilder.html#method.from_env).",
+    ),
+    (
+        "",
+        &[
+            "GITLAB_CI",
+            "CI_COMMIT_REF_PROTECTED",
+            "CI_MERGE_REQUEST_IID",
+            "BUILDKITE",
+            "BUILDKITE_BRANCH",
+            "BUILDKITE_PIPELINE_DEFAULT_BRANCH",
+            "BUILDKITE_PULL_REQUEST",
+        ],
+        "Whether a job may write to the shared store.",
     ),
 ];
 

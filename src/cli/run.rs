@@ -11,8 +11,11 @@ use super::budget::Budget;
 use super::environment::{self, Sessions, Target};
 use super::failure::Result;
 use super::options::{Context, EnvironmentArgs};
+use super::sharing::{Shared, Sharing};
 use super::warmth::{Warmth, WarmthArgs, WarmthOptions};
 use super::{directory_or_here, env, failure, options, step_summary};
+use crate::interpreter::Identity;
+use crate::layout::Layout;
 use crate::process::{self, Cmd};
 use crate::project::Project;
 use crate::report::{EnvReport, InterpreterReport, Report, round};
@@ -46,9 +49,22 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
     let options = WarmthOptions::new(&args.warmth, &project)?;
     let budget = Budget::new(&args.warmth, &project.settings)?;
     let mut environ = Vec::new();
-    let (layout, mut warmth);
+    let share = |layout: &Layout, identity: Option<&Identity>| {
+        let shared = Shared {
+            project: &project,
+            layout,
+            identity,
+            only_build: false,
+            is_offline: args.environment.offline,
+            reuse: options.reuse,
+        };
+        Sharing::begin(&args.warmth.sharing, &shared, ui)
+    };
+    let (layout, mut warmth, sharing);
+    let mut used_env = None;
     if project.is_python() {
         let context = Context::open(directory, root, &args.environment, ui)?;
+        sharing = share(&context.layout, Some(&context.interpreter.identity))?;
         let build_env = environment::provision(
             &context,
             Target::Wheel,
@@ -66,9 +82,11 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
         report.interpreter = Some(InterpreterReport::from(&context.interpreter));
         report.env = Some(EnvReport::from(&build_env));
         report.set_pins(&pins);
+        used_env = Some(build_env);
         layout = context.layout;
     } else {
         layout = options::layout_of(&project, root)?;
+        sharing = share(&layout, None)?;
         warmth = Warmth::begin(&project, &layout, options, None, ui);
     }
     let target_dir = target_dir_of(&args.command);
@@ -79,6 +97,9 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
             .and_then(|path| std::path::absolute(path).ok())
         {
             warmth.also_of(&manifest, ui);
+        }
+        if sharing.is_some() {
+            warmth.judge_all_crates();
         }
         environ.extend(warmth.ready(ui));
     }
@@ -96,6 +117,10 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
     let status = command.spawn_foreground();
     if let Some(warmth) = &warmth {
         (report.crates, report.store) = warmth.end(ui);
+    }
+    if let Some(sharing) = sharing {
+        // What a command that failed has compiled is as good.
+        report.store.shared = Some(sharing.end(used_env.as_ref(), Some(&report.crates)));
     }
     let status = match status {
         Ok(status) => status,

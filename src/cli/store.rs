@@ -1,5 +1,8 @@
 //! `store`: what rustc calls made, by hand.
 
+#[cfg(feature = "remote")]
+mod remote;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -7,6 +10,8 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::failure::{BuildError, Error, Result};
 use super::{MessageFormat, directory_or_here, options};
+#[cfg(feature = "remote")]
+use crate::env_vars;
 use crate::ui::Ui;
 use crate::units::store::Store;
 use crate::units::{transfer, upkeep};
@@ -15,6 +20,7 @@ use crate::units::{transfer, upkeep};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     cargo pyenv-build store stat                         show the number of entries and the size\n  \
+    cargo pyenv-build store stat s3://bucket/ci          show which builds a shared store has, and who made them\n  \
     cargo pyenv-build store gc --max-size 500MB          keep the most recently used 500 MB\n  \
     cargo pyenv-build store export cache/store.tar.zst   write one file, for CI caches that store files")]
 pub(super) struct StoreArgs {
@@ -28,7 +34,12 @@ pub(super) struct StoreArgs {
 #[derive(Debug, Clone, Subcommand)]
 enum Command {
     /// Show the number of entries and their size
-    Stat,
+    Stat {
+        /// A shared store, such as `s3://BUCKET/PREFIX` [default: the project's own store]
+        #[cfg(feature = "remote")]
+        #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+        url: Option<String>,
+    },
     /// Remove entries that were not used recently
     Gc(GcArgs),
     /// Check the content of all entries (exits with 1 if any is damaged)
@@ -36,6 +47,13 @@ enum Command {
         /// Remove damaged entries
         #[arg(long)]
         remove: bool,
+    },
+    /// Print the key and the restore keys for a CI cache that has the exported file
+    #[cfg(feature = "remote")]
+    Key {
+        /// Interpreter that the project is built for
+        #[arg(short, long, env = env_vars::PYTHON, value_name = "PYTHON")]
+        python: Option<String>,
     },
     /// Write the whole store to one file
     Export {
@@ -70,12 +88,22 @@ pub(super) fn run(
     format: MessageFormat,
     ui: &Ui,
 ) -> Result<()> {
+    // A shared store is nobody's project.
+    #[cfg(feature = "remote")]
+    if let Command::Stat { url: Some(url) } = &args.command {
+        return remote::stat(url, format, ui);
+    }
     let layout = options::open_layout(directory_or_here(args.project.as_deref()), root)?;
     let store = Store::at(layout.store());
     match &args.command {
-        Command::Stat => {
+        Command::Stat { .. } => {
             stat(&store, format, ui);
             Ok(())
+        }
+        #[cfg(feature = "remote")]
+        Command::Key { python } => {
+            let directory = directory_or_here(args.project.as_deref());
+            remote::key(directory, &layout, python.as_ref(), format, ui)
         }
         Command::Gc(args) => gc(&store, args, format, ui),
         Command::Verify { remove } => verify(&store, *remove, format, ui),

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, ValueEnum};
 
 use super::failure::{Result, UsageError};
+use super::sharing::SharingArgs;
 use crate::cargo_records::Records;
 use crate::layout::Layout;
 use crate::project::{CargoWorkspace, Project, cargo_config};
@@ -37,6 +38,8 @@ pub(super) struct WarmthArgs {
     /// Exit with 3 if a matching crate is compiled: `all`, `deps`, `workspace` or a name pattern
     #[arg(long, value_name = "SPEC", help_heading = "Cargo")]
     pub deny_rebuild: Vec<String>,
+    #[command(flatten)]
+    pub sharing: SharingArgs,
     /// When --deny-rebuild applies: `warm` (only if the crate could have been reused) or `always`
     #[arg(long, value_enum, value_name = "WHEN", help_heading = "Cargo")]
     pub deny_rebuild_when: Option<When>,
@@ -166,6 +169,7 @@ pub(super) struct Warmth {
     /// Target directories that cargo may use in addition to the workspace's own.
     others: Vec<PathBuf>,
     plan: Plan,
+    all_crates: bool,
     /// Where the wrapper writes what it did; gone when this is.
     events: Option<tempfile::TempDir>,
     /// `None`: it could not be read.
@@ -206,6 +210,7 @@ impl Warmth {
             layout: layout.clone(),
             others,
             plan,
+            all_crates: false,
             events: None,
             before,
         })
@@ -213,6 +218,11 @@ impl Warmth {
 
     pub(super) fn workspace(&self) -> &CargoWorkspace {
         &self.workspace
+    }
+
+    /// Crates from registries are to be judged, too: what is compiled goes to other machines.
+    pub(super) fn judge_all_crates(&mut self) {
+        self.all_crates = true;
     }
 
     /// Another target directory that cargo will use.
@@ -243,6 +253,9 @@ impl Warmth {
             env_vars::INCREMENTAL.to_owned(),
             Some(self.options.incremental.word().to_owned()),
         ));
+        if self.all_crates {
+            environ.push((env_vars::ALL_CRATES.to_owned(), Some("1".to_owned())));
+        }
         match self.layout.temporary("units-") {
             Ok(directory) => {
                 let log = directory.path().join(EVENTS).to_string_lossy().into_owned();

@@ -37,6 +37,8 @@ pub struct Settings {
     pub deny_rebuild: Vec<String>,
     /// `warm` or `always`.
     pub deny_rebuild_when: Option<String>,
+    /// URL of a store of compiled crates and build environments that machines share.
+    pub store: Option<String>,
     /// Keys we do not know; they are named in a warning.
     #[serde(skip)]
     pub unknown: Vec<String>,
@@ -64,6 +66,7 @@ const KNOWN: &[(&str, Form)] = &[
     ("incremental", Form::TextOrBoolean),
     ("deny-rebuild", Form::Texts),
     ("deny-rebuild-when", Form::Text),
+    ("store", Form::Text),
 ];
 
 impl Form {

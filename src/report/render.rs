@@ -117,8 +117,11 @@ fn list(crates: &Crates, text: &mut String) {
     for one in &crates.reused {
         let _ = writeln!(
             text,
-            "  {} v{}: reused ({:.1}s saved)",
-            one.name, one.version, one.seconds_saved
+            "  {} v{}: reused ({:.1}s saved){}",
+            one.name,
+            one.version,
+            one.seconds_saved,
+            one.made_by.as_ref().map(|job| format!(", compiled by {job}")).unwrap_or_default()
         );
     }
     for script in crates.build_scripts.iter().filter(|script| script.workspace) {

@@ -49,7 +49,12 @@ pub(crate) fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crate
                 _ => 0.0,
             });
             let (name, version) = (key.0.to_owned(), key.1.to_owned());
-            crates.reused.push(ReusedCrate { name, version, seconds_saved: round(saved.sum()) });
+            let made_by = of_package.iter().find_map(|event| match &event.what {
+                What::Reused { origin, .. } => origin.clone(),
+                _ => None,
+            });
+            let seconds_saved = round(saved.sum());
+            crates.reused.push(ReusedCrate { name, version, seconds_saved, made_by });
         }
     }
     // Made where our wrapper was not called: with another cargo configuration, say.
@@ -355,7 +360,7 @@ mod tests {
     }
 
     fn reused() -> What {
-        What::Reused { seconds_saved: 2.0, bytes: 10 }
+        What::Reused { seconds_saved: 2.0, bytes: 10, origin: None }
     }
 
     #[test]
@@ -415,10 +420,18 @@ mod tests {
         );
         assert_eq!(
             crates.reused,
-            [ReusedCrate { name: "a".into(), version: "1.0.0".into(), seconds_saved: 2.0 }]
+            [ReusedCrate {
+                name: "a".into(),
+                version: "1.0.0".into(),
+                seconds_saved: 2.0,
+                made_by: None
+            }]
         );
         assert_eq!((crates.fresh, crates.build_scripts[0].output_changed), (3, Some(false)));
-        assert_eq!(store, StoreReport { reused: 2, recorded: 2, bytes: 20, seconds: 1.0 });
+        assert_eq!(
+            store,
+            StoreReport { reused: 2, recorded: 2, bytes: 20, seconds: 1.0, shared: None }
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ci::Origin;
 use crate::digest;
 
 /// Version of the format, and of what counts as an input. Part of the key.
@@ -90,6 +91,9 @@ pub struct Entry {
     pub stdout: String,
     /// How long rustc took.
     pub seconds: f64,
+    /// The CI job that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 impl Entry {

@@ -44,7 +44,13 @@ pub struct Event {
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum What {
     /// Outputs of an earlier call were put in place.
-    Reused { seconds_saved: f64, bytes: u64 },
+    Reused {
+        seconds_saved: f64,
+        bytes: u64,
+        /// The CI job that made them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<String>,
+    },
     /// rustc ran, since something differs; and whether what it did was recorded.
     Compiled { difference: Difference, ok: bool, recorded: bool, why_not: Option<String> },
     /// rustc ran, and we did not look: it is not one of those that are judged, or cannot be.

@@ -78,7 +78,11 @@ impl Store {
 
     /// Where a blob is.
     pub fn blob(&self, digest: &str) -> PathBuf {
-        self.taken_back(self.blobs().join(&digest[..2]).join(digest))
+        self.taken_back(self.blob_path(digest))
+    }
+
+    fn blob_path(&self, digest: &str) -> PathBuf {
+        self.blobs().join(&digest[..2]).join(digest)
     }
 
     /// What an earlier job left, and this one has not used yet.
@@ -209,6 +213,21 @@ impl Store {
         io::copy(source.file_mut(), &mut target)?;
         touch(&blob);
         Ok(true)
+    }
+
+    /// Whether a file is there or aside.
+    pub fn has(&self, path: &Path) -> bool {
+        path.exists() || self.place_aside(path).is_some_and(|aside| aside.exists())
+    }
+
+    /// Writes a blob that came from elsewhere, whose digest the caller has checked.
+    pub fn put_blob(&self, digest: &str, content: &[u8]) -> io::Result<()> {
+        put(&self.blob_path(digest), content)
+    }
+
+    /// Whether a blob is there or aside.
+    pub fn has_blob(&self, digest: &str) -> bool {
+        self.has(&self.blob_path(digest))
     }
 
     /// Notes that a file was used which [`Store::listed`] named.

@@ -191,7 +191,7 @@ fn check_header(
 }
 
 /// Blobs and entries have their digests in their names.
-fn is_what_it_says(name: &Path, content: &[u8]) -> bool {
+pub fn is_what_it_says(name: &Path, content: &[u8]) -> bool {
     let stem = name.file_stem().unwrap_or_default().to_string_lossy();
     if name.starts_with("v1/blobs") {
         return stem == digest::bytes(content);

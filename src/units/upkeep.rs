@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::entry::Entry;
 use super::script;
-use super::store::{Store, TEMPORARY};
+use super::store::{self, Store, TEMPORARY};
 use crate::{digest, fs};
 
 /// A blob without an entry may belong to a call that has not ended yet.
@@ -153,7 +153,8 @@ pub fn collect(store: &Store, keep: Keep, dry_run: bool) -> io::Result<Collected
             collected.entries += 1;
             doomed.push(file);
         } else {
-            needed.extend(script::products(&file.path));
+            needed
+                .extend(store::read_small(&file.path).iter().flat_map(|run| script::products(run)));
         }
     }
     let young = SystemTime::now() - UNFINISHED;
@@ -267,6 +268,7 @@ pub(super) mod tests {
             presentation: Vec::new(),
             messages: Vec::new(),
             stdout: String::new(),
+            origin: None,
             seconds: 1.0,
         };
         let path = store.write(&format!("{unit}/lib"), &digest, &entry).unwrap();

@@ -18,7 +18,7 @@ use super::plan::Plans;
 use super::rustc::{Inner, Ran};
 use super::store::Store;
 use super::{linker, macros, script};
-use crate::{env_vars, layout};
+use crate::{ci, env_vars, layout};
 
 /// Whether we are called as a wrapper: the first argument is a compiler, not one of our commands or
 /// a project's directory. `is_command` knows the names of our commands.
@@ -131,7 +131,10 @@ impl Wrapper<'_> {
         if env_vars::get(env_vars::REUSE).is_some_and(|value| value == "off") {
             return self.pass(is_local, None);
         }
-        if !is_local && !self.plans.uses_python(&self.package.directory) {
+        let is_judged = is_local
+            || env_vars::get(env_vars::ALL_CRATES).is_some()
+            || self.plans.uses_python(&self.package.directory);
+        if !is_judged {
             return self.pass(is_local, None);
         }
         if self.inner.is_unknown() {
@@ -199,7 +202,11 @@ impl Wrapper<'_> {
                         self.trust_script();
                         self.log(
                             is_local,
-                            What::Reused { seconds_saved: entry.seconds, bytes },
+                            What::Reused {
+                                seconds_saved: entry.seconds,
+                                bytes,
+                                origin: entry.origin.as_ref().map(ToString::to_string),
+                            },
                             started.elapsed().as_secs_f64(),
                         );
                         return 0;
@@ -392,6 +399,7 @@ impl Wrapper<'_> {
             messages: ran.messages.clone(),
             stdout: stdout.to_owned(),
             seconds,
+            origin: ci::origin(),
         };
         let written = self.store.write(unit, &inputs.before.key(), &entry);
         written.map(drop).map_err(|error| Unrecorded::Store(error.to_string()))

@@ -12,6 +12,7 @@
 //! | [`macros`], [`settings`] | what procedural macros read, and what the user says of it |
 //! | [`commands`], [`clippy`] | other commands of cargo's than `build` |
 //! | [`wrappers`], [`store`], [`crowds`] | other wrappers, a store that is not as it was, many at once |
+//! | [`remote`] | a store that machines share |
 //! | [`random`], [`machine`] | all of it in any order |
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
@@ -28,8 +29,12 @@ mod dates;
 mod machine;
 mod macros;
 mod native;
+#[cfg(feature = "remote")]
+mod objects;
 mod out_dir;
 mod random;
+#[cfg(feature = "remote")]
+mod remote;
 mod settings;
 mod sources;
 mod store;

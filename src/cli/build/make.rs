@@ -12,6 +12,7 @@ use crate::cli::budget::Budget;
 use crate::cli::environment::{self, Sessions, Started, Target};
 use crate::cli::failure::{self, BuildError, Result};
 use crate::cli::options::Context;
+use crate::cli::sharing::{Shared, Sharing};
 use crate::cli::warmth::{Warmth, WarmthArgs, WarmthOptions};
 use crate::hooks::{self, Answer, Call, Hook};
 use crate::pin::{self, facts};
@@ -126,6 +127,18 @@ impl Making {
             (Target::Wheel, ArtifactKind::Wheel)
         };
         let options = WarmthOptions::new(&self.options.warmth, &context.project)?;
+        let sharing = Sharing::begin(
+            &self.options.warmth.sharing,
+            &Shared {
+                project: &context.project,
+                layout: &context.layout,
+                identity: Some(&context.interpreter.identity),
+                only_build: true,
+                is_offline: context.options.offline,
+                reuse: options.reuse,
+            },
+            context.ui,
+        )?;
         let started = environment::start(context, target, sessions)?;
         // While hookd starts. Later, cargo would wait for the backend's cargo, or that for it.
         let mut warmth = Warmth::begin(
@@ -147,6 +160,9 @@ impl Making {
         } else {
             Hook::BuildWheel { wheel_directory, metadata_directory: None }
         };
+        if let (Some(warmth), Some(_)) = (&mut warmth, &sharing) {
+            warmth.judge_all_crates();
+        }
         self.environ = warmth.as_mut().map(|warmth| warmth.ready(context.ui)).unwrap_or_default();
         let built = self.call_required(context, &env, hook, sessions);
         if self.options.is_last {
@@ -154,6 +170,10 @@ impl Making {
         }
         if let Some(warmth) = &warmth {
             (self.report.crates, self.report.store) = warmth.end(context.ui);
+        }
+        if let Some(sharing) = sharing {
+            let crates = built.is_ok().then_some(&self.report.crates);
+            self.report.store.shared = Some(sharing.end(Some(&env), crates));
         }
         let built = built?;
         let cargo = warmth.as_ref().map(Warmth::workspace);

@@ -1,0 +1,195 @@
+//! The store that machines share, around one build.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Shared, SharingArgs, StoreWrite};
+use crate::actions;
+use crate::build_env::BuildEnv;
+use crate::ci;
+use crate::cli::failure::{Result, UsageError};
+use crate::cli::warmth::Reuse;
+use crate::layout::Layout;
+use crate::remote::bucket::{Bucket, Failure};
+use crate::remote::key::Key;
+use crate::remote::place::{self, Place};
+use crate::remote::pull::{Pulled, pull};
+use crate::remote::push::{Used, push};
+use crate::report::{Crates, SharedStoreReport, round};
+use crate::ui::{Ui, seconds};
+use crate::units::store::Store;
+
+/// A build that shares.
+pub(in crate::cli) struct Sharing<'a> {
+    bucket: Bucket,
+    key: Key,
+    layout: Layout,
+    /// Or why not.
+    may_write: Result<(), String>,
+    pulled: Pulled,
+    since: SystemTime,
+    report: SharedStoreReport,
+    ui: &'a Ui,
+}
+
+impl From<place::Error> for UsageError {
+    fn from(error: place::Error) -> Self {
+        Self { message: error.to_string(), hint: error.hint() }
+    }
+}
+
+/// Opens a store that a user has named.
+pub(in crate::cli) fn open(url: &str) -> Result<Bucket> {
+    Ok(Bucket::open(Place::at(url).map_err(UsageError::from)?)?)
+}
+
+impl<'a> Sharing<'a> {
+    /// Fetches what builds like this one have used. `None`: there is no store.
+    pub(in crate::cli) fn begin(
+        args: &SharingArgs,
+        shared: &Shared<'_>,
+        ui: &'a Ui,
+    ) -> Result<Option<Self>> {
+        let &Shared { project, layout, identity, only_build, is_offline, reuse } = shared;
+        let Some(url) = args.url(Some(project)) else { return Ok(None) };
+        let bucket = open(url)?;
+        if reuse == Reuse::Off {
+            ui.detail(format_args!("`{}` is not used with `--reuse off`", bucket.shown));
+            return Ok(None);
+        }
+        if is_offline && !url.starts_with("file:") {
+            ui.detail(format_args!("`{}` is not used offline", bucket.shown));
+            return Ok(None);
+        }
+        let key = Key::new(&project.name(), &project.directory, layout.root(), identity);
+        let start = Instant::now();
+        let pulled = {
+            let _spinner = ui.spinner(format!("fetching from {}", bucket.shown));
+            pull(&bucket, &key, &Store::at(layout.store()), layout, only_build, ui)
+        };
+        let mut sharing = Self {
+            may_write: may_write(args.store_write.unwrap_or_default()),
+            bucket,
+            key,
+            layout: layout.clone(),
+            pulled,
+            since: SystemTime::now(),
+            report: SharedStoreReport::default(),
+            ui,
+        };
+        sharing.say_what_came(start.elapsed());
+        Ok(Some(sharing))
+    }
+
+    fn say_what_came(&mut self, duration: Duration) {
+        let (pulled, ui, url) = (&self.pulled, self.ui, &self.bucket.shown);
+        self.report.fetch_seconds = round(duration.as_secs_f64());
+        self.report.fetched_files = pulled.files as u64;
+        self.report.fetched_bytes = pulled.bytes;
+        self.report.fetched_environments = pulled.environments as u64;
+        if pulled.bytes > 0 {
+            let size = indicatif::HumanBytes(pulled.bytes);
+            ui.status("Fetched", format_args!("{size} from {url} in {}", seconds(duration)));
+        } else if pulled.manifest.is_some() {
+            ui.detail(format_args!("everything that `{url}` has for this build is here"));
+        }
+        if let Some((what, there, here)) =
+            pulled.moved.as_ref().and_then(|paths| paths.difference(&self.key.paths))
+        {
+            ui.warning(format_args!(
+                "`{url}` has builds of this project for other paths only (moved): {what} is at `{}` there, and at `{}` here",
+                there.display(),
+                here.display()
+            ));
+            ui.hint("compiled crates are reused at the same absolute paths: build in the same directory as the job that writes the store");
+        }
+        if !pulled.gone.is_empty() {
+            ui.detail(format_args!(
+                "{} files are not in `{url}` any more, or damaged",
+                pulled.gone.len()
+            ));
+        }
+        if let Some(problem) = &pulled.problem {
+            let problem = problem.clone();
+            self.problem("read", &problem, "what is missing is built here");
+        }
+    }
+
+    /// One warning per build, however much goes wrong.
+    fn problem(&mut self, verb: &str, failure: &Failure, consequence: &str) {
+        if *failure != Failure::Interrupted && self.report.problems.is_empty() {
+            self.ui.warning(format_args!(
+                "could not {verb} all of `{}`: {failure}; {consequence}",
+                self.bucket.shown
+            ));
+        }
+        self.report.problems.push(failure.to_string());
+    }
+
+    /// Stores what the build used. `crates`: what it compiled; without, it failed.
+    pub(in crate::cli) fn end(
+        mut self,
+        env: Option<&BuildEnv>,
+        crates: Option<&Crates>,
+    ) -> SharedStoreReport {
+        match (self.may_write.clone(), crates) {
+            (Ok(()), Some(crates)) if crate::interrupt::pending().is_none() => {
+                self.store_what_was_used(env, crates);
+            }
+            (Err(why), _) => {
+                self.ui.detail(format_args!("`{}` is not written to: {why}", self.bucket.shown));
+                self.report.read_only = Some(why);
+            }
+            (Ok(()), _) => {}
+        }
+        self.report.requests = self.bucket.requests();
+        self.report.url.clone_from(&self.bucket.shown);
+        self.report
+    }
+
+    fn store_what_was_used(&mut self, env: Option<&BuildEnv>, crates: &Crates) {
+        // A store that could not be read is not written to either.
+        if self.pulled.manifest.is_none()
+            && self.pulled.problem.is_some()
+            && !matches!(self.pulled.problem, Some(Failure::Damaged(_)))
+        {
+            return;
+        }
+        let start = Instant::now();
+        let compiled: f64 = crates.compiled.iter().map(|one| one.seconds).sum();
+        let used = Used {
+            since: self.since,
+            environment: env.and_then(|env| Some(env.path.file_name()?.to_str()?.to_owned())),
+            compiled: Duration::from_secs_f64(compiled.clamp(0.0, 3600.0)),
+        };
+        let pushed = {
+            let _spinner = self.ui.spinner(format!("storing in {}", self.bucket.shown));
+            push(
+                &self.bucket,
+                &self.key,
+                &Store::at(self.layout.store()),
+                &self.layout,
+                &used,
+                self.pulled.manifest.as_ref(),
+                &self.pulled.gone,
+            )
+        };
+        self.report.stored_files = pushed.files as u64;
+        self.report.stored_bytes = pushed.bytes;
+        self.report.store_seconds = round(start.elapsed().as_secs_f64());
+        if pushed.records + pushed.files > 0 {
+            let (size, taken) = (indicatif::HumanBytes(pushed.bytes), seconds(start.elapsed()));
+            self.ui.status("Stored", format_args!("{size} in {} in {taken}", self.bucket.shown));
+        }
+        if let Some(problem) = pushed.problem {
+            self.problem("write to", &problem, "other machines build it themselves");
+        }
+    }
+}
+
+fn may_write(when: StoreWrite) -> Result<(), String> {
+    match when {
+        StoreWrite::Always => Ok(()),
+        StoreWrite::Never => Err("`--store-write never`".to_owned()),
+        StoreWrite::Auto => ci::may_share(actions::context::Context::read().is_open_to_strangers()),
+    }
+}
