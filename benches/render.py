@@ -185,6 +185,35 @@ def table_of(runs: dict, name: str) -> list:
     return lines[:-1]
 
 
+def shared_machines(runs: dict) -> list:
+    if not runs.get("shared", {}).get("tables"):
+        return []
+    lines = ["| project | %s |" % " | ".join(row["name"] for row in runs["shared"]["tables"][0]["rows"])]
+    lines.append("| --- |" + " --: |" * len(runs["shared"]["tables"][0]["rows"]))
+    for table in runs["shared"]["tables"]:
+        cells = ["%s s, %d requests" % (seconds(median(row)), row["requests"]) for row in table["rows"]]
+        lines.append("| %s | %s |" % (table["title"].split(",")[0], " | ".join(cells)))
+    return lines
+
+
+def shared_day(runs: dict) -> list:
+    day = runs.get("shared", {}).get("day")
+    if not day:
+        return []
+    each, plan = day["each"], day["plan"]
+    return [
+        "| | measured: %d crates, per job | planned: 500 crates, 1,000 jobs a day |" % day["crates"],
+        "| --- | --: | --: |",
+        "| crates compiled, reused | %.1f, %.1f | |" % (each["compiled"], each["reused"]),
+        "| reads (GET) | %.0f | %s a day |" % (each["GET"], "{:,.0f}".format(plan["gets_per_day"])),
+        "| look-ups (HEAD) | %.1f | %s a day |" % (each["HEAD"], "{:,.0f}".format(plan["heads_per_day"])),
+        "| writes (PUT) and lists | %.1f | %s a day |" % (each["PUT"] + each["LIST"], "{:,.0f}".format(plan["puts_per_day"])),
+        "| fetched | %.1f MB | %.0f GB a day, from empty machines |" % (each["fetched"] / 1e6, plan["fetched_bytes_per_day"] / 1e9),
+        "| kept | | %.0f GB |" % (plan["stored_bytes"] / 1e9),
+        "| cost, with S3's prices for requests and storage | | %.0f dollars a month |" % plan["dollars_per_month"],
+    ]
+
+
 # By name: what makes the lines, of the runs by the names of their files.
 MEASURED = {
     "second job": headline,
@@ -193,12 +222,15 @@ MEASURED = {
     "picture for questions": lambda runs: drawing("../benchmarks"),
     "reuse": lambda runs: table_of(runs, "reuse"),
     "checkout": lambda runs: table_of(runs, "checkout"),
+    "shared machines": shared_machines,
+    "shared day": shared_day,
 }
 
 
 def measured(text: str, runs: dict) -> str:
     def block(match: re.Match) -> str:
-        return match[1] + "\n".join(MEASURED[match[2]](runs)) + "\n" + match[3]
+        lines = MEASURED[match[2]](runs)
+        return match[1] + "".join(line + "\n" for line in lines) + match[3]
 
     return BLOCK.sub(block, text)
 

@@ -157,36 +157,47 @@ pub fn main(args: Vec<OsString>) -> u8 {
     if let Some(code) = toolchain::again_with_that_of_the_project(&cli.command, &ui) {
         return code;
     }
+    let code = dispatch(&cli.command, &global, &ui);
+    // What outlives a command that was not interrupted is meant to.
+    #[cfg(windows)]
+    if interrupt::pending().is_none() {
+        crate::process::windows::release_all();
+    }
+    code
+}
+
+/// Runs a command. Returns the exit code.
+fn dispatch(command: &Command, global: &GlobalArgs, ui: &Ui) -> u8 {
     let root = global.root.as_deref();
     let format = global.message_format;
-    match &cli.command {
-        Command::Build(args) => build::run(args, root, format, &ui),
-        Command::Develop(args) => develop::run(args, root, format, &ui),
+    match command {
+        Command::Build(args) => build::run(args, root, format, ui),
+        Command::Develop(args) => develop::run(args, root, format, ui),
         Command::Provision(args) => {
-            finish("provision", &provision::run(args, root, format, &ui), format, &ui)
+            finish("provision", &provision::run(args, root, format, ui), format, ui)
         }
-        Command::Env(args) => finish("env", &env::run(args, root, &ui), format, &ui),
-        Command::Run(args) => match run::run(args, root, &ui) {
+        Command::Env(args) => finish("env", &env::run(args, root, ui), format, ui),
+        Command::Run(args) => match run::run(args, root, ui) {
             Ok(code) => code,
-            Err(error) => exit_with(Some(&error), &ui),
+            Err(error) => exit_with(Some(&error), ui),
         },
-        Command::Lock(args) => finish("lock", &lock::run(args, root, format, &ui), format, &ui),
+        Command::Lock(args) => finish("lock", &lock::run(args, root, format, ui), format, ui),
         Command::Fingerprint(args) => {
-            finish("fingerprint", &fingerprint::run(args, root, format, &ui), format, &ui)
+            finish("fingerprint", &fingerprint::run(args, root, format, ui), format, ui)
         }
-        Command::Store(args) => finish("store", &store::run(args, root, format, &ui), format, &ui),
-        Command::Why(args) => finish("why", &why::run(args, root, format, &ui), format, &ui),
-        Command::Doctor(args) => match doctor::run(args, root, format, &ui) {
+        Command::Store(args) => finish("store", &store::run(args, root, format, ui), format, ui),
+        Command::Why(args) => finish("why", &why::run(args, root, format, ui), format, ui),
+        Command::Doctor(args) => match doctor::run(args, root, format, ui) {
             Ok(code) => code,
-            Err(error) => finish("doctor", &Err(error), format, &ui),
+            Err(error) => finish("doctor", &Err(error), format, ui),
         },
-        Command::Gc(args) => finish("gc", &gc::run(args, root, format, &ui), format, &ui),
+        Command::Gc(args) => finish("gc", &gc::run(args, root, format, ui), format, ui),
         #[cfg(feature = "github")]
-        Command::Cache(args) => finish("cache", &cache::run(args, format, &ui), format, &ui),
+        Command::Cache(args) => finish("cache", &cache::run(args, format, ui), format, ui),
         Command::Man(args) => {
-            finish("man", &man::run(args, Cli::command(), format, &ui), format, &ui)
+            finish("man", &man::run(args, Cli::command(), format, ui), format, ui)
         }
-        Command::Action(args) => action::run(args, root, &ui),
+        Command::Action(args) => action::run(args, root, ui),
         Command::Completions(args) => {
             completions::run(args, Cli::command());
             exit_code::OK

@@ -23,11 +23,17 @@ pub(crate) fn listen() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Starts listening. On Windows the console ends the whole process tree itself.
-#[cfg(not(unix))]
-pub fn listen() -> std::io::Result<()> {
+/// Starts listening. Ctrl-C reaches all processes of a console, what we have started among them; what
+/// does not end by that ends with us.
+#[cfg(windows)]
+pub(crate) fn listen() -> std::io::Result<()> {
     SIGNAL.get_or_init(Arc::default);
-    Ok(())
+    crate::process::windows::contain_all()?;
+    crate::process::windows::on_ctrl_c(|| {
+        if let Some(flag) = SIGNAL.get() {
+            flag.store(Signal::KEYBOARD.0.into(), Ordering::Relaxed);
+        }
+    })
 }
 
 /// The signal that asks us to stop, if one came.
@@ -72,6 +78,11 @@ pub(crate) fn exit_code_of(status: std::process::ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(number) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return Signal(u8::try_from(number).unwrap_or(u8::MAX)).exit_code();
+    }
+    // STATUS_CONTROL_C_EXIT
+    #[cfg(windows)]
+    if status.code() == Some(0xC000_013A_u32.cast_signed()) {
+        return Signal::KEYBOARD.exit_code();
     }
     u8::from(!status.success())
 }

@@ -7,6 +7,8 @@
 //! program") and status failure ("it ran and failed") are different errors.
 
 mod group;
+#[cfg(windows)]
+pub(crate) mod windows;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -94,10 +96,9 @@ impl Cmd {
 
     /// The command as one would type it in a shell, credentials in URLs masked.
     pub(crate) fn display(&self) -> String {
-        let words = std::iter::once(&self.program).chain(&self.args).map(|word| {
-            let word = mask_credentials(&word.to_string_lossy());
-            shlex::try_quote(&word).map_or_else(|_| word.clone(), std::borrow::Cow::into_owned)
-        });
+        let words = std::iter::once(&self.program)
+            .chain(&self.args)
+            .map(|word| quoted(&mask_credentials(&word.to_string_lossy())));
         words.collect::<Vec<_>>().join(" ")
     }
 
@@ -210,6 +211,23 @@ impl Cmd {
             let (stdout, stderr) = (join(stdout), join(stderr));
             Ok(Output { status: status?, stdout, stderr })
         })
+    }
+}
+
+/// A word as one would type it.
+#[cfg(unix)]
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_error| word.to_owned(), std::borrow::Cow::into_owned)
+}
+
+/// A word as one would type it, in cmd and in `PowerShell`. A path needs no quotes for its backslashes.
+#[cfg(not(unix))]
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "\\/:._-+=@~".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("\"{}\"", word.replace('"', "\\\""))
     }
 }
 

@@ -35,5 +35,5 @@ pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod stat;
 
-/// The formats below the URL. Another version of them is another folder.
+/// The formats below the URL. Each version of them has its own folder.
 const VERSION: &str = "v1";

@@ -160,7 +160,7 @@ fn add_constraints(file: &str, hasher: &mut digest::Hasher, depth: u32) -> Resul
 pub(crate) struct Memo {
     schema: u32,
     /// Seconds since the Unix epoch.
-    resolved_at: u64,
+    pub resolved_at: u64,
     /// 64 hexadecimal digits; what the distributions come to.
     pub fingerprint: String,
     pub distributions: Vec<Distribution>,

@@ -139,8 +139,8 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
         Err(error) => return Err(error.into()),
     };
     let code = match status.code() {
-        Some(code) => u8::try_from(code).unwrap_or(1),
-        None => interrupt::exit_code_of(status),
+        Some(code) if u8::try_from(code).is_ok() => u8::try_from(code).unwrap_or(1),
+        _ => interrupt::exit_code_of(status),
     };
     let denied = budget.check(&report.crates);
     report.ok = code == 0 && denied.is_ok();

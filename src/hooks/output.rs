@@ -54,7 +54,9 @@ pub(super) fn trim(path: &Path) -> std::io::Result<()> {
     writeln!(to, "\n... {} bytes were left out here ...", size - KEPT_HEAD - KEPT_TAIL)?;
     from.seek(std::io::SeekFrom::Start(size - KEPT_TAIL))?;
     std::io::copy(&mut from, &mut to)?;
-    fs_err::rename(trimmed, path)
+    // Windows replaces no file that is open.
+    drop((from, to));
+    fs_err::rename(&trimmed, path).inspect_err(|_error| drop(fs_err::remove_file(&trimmed)))
 }
 
 /// Cuts bytes into lines, at line feeds and at carriage returns (cargo's progress bar overwrites

@@ -1,8 +1,8 @@
 //! Which builds are alike: the name of a manifest.
 //!
 //! A name has two halves. *What* builds: platform, interpreter, compiler. *Where*: every
-//! path that gets into what rustc is told, since recorded calls serve the same paths only. Builds
-//! that differ in the second half alone are of no use to each other, and the user is told.
+//! path that gets into arguments of rustc, since recorded calls serve the same paths only. Builds
+//! that differ in the second half alone are of no use to each other, and a warning says so.
 
 use std::path::{Path, PathBuf};
 

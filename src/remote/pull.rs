@@ -1,12 +1,15 @@
 //! From the store that machines share to this one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use filetime::FileTime;
 
 use super::bucket::{Bucket, Failure};
 use super::key::{Key, Paths};
 use super::manifest::{Manifest, is_of_a_build};
 use crate::build_env::archive;
+use crate::build_env::request::Memo;
 use crate::fs;
 use crate::layout::Layout;
 use crate::ui::Ui;
@@ -17,6 +20,12 @@ use crate::units::transfer::is_what_it_says;
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// For all files; more if compiling what they are would take more than twice as long.
 const FILES: Duration = Duration::from_secs(10);
+
+/// A resolution that is older is made again, also where those that were made on the spot stay: a
+/// store may live for years.
+const MEMOS: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long ago a record that has just arrived was used last.
+const ARRIVED: Duration = Duration::from_secs(60);
 
 /// What came from the store.
 #[derive(Debug, Default)]
@@ -189,7 +198,12 @@ fn take(
         let path = store.versioned().join(name);
         if !store.has(&path) && files.iter().all(|digest| store.has_blob(digest)) {
             match store::put(&path, manifest.records[*name].content.as_bytes()) {
-                Ok(()) => pulled.records += 1,
+                Ok(()) => {
+                    // What the build uses is newer.
+                    let earlier = FileTime::from_system_time(SystemTime::now() - ARRIVED);
+                    let _ = filetime::set_file_mtime(&path, earlier);
+                    pulled.records += 1;
+                }
                 Err(error) => {
                     pulled.problem.get_or_insert(Failure::Store(error.to_string()));
                 }
@@ -209,7 +223,9 @@ fn take(
     }
     for (name, text) in &manifest.memos {
         let path = layout.requests().join(name);
-        if !path.exists() {
+        let is_recent =
+            Memo::parse(text.as_bytes()).is_some_and(|memo| memo.is_recent(Some(MEMOS)));
+        if is_recent && !path.exists() {
             let _ = fs::write_atomic(&path, text.as_bytes());
         }
     }

@@ -1,13 +1,13 @@
 //! From this machine to the store that machines share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::bucket::{Bucket, Failure, blob_name};
 use super::key::Key;
 use super::manifest::{Blob, Environment, Manifest, Record, SMALL, packed};
 use crate::build_env::archive;
+use crate::build_env::request::Memo;
 use crate::ci;
 use crate::layout::Layout;
 use crate::units::store::{self, Store};
@@ -19,8 +19,8 @@ const REFRESH_DAYS: u64 = 10;
 const LIMIT: Duration = Duration::from_secs(30);
 /// Clocks of file systems tick more slowly than ours.
 const TICK: Duration = Duration::from_secs(2);
-/// Memos are small and few; more than this is somebody's development machine.
-const MEMOS: usize = 64;
+/// More memos than this are of a development machine's past.
+const MEMOS: usize = 16;
 
 /// What a build did.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub(crate) fn push(
                 }
             }
         }
-        manifest.memos = memos(layout);
+        manifest.memos = memos(layout, name);
     }
     let known = |digest: &String| {
         earlier?
@@ -150,6 +150,7 @@ pub(crate) fn push(
         let has_more = pushed.records > 0
             || pushed.files > 0
             || !gone.is_empty()
+            || (used.environment.is_some() && manifest.memos != earlier.memos)
             || manifest.environments.keys().any(|name| !earlier.environments.contains_key(name));
         if !is_old && !has_more {
             return pushed;
@@ -212,20 +213,19 @@ fn packed_environment(layout: &Layout, name: &str) -> Option<(Environment, Vec<u
     Some((Environment { marker, blob: crate::digest::bytes(&tree) }, tree))
 }
 
-/// The newest memos: what was asked for, and what it came to.
-fn memos(layout: &Layout) -> BTreeMap<String, String> {
-    let read = |entry: fs_err::DirEntry| -> io::Result<(SystemTime, String, String)> {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        Ok((entry.metadata()?.modified()?, name, fs_err::read_to_string(entry.path())?))
+/// What leads to an environment: the memo of its requirements, and those that have what backends ask
+/// for; at most the newest few.
+fn memos(layout: &Layout, environment: &str) -> BTreeMap<String, String> {
+    let read = |entry: fs_err::DirEntry| -> Option<(u64, String, String)> {
+        let name = entry.file_name().to_str()?.to_owned();
+        let text = fs_err::read_to_string(entry.path()).ok()?;
+        let memo = Memo::parse(text.as_bytes())?;
+        let leads_there =
+            memo.fingerprint.get(..12).is_some_and(|short| environment.ends_with(short));
+        (leads_there || !memo.dynamic.is_empty()).then_some((memo.resolved_at, name, text))
     };
-    let mut found: Vec<_> = fs_err::read_dir(layout.requests())
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| read(entry.ok()?).ok())
-        .filter(|(_, name, _)| {
-            std::path::Path::new(name).extension().is_some_and(|ending| ending == "json")
-        })
-        .collect();
-    found.sort_by_key(|(modified, ..)| std::cmp::Reverse(*modified));
-    found.into_iter().take(MEMOS).map(|(_, name, text)| (name, text)).collect()
+    let entries = fs_err::read_dir(layout.requests()).into_iter().flatten().filter_map(Result::ok);
+    let mut found: Vec<_> = entries.filter_map(read).collect();
+    found.sort();
+    found.into_iter().rev().take(MEMOS).map(|(_, name, text)| (name, text)).collect()
 }

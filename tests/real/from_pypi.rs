@@ -14,7 +14,7 @@ use crate::ours::{Ours, Report};
 use crate::wheels;
 
 /// The source tree of a release, under version control.
-fn checkout(scratch: &Scratch, name: &str, version: &str) -> PathBuf {
+pub(crate) fn checkout(scratch: &Scratch, name: &str, version: &str) -> PathBuf {
     let cached = scratch_of_target().join(format!("{name}-{version}"));
     once(&cached, "", || {
         let pip = [

@@ -28,4 +28,6 @@ mod projects;
 mod sccache;
 mod schema;
 mod sdists;
+#[cfg(all(feature = "remote", target_os = "linux"))]
+mod shared;
 mod wheels;

@@ -21,7 +21,7 @@ use crate::report::{
     ArtifactKind, EnvReport, HookReport, InterpreterReport, Report, render, round,
 };
 use crate::ui::{self, Verbosity};
-use crate::{fs, sdist, wheel};
+use crate::{fs, interrupt, sdist, wheel};
 
 /// How a project is built.
 #[derive(Debug)]
@@ -174,6 +174,9 @@ impl Making {
         if let Some(sharing) = sharing {
             let crates = built.is_ok().then_some(&self.report.crates);
             self.report.store.shared = Some(sharing.end(Some(&env), crates));
+            if let (Some(signal), Ok(_)) = (interrupt::pending(), &built) {
+                return Err(build_env::Error::Interrupted(signal).into());
+            }
         }
         let built = built?;
         let cargo = warmth.as_ref().map(Warmth::workspace);

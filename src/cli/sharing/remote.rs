@@ -111,6 +111,9 @@ impl<'a> Sharing<'a> {
         if let Some(problem) = &pulled.problem {
             let problem = problem.clone();
             self.problem("read", &problem, "what is missing is built here");
+            if matches!(problem, Failure::Store(_) | Failure::Late(_)) {
+                self.ui.hint("check its URL and credentials; `--store ''` builds without it");
+            }
         }
     }
 
