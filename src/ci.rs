@@ -84,15 +84,25 @@ pub fn origin() -> Option<Origin> {
     })
 }
 
+/// Why somebody without write access may have had a hand in this job, if so: then it shares nothing,
+/// whatever the user says. GitHub's events are `actions`' to know.
+pub(crate) fn is_from_fork() -> Option<String> {
+    let differ = |one: &str, other: &str| {
+        env_vars::get(one).is_some_and(|one| Some(one) != env_vars::get(other))
+    };
+    let gitlab = differ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_PROJECT_ID");
+    let buildkite = differ("BUILDKITE_PULL_REQUEST_REPO", "BUILDKITE_REPO");
+    (gitlab || buildkite).then(|| "the change is from a fork".to_owned())
+}
+
 /// Whether what this job makes may be given to other jobs, by the rules of its service: its ref is
-/// protected, and nobody without write access had a hand in it. The error says why not.
-///
-/// `strangers`: whether GitHub's event can be started by anyone, as `actions` knows it.
-pub(crate) fn may_share(strangers: Option<String>) -> Result<(), String> {
+/// protected. The error says why not.
+pub(crate) fn is_protected() -> Result<(), String> {
     let is = |name: &str, value: &str| env_vars::get(name).is_some_and(|found| found == value);
     if env_vars::get("GITHUB_ACTIONS").is_some() {
-        if let Some(why) = strangers {
-            return Err(why);
+        if env_vars::get("GITHUB_EVENT_NAME").is_some_and(|event| event.starts_with("pull_request"))
+        {
+            return Err("it is a pull request's job".to_owned());
         }
         return is("GITHUB_REF_PROTECTED", "true")
             .then_some(())

@@ -52,6 +52,7 @@ impl Signal {
     /// Ctrl-C, when somebody else has seen it.
     pub(crate) const KEYBOARD: Self = Self(2);
 
+    #[cfg(unix)]
     pub(crate) fn number(self) -> u8 {
         self.0
     }

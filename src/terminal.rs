@@ -82,19 +82,19 @@ pub(crate) fn take_back_from(group: i32) {
 
 /// Windows has consoles, which every process of one may read from.
 #[cfg(not(unix))]
-pub fn is_wanted_by(_child: &std::process::Child) -> bool {
+pub(crate) fn is_wanted_by(_child: &std::process::Child) -> bool {
     false
 }
 
 #[cfg(not(unix))]
-pub fn lend_to(_child: &std::process::Child) -> bool {
+pub(crate) fn lend_to(_child: &std::process::Child) -> bool {
     false
 }
 
 #[cfg(not(unix))]
-pub fn is_lent(_group: i32) -> bool {
+pub(crate) fn is_lent(_group: i32) -> bool {
     false
 }
 
 #[cfg(not(unix))]
-pub fn take_back_from(_group: i32) {}
+pub(crate) fn take_back_from(_group: i32) {}

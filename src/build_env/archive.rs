@@ -4,16 +4,23 @@
 use std::io::{self, Read, Write};
 
 use super::Error;
+use super::fingerprint::{Artifact, Distribution};
 use super::store::{Marker, Slot};
 use super::venv;
 use crate::fs;
 use crate::layout::Layout;
 use crate::ui::Ui;
 
-/// The text of a complete environment's marker. `None`: there is no such environment.
+/// The text of a complete environment's marker. `None`: there is no such environment, or one of its
+/// distributions has nothing that says what is in it, so that another machine could get another.
 pub(crate) fn marker(layout: &Layout, name: &str) -> Option<String> {
     let slot = Slot::new(layout, name);
-    slot.read()?;
+    let marker = slot.read()?;
+    let is_known =
+        |one: &Distribution| !matches!(one.artifact, Artifact::Index { sha256: None, .. });
+    if !marker.distributions.iter().all(is_known) {
+        return None;
+    }
     fs_err::read_to_string(&slot.marker).ok()
 }
 

@@ -142,6 +142,7 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
         &[
             "GITHUB_ACTION",
             "GITHUB_ACTIONS",
+            "GITHUB_EVENT_NAME",
             "GITHUB_EVENT_PATH",
             "GITHUB_REF_PROTECTED",
             "GITHUB_SHA",

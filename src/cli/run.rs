@@ -48,13 +48,16 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
     let mut report = Report { project: Some(project.directory.clone()), ..Report::new("run") };
     let options = WarmthOptions::new(&args.warmth, &project)?;
     let budget = Budget::new(&args.warmth, &project.settings)?;
+    let target_dir = target_dir_of(&args.command);
     let mut environ = Vec::new();
     let share = |layout: &Layout, identity: Option<&Identity>| {
         let shared = Shared {
             project: &project,
             layout,
             identity,
-            only_build: false,
+            target: target_dir.as_deref(),
+            tests: true,
+            environments: !(args.environment.locked || args.environment.require_hashes),
             is_offline: args.environment.offline,
             reuse: options.reuse,
         };
@@ -89,7 +92,6 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
         sharing = share(&layout, None)?;
         warmth = Warmth::begin(&project, &layout, options, None, ui);
     }
-    let target_dir = target_dir_of(&args.command);
     if let Some(warmth) = &mut warmth {
         budget.look_at(warmth.workspace(), ui);
         warmth.also_in(target_dir);

@@ -1,6 +1,8 @@
 //! `--store URL`: before a build, what other machines have made is fetched; after it, what was made
 //! here is stored, if this job may.
 
+use std::path::Path;
+
 use clap::{Args, ValueEnum};
 
 use super::warmth::Reuse;
@@ -47,8 +49,13 @@ pub(super) struct Shared<'a> {
     pub project: &'a Project,
     pub layout: &'a Layout,
     pub identity: Option<&'a Identity>,
-    /// Nothing is tested or linted.
-    pub only_build: bool,
+    /// Cargo's target directory, if a flag says it.
+    pub target: Option<&'a Path>,
+    /// What only tests and lints make is to be fetched as well.
+    pub tests: bool,
+    /// Build environments are to be fetched: not where their requirements have to be installed from
+    /// wheels with certain hashes.
+    pub environments: bool,
     pub is_offline: bool,
     /// Nothing is taken from anywhere if not.
     pub reuse: Reuse,

@@ -1,5 +1,6 @@
 //! Process groups: waiting for one, and ending it.
 
+#[cfg(target_os = "linux")]
 use std::io;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! Which builds are alike: the name of a manifest.
 //!
-//! A name has two halves. *What* builds: platform, interpreter, compiler. *Where*: every
+//! A name has two halves. *What* builds: system, interpreter, compiler. *Where*: every
 //! path that gets into arguments of rustc, since recorded calls serve the same paths only. Builds
 //! that differ in the second half alone are of no use to each other, and a warning says so.
 
@@ -20,7 +20,10 @@ pub(crate) struct Paths {
     pub project: PathBuf,
     /// Our directory.
     pub root: PathBuf,
+    pub target: PathBuf,
     pub cargo_home: PathBuf,
+    /// The compiler's directory.
+    pub sysroot: PathBuf,
     /// The real path of the interpreter.
     pub python: Option<PathBuf>,
 }
@@ -36,7 +39,9 @@ impl Paths {
         [
             ("the project", self.project.as_path(), other.project.as_path()),
             ("`.pyenv-build`", &self.root, &other.root),
+            ("the target directory", &self.target, &other.target),
             ("CARGO_HOME", &self.cargo_home, &other.cargo_home),
+            ("the Rust toolchain", &self.sysroot, &other.sysroot),
             ("Python", python(self), python(other)),
         ]
         .into_iter()
@@ -56,26 +61,36 @@ pub(crate) struct Key {
 impl Key {
     /// All commands have one manifest: a later one of a job finds in `target` what an earlier one has
     /// compiled, and on another machine it may come first.
+    ///
+    /// `target`: cargo's target directory, if it is known.
     pub(crate) fn new(
         name: &str,
         directory: &Path,
         root: &Path,
+        target: Option<&Path>,
         interpreter: Option<&Identity>,
     ) -> Self {
+        let (version, sysroot) = compiler(directory);
         let paths = Paths {
             project: directory.to_path_buf(),
             root: root.to_path_buf(),
+            target: target.map(Path::to_path_buf).unwrap_or_default(),
             cargo_home: std::path::absolute(cargo_home()).unwrap_or_else(|_error| cargo_home()),
+            sysroot,
             python: interpreter.map(|identity| PathBuf::from(&identity.base_executable)),
         };
         let mut what = Hasher::default();
         what.field(std::env::consts::OS.as_bytes()).field(std::env::consts::ARCH.as_bytes());
+        what.field(
+            system(&fs_err::read_to_string("/etc/os-release").unwrap_or_default()).as_bytes(),
+        );
         if let Some(identity) = interpreter {
             what.field(identity.abi_tag().as_bytes()).field(identity.version.as_bytes());
         }
-        what.field(&compiler(directory));
+        what.field(version.as_bytes());
         let mut place = Hasher::default();
-        for path in [&paths.project, &paths.root, &paths.cargo_home] {
+        for path in [&paths.project, &paths.root, &paths.target, &paths.cargo_home, &paths.sysroot]
+        {
             place.field(path.as_os_str().as_encoded_bytes());
         }
         place.field(paths.python.clone().unwrap_or_default().as_os_str().as_encoded_bytes());
@@ -89,10 +104,23 @@ impl Key {
     }
 }
 
-/// What the compiler says it is. One that says nothing will not compile either.
-fn compiler(directory: &Path) -> Vec<u8> {
+/// What the compiler says it is, and its directory. One that says nothing will not compile either.
+fn compiler(directory: &Path) -> (String, PathBuf) {
     let rustc = env_vars::get_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    Cmd::new(rustc).arg("-vV").cwd(directory).quick_answer().unwrap_or_default()
+    let command = Cmd::new(rustc).args(["-vV", "--print=sysroot"]).cwd(directory);
+    let text = String::from_utf8(command.quick_answer().unwrap_or_default()).unwrap_or_default();
+    let (sysroot, version): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| Path::new(line).is_absolute());
+    (version.join("\n"), sysroot.first().map(PathBuf::from).unwrap_or_default())
+}
+
+/// Which distribution of Linux this is: another one has another libc, for which other wheels of
+/// build requirements are right, and other libraries.
+///
+/// Source: <https://www.freedesktop.org/software/systemd/man/latest/os-release.html>
+fn system(os_release: &str) -> String {
+    let of_interest = |line: &&str| line.starts_with("ID=") || line.starts_with("VERSION_ID=");
+    os_release.lines().filter(of_interest).collect::<Vec<_>>().join("\n")
 }
 
 fn plain(name: &str) -> String {
@@ -110,10 +138,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn another_distribution_is_another_system() {
+        let debian = "PRETTY_NAME=\"Debian\"\nVERSION_ID=\"12\"\nID=debian\nBUILD_ID=7\n";
+        assert_eq!(system(debian), "VERSION_ID=\"12\"\nID=debian");
+        assert_ne!(system(debian), system(&debian.replace("12", "13")));
+    }
+
+    #[test]
     fn what_and_where_are_apart() {
         let key = |directory: &str| {
             let directory = Path::new(directory);
-            Key::new("My_Project", directory, &directory.join(".pyenv-build"), None)
+            Key::new("My_Project", directory, &directory.join(".pyenv-build"), None, None)
         };
         let (one, other) = (key("/a"), key("/b"));
         assert_eq!((one.project.as_str(), &one.what), ("my-project", &other.what));

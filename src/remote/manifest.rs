@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::key::Paths;
 use crate::ci::Origin;
 use crate::digest;
-use crate::units::entry::Entry;
-use crate::units::script;
 
 /// Version of the format.
 const SCHEMA: u32 = 1;
@@ -24,6 +22,11 @@ const LARGEST: u64 = 4 * 1024 * 1024 * 1024;
 /// So many builds may make or use another record in a record's place before it is forgotten: two
 /// branches that alternate keep theirs.
 const PASSED_BY: u32 = 2;
+
+/// So many environments and memos are kept: those of several commands, and of requirements that
+/// alternate.
+const ENVIRONMENTS: usize = 3;
+const MEMOS: usize = 16;
 
 /// Days after which a record that nothing used is forgotten.
 const UNUSED_DAYS: u64 = 60;
@@ -48,7 +51,7 @@ pub(crate) struct Manifest {
     pub memos: BTreeMap<String, String>,
 }
 
-/// A recorded call, or a recorded run of a build script.
+/// A recorded call of rustc.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub content: String,
@@ -74,48 +77,52 @@ pub(crate) struct Environment {
     pub blob: String,
 }
 
+/// What is read of a recorded call.
+#[derive(Debug, Deserialize)]
+struct Call {
+    before: Before,
+    outputs: Vec<Output>,
+    seconds: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Before {
+    arguments: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Output {
+    digest: String,
+}
+
 impl Record {
-    /// The digests of the files that go with it.
-    pub(crate) fn files(&self, name: &str) -> BTreeSet<String> {
-        if is_script(name) {
-            return script::products(self.content.as_bytes()).into_iter().collect();
-        }
-        let entry = serde_json::from_str::<Entry>(&self.content);
-        entry
-            .map(|entry| entry.outputs.into_iter().map(|output| output.digest).collect())
-            .unwrap_or_default()
+    /// `None`: it is no recorded call of this version's.
+    fn read(&self) -> Option<Call> {
+        let call: Call = serde_json::from_str(&self.content).ok()?;
+        call.outputs.iter().all(|output| is_digest(&output.digest)).then_some(call)
+    }
+
+    /// The digests of the files that go with it. `None`: it cannot be used.
+    pub(crate) fn files(&self) -> Option<BTreeSet<String>> {
+        Some(self.read()?.outputs.into_iter().map(|output| output.digest).collect())
     }
 
     /// How long it took to make.
     pub(crate) fn seconds(&self) -> f64 {
-        #[derive(Deserialize)]
-        struct Took {
-            seconds: f64,
-        }
-        serde_json::from_str::<Took>(&self.content).map_or(0.0, |took| took.seconds)
+        self.read().map_or(0.0, |call| call.seconds)
     }
 }
 
-fn is_script(name: &str) -> bool {
-    name.starts_with("scripts/")
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Which records stand in each other's place: those of one unit, made with the same arguments, which
 /// name the profile and the features.
 fn place_of(name: &str, record: &Record) -> String {
-    #[derive(Deserialize)]
-    struct Called {
-        before: Before,
-    }
-    #[derive(Deserialize)]
-    struct Before {
-        arguments: Vec<String>,
-    }
     let unit = name.rsplit_once('/').map_or(name, |(unit, _name)| unit);
-    let arguments = serde_json::from_str::<Called>(&record.content)
-        .map(|called| called.before.arguments.join("\n"))
-        .unwrap_or_default();
-    format!("{unit}\n{arguments}")
+    let arguments = record.read().map(|call| call.before.arguments.join("\n"));
+    format!("{unit}\n{}", arguments.unwrap_or_default())
 }
 
 /// Whether a record can be of use where no tests are built and nothing is linted.
@@ -156,13 +163,9 @@ impl Manifest {
                 && matches!(path.components().next(), Some(Component::Normal(_)))
         };
         let is_record = |name: &String| {
-            let is_ours = name.starts_with("units/") || is_script(name);
-            is_ours
+            name.starts_with("units/")
                 && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
                 && Path::new(name).extension().is_some_and(|ending| ending == "json")
-        };
-        let is_digest = |name: &&String| {
-            name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         };
         let archives = manifest.environments.values().map(|environment| &environment.blob);
         let sound = manifest.records.keys().all(is_record)
@@ -172,24 +175,18 @@ impl Manifest {
                 .keys()
                 .chain(manifest.blobs.keys())
                 .chain(archives)
-                .all(|name| is_digest(&name))
+                .all(|name| is_digest(name))
             && manifest.small.iter().all(|(name, text)| digest::bytes(text.as_bytes()) == *name)
             && manifest.blobs.values().all(|blob| blob.bytes <= LARGEST);
         if sound { Ok(manifest) } else { Err("a name in it is not valid".to_owned()) }
     }
 
-    /// The same without files that the store does not have after all.
-    pub(super) fn without(&self, gone: &BTreeSet<String>) -> Self {
-        let mut rest = self.clone();
-        rest.blobs.retain(|digest, _| !gone.contains(digest));
-        rest
-    }
-
-    /// Takes over what an earlier manifest has and this one does not, unless it is out of use.
-    pub(crate) fn inherit(&mut self, earlier: &Self, today: u64) {
+    /// Takes over what another manifest has and this one does not, unless it is out of use or one of
+    /// the files that are `gone`.
+    pub(crate) fn inherit(&mut self, other: &Self, gone: &BTreeSet<String>, today: u64) {
         let used: BTreeSet<String> =
             self.records.iter().map(|(name, record)| place_of(name, record)).collect();
-        for (name, record) in &earlier.records {
+        for (name, record) in &other.records {
             if self.records.contains_key(name) {
                 continue;
             }
@@ -198,29 +195,40 @@ impl Manifest {
                 self.records.insert(name.clone(), Record { passed_by, ..record.clone() });
             }
         }
-        for (name, environment) in &earlier.environments {
-            // Those of earlier requirements serve nobody.
-            if self.environments.is_empty() {
-                self.environments.insert(name.clone(), environment.clone());
-                self.memos.clone_from(&earlier.memos);
+        // Newer ones first: names do not say how old they are, and what this build used is here.
+        for (name, environment) in &other.environments {
+            if self.environments.len() < ENVIRONMENTS {
+                self.environments.entry(name.clone()).or_insert_with(|| environment.clone());
             }
         }
-        let needed = self.needed();
-        let is_needed = |name: &String| needed.contains(name);
-        for (name, text) in earlier.small.iter().filter(|(name, _)| is_needed(name)) {
+        for (name, memo) in &other.memos {
+            if self.memos.len() < MEMOS {
+                self.memos.entry(name.clone()).or_insert_with(|| memo.clone());
+            }
+        }
+        for (name, text) in &other.small {
             self.small.entry(name.clone()).or_insert_with(|| text.clone());
         }
-        for (name, blob) in earlier.blobs.iter().filter(|(name, _)| is_needed(name)) {
+        for (name, blob) in other.blobs.iter().filter(|(name, _)| !gone.contains(*name)) {
             self.blobs.entry(name.clone()).or_insert_with(|| blob.clone());
         }
-        let has = |name: &String| self.small.contains_key(name) || self.blobs.contains_key(name);
-        self.records.retain(|name, record| record.files(name).iter().all(has));
+        self.drop_incomplete();
+        let needed = self.needed();
+        self.small.retain(|name, _| needed.contains(name));
+        self.blobs.retain(|name, _| needed.contains(name));
+    }
+
+    /// Forgets records and environments whose files are not all in the store.
+    pub(super) fn drop_incomplete(&mut self) {
+        let (small, blobs) = (&self.small, &self.blobs);
+        let has = |name: &String| small.contains_key(name) || blobs.contains_key(name);
+        self.records.retain(|_, record| record.files().is_some_and(|files| files.iter().all(has)));
         self.environments.retain(|_, environment| has(&environment.blob));
     }
 
     /// The digests of all files that records and environments go with.
     pub(crate) fn needed(&self) -> BTreeSet<String> {
-        let of_records = self.records.iter().flat_map(|(name, record)| record.files(name));
+        let of_records = self.records.values().filter_map(Record::files).flatten();
         let archives = self.environments.values().map(|environment| environment.blob.clone());
         of_records.chain(archives).collect()
     }
@@ -249,13 +257,21 @@ mod tests {
     use super::*;
 
     fn paths() -> Paths {
-        Paths { project: "/p".into(), root: "/p/r".into(), cargo_home: "/c".into(), python: None }
+        Paths {
+            project: "/p".into(),
+            root: "/p/r".into(),
+            target: "".into(),
+            cargo_home: "/c".into(),
+            sysroot: "/s".into(),
+            python: None,
+        }
     }
 
     fn with(records: &[(&str, u32)]) -> Manifest {
         let mut manifest = Manifest::new(paths(), None, 0);
         for (name, passed_by) in records {
-            let record = Record { content: "{}".to_owned(), used: 100, passed_by: *passed_by };
+            let content = r#"{"before":{"arguments":[]},"outputs":[],"seconds":1.5}"#.to_owned();
+            let record = Record { content, used: 100, passed_by: *passed_by };
             manifest.records.insert((*name).to_owned(), record);
         }
         manifest
@@ -294,7 +310,7 @@ mod tests {
             ("units/b/b-lib/1.json", 1),
         ]);
         let mut next = with(&[("units/a/a-lib/3.json", 0)]);
-        next.inherit(&earlier, 101);
+        next.inherit(&earlier, &BTreeSet::new(), 101);
         let names: Vec<(&str, u32)> =
             next.records.iter().map(|(name, record)| (name.as_str(), record.passed_by)).collect();
         assert_eq!(
@@ -302,13 +318,24 @@ mod tests {
             [("units/a/a-lib/2.json", 1), ("units/a/a-lib/3.json", 0), ("units/b/b-lib/1.json", 1)]
         );
         let mut late = with(&[]);
-        late.inherit(&earlier, 200);
+        late.inherit(&earlier, &BTreeSet::new(), 200);
         assert!(late.records.is_empty());
     }
 
     #[test]
+    fn a_record_whose_files_have_no_digests_is_no_record() {
+        for digest in ["", "/tmp/x", "../../x", &"g".repeat(64)] {
+            let outputs = format!(r#"[{{"digest":"{digest}"}}]"#);
+            let content =
+                format!(r#"{{"before":{{"arguments":[]}},"outputs":{outputs},"seconds":1}}"#);
+            let record = Record { content, used: 0, passed_by: 0 };
+            assert_eq!(record.files(), None, "{digest}");
+        }
+    }
+
+    #[test]
     fn tests_and_lints_are_no_part_of_a_build() {
-        assert!(is_of_a_build("units/a/a-cdylib/1.json") && is_of_a_build("scripts/a/k/1.json"));
+        assert!(is_of_a_build("units/a/a-cdylib/1.json"));
         assert!(
             !is_of_a_build("units/a/a-test/1.json")
                 && !is_of_a_build("units/a/a-lib-clippy/1.json")

@@ -1,6 +1,5 @@
 //! From a URL to an object store, with the credentials that its cloud's own tools would find.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +66,11 @@ impl Place {
             reason: reason.to_owned(),
         };
         let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+        if url.query().is_some() || url.fragment().is_some() {
+            let shown = text.split(['?', '#']).next().unwrap_or_default();
+            let url = crate::process::mask_credentials(shown);
+            return Err(Error::Url { url, reason: "it has a query or a fragment".to_owned() });
+        }
         let shown = without_credentials(text);
         let invalid = |reason: String| Error::Settings { url: shown.clone(), reason };
         if matches!(url.scheme(), "s3" | "gs" | "az") && url.host_str().is_none_or(str::is_empty) {
@@ -113,12 +117,10 @@ impl Place {
                 (Arc::new(builder.build().map_err(|error| invalid(words(&error)))?), prefix)
             }
             "file" => {
-                let path: PathBuf =
-                    url.to_file_path().map_err(|()| wrong("it is not an absolute path"))?;
-                fs_err::create_dir_all(&path).map_err(|error| invalid(error.to_string()))?;
-                let store = LocalFileSystem::new_with_prefix(path)
-                    .map_err(|error| invalid(words(&error)))?;
-                (Arc::new(store), Path::default())
+                let path = url.to_file_path().map_err(|()| wrong("it is not an absolute path"))?;
+                let prefix =
+                    Path::from_absolute_path(path).map_err(|error| wrong(&error.to_string()))?;
+                (Arc::new(LocalFileSystem::new()), prefix)
             }
             other => return Err(wrong(&format!("`{other}` is not supported"))),
         };
@@ -132,17 +134,17 @@ impl Place {
 fn s3(bucket: &str) -> Result<impl ObjectStore, String> {
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
     let has = |name: &str| env_vars::get(name).is_some();
-    let profile = aws::profile()?;
-    if has("AWS_PROFILE") || !(has("AWS_ACCESS_KEY_ID") || has("AWS_WEB_IDENTITY_TOKEN_FILE")) {
-        let keys = [
-            (AmazonS3ConfigKey::AccessKeyId, profile.access_key_id),
-            (AmazonS3ConfigKey::SecretAccessKey, profile.secret_access_key),
-            (AmazonS3ConfigKey::Token, profile.session_token),
-        ];
-        for (key, value) in keys {
-            if let Some(value) = value {
-                builder = builder.with_config(key, value);
-            }
+    // As AWS's own tools: keys in variables come before a profile.
+    let has_keys = has("AWS_ACCESS_KEY_ID") || has("AWS_WEB_IDENTITY_TOKEN_FILE");
+    let profile = if has_keys { aws::Profile::default() } else { aws::profile()? };
+    let keys = [
+        (AmazonS3ConfigKey::AccessKeyId, profile.access_key_id),
+        (AmazonS3ConfigKey::SecretAccessKey, profile.secret_access_key),
+        (AmazonS3ConfigKey::Token, profile.session_token),
+    ];
+    for (key, value) in keys {
+        if let Some(value) = value {
+            builder = builder.with_config(key, value);
         }
     }
     if let Some(region) = env_vars::get("AWS_REGION")
@@ -241,10 +243,16 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_made() {
+    fn a_url_with_a_query_is_refused_without_showing_it() {
+        let error = Place::at("https://u:p@host/ci?sig=SECRET").unwrap_err().to_string();
+        assert!(!error.contains("SECRET") && !error.contains("u:p"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_is_not_made_before_something_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let url = Url::from_file_path(dir.path().join("new")).unwrap();
         let place = Place::at(url.as_str()).unwrap();
-        assert_eq!((place.prefix.as_ref(), dir.path().join("new").is_dir()), ("v1", true));
+        assert!(place.prefix.as_ref().ends_with("/new/v1") && !dir.path().join("new").exists());
     }
 }

@@ -1,13 +1,16 @@
 //! From the store that machines share to this one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use filetime::FileTime;
+use object_store::ObjectMeta;
 
 use super::bucket::{Bucket, Failure};
 use super::key::{Key, Paths};
-use super::manifest::{Manifest, is_of_a_build};
+use super::manifest::{Manifest, Record, is_of_a_build};
+use super::push::processors;
 use crate::build_env::archive;
 use crate::build_env::request::Memo;
 use crate::fs;
@@ -18,9 +21,12 @@ use crate::units::transfer::is_what_it_says;
 
 /// For the manifest. A store that takes longer is not asked for anything else.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
-/// For all files; more if compiling what they are would take more than twice as long.
+/// For the paths of builds elsewhere, which are only for a message.
+const ELSEWHERE: Duration = Duration::from_secs(3);
+/// For all files; more if compiling what they are would take more than twice as long, up to
+/// [`LONGEST`].
 const FILES: Duration = Duration::from_secs(10);
-
+const LONGEST: Duration = Duration::from_secs(120);
 /// A resolution that is older is made again, also where those that were made on the spot stay: a
 /// store may live for years.
 const MEMOS: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -46,179 +52,205 @@ pub(crate) struct Pulled {
     pub moved: Option<Paths>,
 }
 
+/// What is to be fetched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// What only tests and lints make.
+    pub tests: bool,
+    /// Build environments, and what leads to them.
+    pub environments: bool,
+}
+
 /// Fetches what a build like this one has used and is not here. Never fails: what is missing is
-/// compiled.
-///
-/// `only_build`: nothing is tested or linted.
+/// made here.
 pub(crate) fn pull(
     bucket: &Bucket,
     key: &Key,
     store: &Store,
     layout: &Layout,
-    only_build: bool,
+    wanted: Wanted,
     ui: &Ui,
 ) -> Pulled {
     let mut pulled = Pulled::default();
     match read(bucket, key) {
-        Ok(Read::Manifest(manifest)) => {
-            take(bucket, &manifest, store, layout, only_build, ui, &mut pulled);
-            pulled.manifest = Some(*manifest);
+        Ok(Some(manifest)) => {
+            records(bucket, &manifest, store, wanted, &mut pulled);
+            if wanted.environments && pulled.problem != Some(Failure::Interrupted) {
+                environments(bucket, &manifest, layout, ui, &mut pulled);
+            }
+            pulled.manifest = Some(manifest);
         }
-        Ok(Read::Nothing) => {}
-        Ok(Read::Elsewhere(paths)) => pulled.moved = Some(*paths),
+        Ok(None) => pulled.moved = elsewhere(bucket, key),
         Err(failure) => pulled.problem = Some(failure),
     }
     pulled
 }
 
-enum Read {
-    Manifest(Box<Manifest>),
-    Nothing,
-    /// There is one, for other paths.
-    Elsewhere(Box<Paths>),
-}
-
-fn read(bucket: &Bucket, key: &Key) -> Result<Read, Failure> {
-    let (folder, own, what) =
-        (format!("builds/{}", key.project), key.file_name(), format!("{}-", key.what));
+/// The manifest of builds like this one.
+fn read(bucket: &Bucket, key: &Key) -> Result<Option<Manifest>, Failure> {
+    let name = format!("builds/{}/{}", key.project, key.file_name());
     let paths = key.paths.clone();
     bucket.one(FIRST_ANSWER, |requests| async move {
-        let decode = |name: &str, bytes: Vec<u8>| {
-            Manifest::decode(&bytes).map_err(|_reason| Failure::Damaged(name.to_owned()))
-        };
-        let name = format!("{folder}/{own}");
-        if let Some(bytes) = requests.get(&name).await? {
-            let manifest = decode(&name, bytes)?;
+        let Some(found) = requests.get(&name).await? else { return Ok(None) };
+        match Manifest::decode(&found.content) {
             // Its name is a digest of its paths, so that of others is a forgery or an accident.
-            if manifest.paths != paths {
-                return Err(Failure::Damaged(name));
-            }
-            return Ok(Read::Manifest(Box::new(manifest)));
-        }
-        // Those who may read may be forbidden to list; then nobody says why there is nothing.
-        let others =
-            requests.list(&folder).await.map(|(_folders, objects)| objects).unwrap_or_default();
-        let mut alike: Vec<_> = others
-            .into_iter()
-            .filter(|object| object.location.filename().is_some_and(|name| name.starts_with(&what)))
-            .collect();
-        alike.sort_by_key(|object| object.last_modified);
-        let Some(other) =
-            alike.pop().and_then(|object| object.location.filename().map(str::to_owned))
-        else {
-            return Ok(Read::Nothing);
-        };
-        let name = format!("{folder}/{other}");
-        match requests.get(&name).await? {
-            Some(bytes) => Ok(Read::Elsewhere(Box::new(decode(&name, bytes)?.paths))),
-            None => Ok(Read::Nothing),
+            Ok(manifest) if manifest.paths == paths => Ok(Some(manifest)),
+            _ => Err(Failure::Damaged(name)),
         }
     })
 }
 
-fn take(
+/// The paths of a build that would be like this one, if somebody has made it elsewhere. Those who may
+/// read may be forbidden to list; then nobody says why there is nothing.
+fn elsewhere(bucket: &Bucket, key: &Key) -> Option<Paths> {
+    let (folder, what) = (format!("builds/{}", key.project), format!("{}-", key.what));
+    let newest = bucket.one(ELSEWHERE, |requests| async move {
+        let (_folders, objects) = requests.list(&folder).await?;
+        let is_alike = |object: &ObjectMeta| {
+            object.location.filename().is_some_and(|name| name.starts_with(&what))
+        };
+        let newest = objects.into_iter().filter(is_alike).max_by_key(|object| object.last_modified);
+        let Some(name) = newest.as_ref().and_then(|object| object.location.filename()) else {
+            return Ok(None);
+        };
+        let found = requests.get(&format!("{folder}/{name}")).await?;
+        Ok(found.and_then(|found| Manifest::decode(&found.content).ok()))
+    });
+    newest.ok().flatten().map(|manifest| manifest.paths)
+}
+
+/// Fetches recorded calls and their files.
+fn records(
     bucket: &Bucket,
     manifest: &Manifest,
     store: &Store,
+    wanted: Wanted,
+    pulled: &mut Pulled,
+) {
+    let is_whole = |name: &str, record: &Record| {
+        is_what_it_says(&Path::new("v1").join(name), record.content.as_bytes())
+    };
+    let mut listed: Vec<(&String, &Record, BTreeSet<String>)> = manifest
+        .records
+        .iter()
+        .filter(|(name, record)| (wanted.tests || is_of_a_build(name)) && is_whole(name, record))
+        .filter_map(|(name, record)| Some((name, record, record.files()?)))
+        .collect();
+    // What the last build used comes first.
+    listed.sort_by_key(|(_, record, _)| record.passed_by);
+    let saved: f64 = listed
+        .iter()
+        .filter(|(name, record, _)| {
+            record.passed_by == 0 && !store.has(&store.versioned().join(name))
+        })
+        .map(|(_, record, _)| record.seconds())
+        .sum();
+    let mut seen = BTreeSet::new();
+    let mut work = Vec::new();
+    for digest in listed.iter().flat_map(|(_, _, files)| files) {
+        if !seen.insert(digest) || store.has_blob(digest) {
+            continue;
+        }
+        if let Some(text) = manifest.small.get(digest) {
+            if store.put_blob(digest, text.as_bytes()).is_ok() {
+                pulled.bytes += text.len() as u64;
+            }
+        } else if let Some(blob) = manifest.blobs.get(digest) {
+            let (requests, store) = (bucket.handle(), store.clone());
+            let (digest, bytes) = (digest.clone(), blob.bytes);
+            work.push(async move {
+                let written = match requests.blob(&digest, bytes).await {
+                    Ok(Some(content)) => store
+                        .put_blob(&digest, &content)
+                        .map(|()| true)
+                        .map_err(|error| Failure::Store(error.to_string())),
+                    Ok(None) => Ok(false),
+                    Err(failure) => Err(failure),
+                };
+                (digest, bytes, written)
+            });
+        }
+    }
+    let saved = Duration::from_secs_f64(saved.clamp(0.0, 1e6)) / processors();
+    let limit = (saved / 2).clamp(FILES, LONGEST);
+    let mut failure = None;
+    let ended = bucket.all(Instant::now() + limit, work, |(digest, bytes, written)| {
+        match written {
+            Ok(true) => {
+                pulled.files += 1;
+                pulled.bytes += bytes;
+            }
+            Ok(false) => drop(pulled.gone.insert(digest)),
+            Err(error) => {
+                if matches!(error, Failure::Damaged(_)) {
+                    pulled.gone.insert(digest);
+                }
+                let goes_on = !matches!(error, Failure::Forbidden(_));
+                failure.get_or_insert(error);
+                return goes_on;
+            }
+        }
+        true
+    });
+    pulled.problem = failure.or(ended.err());
+    for (name, record, files) in listed {
+        let path = store.versioned().join(name);
+        if store.has(&path) || !files.iter().all(|digest| store.has_blob(digest)) {
+            continue;
+        }
+        match store::put(&path, record.content.as_bytes()) {
+            Ok(()) => {
+                // What the build uses is newer.
+                let earlier = FileTime::from_system_time(SystemTime::now() - ARRIVED);
+                let _ = filetime::set_file_mtime(&path, earlier);
+                pulled.records += 1;
+            }
+            Err(error) => drop(pulled.problem.get_or_insert(Failure::Store(error.to_string()))),
+        }
+    }
+}
+
+/// Fetches build environments that are not here, and the memos that lead to all of them.
+fn environments(
+    bucket: &Bucket,
+    manifest: &Manifest,
     layout: &Layout,
-    only_build: bool,
     ui: &Ui,
     pulled: &mut Pulled,
 ) {
-    let records: BTreeMap<&String, BTreeSet<String>> = manifest
-        .records
-        .iter()
-        .filter(|(name, _)| !only_build || is_of_a_build(name))
-        .filter(|(name, record)| {
-            is_what_it_says(&std::path::Path::new("v1").join(name), record.content.as_bytes())
-        })
-        .map(|(name, record)| (name, record.files(name)))
-        .collect();
-    let environments: Vec<_> =
-        manifest.environments.iter().filter(|(name, _)| !archive::is_there(layout, name)).collect();
-    let archives: BTreeSet<&String> = environments.iter().map(|(_, one)| &one.blob).collect();
-    let mut wanted: BTreeSet<&String> =
-        records.values().flatten().filter(|digest| !store.has_blob(digest)).collect();
-    for (digest, text) in &manifest.small {
-        if wanted.remove(digest) && store.put_blob(digest, text.as_bytes()).is_ok() {
-            pulled.bytes += text.len() as u64;
-        }
-    }
-    wanted.extend(archives);
-    // What is wanted most comes first: what the last build used.
-    let fresh: BTreeSet<&String> = manifest
-        .records
-        .iter()
-        .filter(|(_, record)| record.passed_by == 0)
-        .filter_map(|(name, _)| records.get(name))
-        .flatten()
-        .collect();
-    let mut order: Vec<&String> = wanted.into_iter().collect();
-    order.sort_by_key(|digest| !fresh.contains(digest));
-    let work: Vec<_> = order
-        .into_iter()
-        .filter_map(|digest| Some((digest.clone(), manifest.blobs.get(digest)?.bytes)))
-        .map(|(digest, bytes)| {
-            let requests = bucket.handle();
-            async move {
-                let answer = requests.blob(&digest, bytes).await;
-                (digest, answer)
-            }
-        })
-        .collect();
-    let saved: f64 = records
-        .iter()
-        .filter(|(name, _)| !store.has(&store.versioned().join(name)))
-        .map(|(name, _)| manifest.records[*name].seconds())
-        .sum();
-    let limit = FILES.max(Duration::from_secs_f64((saved / 2.0).clamp(0.0, 3600.0)));
-    let mut unpacked: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    let mut first_failure = None;
-    let is_archive: BTreeSet<&String> = environments.iter().map(|(_, one)| &one.blob).collect();
-    let ended = bucket.all(Instant::now() + limit, work, |(digest, answer)| match answer {
-        Ok(Some(content)) => {
-            pulled.files += 1;
-            pulled.bytes += content.len() as u64;
-            if is_archive.contains(&digest) {
-                unpacked.insert(digest, content);
-            } else if let Err(error) = store.put_blob(&digest, &content) {
-                first_failure.get_or_insert(Failure::Store(error.to_string()));
-            }
-        }
-        Ok(None) => drop(pulled.gone.insert(digest)),
-        Err(failure) => {
-            if matches!(failure, Failure::Damaged(_)) {
-                pulled.gone.insert(digest);
-            }
-            first_failure.get_or_insert(failure);
-        }
-    });
-    pulled.problem = ended.err().or(first_failure);
-    for (name, files) in &records {
-        let path = store.versioned().join(name);
-        if !store.has(&path) && files.iter().all(|digest| store.has_blob(digest)) {
-            match store::put(&path, manifest.records[*name].content.as_bytes()) {
-                Ok(()) => {
-                    // What the build uses is newer.
-                    let earlier = FileTime::from_system_time(SystemTime::now() - ARRIVED);
-                    let _ = filetime::set_file_mtime(&path, earlier);
-                    pulled.records += 1;
-                }
-                Err(error) => {
-                    pulled.problem.get_or_insert(Failure::Store(error.to_string()));
+    let missing = manifest.environments.iter().filter(|(name, _)| !archive::is_there(layout, name));
+    for (name, environment) in missing {
+        let Some(blob) = manifest.blobs.get(&environment.blob) else { continue };
+        let (digest, bytes) = (environment.blob.clone(), blob.bytes);
+        let answer =
+            bucket.one(FILES, |requests| async move { requests.blob(&digest, bytes).await });
+        let failure = match answer {
+            Ok(Some(tree)) => {
+                match archive::unpack(layout, name, &environment.marker, &tree[..], ui) {
+                    Ok(works) => {
+                        pulled.files += 1;
+                        pulled.bytes += bytes;
+                        // One that does not work here is made here.
+                        pulled.environments += usize::from(works);
+                        continue;
+                    }
+                    Err(error) => Failure::Store(error.to_string()),
                 }
             }
-        }
-    }
-    for (name, environment) in environments {
-        let Some(tree) = unpacked.get(&environment.blob) else { continue };
-        match archive::unpack(layout, name, &environment.marker, &tree[..], ui) {
-            Ok(true) => pulled.environments += 1,
-            // It is made here.
-            Ok(false) => {}
-            Err(error) => {
-                pulled.problem.get_or_insert(Failure::Store(error.to_string()));
+            Ok(None) => {
+                pulled.gone.insert(environment.blob.clone());
+                continue;
             }
+            Err(failure) => failure,
+        };
+        if matches!(failure, Failure::Damaged(_)) {
+            pulled.gone.insert(environment.blob.clone());
+        }
+        // Installing takes seconds: a store that is slow is not asked for another one.
+        let is_late = matches!(failure, Failure::Late(_) | Failure::Interrupted);
+        pulled.problem.get_or_insert(failure);
+        if is_late {
+            break;
         }
     }
     for (name, text) in &manifest.memos {

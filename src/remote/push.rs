@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::bucket::{Bucket, Failure, blob_name};
+use super::bucket::{Bucket, Failure, Requests, blob_name};
 use super::key::Key;
 use super::manifest::{Blob, Environment, Manifest, Record, SMALL, packed};
 use crate::build_env::archive;
@@ -15,12 +15,17 @@ use crate::units::store::{self, Store};
 /// Days after which a file is uploaded again, so that a lifecycle rule that deletes by age spares
 /// what is in use: it must allow for more than this.
 const REFRESH_DAYS: u64 = 10;
-/// For all of it; more if what was compiled took longer.
+/// For all of it; more if compiling took longer, up to [`LONGEST`].
 const LIMIT: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(300);
+/// For the manifest, once all else is there.
+const MANIFEST: Duration = Duration::from_secs(10);
 /// Clocks of file systems tick more slowly than ours.
 const TICK: Duration = Duration::from_secs(2);
 /// More memos than this are of a development machine's past.
 const MEMOS: usize = 16;
+/// How often a manifest is merged with that of a writer who was faster.
+const ATTEMPTS: u32 = 5;
 
 /// What a build did.
 #[derive(Debug)]
@@ -28,13 +33,14 @@ pub(crate) struct Used {
     pub since: SystemTime,
     /// Its environment, by its name in `envs`.
     pub environment: Option<String>,
-    /// How long it compiled.
+    /// How long it compiled, all crates one after the other.
     pub compiled: Duration,
 }
 
 /// What went to the store.
 #[derive(Debug, Default)]
 pub(crate) struct Pushed {
+    /// Recorded calls that the store did not have.
     pub records: usize,
     pub files: usize,
     /// Of the files, packed.
@@ -55,16 +61,21 @@ pub(crate) fn push(
 ) -> Pushed {
     let mut pushed = Pushed::default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let today = now / (24 * 3600);
+    let today = day_of(now);
     let mut manifest = Manifest::new(key.paths.clone(), ci::origin(), now);
     manifest.records = used_records(store, used.since, today);
     if manifest.records.is_empty() && used.environment.is_none() {
         return pushed;
     }
+    // What the store has, and has not had for so long that it may soon have it no more.
+    let is_kept = |digest: &String| {
+        let blob = earlier.and_then(|earlier| earlier.blobs.get(digest));
+        blob.is_some_and(|blob| !gone.contains(digest) && blob.uploaded + REFRESH_DAYS >= today)
+    };
     let mut archives = BTreeMap::new();
     if let Some(name) = &used.environment {
         let known = earlier.and_then(|earlier| earlier.environments.get(name));
-        match known.filter(|known| !gone.contains(&known.blob)) {
+        match known.filter(|known| is_kept(&known.blob)) {
             Some(known) => drop(manifest.environments.insert(name.clone(), known.clone())),
             None => {
                 if let Some((environment, tree)) = packed_environment(layout, name) {
@@ -75,131 +86,156 @@ pub(crate) fn push(
         }
         manifest.memos = memos(layout, name);
     }
-    let known = |digest: &String| {
-        earlier?
-            .blobs
-            .get(digest)
-            .filter(|blob| !gone.contains(digest) && blob.uploaded + REFRESH_DAYS >= today)
-    };
     let mut work = Vec::new();
-    for digest in manifest.needed() {
-        if let Some(blob) = known(&digest) {
-            manifest.blobs.insert(digest, blob.clone());
+    let inherited = earlier.iter().flat_map(|earlier| earlier.blobs.keys().cloned());
+    for digest in manifest.needed().into_iter().chain(inherited).collect::<BTreeSet<String>>() {
+        if is_kept(&digest) {
+            let blob = earlier.and_then(|earlier| earlier.blobs.get(&digest)).cloned();
+            manifest.blobs.extend(blob.map(|blob| (digest, blob)));
             continue;
         }
-        let content = match archives.remove(&digest) {
-            Some(tree) => Ok(tree),
-            None => fs_err::read(store.blob(&digest)),
-        };
-        // What is gone here meanwhile takes its records with it, below.
-        let Ok(content) = content else { continue };
-        match String::from_utf8(content) {
-            Ok(text) if text.len() as u64 <= SMALL => drop(manifest.small.insert(digest, text)),
-            other => {
-                let content =
-                    other.map_or_else(std::string::FromUtf8Error::into_bytes, String::into_bytes);
-                let bytes = content.len() as u64;
-                let requests = bucket.handle();
-                let is_damaged = gone.contains(&digest);
-                work.push(async move {
-                    let blob = Blob { bytes, uploaded: today };
-                    let name = blob_name(&digest);
-                    // Another build may have had the same.
-                    let found =
-                        if is_damaged { None } else { requests.find(&name).await.ok().flatten() };
-                    let day = found.map_or(0, |object| day_of(object.last_modified.timestamp()));
-                    if day + REFRESH_DAYS >= today {
-                        return Ok((digest, Blob { uploaded: day, ..blob }, 0));
-                    }
-                    let packed =
-                        packed(&content).map_err(|error| Failure::Store(error.to_string()))?;
-                    let size = packed.len() as u64;
-                    requests.put(&name, packed).await.map(|()| (digest, blob, size))
-                });
-            }
+        let path = store.blob(&digest);
+        let is_small = fs_err::metadata(&path).is_ok_and(|metadata| metadata.len() <= SMALL);
+        if is_small && let Ok(text) = fs_err::read_to_string(&path) {
+            manifest.small.insert(digest, text);
+            continue;
         }
-    }
-    let deadline = Instant::now() + LIMIT.max(used.compiled);
-    let mut failure = None;
-    let ended =
-        bucket.all(deadline, work, |answer: Result<(String, Blob, u64), Failure>| match answer {
-            Ok((digest, blob, size)) => {
-                pushed.files += usize::from(size > 0);
-                pushed.bytes += size;
-                manifest.blobs.insert(digest, blob);
-            }
-            Err(error) => drop(failure.get_or_insert(error)),
+        let (requests, archive) = (bucket.handle(), archives.remove(&digest));
+        let is_missing = gone.contains(&digest);
+        work.push(async move {
+            // Read now, so that a few are in memory at a time. What is gone here meanwhile takes its
+            // records with it.
+            let content = archive.map_or_else(|| fs_err::read(path), Ok).ok()?;
+            Some(upload(&requests, digest, content, is_missing, today).await)
         });
-    pushed.problem = ended.err().or(failure);
-    let has = |digest: &String| {
-        manifest.small.contains_key(digest) || manifest.blobs.contains_key(digest)
-    };
-    let whole: BTreeMap<String, Record> = manifest
-        .records
-        .iter()
-        .filter(|(name, record)| record.files(name).iter().all(has))
-        .map(|(name, record)| (name.clone(), record.clone()))
-        .collect();
-    manifest.environments.retain(|_, environment| manifest.blobs.contains_key(&environment.blob));
-    manifest.records = whole;
+    }
+    let limit = LIMIT.max(used.compiled / processors()).min(LONGEST);
+    let mut failure = None;
+    let ended = bucket.all(Instant::now() + limit, work, |answer| match answer {
+        Some(Ok((digest, blob, size))) => {
+            pushed.files += usize::from(size > 0);
+            pushed.bytes += size;
+            manifest.blobs.insert(digest, blob);
+            true
+        }
+        Some(Err(error)) => {
+            // Who may not write one file may write none.
+            let goes_on = !matches!(error, Failure::Forbidden(_));
+            failure.get_or_insert(error);
+            goes_on
+        }
+        None => true,
+    });
+    pushed.problem = failure.or(ended.err());
+    manifest.drop_incomplete();
     let is_new =
         |name: &&String| earlier.is_none_or(|earlier| !earlier.records.contains_key(*name));
     pushed.records = manifest.records.keys().filter(is_new).count();
-    if let Some(earlier) = earlier {
-        let is_old = earlier.written_at + 24 * 3600 < now;
-        let has_more = pushed.records > 0
+    let has_more = earlier.is_none_or(|earlier| {
+        earlier.written_at + 24 * 3600 < now
+            || pushed.records > 0
             || pushed.files > 0
             || !gone.is_empty()
-            || (used.environment.is_some() && manifest.memos != earlier.memos)
-            || manifest.environments.keys().any(|name| !earlier.environments.contains_key(name));
-        if !is_old && !has_more {
-            return pushed;
-        }
-        manifest.inherit(&earlier.without(gone), today);
-    }
-    if pushed.problem.is_some() && pushed.files == 0 {
-        return pushed;
-    }
-    let name = format!("builds/{}/{}", key.project, key.file_name());
-    let written =
-        manifest.encode().map_err(|error| Failure::Store(error.to_string())).and_then(|bytes| {
-            let left =
-                deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(5));
-            pushed.bytes += bytes.len() as u64;
-            bucket.one(left, |requests| async move { requests.put(&name, bytes).await })
+            || manifest.memos.iter().any(|(name, text)| earlier.memos.get(name) != Some(text))
+            || manifest.environments.keys().any(|name| !earlier.environments.contains_key(name))
+    });
+    if has_more && !matches!(pushed.problem, Some(Failure::Forbidden(_) | Failure::Interrupted)) {
+        let name = format!("builds/{}/{}", key.project, key.file_name());
+        let written = bucket.one(MANIFEST, |requests| {
+            let gone = gone.clone();
+            async move { replace(&requests, &name, &manifest, &gone, today).await }
         });
-    if let Err(failure) = written {
-        pushed.problem.get_or_insert(failure);
+        match written {
+            Ok(size) => pushed.bytes += size,
+            Err(failure) => drop(pushed.problem.get_or_insert(failure)),
+        }
     }
     pushed
 }
 
-fn day_of(seconds: i64) -> u64 {
-    u64::try_from(seconds).unwrap_or(0) / (24 * 3600)
+/// Puts a file in the store, if it is not there. Returns what the manifest says of it, and the bytes
+/// that were uploaded.
+async fn upload(
+    requests: &Requests,
+    digest: String,
+    content: Vec<u8>,
+    is_missing: bool,
+    today: u64,
+) -> Result<(String, Blob, u64), Failure> {
+    let name = blob_name(&digest);
+    let bytes = content.len() as u64;
+    // Another build may have had the same.
+    let found = if is_missing { None } else { requests.find(&name).await.ok().flatten() };
+    let uploaded = found
+        .map_or(0, |object| day_of(u64::try_from(object.last_modified.timestamp()).unwrap_or(0)));
+    if uploaded + REFRESH_DAYS >= today {
+        return Ok((digest, Blob { bytes, uploaded }, 0));
+    }
+    let packed = packed(&content).map_err(|error| Failure::Store(error.to_string()))?;
+    drop(content);
+    let size = packed.len() as u64;
+    requests.put(&name, packed).await.map(|()| (digest, Blob { bytes, uploaded: today }, size))
+}
+
+/// Merges a manifest with what the store has by now, and replaces that: others may have written since
+/// the build began. Returns its size.
+async fn replace(
+    requests: &Requests,
+    name: &str,
+    own: &Manifest,
+    gone: &BTreeSet<String>,
+    today: u64,
+) -> Result<u64, Failure> {
+    let mut attempt = 1;
+    loop {
+        let found = requests.get(name).await?;
+        let version = found.as_ref().map(|found| found.version.clone());
+        let mut merged = own.clone();
+        if let Some(theirs) = found.and_then(|found| Manifest::decode(&found.content).ok()) {
+            merged.inherit(&theirs, gone, today);
+        }
+        let bytes = merged.encode().map_err(|error| Failure::Store(error.to_string()))?;
+        let size = bytes.len() as u64;
+        match requests.replace(name, bytes, version).await {
+            Err(Failure::Conflict) if attempt < ATTEMPTS => attempt += 1,
+            other => return other.map(|()| size),
+        }
+    }
+}
+
+fn day_of(seconds: u64) -> u64 {
+    seconds / (24 * 3600)
+}
+
+/// How many crates may be compiled at a time.
+pub(super) fn processors() -> u32 {
+    std::thread::available_parallelism()
+        .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
 }
 
 /// The records that were used or made since a time.
+///
+/// Not the runs of trusted build scripts: that a script reads what it declares was said of one kind
+/// of machine.
 fn used_records(store: &Store, since: SystemTime, today: u64) -> BTreeMap<String, Record> {
     let since = since - TICK;
     let mut records = BTreeMap::new();
-    for folder in [store.units(), store.scripts()] {
-        for entry in walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok) {
-            let is_temporary = entry.file_name().to_string_lossy().starts_with(store::TEMPORARY);
-            let is_used = entry
-                .metadata()
-                .ok()
-                .and_then(|metadata| metadata.modified().ok())
-                .is_some_and(|time| time >= since);
-            if !entry.file_type().is_file() || is_temporary || !is_used {
-                continue;
-            }
-            let name = entry.path().strip_prefix(store.versioned()).ok().map(|name| {
-                let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
-                parts.join("/")
-            });
-            if let (Some(name), Ok(content)) = (name, fs_err::read_to_string(entry.path())) {
-                records.insert(name, Record { content, used: today, passed_by: 0 });
-            }
+    for entry in walkdir::WalkDir::new(store.units()).into_iter().filter_map(Result::ok) {
+        let is_temporary = entry.file_name().to_string_lossy().starts_with(store::TEMPORARY);
+        let is_used = entry
+            .metadata()
+            .ok()
+            .and_then(|metadata| metadata.modified().ok())
+            .is_some_and(|time| time >= since);
+        if !entry.file_type().is_file() || is_temporary || !is_used {
+            continue;
+        }
+        let name = entry.path().strip_prefix(store.versioned()).ok().map(|name| {
+            let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
+            parts.join("/")
+        });
+        if let (Some(name), Ok(content)) = (name, fs_err::read_to_string(entry.path())) {
+            records.insert(name, Record { content, used: today, passed_by: 0 });
         }
     }
     records

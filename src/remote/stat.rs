@@ -37,8 +37,14 @@ pub(crate) fn look(bucket: &Bucket) -> Result<Vec<Build>, Failure> {
     });
     let (mut builds, mut failure) = (Vec::new(), None);
     bucket.all(Instant::now() + LIMIT, work.collect(), |answer| match answer {
-        Ok(found) => builds.extend(found),
-        Err(error) => drop(failure.get_or_insert(error)),
+        Ok(found) => {
+            builds.extend(found);
+            true
+        }
+        Err(error) => {
+            failure.get_or_insert(error);
+            false
+        }
     })?;
     failure.map_or(Ok(builds), Err)
 }
@@ -51,10 +57,10 @@ async fn builds_of(
     let mut builds = Vec::new();
     for object in objects {
         let Some(name) = object.location.filename() else { continue };
-        let Some(bytes) = requests.get(&format!("builds/{project}/{name}")).await? else {
+        let Some(found) = requests.get(&format!("builds/{project}/{name}")).await? else {
             continue;
         };
-        let Ok(manifest) = Manifest::decode(&bytes) else { continue };
+        let Ok(manifest) = Manifest::decode(&found.content) else { continue };
         builds.push(Build {
             project: project.clone(),
             written_at: manifest.written_at,

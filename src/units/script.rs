@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Instant, SystemTime};
 
@@ -265,6 +265,12 @@ impl Trusted {
         });
         for digest in files {
             fs_err::metadata(self.store.blob(digest))?;
+        }
+        let is_below = |name: &String| {
+            Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+        };
+        if !run.products.keys().all(is_below) {
+            return Err(io::ErrorKind::InvalidData.into());
         }
         fs::remove_dir_all(&self.out_dir)?;
         fs_err::create_dir_all(&self.out_dir)?;

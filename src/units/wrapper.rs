@@ -291,6 +291,10 @@ impl Wrapper<'_> {
     /// gone or damaged.
     fn serve(&self, entry: &Entry) -> Option<u64> {
         let mut bytes = 0;
+        // A call writes nowhere else, whatever an entry from elsewhere says.
+        if entry.outputs.iter().any(|output| output.path.parent() != Some(&self.call.out_dir)) {
+            return None;
+        }
         for output in &entry.outputs {
             bytes += fs_err::metadata(self.store.blob(&output.digest)).ok()?.len();
         }

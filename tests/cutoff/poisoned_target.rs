@@ -299,6 +299,7 @@ fn another_commits_target_directory_is_not_believed_in_a_new_checkout() {
 }
 
 #[test]
+#[ignore = "half a minute; CI runs it"]
 fn another_commits_target_directory_is_not_believed_where_ours_is_kept() {
     nothing_is_believed(
         &mut Poisoned::new(Registry::Home),
@@ -323,6 +324,7 @@ fn another_commits_target_directory_is_not_believed_with_vendored_crates() {
 }
 
 #[test]
+#[ignore = "half a minute; CI runs it"]
 fn a_target_directory_of_any_name_is_not_believed() {
     for name in ["build", "deps", "out/package"] {
         nothing_is_believed(
@@ -337,6 +339,7 @@ fn a_target_directory_of_any_name_is_not_believed() {
 }
 
 #[test]
+#[ignore = "half a minute; CI runs it"]
 fn a_build_directory_apart_from_the_target_directory_is_not_believed() {
     nothing_is_believed(
         &mut Poisoned::new(Registry::Home),
@@ -349,6 +352,7 @@ fn a_build_directory_apart_from_the_target_directory_is_not_believed() {
 }
 
 #[test]
+#[ignore = "half a minute; CI runs it"]
 fn the_newer_layout_of_target_directories_is_not_believed() {
     if has("cargo", &["+nightly", "-V"], "the layout that the nightly cargo has") {
         let start = ["+nightly", "-Zbuild-dir-new-layout"];

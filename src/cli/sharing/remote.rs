@@ -1,22 +1,23 @@
 //! The store that machines share, around one build.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Shared, SharingArgs, StoreWrite};
 use crate::actions;
 use crate::build_env::BuildEnv;
-use crate::ci;
 use crate::cli::failure::{Result, UsageError};
 use crate::cli::warmth::Reuse;
 use crate::layout::Layout;
 use crate::remote::bucket::{Bucket, Failure};
 use crate::remote::key::Key;
 use crate::remote::place::{self, Place};
-use crate::remote::pull::{Pulled, pull};
+use crate::remote::pull::{Pulled, Wanted, pull};
 use crate::remote::push::{Used, push};
 use crate::report::{Crates, SharedStoreReport, round};
 use crate::ui::{Ui, seconds};
 use crate::units::store::Store;
+use crate::{ci, env_vars};
 
 /// A build that shares.
 pub(in crate::cli) struct Sharing<'a> {
@@ -49,22 +50,50 @@ impl<'a> Sharing<'a> {
         shared: &Shared<'_>,
         ui: &'a Ui,
     ) -> Result<Option<Self>> {
-        let &Shared { project, layout, identity, only_build, is_offline, reuse } = shared;
+        let &Shared { project, layout, identity, target, tests, environments, is_offline, reuse } =
+            shared;
         let Some(url) = args.url(Some(project)) else { return Ok(None) };
-        let bucket = open(url)?;
         if reuse == Reuse::Off {
-            ui.detail(format_args!("`{}` is not used with `--reuse off`", bucket.shown));
+            ui.detail("the shared store is not used with `--reuse off`");
             return Ok(None);
         }
         if is_offline && !url.starts_with("file:") {
-            ui.detail(format_args!("`{}` is not used offline", bucket.shown));
+            ui.detail("the shared store is not used offline");
             return Ok(None);
         }
-        let key = Key::new(&project.name(), &project.directory, layout.root(), identity);
+        let bucket = match Place::at(url) {
+            Ok(place) => Bucket::open(place).map_err(|error| error.to_string()),
+            Err(error @ place::Error::Url { .. }) => return Err(UsageError::from(error).into()),
+            // A machine without the credentials builds by itself.
+            Err(error) => Err(error.to_string()),
+        };
+        let bucket = match bucket {
+            Ok(bucket) => bucket,
+            Err(reason) => {
+                ui.warning(format_args!("the shared store is not used: {reason}"));
+                ui.hint("`--store ''` builds without it");
+                return Ok(None);
+            }
+        };
+        let target = target.map(Path::to_path_buf).or_else(target_of_environment);
+        let key = Key::new(
+            &project.name(),
+            &project.directory,
+            layout.root(),
+            target.as_deref(),
+            identity,
+        );
         let start = Instant::now();
         let pulled = {
             let _spinner = ui.spinner(format!("fetching from {}", bucket.shown));
-            pull(&bucket, &key, &Store::at(layout.store()), layout, only_build, ui)
+            pull(
+                &bucket,
+                &key,
+                &Store::at(layout.store()),
+                layout,
+                Wanted { tests, environments },
+                ui,
+            )
         };
         let mut sharing = Self {
             may_write: may_write(args.store_write.unwrap_or_default()),
@@ -111,7 +140,7 @@ impl<'a> Sharing<'a> {
         if let Some(problem) = &pulled.problem {
             let problem = problem.clone();
             self.problem("read", &problem, "what is missing is built here");
-            if matches!(problem, Failure::Store(_) | Failure::Late(_)) {
+            if matches!(problem, Failure::Store(_) | Failure::Forbidden(_) | Failure::Late(_)) {
                 self.ui.hint("check its URL and credentials; `--store ''` builds without it");
             }
         }
@@ -150,11 +179,11 @@ impl<'a> Sharing<'a> {
     }
 
     fn store_what_was_used(&mut self, env: Option<&BuildEnv>, crates: &Crates) {
-        // A store that could not be read is not written to either.
-        if self.pulled.manifest.is_none()
-            && self.pulled.problem.is_some()
-            && !matches!(self.pulled.problem, Some(Failure::Damaged(_)))
-        {
+        // A store that could not be read is not written to either. One that forbids to read what is
+        // not there, as S3 does without the permission to list, may be empty.
+        let may_be_well =
+            matches!(self.pulled.problem, None | Some(Failure::Damaged(_) | Failure::Forbidden(_)));
+        if self.pulled.manifest.is_none() && !may_be_well {
             return;
         }
         let start = Instant::now();
@@ -189,10 +218,20 @@ impl<'a> Sharing<'a> {
     }
 }
 
+/// The target directory that a variable names for all that runs cargo.
+fn target_of_environment() -> Option<PathBuf> {
+    let name = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
+        .iter()
+        .find_map(|name| env_vars::get_os(name));
+    std::path::absolute(name?).ok()
+}
+
 fn may_write(when: StoreWrite) -> Result<(), String> {
+    let strangers =
+        || actions::context::Context::read().is_open_to_strangers().or_else(ci::is_from_fork);
     match when {
-        StoreWrite::Always => Ok(()),
         StoreWrite::Never => Err("`--store-write never`".to_owned()),
-        StoreWrite::Auto => ci::may_share(actions::context::Context::read().is_open_to_strangers()),
+        StoreWrite::Always => strangers().map_or(Ok(()), Err),
+        StoreWrite::Auto => strangers().map_or_else(ci::is_protected, Err),
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn key(
         .then(|| interpreter::discover(&options::wanted(&project, python), &layout.interpreters()))
         .transpose()?;
     let identity = interpreter.as_ref().map(|interpreter| &interpreter.identity);
-    let key = Key::new(&project.name(), &project.directory, layout.root(), identity);
+    let key = Key::new(&project.name(), &project.directory, layout.root(), None, identity);
     let lock = project.workspace.cargo_root.as_ref().map(|root| root.join("Cargo.lock"));
     let lock = lock.and_then(|lock| digest::file(&lock).ok());
     let lock = lock.as_deref().map_or("no-lock", |digest| &digest[..16]);
