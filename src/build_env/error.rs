@@ -71,7 +71,7 @@ impl Error {
             }
             Self::HashMismatch { .. } => "the artifact differs from the trusted one: find out why \
                 before you allow its hash".to_owned(),
-            Self::Lock { .. } => "write it again with `cargo pyenv-build lock`".to_owned(),
+            Self::Lock { .. } => "write it with `cargo pyenv-build lock`, for the same interpreter (`-p`)".to_owned(),
             Self::LockTimedOut(_) => format!("set `{}` (seconds) to wait longer", crate::env_vars::LOCK_TIMEOUT),
             Self::Write { .. } => CANNOT_WRITE.to_owned(),
             Self::Constraints { .. } => {
@@ -118,6 +118,8 @@ fn resolve_hint(output: &str) -> String {
             reuse an earlier build environment with `--offline`"
             .to_owned();
     }
-    "check `[build-system] requires` in pyproject.toml, and the requirements that the backend adds"
+    "check `[build-system] requires` in pyproject.toml, the requirements that the backend adds, the \
+        constraints (`-c`, `build-constraint-dependencies`, PIP_CONSTRAINT), and the index \
+        (`--default-index`, UV_DEFAULT_INDEX, PIP_INDEX_URL)"
         .to_owned()
 }

@@ -1,5 +1,7 @@
 //! `completions`: shell completion scripts.
 
+use std::io::Write as _;
+
 use clap::{Args, Command};
 use clap_complete::Shell;
 
@@ -15,5 +17,8 @@ pub(super) struct CompletionsArgs {
 
 pub(super) fn run(args: &CompletionsArgs, mut command: Command) {
     // Shells complete programs; `cargo pyenv-build` is cargo's to complete.
-    clap_complete::generate(args.shell, &mut command, "cargo-pyenv-build", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "cargo-pyenv-build", &mut script);
+    // Nobody may be reading any more.
+    let _ = std::io::stdout().write_all(&script);
 }

@@ -95,7 +95,11 @@ pub(super) fn run(
             }
             ui.status(
                 "Checked",
-                format_args!("{}: {}", project.directory.display(), summary(&findings)),
+                format_args!(
+                    "{}: {}",
+                    project.directory.display(),
+                    summary(&findings, missed.len())
+                ),
             );
         }
     }
@@ -208,7 +212,7 @@ fn rendered(finding: &Finding) -> String {
     )
 }
 
-fn summary(findings: &[Finding]) -> String {
+fn summary(findings: &[Finding], not_checked: usize) -> String {
     let count = |severity: Severity| {
         let number = findings.iter().filter(|finding| finding.severity == severity).count();
         let plural = if number == 1 { "" } else { "s" };
@@ -218,7 +222,12 @@ fn summary(findings: &[Finding]) -> String {
         .into_iter()
         .filter_map(count)
         .collect();
-    if parts.is_empty() { "no problems found".to_owned() } else { parts.join(", ") }
+    let found = if parts.is_empty() { "no problems found".to_owned() } else { parts.join(", ") };
+    match not_checked {
+        0 => found,
+        1 => format!("{found}, but one thing could not be checked"),
+        count => format!("{found}, but {count} things could not be checked"),
+    }
 }
 
 fn as_json(rule: &Rule) -> serde_json::Value {

@@ -52,7 +52,8 @@ pub(super) fn run(
             ui.result(serde_json::json!({"schema": 1, "command": "lock", "ok": true, "path": path, "packages": packages}));
         }
     }
-    ui.status("Locked", format_args!("{packages} packages"));
+    let plural = if packages == 1 { "" } else { "s" };
+    ui.status("Locked", format_args!("{packages} package{plural}"));
     Ok(())
 }
 

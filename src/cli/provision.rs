@@ -15,7 +15,7 @@ use crate::ui::Ui;
 /// Create the build environment if needed, and print the path of its python
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
-    \"$(cargo pyenv-build provision)\" -m pip list  list the packages in the build environment")]
+    \"$(cargo pyenv-build provision)\" -c 'import maturin; print(maturin)'  run something in the build environment")]
 pub(super) struct ProvisionArgs {
     /// Project directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -436,6 +436,9 @@ fn variables_page(root: &Command) -> String {
 }
 
 fn installers_page() -> String {
+    // uv reads these from files only.
+    const IN_FILES: &[&str] =
+        &["build-constraint-dependencies", "extra-build-dependencies", "sources"];
     let mut text = format!("# Settings of uv and pip\n\n{GENERATED}\n");
     text += "Build environments use the same settings of uv and pip as `uv build` and `pip \
         wheel`: package indexes, how they are reached, and which of their files may be used. \
@@ -467,12 +470,12 @@ fn installers_page() -> String {
             } else {
                 format!("`{}`", setting.name)
             };
-            let _ = writeln!(
-                text,
-                "| {name} | `{}` | {counts} | {} |",
-                setting.variable(prefix),
-                cell(about)
-            );
+            let variable = if IN_FILES.contains(&setting.name) {
+                String::new()
+            } else {
+                format!("`{}`", setting.variable(prefix))
+            };
+            let _ = writeln!(text, "| {name} | {variable} | {counts} | {} |", cell(about));
         }
     }
     text

@@ -153,6 +153,10 @@ pub(super) fn cargo_workspace(
         Ok(workspace) => workspace,
         Err(error) => {
             ui.detail(format_args!("could not read the Cargo workspace: {error}"));
+            let cargo = env_vars::get_os("CARGO").unwrap_or_else(|| "cargo".into());
+            if which::which(cargo).is_err() {
+                ui.warning("cargo is not on PATH: the build backend may install a Rust of its own");
+            }
             None
         }
     }

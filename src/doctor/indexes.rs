@@ -30,8 +30,8 @@ pub(crate) const NOT_FOR_BUILDS: Rule = Rule {
     id: "settings-not-for-builds",
     severity: Severity::Note,
     summary: "settings of uv or pip do not apply to build environments",
-    why: "as in `uv build` and `pip wheel`, they apply to the project's own dependencies, and do \
-        not constrain build requirements",
+    why: "as in `uv build` and `pip wheel`, they say how the project's own dependencies are \
+        resolved and where they are installed",
     suggestion: "for build requirements, set `build-constraint-dependencies` or \
         `[tool.pyenv-build] constraints`",
     check: not_for_builds,

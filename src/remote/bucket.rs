@@ -246,8 +246,7 @@ impl Requests {
             match answer {
                 Ok(_) => return Ok(()),
                 // Of those who make one collection at a time, one succeeds.
-                Err(object_store::Error::AlreadyExists { .. })
-                    if self.has_collections && attempts > 0 => {}
+                Err(error) if attempts > 0 && words(&error).contains("MKCOL") => {}
                 Err(error) => return Err(Failure::of(&error)),
             }
         }

@@ -97,7 +97,8 @@ fn explain(words: &[OsString], why: &Unjudged) {
 /// Ours by the variable, or that of the workspace we are called in.
 pub(super) fn find_store() -> Option<Store> {
     if let Some(path) = env_vars::get_os(env_vars::UNITS_STORE) {
-        return Some(Store::at(PathBuf::from(path)));
+        // Who has removed our directory wants no store.
+        return layout::Layout::has(Path::new(&path)).then(|| Store::at(PathBuf::from(path)));
     }
     let here = std::env::current_dir().ok()?;
     let root = here

@@ -177,6 +177,7 @@ fn a_hook_that_takes_too_long_is_ended() {
     assert_eq!(run.hint(), "give it more time with `--hook-timeout`");
 }
 
+#[cfg(unix)]
 #[test]
 fn processes_that_a_hook_leaves_in_its_group_do_not_survive() {
     let test = Test::new();

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::context::{Program, Project, Run, Test, python, script, snapshot};
+#[cfg(unix)]
+use crate::context::script;
+use crate::context::{Program, Project, Run, Test, python, snapshot};
 
 fn provision(test: &Test, project: &Project) -> Program {
     test.program(&["--message-format=json", "provision"]).in_(project)
@@ -51,6 +53,7 @@ fn python_can_be_a_path_a_name_a_version_or_a_directory() {
 }
 
 /// As /usr/bin/python3 is another Python than /usr/bin/python3.13 where both were installed.
+#[cfg(unix)]
 #[cfg(unix)]
 #[test]
 fn the_interpreter_below_an_environment_is_not_another_one_of_the_same_directory() {
@@ -165,6 +168,7 @@ fn a_wish_is_obeyed_in_the_order_flag_variable_settings_active_environment_path(
     );
 }
 
+#[cfg(unix)]
 #[test]
 #[cfg(unix)]
 fn python3_comes_before_python() {
@@ -220,6 +224,7 @@ fn without_any_python_we_say_so() {
     ");
 }
 
+#[cfg(unix)]
 #[test]
 #[cfg(unix)]
 fn what_is_no_python_is_told_from_what_is_too_old() {
@@ -274,6 +279,7 @@ fn what_is_no_python_is_told_from_what_is_too_old() {
     assert!(error.starts_with("`[TMP]/fake/python` is not a usable Python: "), "{error}");
 }
 
+#[cfg(unix)]
 #[test]
 #[cfg(unix)]
 fn requires_python_chooses_among_what_is_found_by_default_and_gives_way_to_a_wish() {
@@ -358,6 +364,7 @@ fn an_interpreter_is_asked_once() {
     assert_eq!(starts(), 4);
 }
 
+#[cfg(unix)]
 #[test]
 #[cfg(unix)]
 fn a_shim_is_asked_each_time_as_it_may_run_another_python_tomorrow() {
@@ -376,6 +383,7 @@ fn a_shim_is_asked_each_time_as_it_may_run_another_python_tomorrow() {
     assert_eq!(project.envs().len(), 1);
 }
 
+#[cfg(unix)]
 #[test]
 #[cfg(unix)]
 fn shims_of_pyenv_are_seen_through() {

@@ -12,6 +12,7 @@
 
 mod context;
 
+#[cfg(unix)]
 mod action_yml;
 mod actions;
 mod backends;

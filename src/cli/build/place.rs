@@ -72,10 +72,13 @@ fn move_to(built: &Path, target: &Path, is_default_directory: bool) -> std::io::
     }
     match fs_err::rename(built, target) {
         Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-            copy_over(built, target)
+            copy_over(built, target)?;
         }
-        other => other,
+        other => other?,
     }
+    // It is new here. With an older date it would look like a source that was put in place of
+    // another one: see `target_trust`.
+    filetime::set_file_mtime(target, filetime::FileTime::now())
 }
 
 fn same_content(one: &Path, other: &Path) -> bool {

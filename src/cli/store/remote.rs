@@ -12,6 +12,7 @@ use crate::cli::{options, sharing};
 use crate::digest;
 use crate::interpreter;
 use crate::layout::Layout;
+use crate::process::Cmd;
 use crate::project::Project;
 use crate::remote::key::Key;
 use crate::remote::stat::{self, Build};
@@ -92,7 +93,11 @@ pub(super) fn key(
     let lock = lock.as_deref().map_or("no-lock", |digest| &digest[..16]);
     let all = format!("pyenv-build-{}-{}-{}-", key.project, key.what, key.place);
     let restore = [format!("{all}{lock}-"), all];
-    let commit = ci::origin().and_then(|origin| origin.commit).unwrap_or_default();
+    let head = || {
+        let git = Cmd::new("git").args(["rev-parse", "HEAD"]).cwd(&project.directory);
+        Some(String::from_utf8(git.quick_answer()?).ok()?.trim().to_owned())
+    };
+    let commit = ci::origin().and_then(|origin| origin.commit).or_else(head).unwrap_or_default();
     let key = format!("{}{}", restore[0], commit.get(..12).unwrap_or(&commit));
     match format {
         MessageFormat::Json => {
