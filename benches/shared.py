@@ -76,7 +76,7 @@ class Server:
         text = self.path.read_text(errors="replace")
         seen = getattr(self, "seen", 0)
         self.seen = len(text)
-        requests = re.findall(r'"(GET|PUT|HEAD|POST|DELETE) ([^ ]*)', text[seen:])
+        requests = re.findall(r'"(?:\x1b\[[0-9;]*m)*(GET|PUT|HEAD|POST|DELETE) ([^ ]*)', text[seen:])
         return collections.Counter("LIST" if method == "GET" and "list-type" in path else method for method, path in requests)
 
     def close(self) -> None:

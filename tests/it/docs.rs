@@ -134,8 +134,19 @@ fn commands() -> Vec<String> {
 
 #[test]
 fn blocks_say_what_they_are() {
-    let known =
-        ["console", "sh", "yaml", "toml", "json", "python", "rust", "ini", "dockerfile", "text"];
+    let known = [
+        "console",
+        "sh",
+        "yaml",
+        "toml",
+        "json",
+        "python",
+        "rust",
+        "ini",
+        "dockerfile",
+        "groovy",
+        "text",
+    ];
     for block in blocks() {
         assert!(
             known.contains(&block.language.as_str()),

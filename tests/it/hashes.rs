@@ -294,7 +294,7 @@ fn a_lock_that_is_not_there_is_a_failure() {
     );
     assert_eq!(
         case.program(&["build", "--locked"]).run().hint(),
-        "write it again with `cargo pyenv-build lock`"
+        "write it with `cargo pyenv-build lock`, for the same interpreter (`-p`)"
     );
 }
 
