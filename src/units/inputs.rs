@@ -320,15 +320,21 @@ fn patterns(settings: &[&Plan], reads: &[String]) -> Vec<(PathBuf, Vec<String>)>
 /// characters is one whether it is there or not; where it is a directory, all that is in it counts.
 pub fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, Unjudged> {
     let mut found = Vec::new();
+    // Patterns have slashes on all systems; paths in them may have what Windows has.
+    let slashes =
+        |text: &str| if cfg!(windows) { text.replace('\\', "/") } else { text.to_owned() };
+    let prefix = workspace.to_str().map(slashes);
     for pattern in patterns {
-        let text = workspace.to_str().map(|workspace| {
-            pattern
-                .strip_prefix(workspace)
-                .map_or(pattern.as_str(), |rest| rest.trim_start_matches('/'))
-        });
-        let (base, text) = match text.unwrap_or(pattern).strip_prefix('/') {
+        let whole = slashes(pattern);
+        let within = prefix.as_deref().and_then(|prefix| whole.strip_prefix(prefix));
+        let text = within.map_or(whole.as_str(), |rest| rest.trim_start_matches('/'));
+        if cfg!(windows) && Path::new(text).has_root() && text.contains(SPECIAL) {
+            // Below another directory, where nothing would be found.
+            return Err(Unjudged::Argument(pattern.clone()));
+        }
+        let (base, text) = match text.strip_prefix('/') {
             Some(rest) => (Path::new("/"), rest),
-            None => (workspace, text.unwrap_or(pattern)),
+            None => (workspace, text),
         };
         let mut text =
             text.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/");

@@ -118,7 +118,7 @@ fn nobody_writes_who_may_not() {
         for (name, value) in *job {
             world.set(name, value);
         }
-        elsewhere(&world).right("build").expect(&["app", "mid"], &[]);
+        elsewhere(&world).build("build").expect(&["app", "mid"], &[]);
         for (name, _) in *job {
             world.unset(name);
         }

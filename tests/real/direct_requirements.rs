@@ -152,6 +152,7 @@ fn content_decides_with_uv() {
 
 /// Also with the pip that an old interpreter has brought: before 24.1, pip refuses `name @ git+file:///...`.
 #[test]
+#[ignore = "takes half a minute; the workflow runs it"]
 fn content_decides_with_pip() {
     content_decides("pip");
 }

@@ -58,6 +58,7 @@ fn works(ours: &Ours) -> Report {
 }
 
 #[test]
+#[ignore = "takes a minute; the workflow runs it"]
 fn maturin_abi3() {
     let scratch = Scratch::new();
     let ours = Ours::new(&checkout(&scratch, "maturin-abi3"));
@@ -137,6 +138,7 @@ fn edits_compile_what_they_must(ours: &Ours) {
 }
 
 #[test]
+#[ignore = "takes half a minute; the workflow runs it"]
 fn maturin_workspace() {
     let scratch = Scratch::new();
     let workspace = checkout(&scratch, "maturin-workspace");
@@ -365,6 +367,7 @@ fn cffi_build_script() {
 /// `CMake`'s build directory holds absolute paths into the environment: they are good for the next
 /// one, too.
 #[test]
+#[ignore = "takes half a minute; the workflow runs it"]
 fn scikit_build_core() {
     let scratch = Scratch::new();
     let ours = Ours::new(&checkout(&scratch, "scikit-build-core"));
@@ -394,6 +397,7 @@ fn scikit_build_core() {
 /// A stable-ABI build with a maturin and a `PyO3` of today does not look at the python at all, but
 /// at maturin's configuration file, so not even a build with the other version compiles anything.
 #[test]
+#[ignore = "takes half a minute; the workflow runs it"]
 fn another_version_of_a_build_requirement_and_back() {
     let scratch = Scratch::new();
     let ours = Ours::new(&checkout(&scratch, "maturin-abi3"));

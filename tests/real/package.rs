@@ -156,6 +156,7 @@ fn of_guide(language: &str, word: &str) -> String {
 }
 
 #[test]
+#[ignore = "takes half a minute; the workflow runs it"]
 fn the_program_is_found_however_the_package_was_installed() {
     let scratch = Scratch::new();
     let find = "import pyenv_build; print(pyenv_build.find_bin())";

@@ -438,6 +438,7 @@ fn cffi_extension() {
 }
 
 #[test]
+#[ignore = "takes half a minute; the workflow runs it"]
 fn cython_extension() {
     Project {
         files: &[
@@ -458,6 +459,7 @@ fn cython_extension() {
 
 /// meson-python asks for Ninja itself, when the machine has none.
 #[test]
+#[ignore = "takes half a minute; the workflow runs it"]
 fn meson_python_extension() {
     Project {
         files: &[

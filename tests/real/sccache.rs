@@ -73,6 +73,7 @@ impl Drop for Cache {
 }
 
 #[test]
+#[ignore = "takes half a minute; the workflow runs it"]
 fn hits_across_two_checkouts_and_nothing_else_changes() {
     let scratch = Scratch::new();
     let cache = Cache::new(&scratch.path().join("cache"));
