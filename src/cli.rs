@@ -148,16 +148,11 @@ pub fn main(args: Vec<OsString>) -> u8 {
     if let Err(error) = interrupt::listen() {
         ui.warning(format_args!("cannot handle Ctrl-C: {error}"));
     }
-    if let Some(code) = action::without_exports(matches!(cli.command, Command::Action(_)), &ui) {
-        return code;
-    }
-    if let Some(code) = again::with_a_temporary_directory(&ui) {
-        return code;
-    }
-    if let Some(code) = toolchain::again_with_that_of_the_project(&cli.command, &ui) {
-        return code;
-    }
-    let code = dispatch(&cli.command, &global, &ui);
+    let is_action = matches!(cli.command, Command::Action(_));
+    let code = action::without_exports(is_action, &ui)
+        .or_else(|| again::with_a_temporary_directory(&ui))
+        .or_else(|| toolchain::again_with_that_of_the_project(&cli.command, &ui))
+        .unwrap_or_else(|| dispatch(&cli.command, &global, &ui));
     // What outlives a command that was not interrupted is meant to.
     #[cfg(windows)]
     if interrupt::pending().is_none() {

@@ -140,10 +140,8 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
         }
         Err(error) => return Err(error.into()),
     };
-    let code = match status.code() {
-        Some(code) if u8::try_from(code).is_ok() => u8::try_from(code).unwrap_or(1),
-        _ => interrupt::exit_code_of(status),
-    };
+    let own = status.code().and_then(|code| u8::try_from(code).ok());
+    let code = own.unwrap_or_else(|| interrupt::exit_code_of(status));
     let denied = budget.check(&report.crates);
     report.ok = code == 0 && denied.is_ok();
     report.seconds = round(start.elapsed().as_secs_f64());

@@ -37,9 +37,9 @@ pub(super) enum StoreWrite {
 
 impl SharingArgs {
     /// The URL in effect. One that is empty stands for none.
-    pub(super) fn url<'a>(&'a self, project: Option<&'a Project>) -> Option<&'a str> {
-        let of_settings = || project?.settings.store.as_deref();
-        self.store.as_deref().or_else(of_settings).filter(|url| !url.is_empty())
+    pub(super) fn url<'a>(&'a self, project: &'a Project) -> Option<&'a str> {
+        let url = self.store.as_deref().or(project.settings.store.as_deref());
+        url.filter(|url| !url.is_empty())
     }
 }
 

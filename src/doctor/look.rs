@@ -18,7 +18,7 @@ use super::facts::{
 use super::{machine, pythons, workflows};
 use crate::cargo_records::{Inputs, Kind, Records, Unit};
 use crate::process::Cmd;
-use crate::project::cargo::{self, cargo_home, is_in_cargo_home};
+use crate::project::cargo::{self, TARGET_VARIABLES, cargo_home, is_in_cargo_home};
 use crate::project::{CargoWorkspace, Project, files_of_package};
 use crate::{env_vars, fs};
 
@@ -348,7 +348,7 @@ fn workspace(cargo: &CargoWorkspace, directory: &Path, git: Option<&Git>) -> Wor
         .find(|path| is_outside(path))
         .map(|path| {
             let (variables, keys) = if *path == cargo.target_directory {
-                (&["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"][..], "target-dir")
+                (&TARGET_VARIABLES[..], "target-dir")
             } else {
                 (&["CARGO_BUILD_BUILD_DIR"][..], "build-dir")
             };

@@ -268,6 +268,9 @@ fn kind_of(kind: cargo_metadata::DependencyKind) -> DependencyKind {
     }
 }
 
+/// Variables that name the target directory, the first one that is set.
+pub(crate) const TARGET_VARIABLES: [&str; 2] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
+
 /// `CARGO_HOME`, or `.cargo` in the home directory.
 pub(crate) fn cargo_home() -> PathBuf {
     let home = || Some(env_vars::home()?.join(".cargo"));

@@ -45,10 +45,8 @@ impl Workspace {
     /// without asking cargo: where variables say, or next to the manifests. cargo tags those
     /// that it makes.
     pub fn target_directories(&self, directory: &Path) -> Vec<PathBuf> {
-        let set = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
-            .into_iter()
-            .filter_map(env_vars::get_os)
-            .map(PathBuf::from);
+        let set =
+            cargo::TARGET_VARIABLES.into_iter().filter_map(env_vars::get_os).map(PathBuf::from);
         let roots = self
             .cargo_root
             .iter()

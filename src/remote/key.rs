@@ -98,20 +98,26 @@ impl Key {
         Self { project: plain(name), what: short(what), place: short(place), paths }
     }
 
-    /// The last part of the manifest's name.
-    pub(crate) fn file_name(&self) -> String {
-        format!("{}-{}.json.zst", self.what, self.place)
+    /// The folder of the project's manifests.
+    pub(super) fn folder(&self) -> String {
+        format!("builds/{}", self.project)
+    }
+
+    /// The name of the manifest.
+    pub(super) fn manifest(&self) -> String {
+        format!("{}/{}-{}.json.zst", self.folder(), self.what, self.place)
     }
 }
 
-/// What the compiler says it is, and its directory. One that says nothing will not compile either.
+/// What the compiler says it is, and its directory: two questions, of which rustc answers one at a
+/// time. One that says nothing will not compile either.
 fn compiler(directory: &Path) -> (String, PathBuf) {
     let rustc = env_vars::get_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let command = Cmd::new(rustc).args(["-vV", "--print=sysroot"]).cwd(directory);
-    let text = String::from_utf8(command.quick_answer().unwrap_or_default()).unwrap_or_default();
-    let (sysroot, version): (Vec<&str>, Vec<&str>) =
-        text.lines().partition(|line| Path::new(line).is_absolute());
-    (version.join("\n"), sysroot.first().map(PathBuf::from).unwrap_or_default())
+    let ask = |argument: &str| {
+        let answer = Cmd::new(&rustc).arg(argument).cwd(directory).quick_answer();
+        String::from_utf8(answer.unwrap_or_default()).unwrap_or_default()
+    };
+    (ask("-vV"), PathBuf::from(ask("--print=sysroot").trim_end()))
 }
 
 /// Which distribution of Linux this is: another one has another libc, for which other wheels of
@@ -146,16 +152,19 @@ mod tests {
 
     #[test]
     fn what_and_where_are_apart() {
-        let key = |directory: &str| {
-            let directory = Path::new(directory);
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        let key = |directory: &Path| {
+            fs_err::create_dir(directory).unwrap();
             Key::new("My_Project", directory, &directory.join(".pyenv-build"), None, None)
         };
-        let (one, other) = (key("/a"), key("/b"));
+        let (one, other) = (key(&a), key(&b));
         assert_eq!((one.project.as_str(), &one.what), ("my-project", &other.what));
         assert_ne!(one.place, other.place);
+        assert!(one.paths.sysroot.join("lib/rustlib").is_dir(), "{:?}", one.paths);
         assert_eq!(
             one.paths.difference(&other.paths),
-            Some(("the project", Path::new("/a"), Path::new("/b")))
+            Some(("the project", a.as_path(), b.as_path()))
         );
     }
 }

@@ -38,8 +38,6 @@ const ARRIVED: Duration = Duration::from_secs(60);
 pub(crate) struct Pulled {
     /// `None`: the store has no build like this one, or did not answer.
     pub manifest: Option<Manifest>,
-    /// Recorded calls that are new here.
-    pub records: usize,
     pub files: usize,
     /// Of the files, unpacked.
     pub bytes: u64,
@@ -88,7 +86,7 @@ pub(crate) fn pull(
 
 /// The manifest of builds like this one.
 fn read(bucket: &Bucket, key: &Key) -> Result<Option<Manifest>, Failure> {
-    let name = format!("builds/{}/{}", key.project, key.file_name());
+    let name = key.manifest();
     let paths = key.paths.clone();
     bucket.one(FIRST_ANSWER, |requests| async move {
         let Some(found) = requests.get(&name).await? else { return Ok(None) };
@@ -103,7 +101,7 @@ fn read(bucket: &Bucket, key: &Key) -> Result<Option<Manifest>, Failure> {
 /// The paths of a build that would be like this one, if somebody has made it elsewhere. Those who may
 /// read may be forbidden to list; then nobody says why there is nothing.
 fn elsewhere(bucket: &Bucket, key: &Key) -> Option<Paths> {
-    let (folder, what) = (format!("builds/{}", key.project), format!("{}-", key.what));
+    let (folder, what) = (key.folder(), format!("{}-", key.what));
     let newest = bucket.one(ELSEWHERE, |requests| async move {
         let (_folders, objects) = requests.list(&folder).await?;
         let is_alike = |object: &ObjectMeta| {
@@ -128,7 +126,7 @@ fn records(
     pulled: &mut Pulled,
 ) {
     let is_whole = |name: &str, record: &Record| {
-        is_what_it_says(&Path::new("v1").join(name), record.content.as_bytes())
+        is_what_it_says(&Path::new(store::VERSION).join(name), record.content.as_bytes())
     };
     let mut listed: Vec<(&String, &Record, BTreeSet<String>)> = manifest
         .records
@@ -203,7 +201,6 @@ fn records(
                 // What the build uses is newer.
                 let earlier = FileTime::from_system_time(SystemTime::now() - ARRIVED);
                 let _ = filetime::set_file_mtime(&path, earlier);
-                pulled.records += 1;
             }
             Err(error) => drop(pulled.problem.get_or_insert(Failure::Store(error.to_string()))),
         }

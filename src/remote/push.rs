@@ -140,7 +140,7 @@ pub(crate) fn push(
             || manifest.environments.keys().any(|name| !earlier.environments.contains_key(name))
     });
     if has_more && !matches!(pushed.problem, Some(Failure::Forbidden(_) | Failure::Interrupted)) {
-        let name = format!("builds/{}/{}", key.project, key.file_name());
+        let name = key.manifest();
         let written = bucket.one(MANIFEST, |requests| {
             let gone = gone.clone();
             async move { replace(&requests, &name, &manifest, &gone, today).await }

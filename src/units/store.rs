@@ -45,7 +45,7 @@ impl Store {
     /// The version of the formats below it is in its name: another version has another folder, and
     /// none is misread.
     pub fn versioned(&self) -> PathBuf {
-        self.root.join("v1")
+        self.root.join(VERSION)
     }
 
     pub fn units(&self) -> PathBuf {
@@ -239,6 +239,9 @@ impl Store {
         touch(&own.map_or_else(|_elsewhere| path.to_path_buf(), |own| self.taken_back(own)));
     }
 }
+
+/// The folder of the formats of this version.
+pub const VERSION: &str = "v1";
 
 /// Begins the names of what is not finished.
 pub const TEMPORARY: &str = ".tmp-";

@@ -14,9 +14,7 @@ impl Sharing {
         shared: &Shared<'_>,
         _ui: &Ui,
     ) -> Result<Option<Self>> {
-        let &Shared { project, layout: _, identity: _, only_build: _, is_offline: _, reuse: _ } =
-            shared;
-        match args.url(Some(project)) {
+        match args.url(shared.project) {
             None => Ok(None),
             Some(_) => Err(UsageError {
                 message: "this program was built without the feature `remote`, which `--store` \

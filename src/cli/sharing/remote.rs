@@ -9,6 +9,7 @@ use crate::build_env::BuildEnv;
 use crate::cli::failure::{Result, UsageError};
 use crate::cli::warmth::Reuse;
 use crate::layout::Layout;
+use crate::project::cargo::TARGET_VARIABLES;
 use crate::remote::bucket::{Bucket, Failure};
 use crate::remote::key::Key;
 use crate::remote::place::{self, Place};
@@ -52,7 +53,7 @@ impl<'a> Sharing<'a> {
     ) -> Result<Option<Self>> {
         let &Shared { project, layout, identity, target, tests, environments, is_offline, reuse } =
             shared;
-        let Some(url) = args.url(Some(project)) else { return Ok(None) };
+        let Some(url) = args.url(project) else { return Ok(None) };
         if reuse == Reuse::Off {
             ui.detail("the shared store is not used with `--reuse off`");
             return Ok(None);
@@ -220,10 +221,7 @@ impl<'a> Sharing<'a> {
 
 /// The target directory that a variable names for all that runs cargo.
 fn target_of_environment() -> Option<PathBuf> {
-    let name = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
-        .iter()
-        .find_map(|name| env_vars::get_os(name));
-    std::path::absolute(name?).ok()
+    std::path::absolute(TARGET_VARIABLES.iter().find_map(|name| env_vars::get_os(name))?).ok()
 }
 
 fn may_write(when: StoreWrite) -> Result<(), String> {
