@@ -230,15 +230,14 @@ impl Provisioner<'_> {
         let cannot_write = |source| Error::Write { path: self.layout.root().to_path_buf(), source };
         let scratch = self.layout.temporary("provision-").map_err(cannot_write)?;
         let directory = fs::canonicalize(scratch.path()).map_err(cannot_write)?;
-        let workshop =
-            Workshop { indexes: &taken.indexes, settings: &taken.settings, directory: &directory };
-        let installer = Installer::prepare(
-            self.options.installer,
-            self.interpreter,
-            self.layout,
-            &workshop,
-            self.ui,
-        )?;
+        let workshop = Workshop {
+            indexes: &taken.indexes,
+            settings: &taken.settings,
+            directory: &directory,
+            ui: self.ui,
+        };
+        let installer =
+            Installer::prepare(self.options.installer, self.interpreter, self.layout, &workshop)?;
         work(&installer, &workshop)
     }
 
@@ -251,7 +250,7 @@ impl Provisioner<'_> {
         self.with_installer(&self.taken()?, |installer, _| {
             let _spinner =
                 self.ui.spinner(format!("installing {} ({})", install.name, installer.name()));
-            installer.install_wheel(install).map(|()| installer.name())
+            installer.install_wheel(install, self.ui).map(|()| installer.name())
         })
     }
 

@@ -226,6 +226,14 @@ fn is_command(name: &str) -> bool {
     Cli::command().find_subcommand(name).is_some()
 }
 
+/// The command that somebody may have meant whose word was taken for a directory.
+fn command_like(path: &Path) -> Option<String> {
+    let command = Cli::command();
+    let names =
+        command.get_subcommands().filter(|one| !one.is_hide_set()).map(clap::Command::get_name);
+    crate::ui::similar(path.file_name()?.to_str()?, names).map(str::to_owned)
+}
+
 /// Brings the arguments into the form `program command ...`: cargo puts `pyenv-build` first, and a
 /// missing command means `build`.
 fn normalised(mut args: Vec<OsString>) -> Vec<OsString> {

@@ -6,6 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::fs;
+
 /// A running SHA-256 over length-prefixed fields, so that no two field lists can collide.
 #[derive(Default)]
 pub(crate) struct Hasher(Sha256);
@@ -64,29 +66,17 @@ pub(crate) fn file(path: &Path) -> std::io::Result<String> {
     }
 }
 
-/// Directories that never belong to a package's sources and change under our feet.
-const NOT_SOURCES: &[&str] = &[
-    ".git",
-    ".hg",
-    ".pyenv-build",
-    "target",
-    "__pycache__",
-    ".venv",
-    ".nox",
-    ".tox",
-    "node_modules",
-];
-
 /// Digest of a directory tree: relative paths, kinds, executable bits and contents (link targets
 /// for symlinks).
 ///
-/// Version control, virtual environments, caches and `target` are left out. Used for requirements
+/// What tools make is left out: version control, virtual environments, caches, `target`, and what
+/// setuptools leaves behind, or each build of such a requirement would change it. Used for requirements
 /// that are local directories, where the content is the only version there is.
 pub(crate) fn tree(root: &Path) -> std::io::Result<String> {
     let mut hasher = Hasher::default();
     let entries =
         walkdir::WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|entry| {
-            entry.depth() == 0 || !NOT_SOURCES.iter().any(|name| entry.file_name() == *name)
+            entry.depth() == 0 || !entry.file_type().is_dir() || !fs::is_made_by_tools(entry.path())
         });
     for entry in entries {
         let entry = entry?;
@@ -181,7 +171,16 @@ mod tests {
         };
         write("a/x", "1");
         let first = tree(dir.path()).unwrap();
+        write("target/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
         write("target/debug/x", "1");
+        // What setuptools leaves behind.
+        write("setup.py", "");
+        let first = {
+            assert_ne!(first, tree(dir.path()).unwrap());
+            tree(dir.path()).unwrap()
+        };
+        write("a.egg-info/PKG-INFO", "1");
+        write("build/lib/a.py", "1");
         write("a/__pycache__/x.pyc", "1");
         assert_eq!(first, tree(dir.path()).unwrap());
         write("a/x", "2");

@@ -222,6 +222,21 @@ pub(crate) fn shortened(line: &str, limit: usize) -> String {
     }
 }
 
+/// `1 crate`, `2 crates`.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The name that somebody who wrote `word` may have meant.
+pub(crate) fn similar<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // clap's measure for commands and options.
+    let alike = names.into_iter().map(|name| (strsim::jaro(word, name), name));
+    alike
+        .filter(|(by, _)| *by > 0.7)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, name)| name)
+}
+
 /// `0.2s`, `12.3s`, `3m 20s`.
 pub(crate) fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();

@@ -64,10 +64,13 @@ pub(crate) struct Workshop<'a> {
     /// An empty directory of ours, links resolved: what the project or the user has where they
     /// work is none of the installer's.
     pub directory: &'a Path,
+    pub ui: &'a Ui,
 }
 
 impl Workshop<'_> {
+    /// The whole command, as it is run, and shown with `-v`.
     fn ready(&self, command: Cmd) -> Result<Cmd, Error> {
+        self.ui.detail(command.display());
         self.settings.isolate(command, self.directory, self.indexes)
     }
 
@@ -95,7 +98,6 @@ impl Installer {
         interpreter: &Interpreter,
         layout: &Layout,
         workshop: &Workshop<'_>,
-        ui: &Ui,
     ) -> Result<Self, Error> {
         match (choice, uv::find()) {
             (Choice::Uv | Choice::Auto, Some(program)) => Ok(Self::Uv(uv::Uv::new(program))),
@@ -104,7 +106,7 @@ impl Installer {
                 hint: "install uv, or use `--installer pip`".to_owned(),
             }),
             (Choice::Pip | Choice::Auto, _) => {
-                pip::Pip::prepare(interpreter, layout, workshop, ui).map(Self::Pip)
+                pip::Pip::prepare(interpreter, layout, workshop).map(Self::Pip)
             }
         }
     }
@@ -149,12 +151,19 @@ impl Installer {
 
     /// Installs a wheel into an environment that is not ours, in place of whatever is there of that
     /// name.
-    pub(crate) fn install_wheel(&self, install: &WheelInstallation<'_>) -> Result<(), Error> {
+    pub(crate) fn install_wheel(
+        &self,
+        install: &WheelInstallation<'_>,
+        ui: &Ui,
+    ) -> Result<(), Error> {
         let commands = match self {
             Self::Uv(uv) => vec![uv.install_wheel(install)],
             Self::Pip(pip) => pip.install_wheel(install),
         };
-        commands.iter().try_for_each(|command| run(command, "install the project").map(drop))
+        commands.iter().try_for_each(|command| {
+            ui.detail(command.display());
+            run(command, "install the project").map(drop)
+        })
     }
 
     /// Installs exactly these distributions.

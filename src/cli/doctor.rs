@@ -11,7 +11,7 @@ use crate::doctor::{self, Facts, Finding, Fix, Rule, Severity, look};
 use crate::interpreter::{self, Source, Wanted};
 use crate::project::Project;
 use crate::report::Report;
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 use crate::units::log::{self, What};
 use crate::units::store::Store;
 use crate::units::upkeep;
@@ -215,8 +215,7 @@ fn rendered(finding: &Finding) -> String {
 fn summary(findings: &[Finding], not_checked: usize) -> String {
     let count = |severity: Severity| {
         let number = findings.iter().filter(|finding| finding.severity == severity).count();
-        let plural = if number == 1 { "" } else { "s" };
-        (number > 0).then(|| format!("{number} {}{plural}", severity.name()))
+        (number > 0).then(|| ui::counted(number, severity.name()))
     };
     let parts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
         .into_iter()

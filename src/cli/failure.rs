@@ -115,7 +115,7 @@ impl Facts {
             Error::Hook(error) => Self::of_hook(error),
             Error::BuildEnv(error) => Self::of_build_env(error),
             Error::Interpreter(error) => Self::of_interpreter(error),
-            Error::Project(error) => Self::new("InvalidProject", error.hint(), exit_code::USAGE),
+            Error::Project(error) => Self::of_project(error),
             Error::Layout(error) => Self::of_layout(error),
             Error::Wheel(error) => {
                 Self::new("WrongArtifact", error.hint(), exit_code::BUILD_FAILED)
@@ -155,6 +155,18 @@ impl Facts {
             interpreter::Error::Broken { .. } => "InterpreterBroken",
         };
         Self::new(kind, error.hint(), exit_code::PROVISIONING_FAILED)
+    }
+
+    fn of_project(error: &project::Error) -> Self {
+        let meant = match error {
+            project::Error::NotADirectory { path } => super::command_like(path),
+            _ => None,
+        };
+        let hint = match (error.hint(), meant) {
+            (Some(hint), Some(name)) => Some(format!("did you mean `{name}`? If not, {hint}")),
+            (hint, _) => hint,
+        };
+        Self::new("InvalidProject", hint, exit_code::USAGE)
     }
 
     fn of_layout(error: &layout::Error) -> Self {

@@ -76,7 +76,11 @@ pub(super) fn run(
                         .to_owned(),
                 ),
             })?;
-        for line in difference(&before.parts, &now.parts) {
+        let lines = difference(&before.parts, &now.parts);
+        if lines.is_empty() {
+            ui.status("Unchanged", &now.fingerprint);
+        }
+        for line in lines {
             ui.result(line);
         }
         return Ok(());
@@ -92,21 +96,22 @@ pub(super) fn run(
                     ui.result(format_args!("  {name} = {value}"));
                 }
                 // What a change does to GitHub's caches; see `cli::action`.
-                let of_abi = "interpreter's implementation, major and minor version, free_threaded, debug, platform";
+                let of_abi =
+                    "implementation, major and minor version, free_threaded, debug, platform";
                 ui.status(
-                    "Hard roll",
+                    "ABI tag",
                     format_args!(
-                        "{} ({of_abi}): caches of a different ABI tag are never restored",
+                        "{} ({of_abi}): if it changes, no earlier cache is restored",
                         now.abi_tag
                     ),
                 );
                 ui.status(
-                    "Soft roll",
-                    "every part: rust-cache and the store start from the last entry, and save a \
-                        new one",
+                    "Other parts",
+                    "if one changes, the newest cache of the ABI tag is restored, and a new one \
+                        is saved",
                 );
                 ui.status(
-                    "No roll",
+                    "Not a part",
                     "new releases of a requirement: the resolution is cached until you upgrade",
                 );
             }

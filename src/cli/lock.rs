@@ -8,7 +8,7 @@ use super::environment::{self, Sessions, Target};
 use super::failure::Result;
 use super::options::{Context, EnvironmentArgs};
 use super::{MessageFormat, directory_or_here};
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 
 /// Write all build requirements to pylock.build.toml (PEP 751), with hashes.
 ///
@@ -52,8 +52,7 @@ pub(super) fn run(
             ui.result(serde_json::json!({"schema": 1, "command": "lock", "ok": true, "path": path, "packages": packages}));
         }
     }
-    let plural = if packages == 1 { "" } else { "s" };
-    ui.status("Locked", format_args!("{packages} package{plural}"));
+    ui.status("Locked", ui::counted(packages, "package"));
     Ok(())
 }
 

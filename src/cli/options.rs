@@ -14,8 +14,8 @@ use crate::build_env::{self, Provisioner};
 use crate::hooks::ConfigSettings;
 use crate::interpreter::{self, Interpreter, Source, Wanted};
 use crate::layout::Layout;
-use crate::project::{self, Project, UvFile};
-use crate::ui::Ui;
+use crate::project::{self, Project, Settings, UvFile};
+use crate::ui::{self, Ui};
 use crate::{env_vars, fs};
 
 /// A week.
@@ -202,8 +202,11 @@ pub(super) fn open_project(
 ) -> Result<(Project, Layout)> {
     let project = Project::load(directory)?;
     for key in &project.settings.unknown {
+        let meant = ui::similar(key, Settings::names())
+            .map(|name| format!("; did you mean `{name}`?"))
+            .unwrap_or_default();
         ui.warning(format_args!(
-            "`{}`: unknown setting `tool.pyenv-build.{key}`",
+            "`{}`: unknown setting `tool.pyenv-build.{key}`{meant}",
             project.pyproject_path().display()
         ));
     }

@@ -75,11 +75,20 @@ pub(crate) fn library_path(identity: &Identity) -> Option<Pin> {
     // Where one is set, macOS does not look where it would without.
     let before = env_vars::get_os(name)
         .or_else(|| name.starts_with("DYLD").then(|| "/usr/local/lib:/usr/lib".into()));
-    let paths =
-        std::iter::once(directory.into()).chain(before.iter().flat_map(std::env::split_paths));
+    let before = before.iter().flat_map(std::env::split_paths);
+    // Not twice, and not what rustup's proxy has put there for the cargo that calls us.
+    let others = before.filter(|path| path != Path::new(directory) && !is_of_rustup(path));
+    let paths = std::iter::once(directory.into()).chain(others);
     let value = std::env::join_paths(paths).ok()?.into_string().ok()?;
     let source = "https://pyo3.rs/v0.29.0/building-and-distribution#dynamically-embedding-the-python-interpreter".to_owned();
     Some(Pin { name, value, source })
+}
+
+/// Source: <https://github.com/rust-lang/rustup/blob/1.28.2/src/toolchain.rs>, `set_ldpath`
+fn is_of_rustup(path: &Path) -> bool {
+    env_vars::get("RUSTUP_TOOLCHAIN").is_some_and(|toolchain| {
+        path.ends_with(Path::new("toolchains").join(toolchain).join("lib"))
+    })
 }
 
 #[cfg(test)]

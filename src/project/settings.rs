@@ -107,6 +107,10 @@ impl Form {
 }
 
 impl Settings {
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        KNOWN.iter().map(|(name, _)| *name)
+    }
+
     pub(super) fn read(file: &Path, pyproject: &toml::Table) -> Result<Self, Error> {
         let Some(value) = pyproject.get("tool").and_then(|tool| tool.get("pyenv-build")) else {
             return Ok(Self::default());
@@ -116,12 +120,7 @@ impl Settings {
             message,
             hint: Some(hint),
         };
-        let names = || {
-            format!(
-                "the settings are {}",
-                KNOWN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
-            )
-        };
+        let names = || format!("the settings are {}", Self::names().collect::<Vec<_>>().join(", "));
         let table = value
             .as_table()
             .ok_or_else(|| invalid("`tool.pyenv-build` is not a table".to_owned(), names()))?;
@@ -169,7 +168,7 @@ mod tests {
             .keys()
             .map(String::as_str)
             .collect();
-        assert_eq!(fields, KNOWN.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        assert_eq!(fields, Settings::names().collect::<Vec<_>>());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{CompiledCrate, Crates, Reason, Report};
+use crate::ui;
 
 /// `3 crates compiled: pyo3-ffi, pyo3, rpds-py, 2 reused`, at most a handful by name.
 pub(crate) fn crates_line(crates: &Crates) -> String {
@@ -30,7 +31,7 @@ pub(crate) fn counted(crates: &Crates) -> String {
     } else {
         format!(", {} reused, {saved:.1} s saved", crates.reused.len())
     };
-    format!("{compiled} {} compiled{reused}", if compiled == 1 { "crate" } else { "crates" })
+    format!("{} compiled{reused}", ui::counted(compiled, "crate"))
 }
 
 fn compiled_line(crates: &Crates) -> String {
@@ -52,18 +53,24 @@ fn compiled_line(crates: &Crates) -> String {
 /// Why a crate was compiled.
 pub(crate) fn because(one: &CompiledCrate) -> String {
     let detail = one.detail.as_deref().unwrap_or("?");
-    let values = |text: String| match (&one.old, &one.new) {
-        (Some(old), Some(new)) => format!("{text} from {old} to {new}"),
-        (Some(old), None) => format!("{text}: it was {old} and is unset"),
-        (None, Some(new)) => format!("{text}: it was unset and is {new}"),
-        (None, None) => text,
+    let values = |text: String| {
+        let shown = |value: &str| if value.is_empty() { "none" } else { value }.to_owned();
+        match (one.old.as_deref().map(shown), one.new.as_deref().map(shown)) {
+            (Some(old), Some(new)) => format!("{text} from {old} to {new}"),
+            (Some(old), None) => format!("{text}: it was {old} and is unset"),
+            (None, Some(new)) => format!("{text}: it was unset and is {new}"),
+            (None, None) => text,
+        }
     };
     match one.reason {
         Reason::FirstBuild => "it was not compiled before".to_owned(),
         Reason::EnvVarChanged => values(format!("the environment variable {detail} changed")),
         Reason::InputChanged => format!("{detail} changed"),
         Reason::DependencyRebuilt => format!("{detail} was rebuilt"),
-        Reason::DependencyChanged => format!("its dependency {detail} changed"),
+        Reason::DependencyChanged => match &one.detail {
+            Some(name) => format!("its dependency {name} changed"),
+            None => "a dependency changed".to_owned(),
+        },
         Reason::FeaturesChanged => values("its features changed".to_owned()),
         Reason::ProfileChanged => "the profile changed".to_owned(),
         Reason::TargetChanged => "its crate types, or its target in Cargo.toml, changed".to_owned(),
@@ -94,7 +101,11 @@ pub(crate) fn why(report: &Report) -> String {
         if let Some(project) = &part.project {
             let _ = write!(text, "{}: ", project.display());
         }
-        let verdict = if part.ok { "" } else { " (the build failed)" };
+        let verdict = match (part.ok, part.command.as_str()) {
+            (true, _) => "",
+            (false, "run") => " (the command failed)",
+            (false, _) => " (the build failed)",
+        };
         let _ = writeln!(text, "{} in {:.1}s{verdict}", crates_line(&part.crates), part.seconds);
         list(&part.crates, &mut text);
     }

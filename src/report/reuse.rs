@@ -42,7 +42,11 @@ pub(crate) fn combine(mut said: Crates, events: &[Event], root: &Path) -> (Crate
                 .filter(|event| !matches!(event.what, What::Reused { .. }))
                 .map(|event| event.seconds)
                 .sum();
-            crates.compiled.push(compiled(event, recorded, seconds, root));
+            let has_script = said
+                .build_scripts
+                .iter()
+                .any(|script| (script.name.as_str(), script.version.as_str()) == *key);
+            crates.compiled.push(compiled(event, recorded, has_script, seconds, root));
         } else {
             let saved = of_package.iter().map(|event| match event.what {
                 What::Reused { seconds_saved, .. } => seconds_saved,
@@ -120,6 +124,7 @@ fn output_changed(events: &[&Event]) -> Option<bool> {
 fn compiled(
     event: &Event,
     recorded: Option<CompiledCrate>,
+    has_script: bool,
     seconds: f64,
     root: &Path,
 ) -> CompiledCrate {
@@ -138,6 +143,11 @@ fn compiled(
     let seconds = if seconds > 0.0 { round(seconds) } else { recorded.seconds };
     let base = CompiledCrate { workspace: event.is_local, seconds, ..recorded };
     match &event.what {
+        What::Compiled { difference: Difference::Arguments { old, new }, .. }
+            if has_script && are_from_build_script(old, new) =>
+        {
+            flags_of_script(base)
+        }
         What::Compiled { difference, .. } => because(difference, base, root),
         What::Passed { because: Some(text), macro_name } => {
             let reason = if macro_name.is_some() { Reason::Macro } else { Reason::NotReusable };
@@ -160,27 +170,25 @@ fn compiled(
     }
 }
 
-/// A difference in the words of the report.
-fn because(difference: &Difference, base: CompiledCrate, root: &Path) -> CompiledCrate {
-    if let Difference::Arguments { old, new } = difference
-        && are_from_build_script(old, new)
-    {
-        // Why the script said something else is in cargo's records, if anywhere.
-        return match base.reason {
-            Reason::Unknown
-            | Reason::DependencyRebuilt
-            | Reason::Other
-            | Reason::RustflagsChanged => CompiledCrate {
+/// A build script said other flags than before: why, is in cargo's records, if anywhere.
+fn flags_of_script(base: CompiledCrate) -> CompiledCrate {
+    match base.reason {
+        Reason::Unknown | Reason::DependencyRebuilt | Reason::Other | Reason::RustflagsChanged => {
+            CompiledCrate {
                 detail: Some("set of flags".to_owned()),
                 old: None,
                 new: None,
                 root_cause: true,
                 reason: Reason::ScriptOutputChanged,
                 ..base
-            },
-            _ => base,
-        };
+            }
+        }
+        _ => base,
     }
+}
+
+/// A difference in the words of the report.
+fn because(difference: &Difference, base: CompiledCrate, root: &Path) -> CompiledCrate {
     let base = CompiledCrate { detail: None, old: None, new: None, root_cause: true, ..base };
     let with = |reason: Reason, detail: String| CompiledCrate {
         reason,
@@ -441,23 +449,31 @@ mod tests {
 
     #[test]
     fn flags_of_a_build_script_have_the_reason_of_its_run() {
-        let base = compiled(&event("a", "lib", reused()), None, 0.0, Path::new("/w"));
-        let difference = Difference::Arguments {
-            old: vec!["--cfg=Py_3_12".into()],
-            new: vec!["--cfg=Py_3_13".into()],
-        };
+        let root = Path::new("/w");
+        let base = compiled(&event("a", "lib", reused()), None, true, 0.0, root);
+        let event = event(
+            "a",
+            "lib",
+            ran(Difference::Arguments {
+                old: vec!["--cfg=Py_3_12".into()],
+                new: vec!["--cfg=Py_3_13".into()],
+            }),
+        );
         let recorded = CompiledCrate {
             reason: Reason::EnvVarChanged,
             detail: Some("PYO3_PYTHON".into()),
-            ..base.clone()
+            seconds: 1.0,
+            ..base
         };
-        assert_eq!(because(&difference, recorded.clone(), Path::new("/w")), recorded);
-        assert_eq!(because(&difference, base, Path::new("/w")).reason, Reason::ScriptOutputChanged);
+        assert_eq!(compiled(&event, Some(recorded.clone()), true, 1.0, root), recorded);
+        let reason = |has_script| compiled(&event, None, has_script, 1.0, root).reason;
+        assert_eq!(reason(true), Reason::ScriptOutputChanged);
+        assert_eq!(reason(false), Reason::RustflagsChanged);
     }
 
     #[test]
     fn arguments_in_the_words_of_cargo() {
-        let base = compiled(&event("a", "lib", reused()), None, 0.0, Path::new("/w"));
+        let base = compiled(&event("a", "lib", reused()), None, false, 0.0, Path::new("/w"));
         let of = |old: &[&str], new: &[&str]| {
             let texts =
                 |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();

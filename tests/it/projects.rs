@@ -66,6 +66,11 @@ fn a_directory_without_a_project_is_refused_and_nothing_is_made_in_it() {
     error: `[TMP]/missing` is not a directory
     hint: pass the directory that contains `pyproject.toml`, or a command (`cargo pyenv-build --help` lists them)
     ");
+    let run = test.program(&["devlop"]).run().exits(2);
+    snapshot!(test, run.stderr, @r"
+    error: `[TMP]/devlop` is not a directory
+    hint: did you mean `develop`? If not, pass the directory that contains `pyproject.toml`, or a command (`cargo pyenv-build --help` lists them)
+    ");
 }
 
 #[test]
@@ -181,7 +186,7 @@ fn an_unknown_setting_is_a_warning() {
     let project = test.project("p").pyproject("[tool.pyenv-build]\npyton = '3'");
     let run = test.program(&["provision"]).in_(&project).run().success();
     let expected = format!(
-        "warning: `{}`: unknown setting `tool.pyenv-build.pyton`",
+        "warning: `{}`: unknown setting `tool.pyenv-build.pyton`; did you mean `python`?",
         project.path.join("pyproject.toml").display()
     );
     assert_eq!(run.stderr.lines().next().unwrap(), expected);

@@ -16,7 +16,6 @@ use crate::fs;
 use crate::interpreter::Interpreter;
 use crate::layout::Layout;
 use crate::process::{self, Cmd};
-use crate::ui::Ui;
 
 /// The oldest pip with `--python` (22.3) and a stable installation report (23.0).
 const OLDEST: (u32, u32) = (23, 0);
@@ -54,7 +53,6 @@ impl Pip {
         interpreter: &Interpreter,
         layout: &Layout,
         workshop: &Workshop<'_>,
-        ui: &Ui,
     ) -> Result<Self, Error> {
         let name = format!(
             "pip-{}-{}",
@@ -67,12 +65,16 @@ impl Pip {
         if marker.is_file() && is_whole(&directory) {
             return Ok(Self { python });
         }
-        let _lock =
-            build_env::lock(&layout.tools().join(format!("{name}.lock")), None, ui, "sets up pip")?;
+        let _lock = build_env::lock(
+            &layout.tools().join(format!("{name}.lock")),
+            None,
+            workshop.ui,
+            "sets up pip",
+        )?;
         if marker.is_file() && is_whole(&directory) {
             return Ok(Self { python });
         }
-        let _spinner = ui.spinner("setting up pip");
+        let _spinner = workshop.ui.spinner("setting up pip");
         fs::remove_dir_all(&directory)
             .map_err(|source| Error::Write { path: directory.clone(), source })?;
         // Not in the project: Pythons before 3.10 install pip where a `setup.cfg` in the current
@@ -103,7 +105,7 @@ impl Pip {
         let pip = Self { python };
         let version = pip.version(workshop)?;
         if version.is_none_or(|version| version < WANTED) {
-            ui.detail("the interpreter's pip is too old: updating our own copy of it");
+            workshop.ui.detail("the interpreter's pip is too old: updating our own copy of it");
             let command = Self::without_questions(pip.command(None, "install"), false)
                 .args(["--upgrade", "pip>=24.1"]);
             match run(&workshop.ready(command)?, "update pip") {

@@ -9,7 +9,7 @@ use crate::actions::summary::{self, Summary};
 use crate::cli::step_summary;
 use crate::layout::Layout;
 use crate::report::{Crates, render, reuse};
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 use crate::units::log::{self, Event};
 use crate::units::store::Store;
 use crate::{digest, fs};
@@ -70,9 +70,6 @@ fn of_events(events: &[Event], root: &Path) -> Verdict {
         (_, 0) => "cold",
         _ => "partly warm",
     };
-    let count = |number: usize, noun: &str| {
-        format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-    };
     let saved: f64 =
         steps.iter().flat_map(|(_, crates)| &crates.reused).map(|one| one.seconds_saved).sum();
     let line = match events.len() {
@@ -80,8 +77,8 @@ fn of_events(events: &[Event], root: &Path) -> Verdict {
         _ => {
             format!(
                 "{kind}: {} compiled in {}, {reused} reused, {saved:.1} s saved",
-                count(compiled, "crate"),
-                count(steps.len(), "step")
+                ui::counted(compiled, "crate"),
+                ui::counted(steps.len(), "step")
             )
         }
     };

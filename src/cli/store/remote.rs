@@ -16,7 +16,7 @@ use crate::process::Cmd;
 use crate::project::Project;
 use crate::remote::key::Key;
 use crate::remote::stat::{self, Build};
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 
 /// Shows what a shared store has, and who made it.
 pub(super) fn stat(url: &str, format: MessageFormat, ui: &Ui) -> Result<()> {
@@ -49,7 +49,7 @@ pub(super) fn stat(url: &str, format: MessageFormat, ui: &Ui) -> Result<()> {
         ui.result(format_args!("{}: no builds", bucket.shown));
         return Ok(());
     }
-    ui.result(format_args!("{}: {} builds", bucket.shown, builds.len()));
+    ui.result(format_args!("{}: {}", bucket.shown, ui::counted(builds.len(), "build")));
     for build in &builds {
         ui.result(line(build));
     }
@@ -63,11 +63,11 @@ fn line(build: &Build) -> String {
     let age = indicatif::HumanDuration(age);
     let made_by = build.origin.as_ref().map(|origin| format!(", by {origin}")).unwrap_or_default();
     format!(
-        "  {} in {}: {} compiled crates, {} environments, {}, {age} ago{made_by}",
+        "  {} in {}: {}, {}, {}, {age} ago{made_by}",
         build.project,
         build.path.display(),
-        build.records,
-        build.environments,
+        ui::counted(build.records, "compiled crate"),
+        ui::counted(build.environments, "environment"),
         indicatif::HumanBytes(build.bytes),
     )
 }
