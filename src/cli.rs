@@ -149,7 +149,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         ui.warning(format_args!("cannot handle Ctrl-C: {error}"));
     }
     let is_action = matches!(cli.command, Command::Action(_));
-    let code = action::without_exports(is_action, &ui)
+    let code = again::without_exports(is_action, &ui)
         .or_else(|| again::with_a_temporary_directory(&ui))
         .or_else(|| toolchain::again_with_that_of_the_project(&cli.command, &ui))
         .unwrap_or_else(|| dispatch(&cli.command, &global, &ui));

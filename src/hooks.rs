@@ -15,6 +15,7 @@ mod error;
 mod hook;
 mod output;
 pub(crate) mod protocol;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Seek as _, Write as _};
@@ -27,9 +28,10 @@ pub(crate) use hook::Hook;
 use output::Log;
 use protocol::Message;
 use serde::Serialize;
+use waiting::{Ended, Waiting};
 
 use crate::interpreter::Identity;
-use crate::interrupt::{self, Signal};
+use crate::interrupt::Signal;
 use crate::layout::Layout;
 use crate::project::{Backend, Project};
 use crate::ui::Ui;
@@ -39,8 +41,6 @@ use crate::{process, terminal};
 const TAIL: usize = 20;
 /// Longer lines are cut in errors; the log has all of them.
 const LONGEST_TAIL_LINE: usize = 500;
-/// Logs to keep.
-const LOGS_KEPT: usize = 20;
 /// How soon a signal, a deadline or a lent terminal is noticed while a hook runs.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -233,7 +233,8 @@ impl<'a> Session<'a> {
         sink: &mut dyn FnMut(&str),
     ) -> Result<Answer, Error> {
         let hook = call.hook.name();
-        let log = self.new_log(hook)?;
+        self.calls += 1;
+        let log = output::new_log(&self.layout.logs(), self.calls, hook)?;
         let prepare = |source| Error::Prepare { path: log.clone(), source };
         let mut written = Log::create(&log).map_err(prepare)?;
         let start = Instant::now();
@@ -440,72 +441,8 @@ impl<'a> Session<'a> {
             }
         }
     }
-
-    /// A new log file's path; the oldest ones beyond what is kept are removed.
-    fn new_log(&mut self, hook: &str) -> Result<PathBuf, Error> {
-        let logs = self.layout.logs();
-        fs_err::create_dir_all(&logs)
-            .map_err(|source| Error::Prepare { path: logs.clone(), source })?;
-        let mut old: Vec<PathBuf> = fs_err::read_dir(&logs)
-            .map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
-            .unwrap_or_default();
-        // Names start with the time.
-        old.sort();
-        for path in old.iter().rev().skip(LOGS_KEPT - 1) {
-            let _ = fs_err::remove_file(path);
-        }
-        self.calls += 1;
-        let now = humantime::format_rfc3339_millis(std::time::SystemTime::now())
-            .to_string()
-            .replace([':', '.'], "-");
-        Ok(logs.join(format!("{now}-{}-{}-{hook}.log", std::process::id(), self.calls)))
-    }
 }
 
-enum Ended {
-    Value(serde_json::Value),
-    Error { kind: String, message: String, traceback: Option<String> },
-}
-
-/// Why a hook is being ended.
-enum Because {
-    Signal(Signal),
-    Timeout(Duration),
-}
-
-struct Waiting<'a> {
-    /// Whether the hook has had the terminal, where Ctrl-C goes to it.
-    had_terminal: bool,
-    hook: &'static str,
-    log: &'a Path,
-    start: Instant,
-    timeout: Option<Duration>,
-    cancelled: Option<(Because, Instant)>,
-    child: Option<i32>,
-}
-
-impl Waiting<'_> {
-    fn reason_to_cancel(&self) -> Option<Because> {
-        if self.cancelled.is_some() {
-            return None;
-        }
-        if let Some(signal) = interrupt::pending() {
-            return Some(Because::Signal(signal));
-        }
-        self.timeout.filter(|timeout| self.start.elapsed() > *timeout).map(Because::Timeout)
-    }
-
-    /// A cancelled hook's end is ours, whatever it still said.
-    fn judge<T>(&mut self, ended: T) -> Result<T, Error> {
-        match self.cancelled.take() {
-            Some((Because::Signal(signal), _)) => Err(Error::Interrupted(signal)),
-            Some((Because::Timeout(timeout), _)) => {
-                Err(Error::TimedOut { hook: self.hook, timeout, log: self.log.to_path_buf() })
-            }
-            None => Ok(ended),
-        }
-    }
-}
 fn is_keyboard_interrupt(traceback: &str) -> bool {
     traceback.trim_end().lines().last().is_some_and(|line| line.starts_with("KeyboardInterrupt"))
 }

@@ -10,13 +10,14 @@
 //! | part | owns |
 //! | --- | --- |
 //! | [`wrapper`] | the order of steps when cargo calls us |
-//! | [`call`] | the command line, by an allow-list; other calls are passed through |
+//! | [`call`], [`link_arguments`] | the command line, by an allow-list; other calls are passed through |
 //! | [`package`], [`plan`], [`survey`] | whose call it is; what the workspace and its settings say |
 //! | [`inputs`] | the inputs that are known before the call: the key |
 //! | [`closure`], [`reexports`], [`macros`] | the crates behind the externs; what procedural macros read |
 //! | [`traits`] | effects of sources that rustc does not report |
 //! | [`toolchain`], [`linker`] | compiler and linker by content |
-//! | [`outcome`], [`dep_info`], [`archive`], [`tree`] | the files that the call read and wrote |
+//! | [`outcome`], [`linked`], [`dep_info`], [`archive`], [`tree`] | the files that the call read and wrote |
+//! | [`start`], [`unrecorded`] | what changed while it ran; why a call is not recorded |
 //! | [`entry`], [`store`], [`digests`] | the record of a call, and where it is stored |
 //! | [`upkeep`], [`transfer`] | commands for the store: size, clean-up, export and import |
 //! | [`judge`] | equal or not, and what differs |
@@ -34,6 +35,8 @@ pub mod digests;
 pub mod entry;
 pub mod inputs;
 pub mod judge;
+pub mod link_arguments;
+pub mod linked;
 pub mod linker;
 pub mod log;
 pub mod macros;
@@ -43,11 +46,13 @@ pub mod plan;
 pub mod reexports;
 pub mod rustc;
 pub mod script;
+pub mod start;
 pub mod store;
 pub mod survey;
 pub mod toolchain;
 pub mod traits;
 pub mod transfer;
 pub mod tree;
+pub mod unrecorded;
 pub mod upkeep;
 pub mod wrapper;

@@ -32,7 +32,6 @@ mod keys;
 mod later_steps;
 mod summary;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -54,11 +53,10 @@ use crate::build_env::fingerprint::parts;
 use crate::build_env::gc::{Keep, collect};
 use crate::build_env::{BuildEnv, Outcome};
 use crate::cache::{self, Key};
-use crate::process::Cmd;
 use crate::project::Project;
 use crate::report::{ArtifactKind, ErrorReport};
 use crate::ui::{Ui, Verbosity};
-use crate::{env_vars, exit_code, interrupt};
+use crate::{env_vars, exit_code};
 
 /// Run a step of our GitHub Action
 #[derive(Debug, Clone, Args)]
@@ -148,36 +146,6 @@ pub(super) fn run(args: &ActionArgs, root: Option<&Path>, ui: &Ui) -> u8 {
 fn in_words(error: &ErrorReport) -> String {
     let hint = error.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
     format!("{}{hint}", error.message)
-}
-
-/// The exported variables that our own commands in later steps use.
-const SETTINGS: &[&str] =
-    &[env_vars::PYTHON, env_vars::INSTALLER, env_vars::REUSE, env_vars::INCREMENTAL];
-
-/// Runs this program again without the variables that the action exported in the same job, if there
-/// are any: they are for other programs. We would take them for the user's settings, and build for
-/// a different project's environment. A second call of the action (`is_action`) finds its own
-/// interpreter, too.
-pub(super) fn without_exports(is_action: bool, ui: &Ui) -> Option<u8> {
-    let exported: BTreeMap<String, String> =
-        serde_json::from_str(&env_vars::get(env_vars::EXPORTED)?).unwrap_or_default();
-    let program = std::env::current_exe().ok()?;
-    let mut again =
-        Cmd::new(program).args(std::env::args_os().skip(1)).env_remove(env_vars::EXPORTED);
-    for (name, value) in &exported {
-        let is_setting = SETTINGS.contains(&name.as_str());
-        // If the user changed it since, keep their value.
-        if env_vars::get(name).unwrap_or_default() == *value && (is_action || !is_setting) {
-            again = again.env_remove(name);
-        }
-    }
-    Some(match again.spawn_foreground() {
-        Ok(status) => status
-            .code()
-            .and_then(|code| u8::try_from(code).ok())
-            .unwrap_or_else(|| interrupt::exit_code_of(status)),
-        Err(error) => exit_with(Some(&error.into()), ui),
-    })
 }
 
 /// The outcome of a step that ran.

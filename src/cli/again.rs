@@ -1,6 +1,7 @@
 //! This program once more, in an environment that has been put right: ours cannot be changed while
 //! threads may read it, and what we start must see the same.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::exit_with;
@@ -41,4 +42,26 @@ pub(super) fn with_a_temporary_directory(ui: &Ui) -> Option<u8> {
     ));
     let command = gone.iter().fold(ourselves()?, |command, (name, _)| command.env_remove(name));
     Some(run(&command, ui))
+}
+
+/// The exported variables that our own commands in later steps use.
+const SETTINGS: &[&str] =
+    &[env_vars::PYTHON, env_vars::INSTALLER, env_vars::REUSE, env_vars::INCREMENTAL];
+
+/// Runs this program again without the variables that the action exported in the same job, if there
+/// are any: they are for other programs. We would take them for the user's settings, and build for
+/// a different project's environment. A second call of the action (`is_action`) finds its own
+/// interpreter, too.
+pub(super) fn without_exports(is_action: bool, ui: &Ui) -> Option<u8> {
+    let exported: BTreeMap<String, String> =
+        serde_json::from_str(&env_vars::get(env_vars::EXPORTED)?).unwrap_or_default();
+    let mut again = ourselves()?.env_remove(env_vars::EXPORTED);
+    for (name, value) in &exported {
+        let is_setting = SETTINGS.contains(&name.as_str());
+        // If the user changed it since, keep their value.
+        if env_vars::get(name).unwrap_or_default() == *value && (is_action || !is_setting) {
+            again = again.env_remove(name);
+        }
+    }
+    Some(run(&again, ui))
 }

@@ -2,7 +2,9 @@
 //! `--locked`, as it would write a `Cargo.lock` otherwise.
 
 mod debug_info;
+mod git;
 mod indexes;
+mod runs;
 mod source_tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -11,19 +13,18 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{CrateType, DependencyKind, Metadata, TargetKind};
 use filetime::FileTime;
 
+use self::git::Git;
+use self::runs::build_directory;
 use super::facts::{
-    BuildDirectory, Configured, DebugInfo, Facts, LastBuild, LockFile, OurDirectory, Package,
-    PlacedProject, Run, Script, StoreUse, Tar, Watched, Workflow, Workspace,
+    Configured, DebugInfo, Facts, LastBuild, LockFile, OurDirectory, Package, PlacedProject,
+    Script, StoreUse, Tar, Workflow, Workspace,
 };
 use super::{machine, pythons, workflows};
-use crate::cargo_records::{Inputs, Kind, Records, Unit};
+use crate::cargo_records::Records;
 use crate::process::Cmd;
-use crate::project::cargo::{self, TARGET_VARIABLES, cargo_home, is_in_cargo_home};
+use crate::project::cargo::{self, TARGET_VARIABLES, cargo_home};
 use crate::project::{CargoWorkspace, Project, files_of_package};
 use crate::{env_vars, fs};
-
-/// So many files of a watched directory are looked at.
-const MOST_FILES: usize = 20_000;
 
 /// What the command knows already.
 pub(crate) struct Given<'a> {
@@ -130,66 +131,6 @@ fn common(one: &Path, other: &Path) -> PathBuf {
 fn metadata(manifest: &Path) -> Result<Metadata, String> {
     cargo::ask(manifest, &["--locked", "--offline"])
         .or_else(|_| cargo::ask(manifest, &["--offline", "--no-deps"]))
-}
-
-/// The git checkout of a directory.
-struct Git {
-    root: PathBuf,
-}
-
-impl Git {
-    fn of(directory: &Path) -> Option<Self> {
-        let answer =
-            Cmd::new("git").args(["rev-parse", "--show-toplevel"]).cwd(directory).quick_answer()?;
-        let root = PathBuf::from(String::from_utf8(answer).ok()?.trim_end());
-        // git resolves links, cargo and we do not.
-        let same = directory
-            .ancestors()
-            .find(|ancestor| fs::canonicalize(ancestor).is_ok_and(|real| real == root));
-        Some(Self { root: same.map_or(root.clone(), Path::to_path_buf) })
-    }
-
-    /// The default branch of the repository that this is a clone of, as `git clone` has noted it.
-    fn default_branch(&self) -> Option<String> {
-        let head = "refs/remotes/origin/HEAD";
-        let answer = Cmd::new("git")
-            .args(["symbolic-ref", "--quiet", head])
-            .cwd(&self.root)
-            .quick_answer()?;
-        String::from_utf8(answer)
-            .ok()?
-            .trim_end()
-            .strip_prefix("refs/remotes/origin/")
-            .map(str::to_owned)
-    }
-
-    /// Whether git ignores what is in a directory, if that is in the checkout.
-    fn ignores(&self, directory: &Path) -> Option<bool> {
-        let inside =
-            directory.strip_prefix(&self.root).ok().filter(|rest| !rest.as_os_str().is_empty())?;
-        let any = inside.join("any");
-        Some(
-            Cmd::new("git")
-                .args(["check-ignore", "-q", "--no-index"])
-                .arg(any)
-                .cwd(&self.root)
-                .quick_answer()
-                .is_some(),
-        )
-    }
-
-    fn lock_file(&self, path: &Path) -> LockFile {
-        let Ok(inside) = path.strip_prefix(&self.root) else { return LockFile::Tracked };
-        let asked = |args: &[&str]| {
-            Cmd::new("git").args(args).arg(inside).cwd(&self.root).quick_answer().is_some()
-        };
-        match (path.is_file(), asked(&["ls-files", "--error-unmatch"])) {
-            (_, true) => LockFile::Tracked,
-            (true, false) if asked(&["check-ignore", "-q"]) => LockFile::Ignored,
-            (true, false) => LockFile::Untracked,
-            (false, false) => LockFile::Absent,
-        }
-    }
 }
 
 fn tracked(directory: &Path) -> Vec<PathBuf> {
@@ -441,25 +382,6 @@ fn configured(directory: &Path, given: &Given<'_>) -> Vec<Configured> {
     found
 }
 
-fn build_directory(records: &Records, cargo: &CargoWorkspace, ours: &Path) -> BuildDirectory {
-    let mut latest: BTreeMap<(&str, &str), &Unit> = BTreeMap::new();
-    let done = |unit: &&Unit| {
-        unit.kind == Kind::Run && unit.fingerprint.len() == 16 && unit.record.is_some()
-    };
-    for unit in records.units.values().filter(done) {
-        let entry = latest.entry((&unit.package, &unit.profile)).or_insert(unit);
-        if unit.finished > entry.finished {
-            *entry = unit;
-        }
-    }
-    BuildDirectory {
-        path: records.directory.clone(),
-        runs: latest.into_values().filter_map(|unit| run(unit, cargo, ours)).collect(),
-        newest: records.units.values().filter_map(Unit::newest).max(),
-        debug_info: Vec::new(),
-    }
-}
-
 fn debug_info_of(records: &Records, metadata: &Metadata) -> Vec<DebugInfo> {
     let profiles = records.units.values().map(|unit| unit.profile.as_str()).collect();
     let own = metadata.packages.iter().filter(|package| package.source.is_none());
@@ -467,68 +389,4 @@ fn debug_info_of(records: &Records, metadata: &Metadata) -> Vec<DebugInfo> {
         .flat_map(|package| package.targets.iter().map(|target| target.name.replace('-', "_")))
         .collect();
     debug_info::of_dependencies(&records.directory, &profiles, &local)
-}
-
-fn run(unit: &Unit, cargo: &CargoWorkspace, ours: &Path) -> Option<Run> {
-    let reference = unit.reference_time()?;
-    let home = cargo_home();
-    let declared = unit.references.iter().filter_map(|reference| match &reference.inputs {
-        Inputs::Paths(paths) => Some(paths),
-        Inputs::DepInfo(_) => None,
-    });
-    let mut watched = Vec::new();
-    for path in declared.flatten() {
-        let roots: Vec<PathBuf> =
-            cargo.local_named(&unit.package).map(|package| package.root.join(path)).collect();
-        // Of several packages of one name, or none at hand, it is not known which it is.
-        let real = match roots.as_slice() {
-            _ if path.is_absolute() => path.clone(),
-            [only] => only.clone(),
-            _ => continue,
-        };
-        if is_in_cargo_home(&real, &home) {
-            continue;
-        }
-        let exists = real.exists();
-        let in_venv = |path: &Path| {
-            let venv =
-                path.ancestors().skip(1).find(|directory| directory.join("pyvenv.cfg").is_file());
-            venv.filter(|venv| !venv.starts_with(ours)).map(Path::to_path_buf)
-        };
-        watched.push(Watched {
-            newer: newer(&real, reference),
-            venv: in_venv(&real),
-            declared: path.clone(),
-            exists,
-            path: real,
-        });
-    }
-    Some(Run {
-        package: unit.package.clone(),
-        profile: unit.profile.clone(),
-        reference,
-        finished: unit.finished?,
-        looks_at_all: unit.looks_at_whole_package(),
-        variables: unit
-            .variables()
-            .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)))
-            .collect(),
-        watched,
-        out_dir: unit.run_directory.as_ref()?.join("out"),
-    })
-}
-
-/// What cargo finds newer than a reference in a watched path.
-///
-/// Source: <https://github.com/rust-lang/cargo/blob/0.96.0/crates/cargo-util/src/paths.rs>, `mtime_recursive`
-fn newer(path: &Path, reference: FileTime) -> Vec<(PathBuf, FileTime)> {
-    let entries = walkdir::WalkDir::new(path)
-        .follow_links(true)
-        .into_iter()
-        .filter_map(Result::ok)
-        .take(MOST_FILES);
-    let dated = entries.filter_map(|entry| {
-        Some((FileTime::from_last_modification_time(&entry.metadata().ok()?), entry.into_path()))
-    });
-    dated.filter(|(time, _)| *time > reference).map(|(time, path)| (path, time)).collect()
 }

@@ -1,10 +1,33 @@
 //! A hook's output: kept in a log, and cut into lines.
 
 use std::io::{Read as _, Seek as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
 
 /// Longer lines are handed on in pieces.
 const LONGEST_LINE: usize = 64 * 1024;
+
+/// Logs to keep.
+const LOGS_KEPT: usize = 20;
+
+/// A new log file's path; the oldest ones beyond what is kept are removed.
+pub(super) fn new_log(logs: &Path, ordinal: usize, hook: &str) -> Result<PathBuf, Error> {
+    fs_err::create_dir_all(logs)
+        .map_err(|source| Error::Prepare { path: logs.to_path_buf(), source })?;
+    let mut old: Vec<PathBuf> = fs_err::read_dir(logs)
+        .map(|entries| entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    // Names start with the time.
+    old.sort();
+    for path in old.iter().rev().skip(LOGS_KEPT - 1) {
+        let _ = fs_err::remove_file(path);
+    }
+    let now = humantime::format_rfc3339_millis(std::time::SystemTime::now())
+        .to_string()
+        .replace([':', '.'], "-");
+    Ok(logs.join(format!("{now}-{}-{}-{hook}.log", std::process::id(), ordinal)))
+}
 
 /// A log that is being written.
 #[derive(Debug)]

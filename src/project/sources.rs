@@ -11,12 +11,16 @@
 //!
 //! Source: <https://docs.astral.sh/uv/concepts/projects/dependencies/#dependency-sources>
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pep508_rs::{MarkerEnvironment, MarkerTree, PackageName, VersionOrUrl};
 use serde::Deserialize;
 use toml::{Table, Value};
+
+mod place;
+mod transitive;
+
+use place::{Place, line_of, one_line};
 
 use super::{Error, Requirement, UvFile, lookup, parse_requirement, uv};
 use crate::env_vars;
@@ -36,25 +40,6 @@ pub struct NamedIndex {
     pub definition: Option<Table>,
     /// Where the source stands, for messages.
     place: Place,
-}
-
-/// A line of a `pyproject.toml`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    file: PathBuf,
-    /// `tool.uv.sources.name`
-    key: String,
-    line: Option<usize>,
-    text: String,
-}
-
-impl Place {
-    fn error(&self, reason: &str, hint: &str) -> Error {
-        let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        let message =
-            format!("{line}`{}`, for a build requirement, {reason}: `{}`", self.key, self.text);
-        Error::Invalid { path: self.file.clone(), message, hint: Some(hint.to_owned()) }
-    }
 }
 
 impl NamedIndex {
@@ -395,71 +380,6 @@ impl Sources {
             own.is_some_and(|own| own.parse::<PackageName>().is_ok_and(|own| own == *name))
         })
     }
-
-    /// Every name that the project, or one in a directory that `lowered` leads to, says is its own,
-    /// with its source: for requirements of requirements. A source that nobody may need, and
-    /// that cannot be had, is left out.
-    pub fn own(&self, lowered: &[Lowered], interpreter: &MarkerEnvironment) -> Vec<Lowered> {
-        let mut found: BTreeMap<String, Lowered> = BTreeMap::new();
-        let names = self
-            .files
-            .iter()
-            .filter_map(|(_, table)| lookup(table, &["tool", "uv", "sources"])?.as_table());
-        let bare: Vec<Requirement> = names
-            .flat_map(|sources| sources.keys())
-            .filter_map(|name| parse_requirement(name).ok())
-            .collect();
-        let mut queue: Vec<Lowered> = lowered.to_vec();
-        queue.extend(
-            bare.iter()
-                .filter_map(|requirement| self.lower_one(requirement, interpreter).ok())
-                .flatten(),
-        );
-        while let Some(next) = queue.pop() {
-            let is_direct = matches!(next.requirement.version_or_url, Some(VersionOrUrl::Url(_)));
-            if (!is_direct && next.index.is_none())
-                || found.insert(next.requirement.to_string(), next.clone()).is_some()
-            {
-                continue;
-            }
-            let Some(directory) = local_path(&next.requirement) else { continue };
-            let Some((sources, pyproject)) = Self::of(&directory) else { continue };
-            let dependencies = lookup(&pyproject, &["project", "dependencies"])
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten();
-            let dependencies =
-                dependencies.filter_map(|text| parse_requirement(text.as_str()?).ok());
-            queue.extend(
-                dependencies
-                    .filter_map(|requirement| sources.lower_one(&requirement, interpreter).ok())
-                    .flatten(),
-            );
-        }
-        found.into_values().map(without_extras).collect()
-    }
-
-    /// Fails if a directory that `lowered` names needs a source to be built: pip, which builds it,
-    /// would ask its index.
-    pub fn fit_for_pip(lowered: &[Lowered]) -> Result<(), Error> {
-        for directory in lowered.iter().filter_map(|lowered| local_path(&lowered.requirement)) {
-            let Some((sources, pyproject)) = Self::of(&directory) else { continue };
-            let requires = lookup(&pyproject, &["build-system", "requires"])
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten();
-            for requirement in requires.filter_map(|text| parse_requirement(text.as_str()?).ok()) {
-                let Some((file, key, value)) =
-                    sources.find(&requirement.name).filter(|_| !sources.is_off(&requirement.name))
-                else {
-                    continue;
-                };
-                let place = sources.place(file, &["tool", "uv", "sources"], key, value);
-                return Err(place.error("cannot be honoured by pip", "use `--installer uv`"));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The local path of a requirement such as `x @ file:///path`.
@@ -472,28 +392,7 @@ pub(crate) fn local_path(requirement: &Requirement) -> Option<PathBuf> {
     }
 }
 
-/// Constraints have none.
-fn without_extras(mut lowered: Lowered) -> Lowered {
-    lowered.requirement.extras.clear();
-    lowered
-}
-
 fn file_url(path: &Path) -> String {
     url::Url::from_file_path(path)
         .map_or_else(|()| path.to_string_lossy().into_owned(), |url| url.to_string())
-}
-
-fn one_line(value: &Value) -> String {
-    value.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The line of a key in a table of a TOML file, from one.
-fn line_of(file: &Path, table: &[&str], key: &str) -> Option<usize> {
-    let text = fs_err::read_to_string(file).ok()?;
-    let document = toml::de::DeTable::parse(&text).ok()?;
-    let (first, rest) = table.split_first()?;
-    let start = document.get_ref().get(*first)?.get_ref();
-    let table = rest.iter().try_fold(start, |value, key| Some(value.get(*key)?.get_ref()))?;
-    let (found, _) = table.as_table()?.iter().find(|(name, _)| name.get_ref() == key)?;
-    Some(text[..found.span().start].matches('\n').count() + 1)
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 
 use super::inputs::inputs_of;
+use super::versions::{version_in_sources, version_of};
 use super::{BuildScriptRun, CompiledCrate, Crates, Reason};
 use crate::cargo_records::{Kind, Local, Record, Records, Unit};
 use crate::process::mask_credentials;
@@ -226,48 +227,6 @@ fn span(unit: &Unit) -> Option<f64> {
     Some(seconds + fraction / 1e9).filter(|span| *span >= 0.0)
 }
 
-fn version_of(
-    unit: &Unit,
-    workspace: &CargoWorkspace,
-    records: &Records,
-    dependencies: &[&Unit],
-) -> String {
-    let all = workspace.versions_of(&unit.package);
-    if let (Some(only), 1) = (all.first(), all.len()) {
-        return (*only).to_owned();
-    }
-    // Its sources' directory has it in its name; a script that is run was compiled first.
-    let compiled = if unit.kind == Kind::Run {
-        dependencies.iter().copied().find(|one| one.package == unit.package)
-    } else {
-        Some(unit)
-    };
-    let text = compiled
-        .and_then(|unit| fs_err::read_to_string(unit.rustc_dep_file(&records.directory)?).ok())
-        .unwrap_or_default();
-    let mut all: Vec<&str> = all.into_iter().collect();
-    // The longest first: 1.0.1 is not 1.0.10.
-    all.sort_by_key(|version| std::cmp::Reverse(version.len()));
-    let found =
-        all.into_iter().find(|version| text.contains(&format!("/{}-{version}/", unit.package)));
-    found
-        .map(str::to_owned)
-        .or_else(|| {
-            workspace.local_named(&unit.package).next().map(|package| package.version.clone())
-        })
-        .unwrap_or_else(|| "?".to_owned())
-}
-
-/// The version of a package from a registry, which the directory of its sources has in its name.
-fn version_in_sources(unit: &Unit, build_directory: &Path) -> Option<String> {
-    let text = fs_err::read_to_string(unit.rustc_dep_file(build_directory)?).ok()?;
-    let start = format!("/{}-", unit.package);
-    text.match_indices(&start).find_map(|(at, _)| {
-        let (version, _) = text[at + start.len()..].split_once(['/', '\\'])?;
-        cargo_metadata::semver::Version::parse(version).is_ok().then(|| version.to_owned())
-    })
-}
-
 /// A reason that lies in the unit itself.
 fn own_reason(unit: &Unit, before: &Before, workspace: &CargoWorkspace) -> Option<Why> {
     let Some(then) = before.records.units.get(&unit.key) else {
@@ -468,74 +427,4 @@ fn shown(path: &Path, workspace: &CargoWorkspace) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sources_of_registries_tell_the_version() {
-        let dir = tempfile::tempdir().unwrap();
-        let unit = Unit {
-            key: "release/.fingerprint/app-00/lib-app".into(),
-            package: "app".into(),
-            hash: "00".into(),
-            stem: "lib-app".into(),
-            kind: Kind::Compile,
-            profile: "release".into(),
-            fingerprint: String::new(),
-            record: None,
-            references: Vec::new(),
-            invoked: None,
-            finished: None,
-            run_directory: None,
-            output: None,
-        };
-        let deps = dir.path().join("release/deps");
-        fs_err::create_dir_all(&deps).unwrap();
-        let version = |text: &str| {
-            fs_err::write(deps.join("app-00.d"), text).unwrap();
-            version_in_sources(&unit, dir.path())
-        };
-        assert_eq!(version("/t/release/deps/app-00.d: /ws/app/src/lib.rs\n"), None);
-        assert_eq!(
-            version("/t/release/deps/app-00.d: /r/src/index-1/app-1.0.2-rc.1/src/lib.rs\n")
-                .as_deref(),
-            Some("1.0.2-rc.1")
-        );
-    }
-
-    #[test]
-    fn secrets_stay_out() {
-        assert_eq!(mask("PYO3_PYTHON", "/a"), "/a");
-        assert_eq!(mask("MY_API_TOKEN", "x"), "***");
-        assert_eq!(mask("INDEX", "https://u:p@h/"), "https://***@h/");
-    }
-
-    #[test]
-    fn what_differs_between_two_records_is_named() {
-        let base = Record {
-            rustc: 1,
-            features: "[]".into(),
-            local: vec![Local::Precalculated("1.0s (src/a.rs)".into())],
-            ..Record::default()
-        };
-        let reason = |change: fn(&mut Record)| {
-            let mut other = base.clone();
-            change(&mut other);
-            record_difference(&base, &other).map(|why| (why.reason, why.detail))
-        };
-        assert_eq!(reason(|_| ()), None);
-        assert_eq!(reason(|record| record.rustc = 2), Some((Reason::RustcChanged, None)));
-        assert_eq!(
-            reason(|record| record.features = "[\"x\"]".into()),
-            Some((Reason::FeaturesChanged, None))
-        );
-        assert_eq!(
-            reason(|record| record.rustflags = vec!["-g".into()]),
-            Some((Reason::RustflagsChanged, None))
-        );
-        assert_eq!(
-            reason(|record| record.local = vec![Local::Precalculated("2.0s (src/b.rs)".into())]),
-            Some((Reason::InputChanged, Some("src/b.rs".into())))
-        );
-    }
-}
+mod tests;

@@ -2,13 +2,15 @@
 //!
 //! An argument that is not on the list may read or write something that we would not notice, so a
 //! call that has one is passed through to rustc untouched. What the list knows is in [`FLAGS`],
-//! [`CODEGEN`], [`UNSTABLE`] and [`link_argument_is_known`]; rustc's own lists are in
+//! [`CODEGEN`], [`UNSTABLE`] and [`link_arguments`]; rustc's own lists are in
 //! <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_session/src/options.rs> and
 //! <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_session/src/config.rs>.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+
+use super::link_arguments::{self, has_word};
 
 /// Why a call is passed through. Not an error: rustc then runs as if we were not there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -361,7 +363,7 @@ impl Call {
     }
 
     fn link_argument(&mut self, argument: &str) -> Result<(), Unjudged> {
-        if !link_argument_is_known(argument) {
+        if !link_arguments::is_known(argument) {
             return Err(Unjudged::Argument(format!("-Clink-arg={argument}")));
         }
         // Wherever a file stands in it, it may be read.
@@ -370,95 +372,6 @@ impl Call {
         self.link_arguments.push(argument.to_owned());
         Ok(())
     }
-}
-
-/// Whether an argument for the linker's driver writes nothing but the output, and reads only what
-/// it names.
-fn link_argument_is_known(argument: &str) -> bool {
-    const WHOLE: &[&str] = &[
-        "-bundle",
-        "-dynamiclib",
-        "-nodefaultlibs",
-        "-nolibc",
-        "-nostartfiles",
-        "-nostdlib",
-        "-no-pie",
-        "-pie",
-        "-pthread",
-        "-rdynamic",
-        "-s",
-        "-shared",
-        "-shared-libgcc",
-        "-static",
-        "-static-libgcc",
-        "-static-libstdc++",
-        "-static-pie",
-        "-undefined",
-        "-arch",
-        "-framework",
-        "-target",
-        "-Xlinker",
-        "-u",
-    ];
-    const STARTS: &[&str] = &[
-        "-l",
-        "-L",
-        "-m",
-        "-O",
-        "-fPIC",
-        "-fpic",
-        "-fsanitize=",
-        "-fno-",
-        "-F",
-        "--target=",
-        "--ld-path=",
-    ];
-    if let Some(list) = argument.strip_prefix("-Wl,") {
-        return list.split(',').all(linker_option_is_known);
-    }
-    // Others would not be among the linkers that are looked at.
-    if let Some(linker) = argument.strip_prefix("-fuse-ld=") {
-        return matches!(linker, "bfd" | "gold" | "lld" | "mold");
-    }
-    if argument.starts_with('@') {
-        return false;
-    }
-    // A file, or the value of the argument before it.
-    !argument.starts_with('-')
-        || WHOLE.contains(&argument)
-        || STARTS.iter().any(|start| argument.starts_with(start))
-}
-
-/// The same for an option that the driver hands on to the linker.
-fn linker_option_is_known(option: &str) -> bool {
-    const KNOWN: &str = "\
-        -Bdynamic -Bstatic -Bsymbolic -Bsymbolic-functions -E -O -O0 -O1 -O2 -O3 -S -compatibility_version -current_version \
-        -dead_strip -dead_strip_dylibs -dylib -headerpad_max_install_names -h -install_name -rpath -s -soname -undefined -z -x \
-        -no_compact_unwind -no_fixup_chains -exported_symbols_list -platform_version allow-multiple-definition \
-        allow-shlib-undefined as-needed build-id compress-debug-sections copy-dt-needed-entries defsym disable-new-dtags \
-        dynamic-list dynamicbase eh-frame-hdr enable-new-dtags end-group exclude-libs export-dynamic export-dynamic-symbol \
-        fatal-warnings gc-sections gdb-index hash-style high-entropy-va icf no-allow-shlib-undefined no-as-needed \
-        no-copy-dt-needed-entries no-eh-frame-hdr no-export-dynamic no-gc-sections no-insert-timestamp no-relax no-rosegment \
-        no-undefined no-whole-archive nxcompat pack-dyn-relocs pop-state push-state relax rosegment rpath rpath-link sort-section \
-        soname start-group strip-all strip-debug threads undefined undefined-version no-undefined-version unresolved-symbols \
-        version-script warn-unresolved-symbols whole-archive wrap";
-    if !option.starts_with('-') {
-        // A file of further options is not read here.
-        return !option.starts_with('@')
-            || ["@rpath", "@loader_path", "@executable_path"]
-                .iter()
-                .any(|start| option.starts_with(start));
-    }
-    let name = option.split('=').next().unwrap_or(option);
-    has_word(KNOWN, name)
-        || name.strip_prefix("--").is_some_and(|name| has_word(KNOWN, name))
-        || option.starts_with("-l")
-        || option.starts_with("-L")
-}
-
-/// Whether a word is in a list of words.
-fn has_word(list: &str, word: &str) -> bool {
-    list.split_whitespace().any(|one| one == word)
 }
 
 /// Arguments begin with a dash, an `@` for a file of them, or a source file.
@@ -512,131 +425,4 @@ fn parse_extern(value: &str) -> Option<Extern> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Call, Unjudged> {
-        Call::parse(&text.split_whitespace().map(OsString::from).collect::<Vec<_>>())
-    }
-
-    const USUAL: &str = "/t/bin/rustc --crate-name app --edition=2024 src/main.rs --error-format=json \
-        --json=diagnostic-rendered-ansi,artifacts,future-incompat --crate-type bin --emit=dep-info,link -C embed-bitcode=no -C debuginfo=2 \
-        --check-cfg cfg(docsrs,test) -C metadata=f5b4 -C extra-filename=-e276 --out-dir /p/target/debug/deps \
-        -C incremental=/p/target/debug/incremental -L dependency=/p/target/debug/deps --extern mid=/p/target/debug/deps/libmid-1.rlib \
-        --extern priv,noprelude:sys=/p/libsys-2.rmeta --extern proc_macro -Cinstrument-coverage -L native=/usr/lib -l static=foo --diagnostic-width=80";
-
-    #[test]
-    fn the_usual_call() {
-        let call = parse(USUAL).unwrap();
-        assert_eq!(call.stem(), "app-e276");
-        assert!(call.is_linked() && !call.is_clippy() && call.announces_artifacts());
-        assert_eq!(
-            call.externs.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
-            ["mid", "sys", "proc_macro"]
-        );
-        assert_eq!(call.search[1], Search { kind: "native".into(), path: "/usr/lib".into() });
-        assert_eq!(call.libraries, ["static=foo"]);
-        assert!(
-            call.arguments.contains(&"-Cmetadata=f5b4".to_owned())
-                && call.arguments.contains(&"src/main.rs".to_owned())
-        );
-        assert!(
-            !call
-                .arguments
-                .iter()
-                .any(|argument| argument.contains("json") || argument.contains("width"))
-        );
-        assert!(
-            parse(&USUAL.replace("crate-type bin", "crate-type lib -C linker-plugin-lto"))
-                .unwrap()
-                .is_bitcode,
-            "cargo's libraries for LTO"
-        );
-        assert!(
-            parse(&USUAL.replace("/t/bin/rustc", "/t/bin/clippy-driver /t/bin/rustc"))
-                .unwrap()
-                .is_clippy()
-        );
-    }
-
-    #[test]
-    fn what_is_not_known_is_passed_through() {
-        for more in [
-            "-C llvm-args=-time-passes",
-            "-C save-temps",
-            "-Z self-profile",
-            "--print=link-args",
-            "-o x",
-            "--emit asm=x.s",
-            "--sysroot /x",
-            "-C link-arg=-Wl,-Map=x",
-            "-C link-arg=-fplugin=x.so",
-            "-C link-arg=-fuse-ld=wild",
-            "-C link-arg=-Wl,@x",
-            "-L crate=/x",
-            "--extern other",
-            "--unheard-of",
-            "-C link-args=@x",
-            "other.rs",
-            "-C linker-flavor=ld",
-            "-Wl,x,--dependency-file=x",
-            "-C remark=all",
-            "-C linker-plugin-lto=/x.so",
-            "--emit=thin-link-bitcode",
-            "-v",
-            "--env-set A=B",
-        ] {
-            // `-Wl` alone is a lint that rustc would refuse.
-            if more.starts_with("-Wl") {
-                continue;
-            }
-            let refused = parse(&format!("{USUAL} {more}"));
-            assert!(refused.is_err(), "{more}");
-        }
-        for (command, why) in [
-            ("/t/rustc -vV", Unjudged::Probe),
-            ("/t/rustc - --crate-name ___ --print=cfg", Unjudged::Probe),
-            (
-                "/t/cargo-llvm-cov /t/rustc --crate-name x",
-                Unjudged::Program("cargo-llvm-cov".into()),
-            ),
-            ("/t/sccache /t/rustc src/lib.rs", Unjudged::Program("sccache".into())),
-            ("", Unjudged::Probe),
-        ] {
-            assert_eq!(parse(command).unwrap_err(), why, "{command}");
-        }
-    }
-
-    #[test]
-    fn links_that_are_usual_are_known() {
-        for argument in [
-            "-Wl,-soname,libx.so.1",
-            "-Wl,--version-script=/p/x.map",
-            "-Wl,-rpath,$ORIGIN",
-            "-undefined",
-            "dynamic_lookup",
-            "-fuse-ld=mold",
-            "-lz",
-            "-Wl,-z,relro,-z,now",
-            "/p/x.o",
-            "-Wl,-install_name,@rpath/x",
-            "-Wl,--build-id=none",
-        ] {
-            assert!(link_argument_is_known(argument), "{argument}");
-        }
-    }
-
-    #[test]
-    fn response_files_are_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("args");
-        fs_err::write(&file, USUAL.split_whitespace().skip(1).collect::<Vec<_>>().join("\n"))
-            .unwrap();
-        let call = parse(&format!("/t/rustc @{}", file.display())).unwrap();
-        assert_eq!(call.arguments, parse(USUAL).unwrap().arguments);
-        assert_eq!(
-            parse("/t/rustc @/no/such").unwrap_err(),
-            Unjudged::Unreadable("/no/such".into())
-        );
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::call::Call;
 use super::digests::Digests;
 use super::entry::{ABSENT, After, Before, Difference, Entry, PRESENT, compare, shown};
-use super::outcome::candidates;
+use super::linked::candidates;
 use super::store::Store;
 use super::tree;
 use crate::env_vars;

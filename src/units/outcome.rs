@@ -1,154 +1,19 @@
 //! The files that a call read and wrote, known once rustc has run: [`After`], and its outputs.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::{Path, PathBuf};
 
 use super::call::Call;
 use super::dep_info::DepInfo;
 use super::digests::Digests;
 use super::entry::{ABSENT, After, Output, PRESENT, shown};
 use super::inputs::Inputs;
+use super::linked;
+use super::start::{Start, is_product_of_cargo, is_within, named_like};
 use super::store::Store;
 use super::traits::Traits;
-use super::{archive, digests, tree};
+use super::unrecorded::Unrecorded;
+use super::{archive, tree};
 use crate::env_vars;
-
-/// Begins the message of an [`Unrecorded::Store`].
-pub const STORE_ERROR: &str = "the store could not be written";
-
-/// Why a call that succeeded is not recorded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unrecorded {
-    #[error("rustc's dep-info file is missing or not readable")]
-    NoDependencyFile,
-    #[error("the linker did not say what it read")]
-    SilentLinker,
-    #[error("`{}` was written to while rustc ran", .0.display())]
-    Changed(PathBuf),
-    #[error("the assembler may have read a file that rustc does not name")]
-    Assembler,
-    #[error("a source names a variable that a macro may have read without rustc's knowledge")]
-    Variable,
-    #[error("`{}` was read, but no longer exists", .0.display())]
-    Gone(PathBuf),
-    #[error("a native library may be named by a path")]
-    NamedLibrary,
-    #[error("`{}` is a procedural macro that no extern names", .0.display())]
-    FoundMacro(PathBuf),
-    #[error("the native libraries in `{}` are too many to compare", .0.display())]
-    NativeLibraries(PathBuf),
-    #[error("no output of `--emit={0}` was found")]
-    NoOutput(String),
-    #[error("`{}` is not a file that can be kept", .0.display())]
-    StrangeOutput(PathBuf),
-    #[error("its messages are not text")]
-    Messages,
-    #[error("{STORE_ERROR}: {0}")]
-    Store(String),
-}
-
-/// The clock of file systems ticks more slowly than ours.
-const TICK: Duration = Duration::from_millis(10);
-
-/// The state of the world when rustc was started.
-#[derive(Debug)]
-pub struct Start {
-    /// Files with an mtime or ctime before this were not written to since.
-    threshold: SystemTime,
-    /// Files that were there already and have names like the outputs'.
-    outputs: BTreeMap<PathBuf, Option<digests::Stamp>>,
-}
-
-impl Start {
-    pub fn now(call: &Call) -> Self {
-        let threshold = SystemTime::now() - TICK;
-        Self {
-            threshold,
-            outputs: named_like(call)
-                .into_iter()
-                .map(|path| (path.clone(), digests::stamp_of(&path)))
-                .collect(),
-        }
-    }
-
-    /// The same for something else than a call of rustc that began at this time.
-    pub fn at(time: SystemTime) -> Self {
-        Self { threshold: time - TICK, outputs: BTreeMap::new() }
-    }
-
-    /// Whether a file, or a directory that its path leads through below `root`, may have been
-    /// written to or replaced since.
-    ///
-    /// What is moved keeps its mtime, but its ctime is that of the move; so a directory counts,
-    /// too. In `package` and above it, other files come and go while rustc runs (a coverage
-    /// profile of each program that ends there): there only a move counts, which changes the
-    /// ctime and not the mtime.
-    fn changed(&self, path: &Path, root: &Path, package: &Path) -> bool {
-        if self.is_newer(path) {
-            return true;
-        }
-        let within = path.starts_with(root);
-        let parents = path
-            .ancestors()
-            .skip(1)
-            .take_while(|parent| if within { *parent != root } else { !root.starts_with(parent) });
-        parents.into_iter().any(|parent| {
-            if package.starts_with(parent) { self.is_moved(parent) } else { self.is_newer(parent) }
-        })
-    }
-
-    fn is_moved(&self, directory: &Path) -> bool {
-        let Ok(metadata) = fs_err::symlink_metadata(directory) else { return true };
-        let changed = changed_at(&metadata);
-        changed.is_some_and(|time| time > self.threshold) && metadata.modified().ok() != changed
-    }
-
-    pub fn is_newer(&self, path: &Path) -> bool {
-        let Ok(metadata) = fs_err::metadata(path) else { return true };
-        let link = fs_err::symlink_metadata(path);
-        [Some(&metadata), link.as_ref().ok()].into_iter().flatten().any(|metadata| {
-            metadata.modified().is_ok_and(|time| time > self.threshold)
-                || changed_at(metadata).is_some_and(|time| time > self.threshold)
-        })
-    }
-}
-
-#[cfg(unix)]
-fn changed_at(metadata: &std::fs::Metadata) -> Option<SystemTime> {
-    use std::os::unix::fs::MetadataExt as _;
-    let seconds = u64::try_from(metadata.ctime()).ok()?;
-    SystemTime::UNIX_EPOCH
-        .checked_add(Duration::new(seconds, u32::try_from(metadata.ctime_nsec()).ok()?))
-}
-
-/// When it was made is the nearest to it.
-#[cfg(not(unix))]
-fn changed_at(metadata: &std::fs::Metadata) -> Option<SystemTime> {
-    metadata.created().ok()
-}
-
-/// Files in the output directory that may be a call's: their names are its stem up to the first
-/// dot.
-fn named_like(call: &Call) -> Vec<PathBuf> {
-    // Another crate may be called `libfoo` where this one is `foo`.
-    const LIBRARIES: &[&str] = &["a", "dylib", "rlib", "rmeta", "so"];
-    let stem = call.stem();
-    let library = format!("lib{stem}");
-    let is_one = |name: &OsStr| {
-        let name = name.to_string_lossy();
-        let (first, ending) = name.split_once('.').unwrap_or((&name, ""));
-        let is_library = ending.split('.').next().is_some_and(|ending| LIBRARIES.contains(&ending));
-        (first == stem && (!is_library || cfg!(windows)))
-            || (first == library && (is_library || cfg!(windows)))
-    };
-    let entries = fs_err::read_dir(&call.out_dir).into_iter().flatten().filter_map(Result::ok);
-    let mut found: Vec<PathBuf> =
-        entries.filter(|entry| is_one(&entry.file_name())).map(|entry| entry.path()).collect();
-    found.sort();
-    found
-}
 
 /// The dependency file of a call.
 fn dependency_file(call: &Call) -> PathBuf {
@@ -265,10 +130,7 @@ pub fn after(
     }
     for path in inputs.before.externs.keys() {
         // Not the ctime: cargo makes further links to finished libraries at any time.
-        if fs_err::metadata(path)
-            .and_then(|metadata| metadata.modified())
-            .map_or(true, |time| time > start.threshold + TICK)
-        {
+        if start.is_written_after(path) {
             return Err(Unrecorded::Changed(path.clone()));
         }
     }
@@ -286,7 +148,14 @@ pub fn after(
         let said = linker_said
             .and_then(|file| fs_err::read_to_string(file).ok())
             .and_then(|text| DepInfo::of_linker(&text));
-        linked(call, inputs, start, &said.ok_or(Unrecorded::SilentLinker)?, &mut after, digests)?;
+        linked::linked(
+            call,
+            inputs,
+            start,
+            &said.ok_or(Unrecorded::SilentLinker)?,
+            &mut after,
+            digests,
+        )?;
     }
     let may_bundle = may_bundle_native_libraries(call);
     if may_bundle
@@ -393,119 +262,6 @@ fn unchanged(
     Ok(())
 }
 
-/// What the linker read: everything but what is rustc's own or gone with the call.
-fn linked(
-    call: &Call,
-    inputs: &Inputs,
-    start: &Start,
-    said: &DepInfo,
-    after: &mut After,
-    digests: &mut Digests,
-) -> Result<(), Unrecorded> {
-    let root = &inputs.before.directory;
-    let linker = inputs.linker.as_ref().expect("a call that links has one");
-    let search: Vec<PathBuf> =
-        linker.search(call).into_iter().map(|path| root.join(path)).collect();
-    for path in &said.files {
-        let path = root.join(path);
-        if inputs.toolchain.has(&path)
-            || is_own(call, &path)
-            || inputs.before.externs.contains_key(&path)
-        {
-            continue;
-        }
-        let Some(digest) = digests.file(&path) else {
-            // rustc's own, such as copies of libraries under LTO; the libraries themselves are in
-            // the closure.
-            if is_temporary(&path) {
-                continue;
-            }
-            return Err(Unrecorded::Gone(path));
-        };
-        if !inputs.closure.libraries.contains(&path)
-            && start.is_newer(&path)
-            && !is_product_of_cargo(&path, &call.out_dir)
-        {
-            return Err(Unrecorded::Changed(path));
-        }
-        let real =
-            |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
-        let home = path.parent().map(real);
-        let before = search.iter().position(|directory| Some(real(directory)) == home);
-        if let (Some(before), Some(file_name)) = (before, path.file_name()) {
-            // Start files, and what a linker's script names, are looked for like libraries.
-            // lld takes what a script names from the working directory, before all others.
-            let earlier =
-                search.iter().take(before).chain([root]).map(|directory| directory.join(file_name));
-            after.files.extend(
-                earlier
-                    .filter(|earlier| !earlier.exists())
-                    .map(|earlier| (earlier, ABSENT.to_owned())),
-            );
-        }
-        if let Some(name) = library_name(&path) {
-            // Next to an archive, a shared library would have come first.
-            if let Some(shared) = path
-                .extension()
-                .filter(|ending| *ending == "a")
-                .map(|_| path.with_extension("so"))
-                .filter(|shared| !shared.exists())
-            {
-                after.files.insert(shared, ABSENT.to_owned());
-            }
-            let before = before.unwrap_or(search.len());
-            after
-                .found
-                .entry(name)
-                .and_modify(|least| *least = before.min(*least))
-                .or_insert(before);
-        }
-        after.files.insert(path, digest);
-    }
-    after.search = search;
-    Ok(())
-}
-
-/// Made by an earlier call of the same build: its times are those of this build.
-fn is_product_of_cargo(path: &Path, out_dir: &Path) -> bool {
-    out_dir.parent().is_some_and(|profile| is_within(path, profile))
-}
-
-/// Whether a path leads into a directory, and not out of it again.
-fn is_within(path: &Path, directory: &Path) -> bool {
-    path.strip_prefix(directory)
-        .is_ok_and(|rest| !rest.components().any(|part| part == Component::ParentDir))
-}
-
-/// An object file of the crate itself. Of a name that is too long, as LTO makes them of several
-/// crates', rustc hashes the start: <https://github.com/rust-lang/rust/blob/1.95.0/compiler/rustc_session/src/config.rs>, `maybe_strip_file_name`.
-fn is_own(call: &Call, path: &Path) -> bool {
-    let stem = call.stem();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let has_own_name = name.strip_prefix(&stem).is_some_and(|rest| rest.starts_with('.'));
-    path.parent() == Some(call.out_dir.as_path()) && (has_own_name || name.ends_with(".rcgu.o"))
-}
-
-/// In a directory that rustc makes for the call and removes: `rustcXXXXXX`.
-fn is_temporary(path: &Path) -> bool {
-    path.components().any(
-        |part| matches!(part, Component::Normal(name) if name.to_string_lossy().strip_prefix("rustc").is_some_and(|rest| rest.len() == 6)),
-    )
-}
-
-/// `foo` of `libfoo.a`, `libfoo.so`, `libfoo.so.1`.
-fn library_name(path: &Path) -> Option<String> {
-    let name = path.file_name()?.to_str()?.strip_prefix("lib")?;
-    let (name, _version) =
-        name.split_once(".so").or_else(|| Some((name.strip_suffix(".a")?, "")))?;
-    Some(name.to_owned())
-}
-
-/// The file names under which a linker looks for a library.
-pub fn candidates(directory: &Path, name: &str) -> [PathBuf; 2] {
-    [directory.join(format!("lib{name}.so")), directory.join(format!("lib{name}.a"))]
-}
-
 /// Whether rustc itself may have read native libraries: into a `staticlib` it puts all of them,
 /// into an rlib those that `-l` or `#[link]` names, which shows in its members.
 fn may_bundle_native_libraries(call: &Call) -> bool {
@@ -537,11 +293,7 @@ pub fn outputs(call: &Call, start: &Start, store: &Store) -> Result<Vec<Output>,
     let mut outputs = Vec::new();
     for path in named_like(call) {
         // Left by another call with the same names: other crate types of a library without a hash.
-        if start
-            .outputs
-            .get(&path)
-            .is_some_and(|stamp| stamp.is_some() && *stamp == digests::stamp_of(&path))
-        {
+        if start.had(&path) {
             continue;
         }
         let metadata =
@@ -569,93 +321,4 @@ pub fn outputs(call: &Call, start: &Start, store: &Store) -> Result<Vec<Output>,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn libraries_that_are_named_by_their_paths() {
-        for text in [
-            r#"#[link(name = "../lib/libfoo.a", kind = "static", modifiers = "+verbatim")]"#,
-            r#"#[cfg_attr(unix, link(name = "/a/libfoo.a", modifiers = "+verbatim"))]"#,
-            r#"#[link(name = $name, modifiers = "+whole-archive,+verbatim")]"#,
-        ] {
-            assert!(links_by_path(text), "{text}");
-        }
-        for text in [
-            r#"#[link(name = "libfoo.a", modifiers = "+verbatim")] // a/b"#,
-            "verbatim / symlink(a, b)",
-            r#"#[link(name = "a/b")]"#,
-        ] {
-            assert!(!links_by_path(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_module_is_in_one_of_two_places() {
-        for (one, other) in [
-            ("/p/src/m.rs", "/p/src/m/mod.rs"),
-            ("/p/src/m/mod.rs", "/p/src/m.rs"),
-            ("/p/src/lib.rs", "/p/src/lib/mod.rs"),
-        ] {
-            assert_eq!(counterpart(Path::new(one)).as_deref(), Some(Path::new(other)));
-        }
-        assert_eq!(counterpart(Path::new("/p/data.json")), None);
-    }
-
-    #[test]
-    fn names_of_libraries() {
-        for (path, expected) in [
-            ("/lib/libc.so.6", Some("c")),
-            ("/lib/libfoo.a", Some("foo")),
-            ("/lib/libx.so", Some("x")),
-            ("/lib/Scrt1.o", None),
-            ("/t/libserde-1.rlib", None),
-        ] {
-            assert_eq!(library_name(Path::new(path)).as_deref(), expected, "{path}");
-        }
-        assert!(is_temporary(Path::new("/t/deps/rustcyrwWiv/libsys-1.rlib")));
-        assert!(!is_temporary(Path::new("/t/deps/rustc-demangle/libsys-1.rlib")));
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn times_tell_of_files_and_of_what_they_lie_in() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("w");
-        let package = root.join("p");
-        let file = package.join("src/a/x.rs");
-        let at = |name: &str| dir.path().join(name);
-        fs_err::create_dir_all(file.parent().unwrap()).unwrap();
-        fs_err::create_dir_all(at("old")).unwrap();
-        fs_err::write(&file, "1").unwrap();
-        fs_err::write(at("old/x.rs"), "2").unwrap();
-        fs_err::write(at("old.rs"), "2").unwrap();
-        let changed = |change: &dyn Fn()| {
-            std::thread::sleep(TICK * 3);
-            let start = Start { threshold: SystemTime::now() - TICK, outputs: BTreeMap::new() };
-            std::thread::sleep(TICK * 2);
-            change();
-            start.changed(&file, &root, &package)
-        };
-        assert!(!changed(&|| {}));
-        assert!(
-            !changed(&|| fs_err::write(package.join("default.profraw"), "").unwrap()),
-            "beside the sources"
-        );
-        assert!(!changed(&|| fs_err::write(root.join("default.profraw"), "").unwrap()));
-        assert!(
-            changed(&|| fs_err::rename(at("old.rs"), &file).unwrap()),
-            "with its own old mtime"
-        );
-        let replace = || {
-            fs_err::rename(package.join("src/a"), at("gone")).unwrap();
-            fs_err::rename(at("old"), package.join("src/a")).unwrap();
-        };
-        assert!(changed(&replace), "a directory");
-        let replace = || {
-            fs_err::rename(&package, at("moved")).unwrap();
-            fs_err::rename(at("moved"), &package).unwrap();
-        };
-        assert!(changed(&replace), "the package");
-    }
-}
+mod tests;

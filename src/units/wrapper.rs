@@ -12,11 +12,13 @@ use super::entry::{Difference, Entry, SCHEMA};
 use super::inputs::Inputs;
 use super::judge::{Verdict, judge};
 use super::log::{Event, What};
-use super::outcome::{self, Start, Unrecorded};
+use super::outcome;
 use super::package::Package;
 use super::plan::Plans;
 use super::rustc::{Inner, Ran};
+use super::start::Start;
 use super::store::Store;
+use super::unrecorded::Unrecorded;
 use super::{linker, macros, script};
 use crate::{ci, env_vars, layout};
 
