@@ -210,7 +210,11 @@ impl Provisioner<'_> {
     }
 
     fn taken(&self) -> Result<Taken, Error> {
-        let settings = Settings::read(Installer::dialect(self.options.installer), self.uv_file)?;
+        let settings = Settings::read(
+            Installer::dialect(self.options.installer),
+            self.uv_file,
+            &self.interpreter.prefix(),
+        )?;
         let indexes = settings.complete(self.indexes());
         let of_files =
             settings.constraints().into_iter().map(|file| match std::path::absolute(&file) {

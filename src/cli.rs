@@ -26,6 +26,7 @@ mod run;
 mod sharing;
 mod step_summary;
 mod store;
+mod target_dirs;
 mod toolchain;
 mod warmth;
 mod why;

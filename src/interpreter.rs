@@ -16,7 +16,7 @@ mod identity;
 mod probe;
 mod request;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) use discovery::{Source, Wanted, discover};
 pub(crate) use identity::Identity;
@@ -43,6 +43,14 @@ pub(crate) struct Interpreter {
 }
 
 impl Interpreter {
+    /// The directory of the virtual environment that it was found in, or else of its installation.
+    pub(crate) fn prefix(&self) -> PathBuf {
+        let venv = self.path.ancestors().skip(1).take(2);
+        venv.into_iter()
+            .find(|directory| directory.join("pyvenv.cfg").is_file())
+            .map_or_else(|| PathBuf::from(&self.identity.base_prefix), Path::to_path_buf)
+    }
+
     /// Whether a `requires-python` allows it.
     pub(crate) fn satisfies(&self, requires_python: &VersionSpecifiers) -> bool {
         requires_python.contains(&self.markers.python_full_version().version)

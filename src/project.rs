@@ -15,7 +15,7 @@ mod package_files;
 mod remembered;
 mod settings;
 mod sources;
-mod uv;
+pub(crate) mod uv;
 mod workspace;
 
 use std::path::{Path, PathBuf};
@@ -43,10 +43,13 @@ pub struct Project {
     pub build_system: BuildSystem,
     pub settings: Settings,
     pub requires_python: Option<VersionSpecifiers>,
-    /// uv's settings for the project.
+    /// The file with uv's settings for the project.
     pub uv_file: Option<UvFile>,
-    /// `build-constraint-dependencies` of uv's settings.
+    /// `build-constraint-dependencies` of uv's settings, those of the user and the system included.
     pub build_constraints: Vec<String>,
+    /// `require-build-hashes` of the same: whatever installs build requirements, it does so with
+    /// hashes.
+    pub require_build_hashes: bool,
     /// Where it says that requirements come from.
     pub sources: Sources,
     pub workspace: Workspace,
@@ -186,11 +189,14 @@ impl Project {
             None => None,
         };
         let uv_workspace = uv::workspace_root(&directory, &pyproject);
-        let uv_file = UvFile::of_project(&directory, uv_workspace.as_deref());
-        let build_constraints =
-            uv_file.as_ref().map(UvFile::build_constraints).transpose()?.unwrap_or_default();
-        let sources =
-            Sources::new(&directory, &pyproject, uv_workspace.as_deref(), uv_file.as_ref());
+        let uv_file = UvFile::of_project(&directory, uv_workspace.as_deref())?;
+        let uv_files = uv::readable_files(uv_file.as_ref());
+        let build_constraints: Result<Vec<_>, _> =
+            uv_files.iter().map(UvFile::build_constraints).collect();
+        let uv_settings = uv::combined(uv_files.into_iter().map(|file| file.table));
+        let require_build_hashes =
+            uv_settings.get("require-build-hashes").and_then(toml::Value::as_bool) == Some(true);
+        let sources = Sources::new(&directory, &pyproject, uv_workspace.as_deref(), uv_settings);
         let workspace = Workspace::find(&directory, &pyproject);
         Ok(Self {
             directory,
@@ -198,7 +204,8 @@ impl Project {
             settings,
             requires_python,
             uv_file,
-            build_constraints,
+            build_constraints: build_constraints?.concat(),
+            require_build_hashes,
             sources,
             workspace,
             pyproject,

@@ -18,6 +18,7 @@
 //! The root's own inode and times do not identify it: inodes are reused, and the times change with
 //! every file that is created in it.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,14 @@ pub(crate) enum Distrust {
     TooMuch,
 }
 
+/// What was found, and done.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub distrust: Option<Distrust>,
+    /// More target directories of cargo's in the workspace, whoever has had them made.
+    pub others: Vec<PathBuf>,
+}
+
 /// Sees to it that cargo finds no local package fresh in a target directory that did not grow up
 /// with this checkout, and binds the two from now on. A directory that is not there yet is made.
 pub(crate) fn settle(
@@ -73,7 +82,7 @@ pub(crate) fn settle(
     target: &Path,
     workspace: &Path,
     packages: &[LocalPackage],
-) -> io::Result<Option<Distrust>> {
+) -> io::Result<Settled> {
     // The two halves are written one after the other, and what is removed must not be what another
     // of us has begun to build.
     let wait = fs::LockWait {
@@ -84,7 +93,7 @@ pub(crate) fn settle(
     let _turn = fs::Lock::exclusive(&ours(layout, target).with_extension("lock"), &wait)
         .map_err(io::Error::other)?;
     let now = nanos(SystemTime::now());
-    let sources = sources(workspace, packages, target);
+    let (sources, others) = sources(workspace, packages, target);
     let distrust = if target.is_dir() {
         match (believed(layout, target), &sources) {
             (_, None) => (!local_units(target, packages).is_empty()).then_some(Distrust::TooMuch),
@@ -112,7 +121,7 @@ pub(crate) fn settle(
         Some(sources) => bind(layout, target, now, &sources)?,
         None => drop(fs_err::remove_file(target.join(IN_TARGET))),
     }
-    Ok(distrust)
+    Ok(Settled { distrust, others })
 }
 
 /// Since when the pair of tokens has agreed, and the sources that it knows; `None`: it does not
@@ -208,9 +217,13 @@ struct Source {
 /// More files than this are not looked at: it takes longer than asking the wrapper.
 const TOO_MANY: usize = 200_000;
 
-/// All files in the workspace and in local packages next to it, but for what tools make. `None`:
-/// they are too many.
-fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Option<Vec<Source>> {
+/// All files in the workspace and in local packages next to it, but for what tools make, and the
+/// other target directories there. `None`: they are too many.
+fn sources(
+    workspace: &Path,
+    packages: &[LocalPackage],
+    target: &Path,
+) -> (Option<Vec<Source>>, Vec<PathBuf>) {
     // A package next to the workspace, behind a link, or in a directory that is otherwise left out.
     let is_apart = |directory: &&Path| {
         let within = directory
@@ -225,15 +238,22 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Option
         .chain([workspace])
         .collect();
     let (mut found, mut seen) = (Vec::new(), 0);
+    let others = RefCell::new(Vec::new());
     for root in roots {
         let walk = fs::walk_with_links(root, |entry| {
-            !entry.file_type().is_dir()
-                || !(fs::is_made_by_tools(entry.path()) || entry.path() == target)
+            if !entry.file_type().is_dir() {
+                return true;
+            }
+            let is_made = entry.path() == target || fs::is_made_by_tools(entry.path());
+            if is_made && entry.path() != target && is_of_cargo(entry.path()) {
+                others.borrow_mut().push(entry.path().to_path_buf());
+            }
+            !is_made
         });
         for entry in walk {
             seen += 1;
             if seen > TOO_MANY || interrupt::pending().is_some() {
-                return None;
+                return (None, Vec::new());
             }
             let Some(entry) = entry.ok().filter(|entry| !entry.file_type().is_dir()) else {
                 continue;
@@ -250,7 +270,14 @@ fn sources(workspace: &Path, packages: &[LocalPackage], target: &Path) -> Option
             found.push(Source { path: entry.into_path(), mtime, ctime, stamp });
         }
     }
-    Some(found)
+    (Some(found), others.into_inner())
+}
+
+/// Whether a directory is a target directory of cargo's.
+fn is_of_cargo(directory: &Path) -> bool {
+    [".rustc_info.json", "debug/.fingerprint", "release/.fingerprint"]
+        .iter()
+        .any(|name| directory.join(name).exists())
 }
 
 /// Takes cargo's own locks of the profiles that these units are in, so that none is at work there.

@@ -28,14 +28,42 @@ fn terminal() -> Option<File> {
         .map(fs_err::File::into_file)
 }
 
-/// Whether a child was stopped because it wants the terminal.
+/// Why a child was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It wants the terminal.
+    Wants,
+    /// The user pressed Ctrl-Z.
+    Suspended,
+}
+
+/// Whether a child was stopped since it was last asked.
 #[cfg(unix)]
-pub(crate) fn is_wanted_by(child: &Child) -> bool {
-    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
+pub(crate) fn stop_of(child: &Child) -> Option<Stop> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
     let stopped =
         rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
-    let signal = stopped.ok().flatten().and_then(|status| status.stopping_signal());
-    signal.is_some_and(|signal| signal == libc::SIGTTIN || signal == libc::SIGTTOU)
+    match stopped.ok().flatten()?.stopping_signal()? {
+        libc::SIGTTIN | libc::SIGTTOU => Some(Stop::Wants),
+        libc::SIGTSTP => Some(Stop::Suspended),
+        _ => None,
+    }
+}
+
+/// Hands Ctrl-Z on, which has reached a child that the terminal is lent to: our own group is
+/// stopped, and the shell has the terminal until `fg`. In the background, the child goes on without
+/// it.
+#[cfg(unix)]
+pub(crate) fn suspend(child: &Child) {
+    if let Ok(group) = i32::try_from(child.id()) {
+        take_back_from(group);
+    }
+    let _ = rustix::process::kill_process_group(getpgrp(), rustix::process::Signal::TSTP);
+    if !lend_to(child)
+        && let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+    {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::CONT);
+    }
 }
 
 /// Lends the terminal to the group that a child leads, and continues it. Whether the terminal was
@@ -82,9 +110,12 @@ pub(crate) fn take_back_from(group: i32) {
 
 /// Windows has consoles, which every process of one may read from.
 #[cfg(not(unix))]
-pub(crate) fn is_wanted_by(_child: &std::process::Child) -> bool {
-    false
+pub(crate) fn stop_of(_child: &std::process::Child) -> Option<Stop> {
+    None
 }
+
+#[cfg(not(unix))]
+pub(crate) fn suspend(_child: &std::process::Child) {}
 
 #[cfg(not(unix))]
 pub(crate) fn lend_to(_child: &std::process::Child) -> bool {

@@ -97,11 +97,15 @@ const PATHS: &[&str] = &[
 
 impl Settings {
     /// Reads the files that `dialect` would read for a project. `project`: the one of uv's that the
-    /// project has.
-    pub(crate) fn read(dialect: Dialect, project: Option<&UvFile>) -> Result<Self, Error> {
+    /// project has; `prefix`: that of the interpreter.
+    pub(crate) fn read(
+        dialect: Dialect,
+        project: Option<&UvFile>,
+        prefix: &Path,
+    ) -> Result<Self, Error> {
         match dialect {
             Dialect::Uv => uv::read(project).map(Self::Uv),
-            Dialect::Pip => Ok(Self::Pip(pip::read())),
+            Dialect::Pip => Ok(Self::Pip(pip::read(prefix))),
         }
     }
 

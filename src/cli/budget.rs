@@ -2,7 +2,7 @@
 
 use globset::Glob;
 
-use super::failure::{Result, UsageError};
+use super::failure::{RebuildDenied, Result, UsageError};
 use super::warmth::{WarmthArgs, When};
 use crate::project::{CargoWorkspace, Settings};
 use crate::report::{Crates, render};
@@ -21,13 +21,6 @@ enum Spec {
     Deps,
     Workspace,
     Name(globset::GlobMatcher),
-}
-
-/// `--deny-rebuild` tripped.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(super) struct RebuildDenied {
-    message: String,
 }
 
 impl Budget {

@@ -268,6 +268,7 @@ fn build_from_sdist(
     project.sources.clone_from(&outer.project.sources);
     project.uv_file.clone_from(&outer.project.uv_file);
     project.build_constraints.clone_from(&outer.project.build_constraints);
+    project.require_build_hashes = outer.project.require_build_hashes;
     let context = Context {
         project,
         layout: outer.layout.clone(),

@@ -54,6 +54,12 @@ pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> Result<()> {
     let env =
         environment::provision(&context, Target::Wheel, &mut Sessions::new(ui), &mut Vec::new())?;
     let cargo = warmth::cargo_workspace(&context.project, &context.layout, ui);
+    if cargo.is_none() && !context.project.workspace.manifests.is_empty() {
+        ui.warning(
+            "cargo cannot read the workspace, so the variables for reuse are missing: try `cargo \
+                metadata` in the project",
+        );
+    }
     let mut pins = pins(&context, &env, cargo.as_ref());
     // cargo has its own way to have libraries found.
     if args.format != Format::Cargo {

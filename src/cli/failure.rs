@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::io;
 
-use super::budget::RebuildDenied;
 #[cfg(feature = "github")]
 use crate::github;
 use crate::report::ErrorReport;
@@ -27,6 +26,13 @@ pub(super) struct UsageError {
 pub(super) struct BuildError {
     pub message: String,
     pub hint: Option<String>,
+}
+
+/// `--deny-rebuild` tripped.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct RebuildDenied {
+    pub message: String,
 }
 
 /// Why a command failed. What each lower layer reports has a variant; the rest is shown as it is.

@@ -9,12 +9,11 @@ use clap::{Args, ValueHint};
 use super::failure::{Result, UsageError};
 use crate::build_env::indexes::Indexes;
 use crate::build_env::installer::Choice;
-use crate::build_env::settings::uv;
 use crate::build_env::{self, Provisioner};
 use crate::hooks::ConfigSettings;
 use crate::interpreter::{self, Interpreter, Source, Wanted};
 use crate::layout::Layout;
-use crate::project::{self, Project, Settings, UvFile};
+use crate::project::{self, Project, Settings, uv};
 use crate::ui::{self, Ui};
 use crate::{env_vars, fs};
 
@@ -269,12 +268,10 @@ fn options(project: &Project, args: &EnvironmentArgs) -> Result<build_env::Optio
         constraints.extend(files.split_whitespace().map(|file| absolute(&here, file)));
     }
     constraints.dedup();
-    let hashes_by_environment = ["PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES"].iter().any(|name| {
-        env_vars::get(name).is_some_and(|value| {
-            !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
-        })
-    });
-    let hashes_by_project = project.uv_file.as_ref().is_some_and(UvFile::requires_build_hashes);
+    let hashes_by_environment =
+        ["PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES", "UV_REQUIRE_BUILD_HASHES"]
+            .into_iter()
+            .any(uv::is_set);
     let lock_timeout = match env_vars::get(env_vars::LOCK_TIMEOUT) {
         None => None,
         Some(text) => Some(Duration::from_secs(text.parse().map_err(|_ignored| UsageError {
@@ -294,7 +291,9 @@ fn options(project: &Project, args: &EnvironmentArgs) -> Result<build_env::Optio
             find_links: args.find_links.clone(),
             no_index: args.no_index,
         },
-        require_hashes: args.require_hashes || hashes_by_environment || hashes_by_project,
+        require_hashes: args.require_hashes
+            || hashes_by_environment
+            || project.require_build_hashes,
         offline: args.offline || uv::is_set("UV_OFFLINE"),
         upgrade: args.upgrade,
         max_age: args.max_age.or(if env_vars::is_ci() { None } else { Some(MAX_AGE) }),

@@ -12,7 +12,8 @@ use super::environment::{self, Sessions, Target};
 use super::failure::Result;
 use super::options::{Context, EnvironmentArgs};
 use super::sharing::{Shared, Sharing};
-use super::warmth::{Warmth, WarmthArgs, WarmthOptions};
+use super::target_dirs;
+use super::warmth::{Reuse, Warmth, WarmthArgs, WarmthOptions};
 use super::{directory_or_here, env, failure, options, step_summary};
 use crate::interpreter::Identity;
 use crate::layout::Layout;
@@ -48,7 +49,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
     let mut report = Report { project: Some(project.directory.clone()), ..Report::new("run") };
     let options = WarmthOptions::new(&args.warmth, &project)?;
     let budget = Budget::new(&args.warmth, &project.settings)?;
-    let target_dir = target_dir_of(&args.command);
+    let target_dir = target_dirs::told(&args.command);
     let mut environ = Vec::new();
     let share = |layout: &Layout, identity: Option<&Identity>| {
         let shared = Shared {
@@ -59,7 +60,7 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
             tests: true,
             environments: !(args.environment.locked || args.environment.require_hashes),
             is_offline: args.environment.offline,
-            reuse: options.reuse,
+            is_reusing: options.reuse != Reuse::Off,
         };
         Sharing::begin(&args.warmth.sharing, &shared, ui)
     };
@@ -95,7 +96,9 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
     if let Some(warmth) = &mut warmth {
         budget.look_at(warmth.workspace(), ui);
         warmth.also_in(target_dir);
-        if let Some(manifest) = option_of(&args.command, "--manifest-path")
+        warmth
+            .also_in(target_dirs::mentioned(args.command.iter().filter_map(|word| word.to_str())));
+        if let Some(manifest) = target_dirs::option_of(&args.command, "--manifest-path")
             .and_then(|path| std::path::absolute(path).ok())
         {
             warmth.also_of(&manifest, ui);
@@ -155,41 +158,4 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
         denied?;
     }
     Ok(code)
-}
-
-/// The value of an option in a command: `cargo build --target-dir DIR`.
-fn option_of(command: &[OsString], option: &str) -> Option<String> {
-    let words: Vec<&str> =
-        command.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
-    let value = |(at, word): (usize, &&str)| match word.strip_prefix(option)? {
-        "" => words.get(at + 1).map(|word| (*word).to_owned()),
-        rest => rest.strip_prefix('=').map(str::to_owned),
-    };
-    words.iter().enumerate().find_map(value)
-}
-
-/// The target directory in a command's arguments.
-fn target_dir_of(command: &[OsString]) -> Option<PathBuf> {
-    let in_config = || {
-        let config: toml::Table = option_of(command, "--config")?.parse().ok()?;
-        Some(config.get("build")?.get("target-dir")?.as_str()?.to_owned())
-    };
-    std::path::absolute(option_of(command, "--target-dir").or_else(in_config)?).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_target_directory_that_cargo_is_told() {
-        let of =
-            |text: &str| target_dir_of(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
-        assert_eq!(of("cargo test --target-dir /x -q"), Some("/x".into()));
-        assert_eq!(of("cargo test --target-dir=/x"), Some("/x".into()));
-        assert_eq!(of("cargo test -- --target-dir=/x"), None);
-        assert_eq!(of("cargo test --target-directory /x"), None);
-        assert_eq!(of("cargo test --config build.target-dir='/x'"), Some("/x".into()));
-        assert_eq!(of("cargo test --config=other.toml"), None);
-    }
 }

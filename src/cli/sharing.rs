@@ -5,7 +5,6 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
-use super::warmth::Reuse;
 use crate::env_vars;
 use crate::interpreter::Identity;
 use crate::layout::Layout;
@@ -57,8 +56,8 @@ pub(super) struct Shared<'a> {
     /// wheels with certain hashes.
     pub environments: bool,
     pub is_offline: bool,
-    /// Nothing is taken from anywhere if not.
-    pub reuse: Reuse,
+    /// `--reuse off` takes nothing from anywhere.
+    pub is_reusing: bool,
 }
 
 #[cfg(not(feature = "remote"))]

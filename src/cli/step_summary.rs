@@ -54,7 +54,7 @@ pub(super) fn fold_build_scripts(crates: &Crates, summary: &mut Summary) {
         let outcome = match (script.skipped, script.output_changed) {
             (true, _) => "skipped: its declared inputs did not change",
             (false, Some(true)) => "output changed",
-            (false, Some(false)) => "output unchanged",
+            (false, Some(false)) => "nothing that is read of its output changed",
             (false, None) => "",
         };
         vec![

@@ -4,6 +4,7 @@
 //!
 //! Nothing here fails a build: without it cargo compiles more, and no reasons are known.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -229,9 +230,9 @@ impl Warmth {
         self.all_crates = true;
     }
 
-    /// Another target directory that cargo will use.
-    pub(super) fn also_in(&mut self, target_dir: Option<PathBuf>) {
-        self.others.extend(target_dir);
+    /// Other target directories that cargo will use.
+    pub(super) fn also_in(&mut self, target_dirs: impl IntoIterator<Item = PathBuf>) {
+        self.others.extend(target_dirs);
     }
 
     /// A manifest that cargo will be told: it may be of another workspace.
@@ -337,10 +338,17 @@ pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[Path
     let mut directories =
         vec![workspace.target_directory.clone(), workspace.build_directory.clone()];
     directories.extend(others.iter().cloned());
-    directories.sort();
-    directories.dedup();
-    for directory in directories {
-        match target_trust::settle(layout, &directory, &workspace.root, &packages) {
+    let mut settled = BTreeSet::new();
+    while let Some(directory) = directories.pop() {
+        if !settled.insert(directory.clone()) {
+            continue;
+        }
+        let outcome = target_trust::settle(layout, &directory, &workspace.root, &packages);
+        let outcome = outcome.map(|found| {
+            directories.extend(found.others);
+            found.distrust
+        });
+        match outcome {
             Ok(None) => {}
             Ok(Some(Distrust::Foreign)) => {
                 ui.detail(format_args!(

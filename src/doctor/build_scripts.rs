@@ -157,8 +157,10 @@ pub(super) fn without_comments(text: &str) -> String {
 /// Whether what a run watched is still what the script says: it was not edited since, or still has
 /// the path in it.
 fn still_watches(run: &Run, declared: &Path, facts: &Facts) -> bool {
-    let package = facts.packages.iter().find(|package| package.name == run.package);
-    package.and_then(|package| package.script.as_ref()).is_none_or(|script| {
+    let Some(package) = facts.packages.iter().find(|package| package.name == run.package) else {
+        return true;
+    };
+    package.script.as_ref().is_some_and(|script| {
         is_of(run, script)
             || declared.to_str().is_some_and(|name| {
                 without_comments(&script.text).contains(&format!("changed={name}\""))

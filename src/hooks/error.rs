@@ -47,8 +47,9 @@ impl Error {
                             "cargo could not compile `{name}`: fix the errors that rustc reported"
                         ),
                         None if tail.iter().any(|line| is_about_a_missing_cargo(line)) => {
-                            "cargo does not work here: try `cargo metadata` in the project, or \
-                            install Rust from https://rustup.rs"
+                            "cargo failed before it compiled anything, for the reason above: try \
+                            `cargo metadata` in the project; if cargo is missing, install Rust \
+                            from https://rustup.rs"
                                 .to_owned()
                         }
                         None => return None,

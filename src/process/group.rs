@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use super::{Error, TICK};
+use crate::terminal::Stop;
 use crate::{interrupt, terminal};
 
 /// A running child and its process group.
@@ -41,13 +42,17 @@ impl Group {
             if let Some(signal) = interrupt::pending() {
                 return Err(Error::Interrupted { command: self.command.clone(), signal });
             }
-            if terminal::is_wanted_by(&self.child) {
-                self.had_terminal = terminal::lend_to(&self.child);
-                if !self.had_terminal {
-                    // While it is stopped, it reacts to nothing else.
-                    signal_group(&self.child, Kill::Kill);
-                    return Err(Error::Terminal { command: self.command.clone() });
+            match terminal::stop_of(&self.child) {
+                Some(Stop::Suspended) if self.had_terminal => terminal::suspend(&self.child),
+                Some(Stop::Wants) => {
+                    self.had_terminal = terminal::lend_to(&self.child);
+                    if !self.had_terminal {
+                        // While it is stopped, it reacts to nothing else.
+                        signal_group(&self.child, Kill::Kill);
+                        return Err(Error::Terminal { command: self.command.clone() });
+                    }
                 }
+                _ => {}
             }
             if let Some(timeout) = timeout.filter(|timeout| start.elapsed() > *timeout) {
                 return Err(Error::TimedOut { command: self.command.clone(), timeout });
@@ -170,6 +175,18 @@ pub(crate) fn signal_group_id(_id: i32, _kill: Kill) {}
 pub(super) fn isolate(command: &mut Command) {
     use std::os::unix::process::CommandExt as _;
     command.process_group(0);
+    #[expect(unsafe_code, reason = "the standard library offers no safe way to set a disposition")]
+    // SAFETY: between fork and exec the closure makes two plain system calls; it allocates nothing
+    // and takes no lock.
+    unsafe {
+        command.pre_exec(|| {
+            // Whoever ignores these, as `bash -ic` does, gets an error from the terminal in a group
+            // in the background, and is not stopped, so that nobody could lend it.
+            libc::signal(libc::SIGTTIN, libc::SIG_DFL);
+            libc::signal(libc::SIGTTOU, libc::SIG_DFL);
+            Ok(())
+        });
+    }
     die_with_us(command);
 }
 

@@ -11,10 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use cargo_metadata::{Metadata, MetadataCommand, TargetKind};
 use serde::{Deserialize, Serialize};
 
-use super::Error;
-use super::workspace::workspace_root;
+use super::{Error, lookup};
 use crate::process::Cmd;
-use crate::{env_vars, fs};
+use crate::{digest, env_vars, fs};
 
 /// A Cargo workspace, all its packages, and where it is built.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +29,9 @@ pub struct CargoWorkspace {
     /// Whether the resolution is that of all features. It is not where a package that only some
     /// feature needs is not available.
     pub has_all_features: bool,
+    /// Digest of the `Cargo.lock` with this resolution; it may differ from the one that is there,
+    /// which may lag behind the manifests, or be missing.
+    pub lock_digest: Option<String>,
 }
 
 /// A package.
@@ -105,10 +107,12 @@ impl CargoWorkspace {
             // What cargo says without all features is what it says in the build.
             Err(_) => ask(manifest, &["--offline"]).map(|metadata| (metadata, false)),
         };
+        // Of the lock file that the resolution stands in: cargo will write it again in the build.
+        let lock_digest = digest::file(&lock.path).ok();
         lock.restore()?;
         let (metadata, has_all_features) =
             asked.map_err(|message| Error::Cargo { manifest: manifest.to_path_buf(), message })?;
-        Ok(Self { has_all_features, ..Self::new(&metadata) })
+        Ok(Self { has_all_features, lock_digest, ..Self::new(&metadata) })
     }
 
     /// Of what cargo has answered.
@@ -126,7 +130,7 @@ impl CargoWorkspace {
             .map(|package| CargoPackage::new(package, metadata, &home))
             .collect();
         let root = metadata.workspace_root.clone().into_std_path_buf();
-        Self { root, target_directory, build_directory, packages, has_all_features: false }
+        Self { root, target_directory, build_directory, packages, ..Self::default() }
     }
 
     /// The same with another target directory, which cargo will be told.
@@ -329,6 +333,34 @@ impl LockFile {
         };
         restored.map_err(|source| Error::Write { path: self.path, source })
     }
+}
+
+/// The root of the workspace that a manifest belongs to; its own directory when it belongs to none.
+pub(super) fn workspace_root(manifest: &Path) -> PathBuf {
+    let own = manifest.parent().unwrap_or(manifest);
+    let read = |path: &Path| fs_err::read_to_string(path).ok()?.parse::<toml::Table>().ok();
+    let declared = read(manifest)
+        .as_ref()
+        .and_then(|table| lookup(table, &["package", "workspace"]))
+        .and_then(toml::Value::as_str)
+        .and_then(|path| fs::absolute(&own.join(path)).ok());
+    if let Some(root) = declared {
+        return root;
+    }
+    for directory in own.ancestors() {
+        let Some(table) = read(&directory.join("Cargo.toml")) else { continue };
+        let Some(workspace) = table.get("workspace") else { continue };
+        let excluded =
+            workspace.get("exclude").and_then(toml::Value::as_array).into_iter().flatten();
+        if directory == own
+            || !excluded
+                .filter_map(toml::Value::as_str)
+                .any(|path| own.starts_with(directory.join(path)))
+        {
+            return directory.to_path_buf();
+        }
+    }
+    own.to_path_buf()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::Error;
 use super::cargo::{CargoWorkspace, cargo_home};
 use crate::{digest, env_vars, fs};
 
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Memory {

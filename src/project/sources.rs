@@ -91,7 +91,7 @@ impl Sources {
         directory: &Path,
         pyproject: &Table,
         workspace: Option<&Path>,
-        uv_file: Option<&UvFile>,
+        settings: Table,
     ) -> Self {
         let of_workspace =
             workspace.filter(|root| *root != directory).map(|root| root.join("pyproject.toml"));
@@ -99,7 +99,6 @@ impl Sources {
         let files = std::iter::once((directory.join("pyproject.toml"), pyproject.clone()))
             .chain(of_workspace.map(|(table, path)| (path, table)))
             .collect();
-        let settings = uv_file.map(|file| file.table.clone()).unwrap_or_default();
         Self { files, workspace: workspace.map(Path::to_path_buf), settings }
     }
 
@@ -107,19 +106,17 @@ impl Sources {
     fn of(directory: &Path) -> Option<(Self, Table)> {
         let pyproject = uv::read_pyproject(&directory.join("pyproject.toml"))?;
         let workspace = uv::workspace_root(directory, &pyproject);
-        let uv_file = UvFile::of_project(directory, workspace.as_deref());
-        Some((Self::new(directory, &pyproject, workspace.as_deref(), uv_file.as_ref()), pyproject))
+        let uv_file = UvFile::of_project(directory, workspace.as_deref()).ok()?;
+        let files = uv::readable_files(uv_file.as_ref()).into_iter();
+        let settings = uv::combined(files.map(|file| file.table));
+        Some((Self::new(directory, &pyproject, workspace.as_deref(), settings), pyproject))
     }
 
     /// `extra-build-dependencies` of a project.
     pub(super) fn extra_build_dependencies(&self, project: &str) -> Result<Vec<String>, Error> {
         let name = |name: &str| name.parse::<PackageName>().ok();
-        let tables = std::iter::once(self.settings.get("extra-build-dependencies")).chain(
-            self.files
-                .first()
-                .map(|(_, table)| lookup(table, &["tool", "uv", "extra-build-dependencies"])),
-        );
-        let Some(table) = tables.flatten().find_map(Value::as_table) else { return Ok(Vec::new()) };
+        let table = self.settings.get("extra-build-dependencies").and_then(Value::as_table);
+        let Some(table) = table else { return Ok(Vec::new()) };
         let Some((key, items)) =
             table.iter().find(|(key, _)| name(key).is_some_and(|key| Some(key) == name(project)))
         else {

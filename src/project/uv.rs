@@ -8,6 +8,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use toml::{Table, Value};
 
 use super::{Error, lookup, parse_toml};
+use crate::env_vars;
 
 /// Settings of uv: a `uv.toml`, or `[tool.uv]` of a `pyproject.toml`.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,25 +30,21 @@ impl UvFile {
     }
 
     /// The settings in a directory: those of `pyproject.toml` do not count next to a `uv.toml`.
-    fn in_directory(directory: &Path) -> Option<Self> {
+    fn in_directory(directory: &Path) -> Option<Result<Self, Error>> {
         let path = directory.join("uv.toml");
         if path.is_file() {
-            return Self::read(&path).ok();
+            let invalid = |(path, message)| Error::InvalidToml { path, message };
+            return Some(Self::read(&path).map_err(invalid));
         }
         let path = directory.join("pyproject.toml");
         let table = lookup(&read_pyproject(&path)?, &["tool", "uv"])?.as_table()?.clone();
-        Some(Self { path, table })
+        Some(Ok(Self { path, table }))
     }
 
     /// The file that has the settings of the project in `directory`, which is in the workspace of
     /// `root`.
-    pub(super) fn of_project(directory: &Path, root: Option<&Path>) -> Option<Self> {
-        root.unwrap_or(directory).ancestors().find_map(Self::in_directory)
-    }
-
-    /// `require-build-hashes`: whatever installs build requirements, it does so with hashes.
-    pub fn requires_build_hashes(&self) -> bool {
-        self.table.get("require-build-hashes").and_then(Value::as_bool) == Some(true)
+    pub(super) fn of_project(directory: &Path, root: Option<&Path>) -> Result<Option<Self>, Error> {
+        root.unwrap_or(directory).ancestors().find_map(Self::in_directory).transpose()
     }
 
     /// `build-constraint-dependencies`: for build requirements, whatever installs them.
@@ -72,6 +69,65 @@ impl UvFile {
     }
 }
 
+/// uv's configuration files: the project's, the user's, the system's.
+pub(crate) fn files(project: Option<&UvFile>) -> Vec<Result<UvFile, (PathBuf, String)>> {
+    if let Some(path) = env_vars::get_os("UV_CONFIG_FILE") {
+        return vec![UvFile::read(&std::path::absolute(&path).unwrap_or(path.into()))];
+    }
+    if is_set("UV_NO_CONFIG") {
+        return Vec::new();
+    }
+    let user = env_vars::get_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env_vars::home()?.join(".config")));
+    let user = if cfg!(windows) { env_vars::get_os("APPDATA").map(PathBuf::from) } else { user };
+    let system: Vec<PathBuf> = if cfg!(windows) {
+        env_vars::get_os("PROGRAMDATA").map(PathBuf::from).into_iter().collect()
+    } else {
+        let directories = env_vars::get_os("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
+        std::env::split_paths(&directories).chain([PathBuf::from("/etc")]).collect()
+    };
+    let is_there = |directory: &PathBuf| directory.join("uv/uv.toml").is_file();
+    let others = user.filter(is_there).into_iter().chain(system.into_iter().find(is_there));
+    project
+        .cloned()
+        .map(Ok)
+        .into_iter()
+        .chain(others.map(|directory| UvFile::read(&directory.join("uv/uv.toml"))))
+        .collect()
+}
+
+/// Those that can be read; the installer reports the others when it reads them.
+pub(super) fn readable_files(project: Option<&UvFile>) -> Vec<UvFile> {
+    files(project).into_iter().filter_map(Result::ok).collect()
+}
+
+/// Settings of several files, the one that wins first: lists are joined, of tables each key counts
+/// once, of other settings the first one.
+pub(crate) fn combined(tables: impl IntoIterator<Item = Table>) -> Table {
+    let mut all = Table::new();
+    for (name, value) in tables.into_iter().flatten() {
+        match (all.get_mut(&name), value) {
+            (Some(Value::Array(values)), Value::Array(more)) => values.extend(more),
+            (Some(Value::Table(values)), Value::Table(more)) => {
+                for (key, value) in more {
+                    values.entry(key).or_insert(value);
+                }
+            }
+            (Some(_), _) => {}
+            (None, value) => drop(all.insert(name, value)),
+        }
+    }
+    all
+}
+
+/// As uv reads switches in variables.
+pub(crate) fn is_set(name: &str) -> bool {
+    env_vars::get(name).is_some_and(|value| {
+        !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off" | "n" | "f")
+    })
+}
+
 pub(super) fn read_pyproject(path: &Path) -> Option<Table> {
     parse_toml(path, &fs_err::read(path).ok()?).ok()
 }
@@ -80,6 +136,9 @@ pub(super) fn read_pyproject(path: &Path) -> Option<Table> {
 pub(super) fn workspace_root(directory: &Path, pyproject: &Table) -> Option<PathBuf> {
     if lookup(pyproject, &["tool", "uv", "workspace"]).is_some() {
         return Some(directory.to_path_buf());
+    }
+    if lookup(pyproject, &["tool", "uv", "managed"]).and_then(Value::as_bool) == Some(false) {
+        return None;
     }
     // The nearest one has the word, whether it is for us or not.
     let (root, workspace) = directory.ancestors().skip(1).find_map(|above| {
@@ -149,7 +208,7 @@ mod tests {
         let directory = dir.path().join(directory);
         let pyproject = read_pyproject(&directory.join("pyproject.toml")).unwrap_or_default();
         let root = workspace_root(&directory, &pyproject);
-        let file = UvFile::of_project(&directory, root.as_deref());
+        let file = UvFile::of_project(&directory, root.as_deref()).unwrap();
         let relative = |path: &Path| path.strip_prefix(dir.path()).unwrap().to_path_buf();
         (root.as_deref().map(relative), file.map(|file| relative(&file.path)))
     }
@@ -172,6 +231,11 @@ mod tests {
             (None, Some("w/packages/out/pyproject.toml".into()))
         );
         assert_eq!(find(&[root, ("w/packages/a/b/pyproject.toml", "")], "w/packages/a/b").0, None);
+        let alone = "[tool.uv]\nmanaged = false";
+        assert_eq!(
+            find(&[root, ("w/one/pyproject.toml", alone)], "w/one"),
+            (None, Some("w/one/pyproject.toml".into()))
+        );
         assert_eq!(
             find(&[root, ("w/uv.toml", "no-index = true")], "w"),
             (Some("w".into()), Some("w/uv.toml".into()))
@@ -181,6 +245,32 @@ mod tests {
             (None, Some("a/uv.toml".into()))
         );
         assert_eq!(find(&[("a/pyproject.toml", "[project]")], "a"), (None, None));
+    }
+
+    #[test]
+    fn settings_of_several_files_are_combined() {
+        let table = |text: &str| text.parse::<Table>().unwrap();
+        let all = combined([
+            table(
+                "no-sources = true\nbuild-constraint-dependencies = ['a<2']\n[extra-build-dependencies]\na = ['x']",
+            ),
+            table(
+                "no-sources = false\nbuild-constraint-dependencies = ['b<2']\n[extra-build-dependencies]\na = ['y']\nb = ['z']",
+            ),
+        ]);
+        assert_eq!(
+            all,
+            table(
+                "no-sources = true\nbuild-constraint-dependencies = ['a<2', 'b<2']\n[extra-build-dependencies]\na = ['x']\nb = ['z']"
+            )
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join("uv.toml"), "index = [").unwrap();
+        UvFile::of_project(dir.path(), None).unwrap_err();
     }
 
     #[test]

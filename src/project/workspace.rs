@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::cargo::{self, CargoWorkspace};
+use super::cargo::{self, CargoWorkspace, workspace_root};
 use super::{Error, lookup, remembered};
 use crate::{env_vars, fs};
 
@@ -130,34 +130,6 @@ fn manifests(directory: &Path, pyproject: &toml::Table) -> Vec<PathBuf> {
         .map(walkdir::DirEntry::into_path)
         .into_iter()
         .collect()
-}
-
-/// The root of the workspace that a manifest belongs to; its own directory when it belongs to none.
-pub(super) fn workspace_root(manifest: &Path) -> PathBuf {
-    let own = manifest.parent().unwrap_or(manifest);
-    let read = |path: &Path| fs_err::read_to_string(path).ok()?.parse::<toml::Table>().ok();
-    let declared = read(manifest)
-        .as_ref()
-        .and_then(|table| lookup(table, &["package", "workspace"]))
-        .and_then(toml::Value::as_str)
-        .and_then(|path| fs::absolute(&own.join(path)).ok());
-    if let Some(root) = declared {
-        return root;
-    }
-    for directory in own.ancestors() {
-        let Some(table) = read(&directory.join("Cargo.toml")) else { continue };
-        let Some(workspace) = table.get("workspace") else { continue };
-        let excluded =
-            workspace.get("exclude").and_then(toml::Value::as_array).into_iter().flatten();
-        if directory == own
-            || !excluded
-                .filter_map(toml::Value::as_str)
-                .any(|path| own.starts_with(directory.join(path)))
-        {
-            return directory.to_path_buf();
-        }
-    }
-    own.to_path_buf()
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ pub(crate) struct BuildScriptRun {
     pub detail: Option<String>,
     /// Duration of the run.
     pub seconds: f64,
-    /// Whether its output changed; `null` if that is unknown.
+    /// Whether its output changed, as far as the package's crates read it; `null` if that is unknown.
     #[serde(default)]
     pub output_changed: Option<bool>,
     /// Whether it was skipped as a trusted build script, and its earlier output reused.
@@ -105,7 +105,7 @@ pub(crate) enum Reason {
     DependencyChanged,
     /// The crate's own cargo features changed, from `old` to `new`.
     FeaturesChanged,
-    /// The profile or its settings changed.
+    /// It was compiled with a different profile, or in a different mode (build, check, test).
     ProfileChanged,
     /// Its target in `Cargo.toml` or its crate types changed.
     TargetChanged,

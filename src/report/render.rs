@@ -72,7 +72,10 @@ pub(crate) fn because(one: &CompiledCrate) -> String {
             None => "a dependency changed".to_owned(),
         },
         Reason::FeaturesChanged => values("its features changed".to_owned()),
-        Reason::ProfileChanged => "the profile changed".to_owned(),
+        Reason::ProfileChanged => {
+            "before, it was only compiled with a different profile or mode (build, check, test)"
+                .to_owned()
+        }
         Reason::TargetChanged => "its crate types, or its target in Cargo.toml, changed".to_owned(),
         Reason::RustflagsChanged => values("the rustc flags changed".to_owned()),
         Reason::RustcChanged => "rustc changed".to_owned(),
@@ -138,7 +141,7 @@ fn list(crates: &Crates, text: &mut String) {
     for script in crates.build_scripts.iter().filter(|script| script.workspace) {
         let changed = match script.output_changed {
             Some(true) => ", and its output changed",
-            Some(false) => ", and its output did not change",
+            Some(false) => ", and nothing that is read of its output changed",
             None => "",
         };
         let name = format!("  the build script of {} v{}", script.name, script.version);

@@ -32,6 +32,10 @@ impl World {
     }
 
     fn settle(&self) -> Option<Distrust> {
+        self.settle_all().distrust
+    }
+
+    fn settle_all(&self) -> Settled {
         settle(&self.layout, &self.target, &self.dir.path().join("w"), &self.packages).unwrap()
     }
 
@@ -146,6 +150,7 @@ fn what_tools_make_is_no_source() {
         fs::write_atomic(&dir.path().join(name), b"").unwrap();
     }
     let found: Vec<PathBuf> = sources(dir.path(), &[], &dir.path().join("target"))
+        .0
         .unwrap()
         .into_iter()
         .map(|source| source.path)
@@ -158,4 +163,19 @@ fn what_tools_make_is_no_source() {
         [".hidden/data", "build/main.rs", "py/setup.py", "src/build/lib/m.rs", "src/build/mod.rs"]
             .map(Path::new)
     );
+}
+
+#[test]
+fn other_target_directories_in_the_workspace_are_found() {
+    let world = World::new();
+    let root = world.dir.path().join("w");
+    for (name, file) in
+        [("tt", ".rustc_info.json"), ("a/out", "release/.fingerprint/x"), ("cache", "x")]
+    {
+        fs::write_atomic(&root.join(name).join("CACHEDIR.TAG"), b"").unwrap();
+        fs::write_atomic(&root.join(name).join(file), b"").unwrap();
+    }
+    let mut others = world.settle_all().others;
+    others.sort();
+    assert_eq!(others, [root.join("a/out"), root.join("tt")]);
 }

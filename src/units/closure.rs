@@ -18,12 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Unjudged};
 use super::digests::Digests;
+use super::macros::Macro;
 use super::package::Package;
 use super::plan::{Plans, Source};
 use super::reexports::may_reexport;
 use super::store::{self, Store};
 use super::traits::Traits;
-use super::{macros, outcome};
+use super::{dep_info, macros};
 use crate::{digest, env_vars};
 
 /// Version of the format.
@@ -109,7 +110,7 @@ impl Note {
     /// macros is not looked at.
     pub fn of_local_crate(call: &Call, package: &Package) -> Option<Self> {
         makes_library(call)
-            .then(|| Self::new(call, package, Traits::of_files(outcome::sources(call))))
+            .then(|| Self::new(call, package, Traits::of_files(dep_info::sources(call))))
     }
 
     fn new(call: &Call, package: &Package, traits: Traits) -> Self {
@@ -214,17 +215,6 @@ pub struct Closure {
     pub macros: BTreeSet<Macro>,
     /// Of all crates behind the externs, macros among them.
     pub traits: Traits,
-}
-
-/// A procedural macro that may run in a call.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Macro {
-    pub package: String,
-    pub version: String,
-    /// That of its manifest.
-    pub directory: PathBuf,
-    /// The packages whose code runs in it: directories and names.
-    pub made_of: BTreeSet<(PathBuf, String)>,
 }
 
 impl Closure {
@@ -360,7 +350,7 @@ impl Walk<'_> {
             if package.source == Source::Path {
                 // Other directories' sources.
                 self.closure.traits |= Traits::of_files(
-                    files.iter().flat_map(|file| outcome::sources_of_library(file)),
+                    files.iter().flat_map(|file| dep_info::sources_of_library(file)),
                 );
             }
             if package.is_macro {

@@ -16,7 +16,9 @@
 //! A linker's `--dependency-file` has the same form.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::call::Call;
 
 /// What a dependency file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -140,6 +142,51 @@ fn unescaped_variable(text: &str) -> Option<String> {
         });
     }
     Some(value)
+}
+
+/// The dependency file of a call.
+fn dependency_file(call: &Call) -> PathBuf {
+    call.out_dir.join(format!("{}.d", call.stem()))
+}
+
+/// What rustc has said of a call.
+pub fn of_call(call: &Call) -> Option<DepInfo> {
+    DepInfo::of_rustc(&fs_err::read_to_string(dependency_file(call)).ok()?)
+}
+
+/// All sources of a call that has written its dependency file.
+pub fn sources(call: &Call) -> Vec<PathBuf> {
+    of_call(call).map(|info| info.files).unwrap_or_default()
+}
+
+/// Those of a library that another cargo may have made, by the dependency file next to it.
+pub fn sources_of_library(library: &Path) -> Vec<PathBuf> {
+    let name = library.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let dep_info =
+        library.with_file_name(format!("{}.d", name.strip_prefix("lib").unwrap_or(&name)));
+    let info = fs_err::read_to_string(dep_info).ok().and_then(|text| DepInfo::of_rustc(&text));
+    info.map(|info| info.files).unwrap_or_default()
+}
+
+/// Has cargo call us again for this crate the next time. A source that was replaced while rustc ran
+/// may have kept an old mtime, and cargo would take the crate for fresh; but not one that depends
+/// on a file that is not there.
+///
+/// Source: cargo reads the first rule of the file, <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/dep_info.rs>,
+/// `parse_rustc_dep_info`.
+pub fn leave_dirty(call: &Call) -> std::io::Result<()> {
+    let path = dependency_file(call);
+    let text = fs_err::read_to_string(&path)?;
+    let missing = format!("{}.changed-while-rustc-ran", call.stem());
+    let mut is_first = true;
+    let lines = text.lines().map(|line| {
+        if std::mem::replace(&mut is_first, false) {
+            format!("{line} {missing}\n")
+        } else {
+            format!("{line}\n")
+        }
+    });
+    fs_err::write(&path, lines.collect::<String>())
 }
 
 #[cfg(test)]

@@ -170,11 +170,19 @@ impl Linker {
     }
 }
 
-/// The argument that makes a linker say what it reads.
-pub fn dependency_file_argument(file: &Path) -> OsString {
-    let mut argument = OsString::from("-Clink-arg=-Wl,--dependency-file=");
-    argument.push(file);
-    argument
+/// The arguments that make a linker say what it reads.
+pub fn dependency_file_arguments(file: &Path) -> Vec<OsString> {
+    // `-Wl` would split the path at a comma.
+    let starts: &[&str] = if file.to_string_lossy().contains(',') {
+        &["-Clink-arg=-Xlinker", "-Clink-arg=--dependency-file="]
+    } else {
+        &["-Clink-arg=-Wl,--dependency-file="]
+    };
+    let mut arguments: Vec<OsString> = starts.iter().map(OsString::from).collect();
+    if let Some(last) = arguments.last_mut() {
+        last.push(file);
+    }
+    arguments
 }
 
 /// The driver that rustc will call.

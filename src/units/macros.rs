@@ -7,15 +7,27 @@
 //! believed only if it, and all that it is made of, was unpacked by cargo from crates.io, with a
 //! checksum in `Cargo.lock`, and its version is one that was read.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use cargo_metadata::semver::{Version, VersionReq};
 use serde::Deserialize;
 
 use super::call::Unjudged;
-use super::closure::Macro;
 use super::plan::{Plan, Plans, Source};
 use crate::env_vars;
+
+/// A procedural macro that may run in a call.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Macro {
+    pub package: String,
+    pub version: String,
+    /// That of its manifest.
+    pub directory: PathBuf,
+    /// The packages whose code runs in it: directories and names.
+    pub made_of: BTreeSet<(PathBuf, String)>,
+}
 
 /// Whether a macro of this name and version is on the list of pure ones. Not enough to believe it:
 /// see [`reads`].

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::call::Call;
-use super::dep_info::DepInfo;
+use super::dep_info::{self, DepInfo};
 use super::digests::Digests;
 use super::entry::{ABSENT, After, Output, PRESENT, shown};
 use super::inputs::Inputs;
@@ -15,35 +15,10 @@ use super::unrecorded::Unrecorded;
 use super::{archive, tree};
 use crate::env_vars;
 
-/// The dependency file of a call.
-fn dependency_file(call: &Call) -> PathBuf {
-    call.out_dir.join(format!("{}.d", call.stem()))
-}
-
-fn dependencies(call: &Call) -> Result<DepInfo, Unrecorded> {
-    let text = fs_err::read_to_string(dependency_file(call))
-        .map_err(|_error| Unrecorded::NoDependencyFile)?;
-    DepInfo::of_rustc(&text).ok_or(Unrecorded::NoDependencyFile)
-}
-
-/// All sources of a call that has written its dependency file.
-pub fn sources(call: &Call) -> Vec<PathBuf> {
-    dependencies(call).map(|info| info.files).unwrap_or_default()
-}
-
-/// Those of a library that another cargo may have made, by the dependency file next to it.
-pub fn sources_of_library(library: &Path) -> Vec<PathBuf> {
-    let name = library.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let dep_info =
-        library.with_file_name(format!("{}.d", name.strip_prefix("lib").unwrap_or(&name)));
-    let info = fs_err::read_to_string(dep_info).ok().and_then(|text| DepInfo::of_rustc(&text));
-    info.map(|info| info.files).unwrap_or_default()
-}
-
 /// A source that may have been written to or replaced while rustc ran, so that nobody knows which
 /// content it read.
 pub fn changed_source(call: &Call, root: &Path, package: &Path, start: &Start) -> Option<PathBuf> {
-    let info = dependencies(call).ok()?;
+    let info = dep_info::of_call(call)?;
     // What was made in the same build is new, and nobody edits it.
     let is_source = |path: &PathBuf| {
         !is_within(path, &call.out_dir) && !is_product_of_cargo(path, &call.out_dir)
@@ -53,27 +28,6 @@ pub fn changed_source(call: &Call, root: &Path, package: &Path, start: &Start) -
         .map(|path| root.join(path))
         .filter(is_source)
         .find(|path| start.changed(path, root, package))
-}
-
-/// Has cargo call us again for this crate the next time. A source that was replaced while rustc ran
-/// may have kept an old mtime, and cargo would take the crate for fresh; but not one that depends
-/// on a file that is not there.
-///
-/// Source: cargo reads the first rule of the file, <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/core/compiler/fingerprint/dep_info.rs>,
-/// `parse_rustc_dep_info`.
-pub fn leave_dirty(call: &Call) -> std::io::Result<()> {
-    let path = dependency_file(call);
-    let text = fs_err::read_to_string(&path)?;
-    let missing = format!("{}.changed-while-rustc-ran", call.stem());
-    let mut is_first = true;
-    let lines = text.lines().map(|line| {
-        if std::mem::replace(&mut is_first, false) {
-            format!("{line} {missing}\n")
-        } else {
-            format!("{line}\n")
-        }
-    });
-    fs_err::write(&path, lines.collect::<String>())
 }
 
 /// Everything that the call read and was not known before.
@@ -94,7 +48,7 @@ pub fn after(
         return Err(Unrecorded::Changed(out_dir.clone()));
     }
     named_files_hold(inputs, start)?;
-    let info = dependencies(call)?;
+    let info = dep_info::of_call(call).ok_or(Unrecorded::NoDependencyFile)?;
     let mut traits = inputs.closure.traits;
     traits |= Traits::of_files(info.files.iter().map(|path| root.join(path)));
     if traits.may_have_assembler_read() {

@@ -26,7 +26,7 @@ use super::package::Package;
 use super::plan::Plans;
 use super::start::Start;
 use super::store::{self, Store};
-use super::{inputs, tree, wrapper};
+use super::{inputs, tree};
 use crate::process::Cmd;
 use crate::{digest, env_vars, fs};
 
@@ -208,7 +208,7 @@ impl Trusted {
     fn find(script: &Path) -> Option<Self> {
         let package = Package::of_build_script()?;
         let out_dir = PathBuf::from(env_vars::get_os("OUT_DIR")?);
-        let store = wrapper::find_store()?;
+        let store = Store::find()?;
         let plans = Plans::load(&store);
         let mut hasher = digest::Hasher::default();
         hasher.field(&SCHEMA.to_le_bytes()).field(digest::file(script).ok()?.as_bytes());

@@ -26,7 +26,8 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::entry::Entry;
-use crate::digest;
+use crate::layout::Layout;
+use crate::{digest, env_vars};
 
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -34,6 +35,20 @@ pub struct Store {
 }
 
 impl Store {
+    /// Ours by the variable, or that of the workspace we are called in.
+    pub fn find() -> Option<Self> {
+        if let Some(path) = env_vars::get_os(env_vars::UNITS_STORE) {
+            // Who has removed our directory wants no store.
+            return Layout::has(Path::new(&path)).then(|| Self::at(PathBuf::from(path)));
+        }
+        let here = std::env::current_dir().ok()?;
+        let root = here
+            .ancestors()
+            .map(|directory| directory.join(".pyenv-build"))
+            .find(|root| Layout::has(root))?;
+        Some(Self::at(root.join("store")))
+    }
+
     pub fn at(root: PathBuf) -> Self {
         Self { root }
     }

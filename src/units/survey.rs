@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::entry::ABSENT;
 use super::plan::{Package, Plan, Source, settings_digest};
 use crate::project::{CargoPackage, CargoWorkspace, DependencyKind, Project};
 
@@ -33,7 +34,7 @@ pub fn plan(workspace: &CargoWorkspace, project: &Project) -> Plan {
         workspace: workspace.root.clone(),
         settings_digest: settings_digest(&settings),
         settings,
-        lock_digest: settings_digest(&workspace.root.join("Cargo.lock")),
+        lock_digest: workspace.lock_digest.clone().unwrap_or_else(|| ABSENT.to_owned()),
         manifests,
         packages: packages.collect(),
         has_all_features: workspace.has_all_features,

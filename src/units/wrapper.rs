@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use super::call::{Call, Unjudged};
@@ -19,8 +19,8 @@ use super::rustc::{Inner, Ran};
 use super::start::Start;
 use super::store::Store;
 use super::unrecorded::Unrecorded;
-use super::{linker, macros, script};
-use crate::{ci, env_vars, layout};
+use super::{dep_info, linker, macros, script};
+use crate::{ci, env_vars};
 
 /// Whether we are called as a wrapper: the first argument is a compiler, not one of our commands or
 /// a project's directory. `is_command` knows the names of our commands.
@@ -73,7 +73,7 @@ pub fn run(args: &[OsString]) -> u8 {
         // rustc itself refuses most of these; what is kept is text.
         return inner.exec(words);
     }
-    let Some(store) = find_store() else { return inner.exec(words) };
+    let Some(store) = Store::find() else { return inner.exec(words) };
     Wrapper {
         words,
         call,
@@ -94,20 +94,6 @@ fn explain(words: &[OsString], why: &Unjudged) {
         Event::new(&package, package.is_local(), "unknown".to_owned(), is_check, what, 0.0)
             .report();
     }
-}
-
-/// Ours by the variable, or that of the workspace we are called in.
-pub(super) fn find_store() -> Option<Store> {
-    if let Some(path) = env_vars::get_os(env_vars::UNITS_STORE) {
-        // Who has removed our directory wants no store.
-        return layout::Layout::has(Path::new(&path)).then(|| Store::at(PathBuf::from(path)));
-    }
-    let here = std::env::current_dir().ok()?;
-    let root = here
-        .ancestors()
-        .map(|directory| directory.join(".pyenv-build"))
-        .find(|root| layout::Layout::has(root))?;
-    Some(Store::at(root.join("store")))
 }
 
 struct Wrapper<'a> {
@@ -180,7 +166,7 @@ impl Wrapper<'_> {
             && outcome::changed_source(&self.call, &directory, &self.package.directory, &start)
                 .is_some()
         {
-            let _ = outcome::leave_dirty(&self.call);
+            let _ = dep_info::leave_dirty(&self.call);
         }
         ran.code()
     }
@@ -329,12 +315,9 @@ impl Wrapper<'_> {
     ) -> u8 {
         let asks = if self.call.is_linked() { self.store.temporary_file().ok() } else { None };
         // The driver splits the argument at commas.
-        let said = asks
-            .as_ref()
-            .map(|file| file.path().to_path_buf())
-            .filter(|path| !path.to_string_lossy().contains(','));
+        let said = asks.as_ref().map(|file| file.path().to_path_buf());
         let more: Vec<OsString> =
-            said.iter().map(|path| linker::dependency_file_argument(path)).collect();
+            said.iter().flat_map(|path| linker::dependency_file_arguments(path)).collect();
         let start = Start::now(&self.call);
         let started = Instant::now();
         let ran = match self.inner.run(&self.call, &more, &|| self.note()) {
@@ -353,7 +336,7 @@ impl Wrapper<'_> {
         };
         let recorded = ok && why_not.is_none();
         if let Some(Unrecorded::Changed(_)) = why_not {
-            let _ = outcome::leave_dirty(&self.call);
+            let _ = dep_info::leave_dirty(&self.call);
         }
         if ok {
             self.trust_script();

@@ -226,3 +226,51 @@ fn a_link_to_a_whole_disk_is_not_walked_to_its_end() {
     world.edit("app/src/part.rs", "p1", "p2");
     world.right("build").expect(&["app"], &["mid"]);
 }
+
+/// A target directory that no setting names: only who runs cargo knows of it. It comes out of a
+/// cache, and all sources are old.
+#[test]
+fn a_target_directory_that_only_the_command_knows_of_is_not_believed() {
+    let world = World::new(TWO);
+    let elsewhere = world.base.join("elsewhere");
+    for target in ["tt", elsewhere.to_str().unwrap()] {
+        let scripts = [
+            format!("cargo build -q --offline --target-dir '{target}'"),
+            format!("CARGO_TARGET_DIR={target} cargo build -q --offline"),
+        ];
+        for (script, value) in scripts.iter().zip(["p2", "p3"]) {
+            let says = |value: &str| {
+                world.write(&format!("== app/src/part.rs\npub const VALUE: &str = \"{value}\";\n"));
+                for name in ["app/src/part.rs", "app/src/main.rs", "mid/src/lib.rs"] {
+                    world.date_back(name);
+                }
+                run(&mut world.ours(&[], &["sh", "-c", script]));
+                let program = world.at(target).join("debug/app");
+                String::from_utf8(run(&mut world.tool(program.to_str().unwrap())).stdout).unwrap()
+            };
+            assert_eq!(says("p1"), "p1 m1\n", "{script}");
+            // As a cache restores it.
+            let (there, moved) = (world.at(target), world.base.join("moved"));
+            run(world.tool("cp").arg("-a").arg(&there).arg(&moved));
+            tree::remove(&there);
+            run(world.tool("cp").arg("-a").arg(&moved).arg(&there));
+            tree::remove(&moved);
+            assert_eq!(says(value), format!("{value} m1\n"), "{script}");
+        }
+    }
+}
+
+/// cargo writes a lock file that lags behind the manifests again; what the dependencies are is
+/// known all the same, also of those that were built without us.
+#[test]
+fn a_lock_file_that_lags_behind_does_not_make_jobs_cold() {
+    let world = World::new(TWO);
+    world.push_edit("Cargo.lock", "version = \"0.1.0\"", "version = \"0.0.9\"");
+    world.check_out("main");
+    world.plain("build");
+    world.right("build");
+    for _ in 0..2 {
+        world.next_job();
+        world.right("build").expect(&[], &["app", "mid"]);
+    }
+}

@@ -290,6 +290,63 @@ fn indexes_come_from_the_files_where_they_are() {
     }
 }
 
+/// `pip wheel` reads these as well: an index of one's own in any of them is not to be passed over
+/// for the public one.
+#[test]
+fn pips_file_of_the_virtual_environment_and_its_section_for_wheels_count() {
+    let test = Test::new();
+    let wheels = wheels(&test);
+    let project = project(&test, "p");
+    let venv = test.path.join("v");
+    test.command(&python().path)
+        .args(["-m", "venv", "--without-pip"])
+        .args([&venv])
+        .run()
+        .success();
+    let file = venv.join(if cfg!(windows) { "pip.ini" } else { "pip.conf" });
+    let links = format!("no-index = true\nfind-links = {}\n", wheels.path.display());
+    let in_venv = crate::context::venv_python(&venv);
+    for section in ["global", "wheel"] {
+        std::fs::write(&file, format!("[{section}]\n{links}")).unwrap();
+        let program = provision(&test, &project, Installer::Pip);
+        let told = program.clone().args(["-p", in_venv.to_str().unwrap()]);
+        assert_eq!(version(&test, &told).as_deref(), Some("2.0"), "{section}");
+        assert_eq!(
+            version(&test, &program.env("VIRTUAL_ENV", &venv)).as_deref(),
+            Some("2.0"),
+            "{section}, of the active environment"
+        );
+    }
+}
+
+/// What `uv build` takes for build requirements from the user's file, it takes there with either
+/// installer; and nothing of a file that `UV_NO_CONFIG` switches off.
+#[test]
+fn settings_of_uv_that_are_for_builds_count_wherever_they_stand() {
+    for installer in Installer::all() {
+        let test = Test::new();
+        let wheels = wheels(&test);
+        let project = project(&test, "p");
+        let program = provision(&test, &project, installer).args(wheels.flags());
+        let user = test.path.join("home/.config/uv/uv.toml");
+        std::fs::create_dir_all(user.parent().unwrap()).unwrap();
+        let says = |text: &str| std::fs::write(&user, text).unwrap();
+        says("build-constraint-dependencies = ['dep<2']");
+        assert_eq!(version(&test, &program).as_deref(), Some("1.0"));
+        let without = program.clone().env("UV_NO_CONFIG", "1");
+        assert_eq!(version(&test, &without).as_deref(), Some("2.0"));
+        let told = program.clone().env("UV_CONFIG_FILE", &user);
+        assert_eq!(version(&test, &told).as_deref(), Some("1.0"));
+        says("require-build-hashes = true");
+        assert_eq!(version(&test, &program), None, "nothing has a hash");
+        says("");
+        let strict = program.clone().env("UV_REQUIRE_BUILD_HASHES", "1");
+        assert_eq!(version(&test, &strict), None, "nothing has a hash");
+        project.write("uv.toml", "index = [");
+        program.run().exits(2);
+    }
+}
+
 #[test]
 fn what_is_taken_is_part_of_the_request() {
     for installer in Installer::all() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::context::{Installer, Program, Project, Run, Test, python, script};
 
 /// Runs a command with a terminal of its own. Each `phrase:` is answered with the first argument;
-/// `^C` is Ctrl-C. With `background` the command is not in the terminal's foreground. After a
+/// `^C` is Ctrl-C, `^Z` is Ctrl-Z, and `secret` once a shell has said `suspended`. With `background` the command is not in the terminal's foreground. After a
 /// minute, it hangs.
 const DRIVE: &str = r#"
 import os, pty, select, signal, sys, time
@@ -34,7 +34,12 @@ while time.time() < end:
         if output.count(b"phrase:") > sent:
             sent += 1
             time.sleep(0.3)
-            os.write(terminal, b"\x03" if answer == "^C" else answer.encode() + b"\n")
+            keys = {"^C": b"\x03", "^Z": b"\x1a"}
+            os.write(terminal, keys.get(answer, answer.encode() + b"\n"))
+        if answer == "^Z" and b"suspended" in output:
+            answer = "secret"
+            time.sleep(0.5)
+            os.write(terminal, b"secret\n")
 else:
     os.kill(pid, signal.SIGTERM)
     print("HANGS")
@@ -79,6 +84,10 @@ fn a_hook_gets_an_answer_and_ctrl_c() {
         &["-c", "\"$@\" && \"$@\" && printf 'phrase: ' && read answer && echo got $answer", "sh"],
     );
     assert!(drive(&test, &twice, "secret", "foreground").success().stdout.contains("got secret"));
+    // `bash -ic` has the signals ignored with which the kernel stops who wants the terminal.
+    let ignoring =
+        build.clone().behind(Path::new("bash"), &["-c", "trap '' TTIN TTOU; exec \"$@\"", "bash"]);
+    drive(&test, &ignoring, "secret", "foreground").success();
     drive(&test, &build, "wrong", "foreground").exits(1);
     drive(&test, &build, "^C", "foreground").exits(130);
 }
@@ -120,6 +129,12 @@ fn git_over_ssh_gets_an_answer_while_requirements_are_resolved() {
         drive(&test, &program, "secret", "foreground").exits(4);
         assert_eq!(std::fs::read_to_string(&asked).unwrap(), "secret", "{}", installer.name());
         drive(&test, &program, "^C", "foreground").exits(130);
+        // Ctrl-Z is for all of us, and `fg` goes on where it was.
+        std::fs::remove_file(&asked).unwrap();
+        let job = ["-mc", "\"$@\"; echo suspended; fg; exit $?", "bash"];
+        let shell = program.clone().behind(Path::new("bash"), &job);
+        drive(&test, &shell, "^Z", "foreground").exits(4);
+        assert_eq!(std::fs::read_to_string(&asked).unwrap(), "secret", "{}", installer.name());
         let run = drive(&test, &program, "secret", "background").exits(4);
         assert!(
             run.stdout.contains("cannot read from the terminal")

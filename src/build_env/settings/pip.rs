@@ -111,9 +111,9 @@ pub(super) fn is_true(value: &str) -> bool {
 }
 
 /// What counts in pip's files, by the names of variables.
-pub(super) fn read() -> Vec<(String, String)> {
+pub(super) fn read(prefix: &Path) -> Vec<(String, String)> {
     let texts: Vec<String> =
-        files().iter().filter_map(|file| fs_err::read_to_string(file).ok()).collect();
+        files(Some(prefix)).iter().filter_map(|file| fs_err::read_to_string(file).ok()).collect();
     let of = |setting: &Setting| {
         let value = value_of(&texts, setting.name)?;
         Some((setting.variable("PIP_"), value))
@@ -121,32 +121,39 @@ pub(super) fn read() -> Vec<(String, String)> {
     SETTINGS.iter().filter(|setting| setting.role != Ignored).filter_map(of).collect()
 }
 
-/// The value of a setting: `[install]` wins over `[global]`, and in each the first file that has
-/// it.
+/// The sections that count, the one that wins first: `pip wheel` is the command that is like ours.
+pub(crate) const SECTIONS: &[&str] = &["wheel", "install", "global"];
+
+/// The value of a setting: in each section the first file that has it.
 fn value_of(texts: &[String], name: &str) -> Option<String> {
     let in_section =
         |section: &str| texts.iter().find_map(|text| sections(text).remove(section)?.remove(name));
-    in_section("install").or_else(|| in_section("global")).filter(|value| !value.is_empty())
+    SECTIONS.iter().copied().find_map(in_section).filter(|value| !value.is_empty())
 }
 
-/// pip's configuration files, the one that wins first.
-pub(crate) fn files() -> Vec<PathBuf> {
+/// pip's configuration files, the one that wins first: `prefix` is that of the interpreter, whose
+/// pip one would run.
+///
+/// Source: <https://pip.pypa.io/en/stable/topics/configuration/#location>, and for what
+/// `PIP_CONFIG_FILE` replaces: <https://github.com/pypa/pip/blob/26.0/src/pip/_internal/configuration.py>,
+/// `iter_config_files`
+pub(crate) fn files(prefix: Option<&Path>) -> Vec<PathBuf> {
     let told = env_vars::get_os("PIP_CONFIG_FILE").map(PathBuf::from);
     if told.as_deref() == Some(Path::new(NO_FILE)) {
         return Vec::new();
     }
+    let name = if cfg!(windows) { "pip.ini" } else { "pip.conf" };
+    let of_user =
+        if told.as_ref().is_some_and(|file| file.exists()) { Vec::new() } else { users() };
+    let of_prefix = prefix.map(|prefix| prefix.join(name));
+    told.into_iter().chain(of_prefix).chain(of_user).chain(systems()).collect()
+}
+
+fn users() -> Vec<PathBuf> {
     let home = env_vars::home();
-    let mut files: Vec<PathBuf> = told.into_iter().collect();
     if cfg!(windows) {
-        files.extend(
-            env_vars::get_os("APPDATA").map(|directory| Path::new(&directory).join("pip/pip.ini")),
-        );
-        files.extend(home.map(|home| home.join("pip/pip.ini")));
-        files.extend(
-            env_vars::get_os("PROGRAMDATA")
-                .map(|directory| Path::new(&directory).join("pip/pip.ini")),
-        );
-        return files;
+        let data = env_vars::get_os("APPDATA").map(|data| Path::new(&data).join("pip/pip.ini"));
+        return data.into_iter().chain(home.map(|home| home.join("pip/pip.ini"))).collect();
     }
     let config = env_vars::get_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
@@ -155,16 +162,19 @@ pub(crate) fn files() -> Vec<PathBuf> {
         .clone()
         .map(|home| home.join("Library/Application Support/pip"))
         .filter(|path| cfg!(target_os = "macos") && path.is_dir());
-    files.extend(
-        application
-            .or_else(|| Some(config?.join("pip")))
-            .map(|directory| directory.join("pip.conf")),
-    );
-    files.extend(home.map(|home| home.join(".pip/pip.conf")));
-    files.push("/etc/pip.conf".into());
+    let newer = application.or_else(|| Some(config?.join("pip")));
+    let newer = newer.map(|directory| directory.join("pip.conf"));
+    newer.into_iter().chain(home.map(|home| home.join(".pip/pip.conf"))).collect()
+}
+
+fn systems() -> Vec<PathBuf> {
+    if cfg!(windows) {
+        let data = env_vars::get_os("PROGRAMDATA");
+        return data.map(|data| Path::new(&data).join("pip/pip.ini")).into_iter().collect();
+    }
     let system = env_vars::get_os("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
-    files.extend(std::env::split_paths(&system).map(|directory| directory.join("pip/pip.conf")));
-    files
+    let system = std::env::split_paths(&system).map(|directory| directory.join("pip/pip.conf"));
+    [PathBuf::from("/etc/pip.conf")].into_iter().chain(system).collect()
 }
 
 /// What an INI file of pip's says, by section and setting; words on lines that are indented belong

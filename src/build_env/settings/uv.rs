@@ -2,7 +2,7 @@
 //!
 //! Source: <https://docs.astral.sh/uv/reference/settings/>, <https://docs.astral.sh/uv/concepts/configuration-files/>
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::{Table, Value};
 
@@ -11,6 +11,7 @@ use super::{FOR_WHERE, Setting, setting};
 use crate::build_env::Error;
 use crate::env_vars;
 use crate::project::UvFile;
+use crate::project::uv::{combined, files};
 
 const FOR_THE_PROJECT: &str =
     "Applies to the project's own dependencies; `uv build` ignores it too.";
@@ -152,60 +153,20 @@ pub(super) fn keeps(name: &str) -> bool {
                 .any(|setting| setting.role.counts() && setting.variable("UV_") == name)
 }
 
-/// What counts in uv's configuration, the file that wins first: lists are joined, of other settings
-/// the first one counts.
+/// What counts in uv's configuration.
 pub(super) fn read(project: Option<&UvFile>) -> Result<Table, Error> {
-    let mut all = Table::new();
+    let mut tables = Vec::new();
     for file in files(project) {
         let UvFile { path, table } =
             file.map_err(|(path, reason)| Error::Settings { path, reason })?;
         let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        for (name, value) in table {
-            if !SETTINGS.iter().any(|setting| setting.name == name && setting.role.counts()) {
-                continue;
-            }
-            let value = absolute(&name, value, &base);
-            match (all.get_mut(&name), value) {
-                (Some(Value::Array(values)), Value::Array(more)) => values.extend(more),
-                (Some(Value::Table(values)), Value::Table(more)) => {
-                    for (key, value) in more {
-                        values.entry(key).or_insert(value);
-                    }
-                }
-                (Some(_), _) => {}
-                (None, value) => drop(all.insert(name, value)),
-            }
-        }
+        let counts = |name: &str| SETTINGS.iter().any(|one| one.name == name && one.role.counts());
+        let settings = table.into_iter().filter(|(name, _)| counts(name));
+        tables.push(
+            settings.map(|(name, value)| (name.clone(), absolute(&name, value, &base))).collect(),
+        );
     }
-    Ok(all)
-}
-
-/// uv's configuration files: the project's, the user's, the system's.
-pub(crate) fn files(project: Option<&UvFile>) -> Vec<Result<UvFile, (PathBuf, String)>> {
-    if let Some(path) = env_vars::get_os("UV_CONFIG_FILE") {
-        return vec![UvFile::read(&std::path::absolute(&path).unwrap_or(path.into()))];
-    }
-    if is_set("UV_NO_CONFIG") {
-        return Vec::new();
-    }
-    let user = env_vars::get_os("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(env_vars::home()?.join(".config")));
-    let user = if cfg!(windows) { env_vars::get_os("APPDATA").map(PathBuf::from) } else { user };
-    let system: Vec<PathBuf> = if cfg!(windows) {
-        env_vars::get_os("PROGRAMDATA").map(PathBuf::from).into_iter().collect()
-    } else {
-        let directories = env_vars::get_os("XDG_CONFIG_DIRS").unwrap_or_else(|| "/etc/xdg".into());
-        std::env::split_paths(&directories).chain([PathBuf::from("/etc")]).collect()
-    };
-    let is_there = |directory: &PathBuf| directory.join("uv/uv.toml").is_file();
-    let others = user.filter(is_there).into_iter().chain(system.into_iter().find(is_there));
-    project
-        .cloned()
-        .map(Ok)
-        .into_iter()
-        .chain(others.map(|directory| UvFile::read(&directory.join("uv/uv.toml"))))
-        .collect()
+    Ok(combined(tables))
 }
 
 /// An index that variables or files define under a name; relative paths made absolute.
@@ -239,13 +200,6 @@ pub(super) fn credentials(index: &str) -> Option<(String, Option<String>)> {
         (None, None) => None,
         (user, password) => Some((user.unwrap_or_default(), password)),
     }
-}
-
-/// As uv reads switches in variables.
-pub(crate) fn is_set(name: &str) -> bool {
-    env_vars::get(name).is_some_and(|value| {
-        !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off" | "n" | "f")
-    })
 }
 
 /// Paths in a file are relative to it.

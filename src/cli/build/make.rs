@@ -13,7 +13,8 @@ use crate::cli::environment::{self, Sessions, Started, Target};
 use crate::cli::failure::{self, BuildError, Result};
 use crate::cli::options::Context;
 use crate::cli::sharing::{Shared, Sharing};
-use crate::cli::warmth::{Warmth, WarmthArgs, WarmthOptions};
+use crate::cli::target_dirs;
+use crate::cli::warmth::{Reuse, Warmth, WarmthArgs, WarmthOptions};
 use crate::hooks::{self, Answer, Call, Hook};
 use crate::pin::{self, facts};
 use crate::report::cargo_output::{CargoOutput, Line};
@@ -21,7 +22,7 @@ use crate::report::{
     ArtifactKind, EnvReport, HookReport, InterpreterReport, Report, render, round,
 };
 use crate::ui::{self, Verbosity};
-use crate::{fs, interrupt, sdist, wheel};
+use crate::{env_vars, fs, interrupt, sdist, wheel};
 
 /// How a project is built.
 #[derive(Debug)]
@@ -137,7 +138,7 @@ impl Making {
                 tests: false,
                 environments: !(context.options.locked || context.options.require_hashes),
                 is_offline: context.options.offline,
-                reuse: options.reuse,
+                is_reusing: options.reuse != Reuse::Off,
             },
             context.ui,
         )?;
@@ -151,6 +152,14 @@ impl Making {
             context.ui,
         );
         let env = self.finish(started, sessions)?;
+        if let Some(warmth) = &mut warmth {
+            let settings = context.config_settings.values().flat_map(|value| match value {
+                Value::Array(list) => list.iter().filter_map(|one| one.as_str()).collect(),
+                one => Vec::from_iter(one.as_str()),
+            });
+            let of_maturin = env_vars::get("MATURIN_PEP517_ARGS");
+            warmth.also_in(target_dirs::mentioned(settings.chain(of_maturin.as_deref())));
+        }
         if let Some(warmth) = &warmth {
             Budget::new(&self.options.warmth, &context.project.settings)?
                 .look_at(warmth.workspace(), context.ui);

@@ -16,7 +16,11 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
         &["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_BUILD_CONSTRAINT"],
         "Constraints files for build requirements, in addition to `-c`.",
     ),
-    ("", &["PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES"], "Same as `--require-hashes`."),
+    (
+        "",
+        &["PIP_REQUIRE_HASHES", "UV_REQUIRE_HASHES", "UV_REQUIRE_BUILD_HASHES"],
+        "Same as `--require-hashes`.",
+    ),
     ("", &["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"], "Same as `--default-index`."),
     ("", &["PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"], "Same as `--index`."),
     ("", &["PIP_FIND_LINKS", "UV_FIND_LINKS"], "Same as `--find-links`."),
@@ -59,6 +63,11 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
             "CARGO_BUILD_BUILD_DIR",
         ],
         "Same meaning as in cargo.",
+    ),
+    (
+        "",
+        &["MATURIN_PEP517_ARGS"],
+        "maturin's options for a build; a target directory in it must have grown up with the checkout.",
     ),
     (
         "",

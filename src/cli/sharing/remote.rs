@@ -7,7 +7,6 @@ use super::{Shared, SharingArgs, StoreWrite};
 use crate::actions;
 use crate::build_env::BuildEnv;
 use crate::cli::failure::{Result, UsageError};
-use crate::cli::warmth::Reuse;
 use crate::layout::Layout;
 use crate::project::cargo::TARGET_VARIABLES;
 use crate::remote::bucket::{Bucket, Failure};
@@ -51,10 +50,18 @@ impl<'a> Sharing<'a> {
         shared: &Shared<'_>,
         ui: &'a Ui,
     ) -> Result<Option<Self>> {
-        let &Shared { project, layout, identity, target, tests, environments, is_offline, reuse } =
-            shared;
+        let &Shared {
+            project,
+            layout,
+            identity,
+            target,
+            tests,
+            environments,
+            is_offline,
+            is_reusing,
+        } = shared;
         let Some(url) = args.url(project) else { return Ok(None) };
-        if reuse == Reuse::Off {
+        if !is_reusing {
             ui.detail("the shared store is not used with `--reuse off`");
             return Ok(None);
         }

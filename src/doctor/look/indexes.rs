@@ -1,10 +1,10 @@
 //! Index settings of uv and pip, from variables and from their configuration files.
 
-use crate::build_env::settings::{pip, uv};
+use crate::build_env::settings::pip;
 use crate::doctor::facts::{IgnoredSettings, Index, IndexSettings, Indexes};
 use crate::env_vars;
 use crate::process::mask_credentials;
-use crate::project::{Project, UvFile};
+use crate::project::{Project, UvFile, uv};
 
 /// The index settings of both installers: variables, then files.
 pub(super) fn of(project: &Project, installer_is_chosen: bool) -> Indexes {
@@ -57,10 +57,10 @@ pub(super) fn ignored_settings(project: &Project) -> Vec<IgnoredSettings> {
             names("uv").iter().copied().filter(|name| file.table.contains_key(*name)).collect();
         IgnoredSettings { file: file.path, installer: "uv", names: set }
     });
-    let of_pip = pip::files().into_iter().filter_map(|file| {
+    let of_pip = pip_files().into_iter().filter_map(|file| {
         let sections = pip::sections(&fs_err::read_to_string(&file).ok()?);
         let is_set = |name: &&str| {
-            ["global", "install"]
+            pip::SECTIONS
                 .iter()
                 .any(|section| sections.get(*section).is_some_and(|all| all.contains_key(*name)))
         };
@@ -131,13 +131,12 @@ fn pip_indexes() -> IndexSettings {
         default: in_variable(&["PIP_INDEX_URL"]).into_iter().next(),
         extra: in_variable(&["PIP_EXTRA_INDEX_URL"]),
     };
-    for file in pip::files() {
+    for file in pip_files() {
         let Ok(text) = fs_err::read_to_string(&file) else { continue };
         let set_by = format!("`{}`", file.display());
         let sections = pip::sections(&text);
-        let value = |key: &str| {
-            ["install", "global"].iter().find_map(|section| sections.get(*section)?.get(key))
-        };
+        let value =
+            |key: &str| pip::SECTIONS.iter().find_map(|section| sections.get(*section)?.get(key));
         let of = |key: &str| -> Vec<Index> {
             value(key)
                 .into_iter()
@@ -151,6 +150,11 @@ fn pip_indexes() -> IndexSettings {
         }
     }
     settings
+}
+
+/// Those of the active environment among them.
+fn pip_files() -> Vec<std::path::PathBuf> {
+    pip::files(env_vars::get("VIRTUAL_ENV").as_deref().map(std::path::Path::new))
 }
 
 #[cfg(test)]

@@ -47,12 +47,21 @@ pub(super) fn shadowed(root: &Path, interpreter: Option<&str>) -> Vec<Shadowed> 
         }
         None => suffix.starts_with("cp"),
     };
+    // In the order in which an interpreter looks; what is for another one is not looked at.
+    let rank = |suffix: &str| match suffix {
+        _ if is_for(suffix) => Some(0),
+        "abi3.so" => Some(1),
+        "so" | "pyd" => Some(2),
+        _ => None,
+    };
     let of_module = |(path, files): (PathBuf, Vec<(String, SystemTime)>)| {
-        let (old, built) = files.iter().find(|(suffix, _)| is_for(suffix))?;
-        let is_hidden = |(suffix, later): &&(String, SystemTime)| {
-            matches!(suffix.as_str(), "abi3.so" | "so" | "pyd") && later > built
-        };
-        let (fresh, _) = files.iter().find(is_hidden)?;
+        let mut ranked: Vec<_> = files
+            .iter()
+            .filter_map(|(suffix, built)| Some((rank(suffix)?, suffix, built)))
+            .collect();
+        ranked.sort();
+        let (_, old, built) = ranked.first()?;
+        let (_, fresh, _) = ranked[1..].iter().find(|(_, _, later)| later > built)?;
         let named = |suffix: &str| PathBuf::from(format!("{}.{suffix}", path.display()));
         Some(Shadowed { old: named(old), fresh: named(fresh) })
     };
@@ -80,10 +89,12 @@ mod tests {
         );
         file("src/y/_y.cpython-312-x86_64-linux-gnu.so", 3000);
         file("src/y/_y.abi3.so", 2000);
+        let (older, newer) = (file("src/w/_w.abi3.so", 1000), file("src/w/_w.so", 2000));
         file("target/_z.cpython-312-x86_64-linux-gnu.so", 1000);
         file("target/_z.abi3.so", 2000);
-        assert_eq!(shadowed(dir.path(), Some("cp312")), [Shadowed { old, fresh }]);
-        assert_eq!(shadowed(dir.path(), Some("cp313")), []);
-        assert_eq!(shadowed(dir.path(), None).len(), 1);
+        let of_all = Shadowed { old: older, fresh: newer };
+        assert_eq!(shadowed(dir.path(), Some("cp313")), std::slice::from_ref(&of_all));
+        assert_eq!(shadowed(dir.path(), Some("cp312")), [of_all, Shadowed { old, fresh }]);
+        assert_eq!(shadowed(dir.path(), None).len(), 2);
     }
 }

@@ -1,0 +1,77 @@
+//! The target directories that a command names: one that this checkout did not grow up with must not
+//! be believed, wherever it is. Those in the workspace are found there.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::project::cargo::TARGET_VARIABLES;
+
+/// The value of an option in a command: `cargo build --target-dir DIR`.
+pub(super) fn option_of(command: &[OsString], option: &str) -> Option<String> {
+    let words: Vec<&str> =
+        command.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
+    let value = |(at, word): (usize, &&str)| match word.strip_prefix(option)? {
+        "" => words.get(at + 1).map(|word| (*word).to_owned()),
+        rest => rest.strip_prefix('=').map(str::to_owned),
+    };
+    words.iter().enumerate().find_map(value)
+}
+
+/// The target directory in a command's arguments.
+pub(super) fn told(command: &[OsString]) -> Option<PathBuf> {
+    let in_config = || {
+        let config: toml::Table = option_of(command, "--config")?.parse().ok()?;
+        Some(config.get("build")?.get("target-dir")?.as_str()?.to_owned())
+    };
+    std::path::absolute(option_of(command, "--target-dir").or_else(in_config)?).ok()
+}
+
+/// Directories that are there and that a text names, as a script for a shell or as options for
+/// maturin: `bash -c 'cargo build --target-dir DIR'`, `env CARGO_TARGET_DIR=DIR make`.
+pub(super) fn mentioned<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
+    let mut words = Vec::new();
+    for text in texts {
+        words.extend(shlex::split(text).unwrap_or_else(|| vec![text.to_owned()]));
+    }
+    let named = words.iter().enumerate().filter_map(|(at, word)| {
+        if word == "--target-dir" {
+            return words.get(at + 1).cloned();
+        }
+        let (name, value) = word.split_once('=')?;
+        (name == "--target-dir" || TARGET_VARIABLES.contains(&name)).then(|| value.to_owned())
+    });
+    named.filter_map(|path| std::path::absolute(path).ok()).filter(|path| path.is_dir()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_directory_that_cargo_is_told() {
+        let of = |text: &str| told(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(of("cargo test --target-dir /x -q"), Some("/x".into()));
+        assert_eq!(of("cargo test --target-dir=/x"), Some("/x".into()));
+        assert_eq!(of("cargo test -- --target-dir=/x"), None);
+        assert_eq!(of("cargo test --target-directory /x"), None);
+        assert_eq!(of("cargo test --config build.target-dir='/x'"), Some("/x".into()));
+        assert_eq!(of("cargo test --config=other.toml"), None);
+    }
+
+    #[test]
+    fn directories_in_scripts_and_options() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        for text in [
+            format!("cd x; cargo build --target-dir '{path}' -q"),
+            format!("--target-dir={path}"),
+            format!("CARGO_TARGET_DIR={path}"),
+            format!("env CARGO_BUILD_TARGET_DIR={path} make"),
+        ] {
+            assert_eq!(mentioned([text.as_str()]), [dir.path()], "{text}");
+        }
+        assert_eq!(mentioned(["cargo", "--target-dir", path]), [dir.path()]);
+        let none: [PathBuf; 0] = [];
+        assert_eq!(mentioned(["--target-dir=/not/there", "it's", path]), none);
+    }
+}
