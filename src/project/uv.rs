@@ -44,7 +44,10 @@ impl UvFile {
     /// The file that has the settings of the project in `directory`, which is in the workspace of
     /// `root`.
     pub(super) fn of_project(directory: &Path, root: Option<&Path>) -> Result<Option<Self>, Error> {
-        root.unwrap_or(directory).ancestors().find_map(Self::in_directory).transpose()
+        let found = root.unwrap_or(directory).ancestors().find_map(Self::in_directory).transpose();
+        // uv does not look at it then.
+        let is_off = is_set("UV_NO_CONFIG") || env_vars::get_os("UV_CONFIG_FILE").is_some();
+        if is_off { Ok(found.unwrap_or_default()) } else { found }
     }
 
     /// `build-constraint-dependencies`: for build requirements, whatever installs them.

@@ -297,15 +297,10 @@ fn pips_file_of_the_virtual_environment_and_its_section_for_wheels_count() {
     let test = Test::new();
     let wheels = wheels(&test);
     let project = project(&test, "p");
-    let venv = test.path.join("v");
-    test.command(&python().path)
-        .args(["-m", "venv", "--without-pip"])
-        .args([&venv])
-        .run()
-        .success();
+    let in_venv = test.venv("v");
+    let venv = in_venv.ancestors().nth(2).unwrap().to_path_buf();
     let file = venv.join(if cfg!(windows) { "pip.ini" } else { "pip.conf" });
     let links = format!("no-index = true\nfind-links = {}\n", wheels.path.display());
-    let in_venv = crate::context::venv_python(&venv);
     for section in ["global", "wheel"] {
         std::fs::write(&file, format!("[{section}]\n{links}")).unwrap();
         let program = provision(&test, &project, Installer::Pip);

@@ -56,7 +56,8 @@ fn provision(test: &Test, project: &Project, wheels: &Wheels, installer: Install
         .program(&["--message-format=json", "provision"])
         .args(wheels.flags())
         .installer(installer, test)
-        .in_(project);
+        .in_(project)
+        .env_remove("UV_NO_CONFIG");
     program.env("NO_PROXY", "127.0.0.1")
 }
 
