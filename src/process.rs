@@ -320,7 +320,12 @@ mod tests {
     #[test]
     fn a_command_prints_itself_ready_to_paste() {
         let cmd = Cmd::new("uv").args(["pip", "install", "a b", "https://u:p@h/"]);
-        assert_eq!(cmd.display(), "uv pip install 'a b' 'https://***@h/'");
+        let expected = if cfg!(windows) {
+            r#"uv pip install "a b" "https://***@h/""#
+        } else {
+            "uv pip install 'a b' 'https://***@h/'"
+        };
+        assert_eq!(cmd.display(), expected);
     }
 
     #[test]

@@ -29,6 +29,7 @@ fn terminal() -> Option<File> {
 }
 
 /// Why a child was stopped.
+#[cfg_attr(not(unix), expect(dead_code, reason = "nothing is stopped there"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// It wants the terminal.

@@ -11,7 +11,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
+use std::sync::Mutex;
 
 const ASK: &str = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2]); sys.exit(sys.version_info < (3, 8))";
 
@@ -66,38 +67,48 @@ fn hookd_passes_its_tests() {
         });
     }
     let is_whole = |name: &String| all || ends.is_empty() || ends.contains(name);
-    // They wait more than they work: all at once.
-    let outcomes: Vec<(String, Output)> = std::thread::scope(|scope| {
-        let running: Vec<_> = interpreters
-            .into_iter()
-            .map(|(name, python)| {
-                let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("hookd/tests");
-                // `test_processes.py` is the only one that the second pattern leaves out.
-                let files = if is_whole(&name) { "test_*.py" } else { "test_[!p]*.py" };
-                let more = (!is_whole(&name)).then_some("test_pro[!c]*.py");
-                let run = move || {
-                    let run = |files: &str| {
-                        let arguments = ["-B", "-m", "unittest", "discover", "-p", files, "-s"];
-                        Command::new(&python).args(arguments).arg(&tests).output().unwrap()
-                    };
-                    let first = run(files);
-                    match more {
-                        Some(files) if first.status.success() => run(files),
-                        _ => first,
-                    }
-                };
-                (name, scope.spawn(run))
-            })
-            .collect();
-        running.into_iter().map(|(name, thread)| (name, thread.join().unwrap())).collect()
-    });
-    let mut failed = Vec::new();
-    for (name, output) in outcomes {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        println!("{name}: {}", said.lines().rev().take(3).collect::<Vec<_>>().join(" "));
-        if !output.status.success() {
-            failed.push(format!("{name}:\n{said}"));
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("hookd/tests");
+    let mut files: Vec<String> = std::fs::read_dir(&tests)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| {
+            name.starts_with("test_")
+                && Path::new(name).extension().is_some_and(|ending| ending == "py")
+        })
+        .collect();
+    // The longest first.
+    files.sort_by_key(|name| (!name.starts_with("test_proc"), name.clone()));
+    let mut jobs = Vec::new();
+    for file in &files {
+        for (name, python) in &interpreters {
+            if is_whole(name) || file != "test_processes.py" {
+                jobs.push((format!("{name}, {file}"), python.clone(), file.clone()));
+            }
         }
     }
+    let jobs = Mutex::new(jobs.into_iter());
+    let failed = Mutex::new(Vec::new());
+    // They wait more than they work.
+    let workers = 3 * std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let Some((name, python, file)) = jobs.lock().unwrap().next() else { return };
+                    let arguments = ["-B", "-m", "unittest", "discover", "-p", &file, "-s"];
+                    let output = Command::new(python).args(arguments).arg(&tests).output().unwrap();
+                    let said = String::from_utf8_lossy(&output.stderr);
+                    println!(
+                        "{name}: {}",
+                        said.lines().rev().take(3).collect::<Vec<_>>().join(" ")
+                    );
+                    if !output.status.success() {
+                        failed.lock().unwrap().push(format!("{name}:\n{said}"));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

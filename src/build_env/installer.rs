@@ -399,6 +399,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(unix)] // the paths are
     fn every_line_allows_one_artifact_only() {
         let line = |artifact: Artifact| {
             requirement_line(

@@ -103,8 +103,10 @@ fn installers_page() -> String {
         Settings for a project's own dependencies, or for install locations, are ignored, and so \
         are settings that are not listed here. The installer runs outside the project, with a \
         configuration that contains nothing else.\n\n\
-             The settings are read from the installer's own files, and after a change the build \
-             requirements are resolved again. The variable of a setting, such as `UV_NO_BINARY` \
+             The settings are read from the installer's own files: those of the project, the user and \
+             the system, and for pip also the one in the interpreter's virtual environment, with the \
+             sections `[wheel]`, `[install]` and `[global]`. After a change the build requirements \
+             are resolved again. The variable of a setting, such as `UV_NO_BINARY` \
              or `PIP_NO_BINARY`, is treated in the same way. Index variables of either installer \
              apply to both.\n";
     for (title, prefix, settings) in [

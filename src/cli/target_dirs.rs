@@ -31,7 +31,11 @@ pub(super) fn told(command: &[OsString]) -> Option<PathBuf> {
 pub(super) fn mentioned<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
     let mut words = Vec::new();
     for text in texts {
-        words.extend(shlex::split(text).unwrap_or_else(|| vec![text.to_owned()]));
+        // Where a backslash is a part of paths, as Windows' own shells read it.
+        let split = if cfg!(windows) { None } else { shlex::split(text) };
+        let plain =
+            || text.split_whitespace().map(|word| word.replace('"', "")).collect::<Vec<_>>();
+        words.extend(split.unwrap_or_else(plain));
     }
     let named = words.iter().enumerate().filter_map(|(at, word)| {
         if word == "--target-dir" {
@@ -48,6 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(unix)] // the paths are
     fn the_target_directory_that_cargo_is_told() {
         let of = |text: &str| told(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert_eq!(of("cargo test --target-dir /x -q"), Some("/x".into()));
@@ -63,7 +68,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_str().unwrap();
         for text in [
-            format!("cd x; cargo build --target-dir '{path}' -q"),
+            format!("cd x; cargo build --target-dir \"{path}\" -q"),
             format!("--target-dir={path}"),
             format!("CARGO_TARGET_DIR={path}"),
             format!("env CARGO_BUILD_TARGET_DIR={path} make"),

@@ -226,6 +226,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)] // the paths are
     fn knows_the_rust_backends_even_behind_an_in_tree_one() {
         let backend = |text: &str| read(text).unwrap().backend();
         assert_eq!(

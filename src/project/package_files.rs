@@ -86,7 +86,7 @@ mod tests {
         let listed = || -> Vec<String> {
             files_of_package(root)
                 .iter()
-                .map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned())
+                .map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"))
                 .collect()
         };
         assert_eq!(listed(), ["Cargo.toml", "ignored", "src/lib.rs", "sub/target/x"]);

@@ -151,7 +151,7 @@ mod tests {
 
         fn find(&self, directory: &str, pyproject: &str) -> (Vec<String>, String) {
             let relative = |path: &Path| {
-                path.strip_prefix(self.0.path()).unwrap().to_string_lossy().into_owned()
+                path.strip_prefix(self.0.path()).unwrap().to_string_lossy().replace('\\', "/")
             };
             let found = Workspace::find(
                 &self.0.path().join(directory),

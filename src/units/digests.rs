@@ -149,12 +149,11 @@ fn is_settled(stamp: &Stamp) -> bool {
     now - ctime > tick.as_nanos().cast_signed()
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(unix)]
     fn a_large_file_is_read_once_and_again_when_it_changed() {
         let dir = tempfile::tempdir().unwrap();
         let (file, kept) = (dir.path().join("liblarge.rlib"), dir.path().join("digests"));

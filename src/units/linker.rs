@@ -317,6 +317,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)] // the paths are
     fn directories_of_the_driver() {
         let text = "install: /usr/lib/gcc/x/12/\nprograms: =/a:/b\nlibraries: =/usr/lib/gcc/x/12/:/lib/x/\n";
         assert_eq!(

@@ -422,6 +422,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(unix)] // the paths are
     fn what_a_script_declares() {
         let declared = Declared::read("cargo:rerun-if-changed=/p/a\ncargo::rerun-if-env-changed=CC\ncargo:rustc-cfg=x\nnoise\n").unwrap();
         assert_eq!(

@@ -135,12 +135,11 @@ pub fn is_within(path: &Path, directory: &Path) -> bool {
         .is_ok_and(|rest| !rest.components().any(|part| part == Component::ParentDir))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(unix)]
     fn times_tell_of_files_and_of_what_they_lie_in() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("w");

@@ -65,6 +65,46 @@ fn only_what_is_new_is_stored_and_what_a_branch_made_stays_for_a_while() {
 }
 
 #[test]
+fn what_was_compiled_before_the_store_was_used_is_said_to_be_missing() {
+    let objects = Objects::start();
+    let mut world = World::new(TWO);
+    world.right("build");
+    world.set("PYENV_BUILD_STORE", &objects.url());
+    world.set("PYENV_BUILD_STORE_WRITE", "always");
+    world.edit("app/src/part.rs", "p1", "p2");
+    let built = world.build("build");
+    assert!(built.stderr.contains("not in it") && built.stderr.contains("hint: build once"));
+    world.edit("app/src/part.rs", "p2", "p3");
+    assert!(!world.right("build").stderr.contains("warning"), "once");
+}
+
+/// The manifest is written last: of a writer who dies, others see nothing, or all.
+#[test]
+fn a_writer_that_is_killed_leaves_a_store_that_is_right() {
+    for after in ["PUT /ci/v1/blobs", "PUT /ci/v1/builds"] {
+        let objects = Objects::start();
+        let mut world = World::new(TWO);
+        world.set("PYENV_BUILD_STORE", &objects.url());
+        world.set("PYENV_BUILD_STORE_WRITE", "always");
+        objects.fail(after, Fault::Silent);
+        let mut writer = world.ours(&[], &["cargo", "build", "--offline"]).spawn().unwrap();
+        let start = Instant::now();
+        while !objects.requests().iter().any(|request| request.starts_with(after)) {
+            assert!(
+                start.elapsed() < Duration::from_secs(60) && writer.try_wait().unwrap().is_none()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        objects.work_again();
+        let next = elsewhere(&world).right("build");
+        assert!(next.compiled.is_empty() || next.reused.is_empty(), "nothing, or all");
+        elsewhere(&world).right("build").expect(&[], &["app", "mid"]);
+    }
+}
+
+#[test]
 fn a_command_that_failed_stores_what_it_compiled() {
     let objects = Objects::start();
     let mut world = World::new(TWO);

@@ -96,7 +96,8 @@ fn constraints_in_the_table_of_uv_count() {
                 .pyproject("[tool.uv]\nbuild-constraint-dependencies = ['dep==1']"),
             ..case
         };
-        assert_eq!(case.ok(&case.program(&["provision"])), "1");
+        let program = case.program(&["provision"]).env_remove("UV_NO_CONFIG");
+        assert_eq!(case.ok(&program), "1");
     }
 }
 
@@ -155,7 +156,7 @@ fn require_hashes_takes_what_has_the_right_hash() {
 fn require_build_hashes_of_the_projects_uv_counts_with_either_installer() {
     for installer in Installer::all() {
         let case = Case::new(installer);
-        let program = case.program(&["provision"]);
+        let program = case.program(&["provision"]).env_remove("UV_NO_CONFIG");
         assert_eq!(case.ok(&program), "2");
         case.project.write("uv.toml", "require-build-hashes = true\n");
         let (kind, message) = case.fails(&program);

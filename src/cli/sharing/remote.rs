@@ -220,6 +220,14 @@ impl<'a> Sharing<'a> {
             let (size, taken) = (indicatif::HumanBytes(pushed.bytes), seconds(start.elapsed()));
             self.ui.status("Stored", format_args!("{size} in {} in {taken}", self.bucket.shown));
         }
+        if self.pulled.manifest.is_none() && crates.fresh > 0 && pushed.problem.is_none() {
+            self.ui.warning(format_args!(
+                "crates that were fresh in the target directory ({}) were compiled before the store \
+                    was used, and are not in it",
+                crates.fresh
+            ));
+            self.ui.hint("build once without the target directory to store them");
+        }
         if let Some(problem) = pushed.problem {
             self.problem("write to", &problem, "other machines build it themselves");
         }

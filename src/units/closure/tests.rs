@@ -43,17 +43,22 @@ impl World {
     }
 }
 
+/// The file name of a procedural macro.
+fn macro_file() -> String {
+    format!("{}x_derive-1{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+}
+
 #[test]
 fn notes_lead_from_crate_to_crate_and_into_macros() {
     let world = World::new();
     let sys = world.file("libsys-1.rlib");
     let mid = world.file("libmid-1.rlib");
-    let derive = world.file("libx_derive-1.so");
+    let derive = world.file(&macro_file());
     world.file("libunrelated-1.rlib");
     world.note("sys", "lib", &[]);
     world.note("syn", "lib", &[]);
     world.note("x_derive", "proc-macro", &["libsyn-1.rlib"]);
-    world.note("mid", "lib", &["libsys-1.rmeta", "libx_derive-1.so"]);
+    world.note("mid", "lib", &["libsys-1.rmeta", &macro_file()]);
     let app = world.call("app", "bin", &["libmid-1.rlib"]);
     let closure =
         Closure::of(&app, &world.store, &Plans::default(), &mut Digests::default()).unwrap();
@@ -73,7 +78,7 @@ fn a_macro_that_a_crate_keeps_to_itself_does_not_run_above_it() {
     fs_err::create_dir_all(source.parent().unwrap()).unwrap();
     let macros = |text: &str| {
         fs_err::write(&source, text).unwrap();
-        world.note("mid", "lib", &["libx_derive-1.so"]);
+        world.note("mid", "lib", &[&macro_file()]);
         Closure::of(
             &world.call("app", "bin", &["libmid-1.rlib"]),
             &world.store,
@@ -85,7 +90,7 @@ fn a_macro_that_a_crate_keeps_to_itself_does_not_run_above_it() {
         .len()
     };
     world.file("libmid-1.rlib");
-    world.file("libx_derive-1.so");
+    world.file(&macro_file());
     world.note("x_derive", "proc-macro", &[]);
     assert_eq!(macros("use x_derive::X;"), 0);
     assert_eq!(macros("pub use x_derive::X;"), 1);
@@ -98,7 +103,7 @@ fn without_notes_the_plan_says_what_it_may_be_made_of() {
         world.file("libmid-1.rlib"),
         world.file("libsys-1.rlib"),
         world.file("libsys-2.rlib"),
-        world.file("libx_derive-1.so"),
+        world.file(&macro_file()),
     ];
     let app = world.call("app", "bin", &["libmid-1.rlib"]);
     assert_eq!(
