@@ -232,7 +232,8 @@ fn command_like(path: &Path) -> Option<String> {
     let command = Cli::command();
     let names =
         command.get_subcommands().filter(|one| !one.is_hide_set()).map(clap::Command::get_name);
-    crate::ui::similar(path.file_name()?.to_str()?, names).map(str::to_owned)
+    let is_word = path.parent() == std::env::current_dir().ok().as_deref();
+    crate::ui::similar(path.file_name()?.to_str().filter(|_| is_word)?, names).map(str::to_owned)
 }
 
 /// Brings the arguments into the form `program command ...`: cargo puts `pyenv-build` first, and a

@@ -74,10 +74,10 @@ pub(crate) fn file(path: &Path) -> std::io::Result<String> {
 /// that are local directories, where the content is the only version there is.
 pub(crate) fn tree(root: &Path) -> std::io::Result<String> {
     let mut hasher = Hasher::default();
-    let entries =
-        walkdir::WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|entry| {
-            entry.depth() == 0 || !entry.file_type().is_dir() || !fs::is_made_by_tools(entry.path())
-        });
+    let entries = walkdir::WalkDir::new(root)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !fs::is_made_by_tools(entry.path()));
     for entry in entries {
         let entry = entry?;
         let relative = entry.path().strip_prefix(root).expect("walkdir stays below its root");
@@ -171,7 +171,9 @@ mod tests {
         };
         write("a/x", "1");
         let first = tree(dir.path()).unwrap();
-        write("target/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
+        write("target/.rustc_info.json", "{}");
+        // Of a worktree.
+        write(".git", "gitdir: /elsewhere\n");
         write("target/debug/x", "1");
         // What setuptools leaves behind.
         write("setup.py", "");

@@ -132,7 +132,16 @@ pub(crate) fn is_made_by_tools(path: &Path) -> bool {
     NAMES.contains(&name.as_ref())
         || name.ends_with(".egg-info")
         || is_in(path, &["CACHEDIR.TAG", "pyvenv.cfg"])
+        || is_target_directory(path)
         || is_of_setuptools()
+}
+
+/// Whether a directory is a target directory of cargo's, by what cargo writes there: the tag is
+/// missing where somebody else has made the directory.
+pub(crate) fn is_target_directory(path: &Path) -> bool {
+    [".rustc_info.json", "debug/.fingerprint", "release/.fingerprint"]
+        .iter()
+        .any(|name| path.join(name).exists())
 }
 
 /// Gives everything below `root`, and `root` itself, the same modification time. Links are set, not

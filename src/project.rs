@@ -72,11 +72,17 @@ pub enum Error {
     InvalidToml { path: PathBuf, message: String },
     #[error("`{}`: {message}", path.display())]
     Invalid { path: PathBuf, message: String, hint: Option<String> },
+    #[error("failed to read uv's configuration file `{}`: {reason}", path.display())]
+    UvSettings { path: PathBuf, reason: String },
     #[error("cargo cannot read the workspace of `{}`: {message}", manifest.display())]
     Cargo { manifest: PathBuf, message: String },
 }
 
 impl Error {
+    fn of_uv((path, reason): (PathBuf, String)) -> Self {
+        Self::UvSettings { path, reason }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -108,7 +114,10 @@ impl Error {
             Self::Write { .. } => {
                 Some("check the free disk space, and that the checkout is writable".to_owned())
             }
-            Self::Read { .. } | Self::InvalidToml { .. } | Self::Cargo { .. } => None,
+            Self::Read { .. }
+            | Self::InvalidToml { .. }
+            | Self::UvSettings { .. }
+            | Self::Cargo { .. } => None,
         }
     }
 }
@@ -190,7 +199,8 @@ impl Project {
         };
         let uv_workspace = uv::workspace_root(&directory, &pyproject);
         let uv_file = UvFile::of_project(&directory, uv_workspace.as_deref())?;
-        let uv_files = uv::readable_files(uv_file.as_ref());
+        let uv_files: Result<Vec<UvFile>, _> = uv::files(uv_file.as_ref()).into_iter().collect();
+        let uv_files = uv_files.map_err(Error::of_uv)?;
         let build_constraints: Result<Vec<_>, _> =
             uv_files.iter().map(UvFile::build_constraints).collect();
         let uv_settings = uv::combined(uv_files.into_iter().map(|file| file.table));

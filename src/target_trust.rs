@@ -71,7 +71,7 @@ pub(crate) enum Distrust {
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub distrust: Option<Distrust>,
-    /// More target directories of cargo's in the workspace, whoever has had them made.
+    /// More target directories in the workspace with local packages in them, whoever had them made.
     pub others: Vec<PathBuf>,
 }
 
@@ -175,7 +175,7 @@ fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::
 
 /// The other half of the pair.
 fn ours(layout: &Layout, target: &Path) -> PathBuf {
-    layout.targets().join(digest::short_of_path(target))
+    layout.targets().join(digest::short_of_path(&real(target)))
 }
 
 fn nanos(time: SystemTime) -> i128 {
@@ -245,7 +245,11 @@ fn sources(
                 return true;
             }
             let is_made = entry.path() == target || fs::is_made_by_tools(entry.path());
-            if is_made && entry.path() != target && is_of_cargo(entry.path()) {
+            if is_made
+                && root == workspace
+                && is_other_target(entry.path(), target, workspace)
+                && !local_units(entry.path(), packages).is_empty()
+            {
                 others.borrow_mut().push(entry.path().to_path_buf());
             }
             !is_made
@@ -273,11 +277,18 @@ fn sources(
     (Some(found), others.into_inner())
 }
 
-/// Whether a directory is a target directory of cargo's.
-fn is_of_cargo(directory: &Path) -> bool {
-    [".rustc_info.json", "debug/.fingerprint", "release/.fingerprint"]
-        .iter()
-        .any(|name| directory.join(name).exists())
+/// Whether a directory in the workspace is another target directory than `target`, and not that of
+/// another checkout: a worktree, a project with a directory of ours of its own.
+fn is_other_target(directory: &Path, target: &Path, workspace: &Path) -> bool {
+    let is_apart =
+        |above: &Path| [".git", ".pyenv-build"].iter().any(|name| above.join(name).exists());
+    let mut between = directory.ancestors().skip(1).take_while(|above| *above != workspace);
+    fs::is_target_directory(directory) && !between.any(is_apart) && real(directory) != real(target)
+}
+
+/// A directory may have several names.
+fn real(directory: &Path) -> PathBuf {
+    fs::canonicalize(directory).unwrap_or_else(|_error| directory.to_path_buf())
 }
 
 /// Takes cargo's own locks of the profiles that these units are in, so that none is at work there.

@@ -6,7 +6,8 @@
 //! and continues it; afterwards we take it back. Ctrl-C reaches us as before, except while the
 //! terminal is lent: then it reaches who asks.
 //!
-//! For hooks, which are not our children, hookd does the same.
+//! For hooks, which are not our children, hookd does the same, but for Ctrl-Z, which only a resolving
+//! installer hands on: a hook goes on.
 
 #[cfg(unix)]
 use std::fs::File;

@@ -68,7 +68,7 @@ pub(crate) struct Workshop<'a> {
 }
 
 impl Workshop<'_> {
-    /// The whole command, as it is run, and shown with `-v`.
+    /// The command with the variables that isolate it; `-v` shows it without them.
     fn ready(&self, command: Cmd) -> Result<Cmd, Error> {
         self.ui.detail(command.display());
         self.settings.isolate(command, self.directory, self.indexes)

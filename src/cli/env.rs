@@ -54,12 +54,6 @@ pub(super) fn run(args: &EnvArgs, root: Option<&Path>, ui: &Ui) -> Result<()> {
     let env =
         environment::provision(&context, Target::Wheel, &mut Sessions::new(ui), &mut Vec::new())?;
     let cargo = warmth::cargo_workspace(&context.project, &context.layout, ui);
-    if cargo.is_none() && !context.project.workspace.manifests.is_empty() {
-        ui.warning(
-            "cargo cannot read the workspace, so the variables for reuse are missing: try `cargo \
-                metadata` in the project",
-        );
-    }
     let mut pins = pins(&context, &env, cargo.as_ref());
     // cargo has its own way to have libraries found.
     if args.format != Format::Cargo {
@@ -85,7 +79,18 @@ fn config_base(context: &Context<'_>) -> Option<PathBuf> {
 /// cargo must not trust artifacts that were built elsewhere.
 pub(super) fn wrapper(context: &Context<'_>, cargo: Option<&CargoWorkspace>) -> Result<Vec<Pin>> {
     let options = WarmthOptions::new(&WarmthArgs::of_environment(), &context.project)?;
-    let Some(cargo) = cargo.filter(|_| options.reuse != Reuse::Off) else { return Ok(Vec::new()) };
+    if options.reuse == Reuse::Off {
+        return Ok(Vec::new());
+    }
+    let Some(cargo) = cargo else {
+        if !context.project.workspace.manifests.is_empty() {
+            context
+                .ui
+                .warning("the variables for reuse are missing: cargo cannot read the workspace");
+            context.ui.hint("try `cargo metadata` in the project");
+        }
+        return Ok(Vec::new());
+    };
     let others = context.project.workspace.target_directories(&context.project.directory);
     warmth::settle(&context.layout, cargo, &others, context.ui);
     let mut variables = warmth::wrapper_variables(

@@ -172,7 +172,11 @@ impl Facts {
             (Some(hint), Some(name)) => Some(format!("did you mean `{name}`? If not, {hint}")),
             (hint, _) => hint,
         };
-        Self::new("InvalidProject", hint, exit_code::USAGE)
+        let kind = match error {
+            project::Error::UvSettings { .. } => "InvalidConfiguration",
+            _ => "InvalidProject",
+        };
+        Self::new(kind, hint, exit_code::USAGE)
     }
 
     fn of_layout(error: &layout::Error) -> Self {

@@ -96,8 +96,9 @@ pub(super) fn run(args: &RunArgs, root: Option<&Path>, ui: &Ui) -> Result<u8> {
     if let Some(warmth) = &mut warmth {
         budget.look_at(warmth.workspace(), ui);
         warmth.also_in(target_dir);
-        warmth
-            .also_in(target_dirs::mentioned(args.command.iter().filter_map(|word| word.to_str())));
+        let here = std::env::current_dir().unwrap_or_default();
+        let words = args.command.iter().filter_map(|word| word.to_str());
+        warmth.also_in(target_dirs::mentioned(&here, words));
         if let Some(manifest) = target_dirs::option_of(&args.command, "--manifest-path")
             .and_then(|path| std::path::absolute(path).ok())
         {

@@ -2,8 +2,9 @@
 //! be believed, wherever it is. Those in the workspace are found there.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::fs;
 use crate::project::cargo::TARGET_VARIABLES;
 
 /// The value of an option in a command: `cargo build --target-dir DIR`.
@@ -27,8 +28,9 @@ pub(super) fn told(command: &[OsString]) -> Option<PathBuf> {
 }
 
 /// Directories that are there and that a text names, as a script for a shell or as options for
-/// maturin: `bash -c 'cargo build --target-dir DIR'`, `env CARGO_TARGET_DIR=DIR make`.
-pub(super) fn mentioned<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
+/// maturin: `bash -c 'cargo build --target-dir DIR'`, `env CARGO_TARGET_DIR=DIR make`. `base` is the
+/// directory that the command runs in.
+pub(super) fn mentioned<'a>(base: &Path, texts: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
     let mut words = Vec::new();
     for text in texts {
         // Where a backslash is a part of paths, as Windows' own shells read it.
@@ -42,9 +44,15 @@ pub(super) fn mentioned<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Pat
             return words.get(at + 1).cloned();
         }
         let (name, value) = word.split_once('=')?;
+        let name = name.trim_start_matches('(');
         (name == "--target-dir" || TARGET_VARIABLES.contains(&name)).then(|| value.to_owned())
     });
-    named.filter_map(|path| std::path::absolute(path).ok()).filter(|path| path.is_dir()).collect()
+    // A shell's own signs end a word.
+    named
+        .filter_map(|path| Some(base.join(path.split([';', '&', '|', '(', ')']).next()?)))
+        .filter_map(|path| fs::absolute(&path).ok())
+        .filter(|path| path.is_dir())
+        .collect()
 }
 
 #[cfg(test)]
@@ -72,10 +80,15 @@ mod tests {
             format!("--target-dir={path}"),
             format!("CARGO_TARGET_DIR={path}"),
             format!("env CARGO_BUILD_TARGET_DIR={path} make"),
+            format!("export CARGO_TARGET_DIR={path}; cargo build"),
+            format!("(CARGO_TARGET_DIR={path}&&cargo build --target-dir /not/there)"),
         ] {
-            assert_eq!(mentioned([text.as_str()]), [dir.path()], "{text}");
+            assert_eq!(mentioned(Path::new("/"), [text.as_str()]), [dir.path()], "{text}");
         }
+        let mentioned = |words: [&str; 3]| mentioned(dir.path().parent().unwrap(), words);
         assert_eq!(mentioned(["cargo", "--target-dir", path]), [dir.path()]);
+        let name = dir.path().file_name().unwrap().to_str().unwrap();
+        assert_eq!(mentioned(["cargo", "--target-dir", name]), [dir.path()]);
         let none: [PathBuf; 0] = [];
         assert_eq!(mentioned(["--target-dir=/not/there", "it's", path]), none);
     }

@@ -4,7 +4,7 @@
 //!
 //! Nothing here fails a build: without it cargo compiles more, and no reasons are known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -335,12 +335,15 @@ pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[Path
     let packages: Vec<LocalPackage> = local
         .map(|package| LocalPackage { name: package.name.clone(), directory: package.root.clone() })
         .collect();
-    let mut directories =
-        vec![workspace.target_directory.clone(), workspace.build_directory.clone()];
+    let mut directories: VecDeque<PathBuf> =
+        [workspace.target_directory.clone(), workspace.build_directory.clone()].into();
     directories.extend(others.iter().cloned());
+    let known = directories.clone();
     let mut settled = BTreeSet::new();
-    while let Some(directory) = directories.pop() {
-        if !settled.insert(directory.clone()) {
+    while let Some(directory) = directories.pop_front() {
+        // It may have several names.
+        if !settled.insert(fs::canonicalize(&directory).unwrap_or_else(|_error| directory.clone()))
+        {
             continue;
         }
         let outcome = target_trust::settle(layout, &directory, &workspace.root, &packages);
@@ -369,10 +372,14 @@ pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[Path
                     source.display()
                 ));
             }
-            Err(error) => ui.warning(format_args!(
-                "`{}` may be stale, and could not be marked for a rebuild: {error}",
-                directory.display()
-            )),
+            Err(error) => {
+                let text = format!(
+                    "`{}` may be stale, and could not be marked for a rebuild: {error}",
+                    directory.display()
+                );
+                // Perhaps nobody uses what was only found.
+                if known.contains(&directory) { ui.warning(text) } else { ui.detail(text) }
+            }
         }
     }
 }

@@ -180,7 +180,7 @@ pub(super) fn isolate(command: &mut Command) {
     // and takes no lock.
     unsafe {
         command.pre_exec(|| {
-            // Whoever ignores these, as `bash -ic` does, gets an error from the terminal in a group
+            // A process that ignores these, as under `bash -ic`, gets an error from the terminal in a group
             // in the background, and is not stopped, so that nobody could lend it.
             libc::signal(libc::SIGTTIN, libc::SIG_DFL);
             libc::signal(libc::SIGTTOU, libc::SIG_DFL);

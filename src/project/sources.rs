@@ -106,8 +106,9 @@ impl Sources {
     fn of(directory: &Path) -> Option<(Self, Table)> {
         let pyproject = uv::read_pyproject(&directory.join("pyproject.toml"))?;
         let workspace = uv::workspace_root(directory, &pyproject);
-        let uv_file = UvFile::of_project(directory, workspace.as_deref()).ok()?;
-        let files = uv::readable_files(uv_file.as_ref()).into_iter();
+        let uv_file = UvFile::of_project(directory, workspace.as_deref()).unwrap_or_default();
+        // What cannot be read was an error for the project itself.
+        let files = uv::files(uv_file.as_ref()).into_iter().flatten();
         let settings = uv::combined(files.map(|file| file.table));
         Some((Self::new(directory, &pyproject, workspace.as_deref(), settings), pyproject))
     }

@@ -33,8 +33,7 @@ impl UvFile {
     fn in_directory(directory: &Path) -> Option<Result<Self, Error>> {
         let path = directory.join("uv.toml");
         if path.is_file() {
-            let invalid = |(path, message)| Error::InvalidToml { path, message };
-            return Some(Self::read(&path).map_err(invalid));
+            return Some(Self::read(&path).map_err(Error::of_uv));
         }
         let path = directory.join("pyproject.toml");
         let table = lookup(&read_pyproject(&path)?, &["tool", "uv"])?.as_table()?.clone();
@@ -100,13 +99,8 @@ pub(crate) fn files(project: Option<&UvFile>) -> Vec<Result<UvFile, (PathBuf, St
         .collect()
 }
 
-/// Those that can be read; the installer reports the others when it reads them.
-pub(super) fn readable_files(project: Option<&UvFile>) -> Vec<UvFile> {
-    files(project).into_iter().filter_map(Result::ok).collect()
-}
-
-/// Settings of several files, the one that wins first: lists are joined, of tables each key counts
-/// once, of other settings the first one.
+/// Settings of several files, the one that wins first: lists are joined, those in tables as well, of
+/// everything else the first one counts.
 pub(crate) fn combined(tables: impl IntoIterator<Item = Table>) -> Table {
     let mut all = Table::new();
     for (name, value) in tables.into_iter().flatten() {
@@ -114,7 +108,11 @@ pub(crate) fn combined(tables: impl IntoIterator<Item = Table>) -> Table {
             (Some(Value::Array(values)), Value::Array(more)) => values.extend(more),
             (Some(Value::Table(values)), Value::Table(more)) => {
                 for (key, value) in more {
-                    values.entry(key).or_insert(value);
+                    match (values.get_mut(&key), value) {
+                        (Some(Value::Array(values)), Value::Array(more)) => values.extend(more),
+                        (Some(_), _) => {}
+                        (None, value) => drop(values.insert(key, value)),
+                    }
                 }
             }
             (Some(_), _) => {}
@@ -264,7 +262,7 @@ mod tests {
         assert_eq!(
             all,
             table(
-                "no-sources = true\nbuild-constraint-dependencies = ['a<2', 'b<2']\n[extra-build-dependencies]\na = ['x']\nb = ['z']"
+                "no-sources = true\nbuild-constraint-dependencies = ['a<2', 'b<2']\n[extra-build-dependencies]\na = ['x', 'y']\nb = ['z']"
             )
         );
     }

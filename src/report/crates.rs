@@ -105,7 +105,7 @@ pub(crate) enum Reason {
     DependencyChanged,
     /// The crate's own cargo features changed, from `old` to `new`.
     FeaturesChanged,
-    /// It was compiled with a different profile, or in a different mode (build, check, test).
+    /// Before, it was compiled with different profile settings or in a different mode (build, check, test).
     ProfileChanged,
     /// Its target in `Cargo.toml` or its crate types changed.
     TargetChanged,

@@ -73,7 +73,8 @@ pub(crate) fn because(one: &CompiledCrate) -> String {
         },
         Reason::FeaturesChanged => values("its features changed".to_owned()),
         Reason::ProfileChanged => {
-            "before, it was only compiled with a different profile or mode (build, check, test)"
+            "before, it was only compiled with different profile settings, or in a different mode \
+                (build, check, test)"
                 .to_owned()
         }
         Reason::TargetChanged => "its crate types, or its target in Cargo.toml, changed".to_owned(),

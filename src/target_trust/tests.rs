@@ -169,9 +169,14 @@ fn what_tools_make_is_no_source() {
 fn other_target_directories_in_the_workspace_are_found() {
     let world = World::new();
     let root = world.dir.path().join("w");
-    for (name, file) in
-        [("tt", ".rustc_info.json"), ("a/out", "release/.fingerprint/x"), ("cache", "x")]
-    {
+    let unit = "debug/.fingerprint/app-0123456789abcdef/x";
+    for (name, file) in [
+        ("tt", unit),
+        ("a/out", unit),
+        // Of another workspace, and no target directory.
+        ("theirs/target", "debug/.fingerprint/other-0123456789abcdef/x"),
+        ("cache", "x"),
+    ] {
         fs::write_atomic(&root.join(name).join("CACHEDIR.TAG"), b"").unwrap();
         fs::write_atomic(&root.join(name).join(file), b"").unwrap();
     }

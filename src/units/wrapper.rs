@@ -314,7 +314,6 @@ impl Wrapper<'_> {
         difference: Difference,
     ) -> u8 {
         let asks = if self.call.is_linked() { self.store.temporary_file().ok() } else { None };
-        // The driver splits the argument at commas.
         let said = asks.as_ref().map(|file| file.path().to_path_buf());
         let more: Vec<OsString> =
             said.iter().flat_map(|path| linker::dependency_file_arguments(path)).collect();

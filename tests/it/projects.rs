@@ -66,9 +66,9 @@ fn a_directory_without_a_project_is_refused_and_nothing_is_made_in_it() {
     error: `[TMP]/missing` is not a directory
     hint: pass the directory that contains `pyproject.toml`, or a command (`cargo pyenv-build --help` lists them)
     ");
-    let run = test.program(&["devlop"]).run().exits(2);
+    let run = test.program(&["developz"]).run().exits(2);
     snapshot!(test, run.stderr, @r"
-    error: `[TMP]/devlop` is not a directory
+    error: `[TMP]/developz` is not a directory
     hint: did you mean `develop`? If not, pass the directory that contains `pyproject.toml`, or a command (`cargo pyenv-build --help` lists them)
     ");
 }

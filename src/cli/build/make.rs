@@ -158,7 +158,8 @@ impl Making {
                 one => Vec::from_iter(one.as_str()),
             });
             let of_maturin = env_vars::get("MATURIN_PEP517_ARGS");
-            warmth.also_in(target_dirs::mentioned(settings.chain(of_maturin.as_deref())));
+            let said = settings.chain(of_maturin.as_deref());
+            warmth.also_in(target_dirs::mentioned(&context.project.directory, said));
         }
         if let Some(warmth) = &warmth {
             Budget::new(&self.options.warmth, &context.project.settings)?
