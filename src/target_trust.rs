@@ -71,7 +71,7 @@ pub(crate) enum Distrust {
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub distrust: Option<Distrust>,
-    /// More target directories in the workspace with local packages in them, whoever had them made.
+    /// More target directories in the workspace with local packages in them, by whatever command they were made.
     pub others: Vec<PathBuf>,
 }
 
@@ -277,7 +277,7 @@ fn sources(
     (Some(found), others.into_inner())
 }
 
-/// Whether a directory in the workspace is another target directory than `target`, and not that of
+/// Whether a directory in the workspace is a target directory, a different one than `target`, and not that of
 /// another checkout: a worktree, a project with a directory of ours of its own.
 fn is_other_target(directory: &Path, target: &Path, workspace: &Path) -> bool {
     let is_apart =

@@ -1,4 +1,4 @@
-//! When a rustc call began, and what was there: by this, what changed while it ran is told from what
+//! When a rustc call began, and what was there: by this, what changed while it ran is kept apart from what
 //! was left alone.
 
 use std::collections::BTreeMap;
