@@ -49,7 +49,7 @@ def main() -> int:
     found = 0
     checked = {path for path in files(PAGES) | files(PROGRAM) if path.name != "tests.rs"}
     for path in sorted(checked):
-        text = path.read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests")[0].split("#[cfg(all(test, unix))]\nmod tests")[0]
+        text = re.split(r"#\[cfg\((?:test|all\(test, unix\))\)\]\nmod tests", path.read_text(encoding="utf-8"))[0]
         for number, line in enumerate(text.splitlines(), 1):
             for match in PATTERN.finditer(line):
                 instead = next(text for word, text in NEVER.items() if re.fullmatch(word, match[0], re.IGNORECASE))

@@ -70,8 +70,8 @@ pub(crate) fn file(path: &Path) -> std::io::Result<String> {
 /// for symlinks).
 ///
 /// What tools make is left out: version control, virtual environments, caches, `target`, and what
-/// setuptools leaves behind, or each build of such a requirement would change it. Used for requirements
-/// that are local directories, where the content is the only version there is.
+/// setuptools leaves behind, or each build of such a requirement would change it. Used for
+/// requirements that are local directories, where the content is the only version there is.
 pub(crate) fn tree(root: &Path) -> std::io::Result<String> {
     let mut hasher = Hasher::default();
     let entries = walkdir::WalkDir::new(root)
@@ -177,10 +177,8 @@ mod tests {
         write("target/debug/x", "1");
         // What setuptools leaves behind.
         write("setup.py", "");
-        let first = {
-            assert_ne!(first, tree(dir.path()).unwrap());
-            tree(dir.path()).unwrap()
-        };
+        assert_ne!(first, tree(dir.path()).unwrap());
+        let first = tree(dir.path()).unwrap();
         write("a.egg-info/PKG-INFO", "1");
         write("build/lib/a.py", "1");
         write("a/__pycache__/x.pyc", "1");

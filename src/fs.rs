@@ -41,6 +41,11 @@ pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     Ok(dunce::simplified(&fs_err::canonicalize(path)?).to_path_buf())
 }
 
+/// The same, as far as that can be: else the path as it is.
+pub(crate) fn real(path: &Path) -> PathBuf {
+    canonicalize(path).unwrap_or_else(|_error| path.to_path_buf())
+}
+
 /// Makes a path absolute and drops `.` and `..`, without touching links.
 pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
     let mut clean = PathBuf::new();

@@ -32,6 +32,11 @@ pub(crate) use workspace::Workspace;
 
 use crate::fs;
 
+/// A value as it is said in a message.
+fn one_line(value: &toml::Value) -> String {
+    value.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A parsed requirement.
 pub(crate) type Requirement = pep508_rs::Requirement<pep508_rs::VerbatimUrl>;
 

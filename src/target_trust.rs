@@ -71,7 +71,7 @@ pub(crate) enum Distrust {
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub distrust: Option<Distrust>,
-    /// More target directories in the workspace with local packages in them, by whatever command they were made.
+    /// More target directories in the workspace with local packages in them.
     pub others: Vec<PathBuf>,
 }
 
@@ -175,7 +175,7 @@ fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::
 
 /// The other half of the pair.
 fn ours(layout: &Layout, target: &Path) -> PathBuf {
-    layout.targets().join(digest::short_of_path(&real(target)))
+    layout.targets().join(digest::short_of_path(&fs::real(target)))
 }
 
 fn nanos(time: SystemTime) -> i128 {
@@ -277,18 +277,15 @@ fn sources(
     (Some(found), others.into_inner())
 }
 
-/// Whether a directory in the workspace is a target directory, a different one than `target`, and not that of
-/// another checkout: a worktree, a project with a directory of ours of its own.
+/// Whether a directory in the workspace is a target directory, a different one than `target`, and
+/// not that of another checkout: a worktree, a project with a directory of ours of its own.
 fn is_other_target(directory: &Path, target: &Path, workspace: &Path) -> bool {
     let is_apart =
         |above: &Path| [".git", ".pyenv-build"].iter().any(|name| above.join(name).exists());
     let mut between = directory.ancestors().skip(1).take_while(|above| *above != workspace);
-    fs::is_target_directory(directory) && !between.any(is_apart) && real(directory) != real(target)
-}
-
-/// A directory may have several names.
-fn real(directory: &Path) -> PathBuf {
-    fs::canonicalize(directory).unwrap_or_else(|_error| directory.to_path_buf())
+    fs::is_target_directory(directory)
+        && !between.any(is_apart)
+        && fs::real(directory) != fs::real(target)
 }
 
 /// Takes cargo's own locks of the profiles that these units are in, so that none is at work there.

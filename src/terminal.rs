@@ -6,8 +6,7 @@
 //! and continues it; afterwards we take it back. Ctrl-C reaches us as before, except while the
 //! terminal is lent: then it reaches who asks.
 //!
-//! For hooks, which are not our children, hookd does the same, but for Ctrl-Z, which only a resolving
-//! installer hands on: a hook goes on.
+//! For hooks, which are not our children, hookd does the same, but for Ctrl-Z: a hook goes on.
 
 #[cfg(unix)]
 use std::fs::File;
@@ -29,6 +28,12 @@ fn terminal() -> Option<File> {
         .map(fs_err::File::into_file)
 }
 
+/// The number of a child, and of the group that it leads.
+#[cfg(unix)]
+fn pid_of(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
 /// Why a child was stopped.
 #[cfg_attr(not(unix), expect(dead_code, reason = "nothing is stopped there"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +47,7 @@ pub(crate) enum Stop {
 /// Whether a child was stopped since it was last asked.
 #[cfg(unix)]
 pub(crate) fn stop_of(child: &Child) -> Option<Stop> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
+    let pid = pid_of(child)?;
     let stopped =
         rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
     match stopped.ok().flatten()?.stopping_signal()? {
@@ -57,13 +62,10 @@ pub(crate) fn stop_of(child: &Child) -> Option<Stop> {
 /// it.
 #[cfg(unix)]
 pub(crate) fn suspend(child: &Child) {
-    if let Ok(group) = i32::try_from(child.id()) {
-        take_back_from(group);
-    }
+    let Some(group) = pid_of(child) else { return };
+    take_back_from(group.as_raw_nonzero().get());
     let _ = rustix::process::kill_process_group(getpgrp(), rustix::process::Signal::TSTP);
-    if !lend_to(child)
-        && let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
-    {
+    if !lend_to(child) {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::CONT);
     }
 }
@@ -72,7 +74,7 @@ pub(crate) fn suspend(child: &Child) {
 /// ours to lend.
 #[cfg(unix)]
 pub(crate) fn lend_to(child: &Child) -> bool {
-    let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
+    let Some(group) = pid_of(child) else { return false };
     let Some(terminal) = terminal() else { return false };
     let foreground = tcgetpgrp(&terminal);
     if foreground != Ok(group) && foreground != Ok(getpgrp()) {

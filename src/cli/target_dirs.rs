@@ -1,5 +1,5 @@
-//! The target directories that a command names: one that this checkout did not grow up with must not
-//! be believed, wherever it is. Those in the workspace are found there.
+//! The target directories that a command names: one that this checkout did not grow up with must
+//! not be believed, wherever it is. Those in the workspace are found there.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,8 @@ pub(super) fn told(command: &[OsString]) -> Option<PathBuf> {
 }
 
 /// Directories that are there and that a text names, as a script for a shell or as options for
-/// maturin: `bash -c 'cargo build --target-dir DIR'`, `env CARGO_TARGET_DIR=DIR make`. `base` is the
-/// directory that the command runs in.
+/// maturin: `bash -c 'cargo build --target-dir DIR'`, `env CARGO_TARGET_DIR=DIR make`. `base` is
+/// the directory that the command runs in.
 pub(super) fn mentioned<'a>(base: &Path, texts: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
     let mut words = Vec::new();
     for text in texts {

@@ -342,8 +342,7 @@ pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[Path
     let mut settled = BTreeSet::new();
     while let Some(directory) = directories.pop_front() {
         // It may have several names.
-        if !settled.insert(fs::canonicalize(&directory).unwrap_or_else(|_error| directory.clone()))
-        {
+        if !settled.insert(fs::real(&directory)) {
             continue;
         }
         let outcome = target_trust::settle(layout, &directory, &workspace.root, &packages);

@@ -6,7 +6,7 @@ use pep508_rs::pep440_rs::VersionSpecifiers;
 
 use super::request::Version;
 use super::{Error, Interpreter, Request, probe};
-use crate::env_vars;
+use crate::{env_vars, fs};
 
 /// Who asked for an interpreter; said in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,7 @@ fn by_version(
     let mut looked_at = Vec::new();
     let mut seen = Vec::new();
     for path in active.into_iter().chain(named).chain(installed_everywhere()) {
-        let real = real(&path);
+        let real = fs::real(&path);
         if seen.contains(&real) {
             continue;
         }
@@ -216,7 +216,7 @@ fn installed_everywhere() -> Vec<PathBuf> {
         .filter(|path| path.is_dir())
         // uv keeps links such as `cpython-3.12-linux` next to the real directories.
         .filter(|path| {
-            let real = real(path);
+            let real = fs::real(path);
             let new = !seen.contains(&real);
             seen.push(real);
             new
@@ -224,11 +224,6 @@ fn installed_everywhere() -> Vec<PathBuf> {
         .map(|path| executable_in(&path))
         .filter(|path| path.is_file())
         .collect()
-}
-
-/// With links resolved, as far as that can be.
-fn real(path: &Path) -> PathBuf {
-    crate::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn newest_first(directory: &Path) -> Vec<PathBuf> {

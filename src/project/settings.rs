@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::Error;
+use super::{Error, one_line};
 
 /// What a project may fix for everyone who builds it. Flags and environment variables win.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -141,11 +141,6 @@ impl Settings {
             .collect();
         Ok(settings)
     }
-}
-
-/// A value as it is said in a message.
-fn one_line(value: &toml::Value) -> String {
-    value.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

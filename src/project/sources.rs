@@ -20,9 +20,9 @@ use toml::{Table, Value};
 mod place;
 mod transitive;
 
-use place::{Place, line_of, one_line};
+use place::{Place, line_of};
 
-use super::{Error, Requirement, UvFile, lookup, parse_requirement, uv};
+use super::{Error, Requirement, UvFile, lookup, one_line, parse_requirement, uv};
 use crate::env_vars;
 
 /// A requirement, and the index that it must come from if the project names one.

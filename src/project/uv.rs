@@ -99,27 +99,23 @@ pub(crate) fn files(project: Option<&UvFile>) -> Vec<Result<UvFile, (PathBuf, St
         .collect()
 }
 
-/// Settings of several files, the one that wins first: lists are joined, those in tables as well, of
-/// everything else the first one counts.
+/// Settings of several files, the one that wins first: lists are joined, also those in tables, and
+/// of everything else the first one counts.
 pub(crate) fn combined(tables: impl IntoIterator<Item = Table>) -> Table {
     let mut all = Table::new();
-    for (name, value) in tables.into_iter().flatten() {
+    tables.into_iter().for_each(|table| join(&mut all, table));
+    all
+}
+
+fn join(all: &mut Table, more: Table) {
+    for (name, value) in more {
         match (all.get_mut(&name), value) {
             (Some(Value::Array(values)), Value::Array(more)) => values.extend(more),
-            (Some(Value::Table(values)), Value::Table(more)) => {
-                for (key, value) in more {
-                    match (values.get_mut(&key), value) {
-                        (Some(Value::Array(values)), Value::Array(more)) => values.extend(more),
-                        (Some(_), _) => {}
-                        (None, value) => drop(values.insert(key, value)),
-                    }
-                }
-            }
+            (Some(Value::Table(values)), Value::Table(more)) => join(values, more),
             (Some(_), _) => {}
             (None, value) => drop(all.insert(name, value)),
         }
     }
-    all
 }
 
 /// As uv reads switches in variables.

@@ -245,7 +245,7 @@ impl Look<'_> {
             .map_or_else(|| self.package.directory.clone(), PathBuf::from);
         let start = self.directory.join(start);
         // clippy goes up from where a link leads, too.
-        let real = fs::canonicalize(&start).unwrap_or_else(|_error| start.clone());
+        let real = fs::real(&start);
         for directory in start.ancestors().chain(real.ancestors()) {
             self.state(&directory.join("clippy.toml"));
             self.state(&directory.join(".clippy.toml"));

@@ -9,6 +9,7 @@ use super::entry::{ABSENT, After};
 use super::inputs::Inputs;
 use super::start::{Start, is_product_of_cargo};
 use super::unrecorded::Unrecorded;
+use crate::fs;
 
 /// What the linker read: everything but what is rustc's own or gone with the call.
 pub fn linked(
@@ -45,10 +46,8 @@ pub fn linked(
         {
             return Err(Unrecorded::Changed(path));
         }
-        let real =
-            |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
-        let home = path.parent().map(real);
-        let before = search.iter().position(|directory| Some(real(directory)) == home);
+        let home = path.parent().map(fs::real);
+        let before = search.iter().position(|directory| Some(fs::real(directory)) == home);
         if let (Some(before), Some(file_name)) = (before, path.file_name()) {
             // Start files, and what a linker's script names, are looked for like libraries.
             // lld takes what a script names from the working directory, before all others.

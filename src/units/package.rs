@@ -1,9 +1,9 @@
 //! The package that a call is for, from cargo's variables, and whether its calls can be reused.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::env_vars;
 use crate::project::cargo::cargo_home;
+use crate::{env_vars, fs};
 
 /// Source: <https://doc.rust-lang.org/cargo/reference/environment-variables.html#environment-variables-cargo-sets-for-crates>
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,9 +35,7 @@ impl Package {
     pub fn is_local(&self) -> bool {
         let Ok(home) = std::path::absolute(cargo_home()) else { return false };
         // The prefix is compared with links resolved: cargo's home may be one.
-        let real =
-            |path: &Path| crate::fs::canonicalize(path).unwrap_or_else(|_error| path.to_path_buf());
-        let directory = real(&self.directory);
-        !["registry", "git"].iter().any(|part| directory.starts_with(real(&home.join(part))))
+        let directory = fs::real(&self.directory);
+        !["registry", "git"].iter().any(|part| directory.starts_with(fs::real(&home.join(part))))
     }
 }

@@ -1,4 +1,4 @@
-//! When a rustc call began, and what was there: by this, what changed while it ran is kept apart from what
+//! When a rustc call began, and what was there: this separates what changed while it ran from what
 //! was left alone.
 
 use std::collections::BTreeMap;

@@ -160,8 +160,6 @@ impl Making {
             let of_maturin = env_vars::get("MATURIN_PEP517_ARGS");
             let said = settings.chain(of_maturin.as_deref());
             warmth.also_in(target_dirs::mentioned(&context.project.directory, said));
-        }
-        if let Some(warmth) = &warmth {
             Budget::new(&self.options.warmth, &context.project.settings)?
                 .look_at(warmth.workspace(), context.ui);
         }

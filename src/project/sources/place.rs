@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use toml::Value;
-
 use crate::project::Error;
 
 /// A line of a `pyproject.toml`.
@@ -23,10 +21,6 @@ impl Place {
             format!("{line}`{}`, for a build requirement, {reason}: `{}`", self.key, self.text);
         Error::Invalid { path: self.file.clone(), message, hint: Some(hint.to_owned()) }
     }
-}
-
-pub(super) fn one_line(value: &Value) -> String {
-    value.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The line of a key in a table of a TOML file, from one.
