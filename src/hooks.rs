@@ -342,64 +342,15 @@ impl<'a> Session<'a> {
         state: &mut Waiting<'_>,
         on: &mut dyn FnMut(&Message),
     ) -> Result<Ended, Error> {
-        let mut ended: Option<Ended> = None;
+        let mut ended = None;
         loop {
             match self.daemon.receive(TICK, self.ui) {
-                Received::Message(message) => match message {
-                    Message::Expect(name) => match self.sent.pop_front() {
-                        Some(sent) if sent == name => {}
-                        // All was answered: hookd waits for its next task.
-                        None if name == "action" => {}
-                        Some(sent) => {
-                            return Err(Error::Protocol(format!(
-                                "it expects `{name}` where `{sent}` was sent"
-                            )));
-                        }
-                        None => {
-                            return Err(Error::Protocol(format!(
-                                "it expects `{name}`, which has no value"
-                            )));
-                        }
-                    },
-                    Message::Child(group) => state.child = Some(group),
-                    // Of an import ahead; if that fails, the hook's own import says it again.
-                    Message::Output { .. } if self.outstanding > 0 => {}
-                    Message::Output { .. } | Message::Data(_) => on(&message),
-                    Message::Ok(_) | Message::Error { .. } if self.outstanding > 0 => {
-                        // The answer to something sent ahead; only a bad configuration is our
-                        // fault.
-                        self.outstanding -= 1;
-                        if let Message::Error { kind, text } = message {
-                            if kind == "InvalidConfiguration" {
-                                return Err(Error::Protocol(text));
-                            }
-                            self.ui.debug(format_args!("import ahead failed: {text}"));
-                        }
+                Received::Message(Message::Ready) => {
+                    if let Some(ended) = ended.take() {
+                        return state.judge(ended);
                     }
-                    Message::Ok(json) => {
-                        let value = serde_json::from_str(&json).map_err(|error| {
-                            Error::Protocol(format!("its answer is not JSON: {error}"))
-                        })?;
-                        ended = Some(Ended::Value(value));
-                    }
-                    Message::Error { kind, text } => {
-                        ended = Some(Ended::Error { kind, message: text, traceback: None });
-                    }
-                    Message::Traceback(text) => {
-                        if let Some(Ended::Error { traceback, .. }) = &mut ended {
-                            *traceback = Some(text);
-                        }
-                    }
-                    Message::Ready => {
-                        if let Some(ended) = ended.take() {
-                            return state.judge(ended);
-                        }
-                    }
-                    Message::Fatal { kind, text } => {
-                        self.ui.debug(format_args!("hookd is about to exit: {kind}: {text}"));
-                    }
-                    _ => {}
-                },
+                }
+                Received::Message(message) => self.obey(message, state, &mut ended, on)?,
                 Received::Nothing => {
                     if state.child.is_some_and(terminal::is_lent) {
                         state.had_terminal = true;
@@ -407,16 +358,9 @@ impl<'a> Session<'a> {
                     }
                 }
                 Received::Closed => {
-                    if let Some(group) = state.child {
-                        process::signal_group_id(group, process::Kill::Kill);
-                    }
+                    state.kill();
                     state.judge(())?;
-                    let how = self.daemon.post_mortem();
-                    return Err(Error::Died {
-                        hook: state.hook,
-                        how,
-                        log: state.log.to_path_buf(),
-                    });
+                    return Err(state.died(self.daemon.post_mortem()));
                 }
             }
             if let Some(because) = state.reason_to_cancel() {
@@ -428,18 +372,71 @@ impl<'a> Session<'a> {
                 since.elapsed() > process::GRACE + Duration::from_secs(5)
             });
             if overdue {
-                if let Some(group) = state.child {
-                    process::signal_group_id(group, process::Kill::Kill);
-                }
+                state.kill();
                 self.daemon.end(Duration::ZERO);
                 state.judge(())?;
-                return Err(Error::Died {
-                    hook: state.hook,
-                    how: "it did not stop when asked".to_owned(),
-                    log: state.log.to_path_buf(),
-                });
+                return Err(state.died("it did not stop when asked".to_owned()));
             }
         }
+    }
+
+    /// Takes in what hookd says while a hook runs; how the hook ended goes to `ended`.
+    fn obey(
+        &mut self,
+        message: Message,
+        state: &mut Waiting<'_>,
+        ended: &mut Option<Ended>,
+        on: &mut dyn FnMut(&Message),
+    ) -> Result<(), Error> {
+        match message {
+            Message::Expect(name) => match self.sent.pop_front() {
+                Some(sent) if sent == name => {}
+                // All was answered: hookd waits for its next task.
+                None if name == "action" => {}
+                Some(sent) => {
+                    return Err(Error::Protocol(format!(
+                        "it expects `{name}` where `{sent}` was sent"
+                    )));
+                }
+                None => {
+                    return Err(Error::Protocol(format!(
+                        "it expects `{name}`, which has no value"
+                    )));
+                }
+            },
+            Message::Child(group) => state.child = Some(group),
+            // Of an import ahead; if that fails, the hook's own import says it again.
+            Message::Output { .. } if self.outstanding > 0 => {}
+            Message::Output { .. } | Message::Data(_) => on(&message),
+            Message::Ok(_) | Message::Error { .. } if self.outstanding > 0 => {
+                // The answer to something sent ahead; only a bad configuration is our fault.
+                self.outstanding -= 1;
+                if let Message::Error { kind, text } = message {
+                    if kind == "InvalidConfiguration" {
+                        return Err(Error::Protocol(text));
+                    }
+                    self.ui.debug(format_args!("import ahead failed: {text}"));
+                }
+            }
+            Message::Ok(json) => {
+                let value = serde_json::from_str(&json)
+                    .map_err(|error| Error::Protocol(format!("its answer is not JSON: {error}")))?;
+                *ended = Some(Ended::Value(value));
+            }
+            Message::Error { kind, text } => {
+                *ended = Some(Ended::Error { kind, message: text, traceback: None });
+            }
+            Message::Traceback(text) => {
+                if let Some(Ended::Error { traceback, .. }) = ended {
+                    *traceback = Some(text);
+                }
+            }
+            Message::Fatal { kind, text } => {
+                self.ui.debug(format_args!("hookd is about to exit: {kind}: {text}"));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cache list|usage|prune`: GitHub's caches of a repository, ours and rust-cache's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
@@ -222,14 +222,55 @@ pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> Result<Pruned> {
         }
         Err(error) => return Err(error.into()),
     };
-    // Asked after the caches: a pull request that is opened in between has none of these.
-    let asks_for_pulls =
-        entries.iter().any(|entry| entry.owner() != Owner::Other && entry.pull_request().is_some());
-    let open_pull_requests = match asks_for_pulls.then(|| repository.open_pull_requests()) {
-        None => None,
-        Some(Ok(open)) => Some(open),
-        Some(Err(Error::Interrupted(signal))) => return Err(Error::Interrupted(signal).into()),
-        Some(Err(error)) => {
+    let policy = Policy {
+        filter,
+        all: args.all,
+        max_size_bytes: args.max_size,
+        open_pull_requests: open_pull_requests(&repository, &entries, ui)?,
+    };
+    let chosen = choose(&entries, &policy);
+    pruned.chosen = entries
+        .into_iter()
+        .filter_map(|entry| chosen.get(&entry.id).map(|reason| (entry, *reason)))
+        .collect();
+    let bytes = if args.yes {
+        match remove(&repository, &mut pruned, ui)? {
+            Some(bytes) => bytes,
+            None => return Ok(pruned),
+        }
+    } else {
+        for (entry, reason) in &pruned.chosen {
+            ui.status("Would remove", format_args!("{} ({reason})", line(entry)));
+        }
+        pruned.chosen.iter().map(|(entry, _)| entry.size_bytes).sum()
+    };
+    let count = if args.yes { pruned.deleted } else { pruned.chosen.len() as u64 };
+    let caches = if count == 1 { "cache" } else { "caches" };
+    let hint = if args.yes || count == 0 { "" } else { "; use `--yes` to remove them" };
+    ui.status(
+        if args.yes { "Pruned" } else { "Would prune" },
+        format_args!("{count} {caches}, {}{hint}", size(bytes)),
+    );
+    Ok(pruned)
+}
+
+/// The pull requests that are open, as far as any of the caches is of one; `None` if that is not
+/// known.
+///
+/// Asked after the caches: a pull request that is opened in between has none of these.
+fn open_pull_requests(
+    repository: &Repository,
+    entries: &[Entry],
+    ui: &Ui,
+) -> Result<Option<BTreeSet<u64>>> {
+    let is_of_one = |entry: &Entry| entry.owner() != Owner::Other && entry.pull_request().is_some();
+    if !entries.iter().any(is_of_one) {
+        return Ok(None);
+    }
+    match repository.open_pull_requests() {
+        Ok(open) => Ok(Some(open)),
+        Err(Error::Interrupted(signal)) => Err(Error::Interrupted(signal).into()),
+        Err(error) => {
             let hint = error.hint().unwrap_or_default();
             ui.status(
                 "Kept",
@@ -237,26 +278,17 @@ pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> Result<Pruned> {
                     "caches of pull requests, because their state is unknown: {error} ({hint})"
                 ),
             );
-            None
+            Ok(None)
         }
-    };
-    let chosen = choose(
-        &entries,
-        &Policy { filter, all: args.all, max_size_bytes: args.max_size, open_pull_requests },
-    );
-    pruned.chosen = entries
-        .into_iter()
-        .filter_map(|entry| Some((chosen.get(&entry.id).copied()?, entry)))
-        .map(|(a, b)| (b, a))
-        .collect();
+    }
+}
+
+/// Removes what was chosen, as far as that can be. Returns how many bytes that were, or nothing if
+/// the token does not allow it.
+fn remove(repository: &Repository, pruned: &mut Pruned, ui: &Ui) -> Result<Option<u64>> {
     let mut first_failure = None;
     let mut bytes = 0;
     for (entry, reason) in &pruned.chosen {
-        if !args.yes {
-            ui.status("Would remove", format_args!("{} ({reason})", line(entry)));
-            bytes += entry.size_bytes;
-            continue;
-        }
         match repository.delete(entry) {
             Ok(outcome) => {
                 pruned.deleted += 1;
@@ -266,7 +298,7 @@ pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> Result<Pruned> {
             }
             Err(Error::Forbidden { what, permission, .. }) => {
                 ui.status("Skipped", not_allowed(what, permission));
-                return Ok(pruned);
+                return Ok(None);
             }
             Err(error @ Error::Interrupted(_)) => return Err(error.into()),
             Err(error) => {
@@ -287,14 +319,7 @@ pub(super) fn prune(args: &PruneArgs, ui: &Ui) -> Result<Pruned> {
             pruned.chosen.len()
         ));
     }
-    let count = if args.yes { pruned.deleted } else { pruned.chosen.len() as u64 };
-    let caches = if count == 1 { "cache" } else { "caches" };
-    let hint = if args.yes || count == 0 { "" } else { "; use `--yes` to remove them" };
-    ui.status(
-        if args.yes { "Pruned" } else { "Would prune" },
-        format_args!("{count} {caches}, {}{hint}", size(bytes)),
-    );
-    Ok(pruned)
+    Ok(Some(bytes))
 }
 
 fn not_allowed(what: &str, permission: &str) -> String {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 use crate::interrupt::{self, Signal};
+use crate::process;
 
 pub(super) enum Ended {
     Value(serde_json::Value),
@@ -48,5 +49,17 @@ impl Waiting<'_> {
             }
             None => Ok(ended),
         }
+    }
+
+    /// Ends the hook's processes, if it has any.
+    pub(super) fn kill(&self) {
+        if let Some(group) = self.child {
+            process::signal_group_id(group, process::Kill::Kill);
+        }
+    }
+
+    /// What is said of a hookd that is no more.
+    pub(super) fn died(&self, how: String) -> Error {
+        Error::Died { hook: self.hook, how, log: self.log.to_path_buf() }
     }
 }

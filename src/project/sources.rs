@@ -76,6 +76,22 @@ struct Source {
     group: Option<String>,
 }
 
+impl Source {
+    /// `@` and the revision, tag or branch of a git repository, if one is named.
+    fn reference(&self, place: &Place) -> Result<String, Error> {
+        match (&self.rev, &self.tag, &self.branch) {
+            (None, None, None) => Ok(String::new()),
+            (Some(one), None, None) | (None, Some(one), None) | (None, None, Some(one)) => {
+                Ok(format!("@{one}"))
+            }
+            _ => {
+                Err(place
+                    .error("has more than one of `rev`, `tag` and `branch`", "keep one of them"))
+            }
+        }
+    }
+}
+
 /// The sources of one project.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -255,18 +271,13 @@ impl Sources {
                 .is_some_and(|names| names.split_whitespace().any(is))
     }
 
+    /// The requirement that a source makes of a name.
     fn from(
         &self,
         source: &Source,
         requirement: &Requirement,
         place: &Place,
     ) -> Result<Lowered, Error> {
-        let base = place.file.parent().unwrap_or(Path::new(""));
-        let subdirectory = source
-            .subdirectory
-            .as_deref()
-            .map(|path| format!("#subdirectory={path}"))
-            .unwrap_or_default();
         if source.lfs {
             return Err(place.error(
                 "cannot be honoured: `lfs`",
@@ -277,40 +288,18 @@ impl Sources {
             return Err(place
                 .error("cannot be honoured: `package = false`", "list its dependencies instead"));
         }
+        let subdirectory = source
+            .subdirectory
+            .as_deref()
+            .map(|path| format!("#subdirectory={path}"))
+            .unwrap_or_default();
         let url = match (&source.git, &source.url, &source.path, source.workspace, &source.index) {
             (Some(git), None, None, false, None) => {
-                let reference = match (&source.rev, &source.tag, &source.branch) {
-                    (None, None, None) => String::new(),
-                    (Some(one), None, None) | (None, Some(one), None) | (None, None, Some(one)) => {
-                        format!("@{one}")
-                    }
-                    _ => {
-                        return Err(place.error(
-                            "has more than one of `rev`, `tag` and `branch`",
-                            "keep one of them",
-                        ));
-                    }
-                };
+                let reference = source.reference(place)?;
                 format!("git+{}{reference}{subdirectory}", git.trim_start_matches("git+"))
             }
             (None, Some(url), None, false, None) => format!("{url}{subdirectory}"),
-            (None, None, Some(path), false, None) => {
-                let path =
-                    crate::fs::absolute(&base.join(path)).unwrap_or_else(|_| base.join(path));
-                if !path.exists() {
-                    return Err(place.error(
-                        "names a path that does not exist",
-                        "is a submodule, or an earlier step, missing?",
-                    ));
-                }
-                if self.files[0].0.parent() == Some(&path) {
-                    return Err(place.error(
-                        "names the project itself",
-                        "a project cannot be required to build itself",
-                    ));
-                }
-                file_url(&path)
-            }
+            (None, None, Some(path), false, None) => file_url(&self.path(path, place)?),
             (None, None, None, true, None) => {
                 let member = self.member(&requirement.name).ok_or_else(|| {
                     place.error(
@@ -346,6 +335,25 @@ impl Sources {
             )
         })?;
         Ok(Lowered { requirement, index: None })
+    }
+
+    /// Where a path leads that a source names.
+    fn path(&self, path: &str, place: &Place) -> Result<PathBuf, Error> {
+        let path = place.file.parent().unwrap_or(Path::new("")).join(path);
+        let path = crate::fs::absolute(&path).unwrap_or(path);
+        if !path.exists() {
+            return Err(place.error(
+                "names a path that does not exist",
+                "is a submodule, or an earlier step, missing?",
+            ));
+        }
+        if self.files[0].0.parent() == Some(&path) {
+            return Err(place.error(
+                "names the project itself",
+                "a project cannot be required to build itself",
+            ));
+        }
+        Ok(path)
     }
 
     /// `[[tool.uv.index]]` of that name, in the project or its workspace.

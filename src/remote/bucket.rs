@@ -70,6 +70,9 @@ pub(crate) enum Failure {
     Late(Duration),
     #[error("interrupted")]
     Interrupted,
+    /// What came could not be written on this machine.
+    #[error("{0}")]
+    Disk(String),
 }
 
 impl Failure {

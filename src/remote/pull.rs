@@ -117,6 +117,9 @@ fn elsewhere(bucket: &Bucket, key: &Key) -> Option<Paths> {
     newest.ok().flatten().map(|manifest| manifest.paths)
 }
 
+/// A recorded call of the manifest: its name, itself, the files that it needs.
+type Listed<'a> = (&'a String, &'a Record, BTreeSet<String>);
+
 /// Fetches recorded calls and their files.
 fn records(
     bucket: &Bucket,
@@ -128,7 +131,7 @@ fn records(
     let is_whole = |name: &str, record: &Record| {
         is_what_it_says(&Path::new(store::VERSION).join(name), record.content.as_bytes())
     };
-    let mut listed: Vec<(&String, &Record, BTreeSet<String>)> = manifest
+    let mut listed: Vec<Listed<'_>> = manifest
         .records
         .iter()
         .filter(|(name, record)| (wanted.tests || is_of_a_build(name)) && is_whole(name, record))
@@ -143,6 +146,44 @@ fn records(
         })
         .map(|(_, record, _)| record.seconds())
         .sum();
+    let saved = Duration::from_secs_f64(saved.clamp(0.0, 1e6)) / processors();
+    let limit = (saved / 2).clamp(FILES, LONGEST);
+    let fetched = files(bucket, manifest, store, &listed, Instant::now() + limit, pulled);
+    let is_complete = |files: &BTreeSet<String>| files.iter().all(|digest| store.has_blob(digest));
+    if matches!(pulled.problem, Some(Failure::Disk(_))) {
+        // The build itself needs room, too.
+        let complete = listed.iter().filter(|(_, _, files)| is_complete(files));
+        let used: BTreeSet<&String> = complete.flat_map(|(_, _, files)| files).collect();
+        for digest in fetched.iter().filter(|digest| !used.contains(digest)) {
+            let _ = fs_err::remove_file(store.blob(digest));
+        }
+    }
+    for (name, record, files) in listed {
+        let path = store.versioned().join(name);
+        if store.has(&path) || !is_complete(&files) {
+            continue;
+        }
+        match store::put(&path, record.content.as_bytes()) {
+            Ok(()) => {
+                // What the build uses is newer.
+                let earlier = FileTime::from_system_time(SystemTime::now() - ARRIVED);
+                let _ = filetime::set_file_mtime(&path, earlier);
+            }
+            Err(error) => drop(pulled.problem.get_or_insert(Failure::Disk(error.to_string()))),
+        }
+    }
+}
+
+/// Fetches the files of recorded calls that are not here, in their order. Returns their digests.
+fn files(
+    bucket: &Bucket,
+    manifest: &Manifest,
+    store: &Store,
+    listed: &[Listed<'_>],
+    until: Instant,
+    pulled: &mut Pulled,
+) -> Vec<String> {
+    let mut fetched = Vec::new();
     let mut seen = BTreeSet::new();
     let mut work = Vec::new();
     for digest in listed.iter().flat_map(|(_, _, files)| files) {
@@ -152,6 +193,7 @@ fn records(
         if let Some(text) = manifest.small.get(digest) {
             if store.put_blob(digest, text.as_bytes()).is_ok() {
                 pulled.bytes += text.len() as u64;
+                fetched.push(digest.clone());
             }
         } else if let Some(blob) = manifest.blobs.get(digest) {
             let (requests, store) = (bucket.handle(), store.clone());
@@ -161,7 +203,7 @@ fn records(
                     Ok(Some(content)) => store
                         .put_blob(&digest, &content)
                         .map(|()| true)
-                        .map_err(|error| Failure::Store(error.to_string())),
+                        .map_err(|error| Failure::Disk(error.to_string())),
                     Ok(None) => Ok(false),
                     Err(failure) => Err(failure),
                 };
@@ -169,21 +211,20 @@ fn records(
             });
         }
     }
-    let saved = Duration::from_secs_f64(saved.clamp(0.0, 1e6)) / processors();
-    let limit = (saved / 2).clamp(FILES, LONGEST);
     let mut failure = None;
-    let ended = bucket.all(Instant::now() + limit, work, |(digest, bytes, written)| {
+    let ended = bucket.all(until, work, |(digest, bytes, written)| {
         match written {
             Ok(true) => {
                 pulled.files += 1;
                 pulled.bytes += bytes;
+                fetched.push(digest);
             }
             Ok(false) => drop(pulled.gone.insert(digest)),
             Err(error) => {
                 if matches!(error, Failure::Damaged(_)) {
                     pulled.gone.insert(digest);
                 }
-                let goes_on = !matches!(error, Failure::Forbidden(_));
+                let goes_on = !matches!(error, Failure::Forbidden(_) | Failure::Disk(_));
                 failure.get_or_insert(error);
                 return goes_on;
             }
@@ -191,20 +232,7 @@ fn records(
         true
     });
     pulled.problem = failure.or(ended.err());
-    for (name, record, files) in listed {
-        let path = store.versioned().join(name);
-        if store.has(&path) || !files.iter().all(|digest| store.has_blob(digest)) {
-            continue;
-        }
-        match store::put(&path, record.content.as_bytes()) {
-            Ok(()) => {
-                // What the build uses is newer.
-                let earlier = FileTime::from_system_time(SystemTime::now() - ARRIVED);
-                let _ = filetime::set_file_mtime(&path, earlier);
-            }
-            Err(error) => drop(pulled.problem.get_or_insert(Failure::Store(error.to_string()))),
-        }
-    }
+    fetched
 }
 
 /// Fetches build environments that are not here, and the memos that lead to all of them.
@@ -231,7 +259,7 @@ fn environments(
                         pulled.environments += usize::from(works);
                         continue;
                     }
-                    Err(error) => Failure::Store(error.to_string()),
+                    Err(error) => Failure::Disk(error.to_string()),
                 }
             }
             Ok(None) => {

@@ -61,22 +61,16 @@ pub(crate) fn push(
 ) -> Pushed {
     let mut pushed = Pushed::default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let today = day_of(now);
+    let known = Known { earlier, gone, today: day_of(now) };
     let mut manifest = Manifest::new(key.paths.clone(), ci::origin(), now);
-    manifest.records = used_records(store, used.since, today);
+    manifest.records = used_records(store, used.since, known.today);
     if manifest.records.is_empty() && used.environment.is_none() {
         return pushed;
     }
-    // What the store has, and has not had for so long that it may soon have it no more.
-    let is_kept = |digest: &String| {
-        let blob = earlier.and_then(|earlier| earlier.blobs.get(digest));
-        blob.is_some_and(|blob| !gone.contains(digest) && blob.uploaded + REFRESH_DAYS >= today)
-    };
     let mut archives = BTreeMap::new();
     if let Some(name) = &used.environment {
-        let known = earlier.and_then(|earlier| earlier.environments.get(name));
-        match known.filter(|known| is_kept(&known.blob)) {
-            Some(known) => drop(manifest.environments.insert(name.clone(), known.clone())),
+        match known.environment(name) {
+            Some(kept) => drop(manifest.environments.insert(name.clone(), kept.clone())),
             None => {
                 if let Some((environment, tree)) = packed_environment(layout, name) {
                     archives.insert(environment.blob.clone(), tree);
@@ -86,12 +80,77 @@ pub(crate) fn push(
         }
         manifest.memos = memos(layout, name);
     }
+    let limit = LIMIT.max(used.compiled / processors()).min(LONGEST);
+    files(bucket, store, &known, archives, Instant::now() + limit, &mut manifest, &mut pushed);
+    manifest.drop_incomplete();
+    pushed.records = manifest.records.keys().filter(|name| known.lacks_record(name)).count();
+    let has_more = pushed.records > 0 || pushed.files > 0 || known.lacks_any(&manifest, now);
+    if has_more && !matches!(pushed.problem, Some(Failure::Forbidden(_) | Failure::Interrupted)) {
+        let name = key.manifest();
+        let written = bucket.one(MANIFEST, |requests| {
+            let gone = gone.clone();
+            async move { replace(&requests, &name, &manifest, &gone, known.today).await }
+        });
+        match written {
+            Ok(size) => pushed.bytes += size,
+            Err(failure) => drop(pushed.problem.get_or_insert(failure)),
+        }
+    }
+    pushed
+}
+
+/// What is known of the store.
+struct Known<'a> {
+    earlier: Option<&'a Manifest>,
+    gone: &'a BTreeSet<String>,
+    today: u64,
+}
+
+impl Known<'_> {
+    /// A file that the store has, and has not had for so long that it may soon have it no more.
+    fn blob(&self, digest: &str) -> Option<&Blob> {
+        let blob = self.earlier?.blobs.get(digest)?;
+        let is_kept = !self.gone.contains(digest) && blob.uploaded + REFRESH_DAYS >= self.today;
+        is_kept.then_some(blob)
+    }
+
+    fn environment(&self, name: &str) -> Option<&Environment> {
+        let environment = self.earlier?.environments.get(name)?;
+        self.blob(&environment.blob).map(|_| environment)
+    }
+
+    fn lacks_record(&self, name: &str) -> bool {
+        self.earlier.is_none_or(|earlier| !earlier.records.contains_key(name))
+    }
+
+    /// Whether a manifest says more than the store's own, or that one will soon be too old.
+    fn lacks_any(&self, manifest: &Manifest, now: u64) -> bool {
+        self.earlier.is_none_or(|earlier| {
+            earlier.written_at + 24 * 3600 < now
+                || !self.gone.is_empty()
+                || manifest.memos.iter().any(|(name, text)| earlier.memos.get(name) != Some(text))
+                || manifest.environments.keys().any(|name| !earlier.environments.contains_key(name))
+        })
+    }
+}
+
+/// Uploads the files that a manifest needs, but for those that the store has, and enters them in it.
+/// What earlier builds needed is kept as well. `archives` are packed environments by digest.
+fn files(
+    bucket: &Bucket,
+    store: &Store,
+    known: &Known<'_>,
+    mut archives: BTreeMap<String, Vec<u8>>,
+    until: Instant,
+    manifest: &mut Manifest,
+    pushed: &mut Pushed,
+) {
+    let today = known.today;
     let mut work = Vec::new();
-    let inherited = earlier.iter().flat_map(|earlier| earlier.blobs.keys().cloned());
+    let inherited = known.earlier.iter().flat_map(|earlier| earlier.blobs.keys().cloned());
     for digest in manifest.needed().into_iter().chain(inherited).collect::<BTreeSet<String>>() {
-        if is_kept(&digest) {
-            let blob = earlier.and_then(|earlier| earlier.blobs.get(&digest)).cloned();
-            manifest.blobs.extend(blob.map(|blob| (digest, blob)));
+        if let Some(blob) = known.blob(&digest) {
+            manifest.blobs.insert(digest, blob.clone());
             continue;
         }
         let path = store.blob(&digest);
@@ -101,7 +160,7 @@ pub(crate) fn push(
             continue;
         }
         let (requests, archive) = (bucket.handle(), archives.remove(&digest));
-        let is_missing = gone.contains(&digest);
+        let is_missing = known.gone.contains(&digest);
         work.push(async move {
             // Read now, so that a few are in memory at a time. What is gone here meanwhile takes its
             // records with it.
@@ -109,9 +168,8 @@ pub(crate) fn push(
             Some(upload(&requests, digest, content, is_missing, today).await)
         });
     }
-    let limit = LIMIT.max(used.compiled / processors()).min(LONGEST);
     let mut failure = None;
-    let ended = bucket.all(Instant::now() + limit, work, |answer| match answer {
+    let ended = bucket.all(until, work, |answer| match answer {
         Some(Ok((digest, blob, size))) => {
             pushed.files += usize::from(size > 0);
             pushed.bytes += size;
@@ -127,30 +185,6 @@ pub(crate) fn push(
         None => true,
     });
     pushed.problem = failure.or(ended.err());
-    manifest.drop_incomplete();
-    let is_new =
-        |name: &&String| earlier.is_none_or(|earlier| !earlier.records.contains_key(*name));
-    pushed.records = manifest.records.keys().filter(is_new).count();
-    let has_more = earlier.is_none_or(|earlier| {
-        earlier.written_at + 24 * 3600 < now
-            || pushed.records > 0
-            || pushed.files > 0
-            || !gone.is_empty()
-            || manifest.memos.iter().any(|(name, text)| earlier.memos.get(name) != Some(text))
-            || manifest.environments.keys().any(|name| !earlier.environments.contains_key(name))
-    });
-    if has_more && !matches!(pushed.problem, Some(Failure::Forbidden(_) | Failure::Interrupted)) {
-        let name = key.manifest();
-        let written = bucket.one(MANIFEST, |requests| {
-            let gone = gone.clone();
-            async move { replace(&requests, &name, &manifest, &gone, today).await }
-        });
-        match written {
-            Ok(size) => pushed.bytes += size,
-            Err(failure) => drop(pushed.problem.get_or_insert(failure)),
-        }
-    }
-    pushed
 }
 
 /// Puts a file in the store, if it is not there. Returns what the manifest says of it, and the bytes

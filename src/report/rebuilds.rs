@@ -99,18 +99,11 @@ pub(crate) fn explain(
     workspace: &CargoWorkspace,
     main: Option<&Path>,
 ) -> Crates {
-    let ran: Vec<&Unit> = after
-        .units
-        .values()
-        .filter(|unit| {
-            unit.invoked.is_some()
-                && before
-                    .records
-                    .units
-                    .get(&unit.key)
-                    .is_none_or(|then| then.invoked != unit.invoked)
-        })
-        .collect();
+    let is_new = |unit: &&Unit| {
+        let then = before.records.units.get(&unit.key);
+        unit.invoked.is_some() && then.is_none_or(|then| then.invoked != unit.invoked)
+    };
+    let ran: Vec<&Unit> = after.units.values().filter(is_new).collect();
     let keys: HashSet<&str> = ran.iter().map(|unit| unit.key.as_str()).collect();
     let by_fingerprint = after.by_fingerprint();
     let dependencies = |unit: &Unit| -> Vec<&Unit> {
@@ -118,7 +111,6 @@ pub(crate) fn explain(
         deps.filter_map(|(_, _, _, fingerprint)| by_fingerprint.get(fingerprint).copied()).collect()
     };
     let version = |unit: &Unit| version_of(unit, workspace, after, &dependencies(unit));
-    let mut crates = Crates::default();
     let mut by_package: BTreeMap<(String, String), Vec<(&Unit, Why)>> = BTreeMap::new();
     for unit in &ran {
         let rebuilt = dependencies(unit)
@@ -134,51 +126,11 @@ pub(crate) fn explain(
     }
     let mut packages: Vec<_> = by_package.into_iter().collect();
     packages.sort_by_key(|(_, units)| units.iter().filter_map(|(unit, _)| unit.invoked).min());
-    for ((name, version), units) in packages {
-        let seconds = |kind: fn(&Unit) -> bool| {
-            let spans =
-                units.iter().filter(|(unit, _)| kind(unit)).filter_map(|(unit, _)| span(unit));
-            super::round(spans.sum::<f64>())
-        };
-        let is_local = workspace.local_named(&name).any(|package| package.version == version);
-        let is_consequence =
-            |why: &Why| matches!(why.reason, Reason::DependencyRebuilt | Reason::Unknown);
-        // A cause in one of its units (its build script was run for a variable) explains the
-        // others.
-        let (_, why) = units
-            .iter()
-            .find(|(_, why)| !is_consequence(why))
-            .or_else(|| {
-                units.iter().find(|(_, why)| {
-                    why.reason == Reason::DependencyRebuilt && why.detail.as_deref() != Some(&name)
-                })
-            })
-            .unwrap_or(&units[0]);
-        if let Some((run, why)) = units.iter().find(|(unit, _)| unit.kind == Kind::Run) {
-            crates.build_scripts.push(BuildScriptRun {
-                name: name.clone(),
-                version: version.clone(),
-                workspace: is_local,
-                reason: why.reason,
-                detail: why.detail.clone(),
-                seconds: super::round(span(run).unwrap_or_default()),
-                output_changed: None,
-                skipped: false,
-            });
-        }
-        if units.iter().any(|(unit, _)| unit.kind == Kind::Compile) {
-            crates.compiled.push(CompiledCrate {
-                workspace: is_local,
-                reason: why.reason,
-                detail: why.detail.clone(),
-                old: why.old.clone(),
-                new: why.new.clone(),
-                root_cause: !is_consequence(why),
-                seconds: seconds(|unit| unit.kind == Kind::Compile),
-                name,
-                version,
-            });
-        }
+    let mut crates = Crates::default();
+    for (package, units) in &packages {
+        let (name, version) = package;
+        let is_local = workspace.local_named(name).any(|package| package.version == *version);
+        add_package(&mut crates, package, is_local, units);
     }
     let compiled: HashSet<(&str, &str)> =
         crates.compiled.iter().map(|one| (one.name.as_str(), one.version.as_str())).collect();
@@ -188,6 +140,53 @@ pub(crate) fn explain(
         .filter(|(name, version)| !compiled.contains(&(name.as_str(), version.as_str())))
         .count() as u64;
     crates
+}
+
+/// Adds what became of one package: its units that ran, each with its reason.
+fn add_package(
+    crates: &mut Crates,
+    (name, version): &(String, String),
+    is_local: bool,
+    units: &[(&Unit, Why)],
+) {
+    let is_consequence =
+        |why: &Why| matches!(why.reason, Reason::DependencyRebuilt | Reason::Unknown);
+    // A cause in one of its units (its build script was run for a variable) explains the others.
+    let (_, why) = units
+        .iter()
+        .find(|(_, why)| !is_consequence(why))
+        .or_else(|| {
+            units.iter().find(|(_, why)| {
+                why.reason == Reason::DependencyRebuilt && why.detail.as_ref() != Some(name)
+            })
+        })
+        .unwrap_or(&units[0]);
+    if let Some((run, why)) = units.iter().find(|(unit, _)| unit.kind == Kind::Run) {
+        crates.build_scripts.push(BuildScriptRun {
+            name: name.clone(),
+            version: version.clone(),
+            workspace: is_local,
+            reason: why.reason,
+            detail: why.detail.clone(),
+            seconds: super::round(span(run).unwrap_or_default()),
+            output_changed: None,
+            skipped: false,
+        });
+    }
+    let compiled = || units.iter().filter(|(unit, _)| unit.kind == Kind::Compile);
+    if compiled().next().is_some() {
+        crates.compiled.push(CompiledCrate {
+            workspace: is_local,
+            reason: why.reason,
+            detail: why.detail.clone(),
+            old: why.old.clone(),
+            new: why.new.clone(),
+            root_cause: !is_consequence(why),
+            seconds: super::round(compiled().filter_map(|(unit, _)| span(unit)).sum()),
+            name: name.clone(),
+            version: version.clone(),
+        });
+    }
 }
 
 /// Packages that the last build of a crate consists of.

@@ -40,8 +40,9 @@ pub fn after(
     digests: &mut Digests,
 ) -> Result<After, Unrecorded> {
     let root = &inputs.before.directory;
-    let mut after = After::default();
     let out_dir = env_vars::get_os("OUT_DIR").map(PathBuf::from);
+    let look = Look { call, package, inputs, start, root, out_dir: out_dir.as_deref() };
+    let mut after = After::default();
     if let Some(out_dir) = &out_dir
         && tree::whole(out_dir, digests) != inputs.before.out_dir
     {
@@ -61,43 +62,8 @@ pub fn after(
         let value = value.as_ref().map(|value| shown(name, value));
         after.variables.insert(name.clone(), value);
     }
-    for path in &info.files {
-        let path = root.join(path);
-        if out_dir.as_ref().is_some_and(|out_dir| is_within(&path, out_dir))
-            || inputs.toolchain.has(&path)
-            || inputs.before.externs.contains_key(&path)
-        {
-            continue;
-        }
-        digests.forget(&path);
-        let digest = digests.file(&path).ok_or_else(|| Unrecorded::Gone(path.clone()))?;
-        if start.changed(&path, root, package) {
-            return Err(Unrecorded::Changed(path));
-        }
-        if let Some(other) = counterpart(&path) {
-            // Both at once are an error of rustc's, which it would not tell of the one that is not
-            // there.
-            let state = if other.exists() { PRESENT } else { ABSENT };
-            after.files.insert(other, state.to_owned());
-        }
-        after.files.insert(path, digest);
-    }
-    for path in inputs.before.externs.keys() {
-        // Not the ctime: cargo makes further links to finished libraries at any time.
-        if start.is_written_after(path) {
-            return Err(Unrecorded::Changed(path.clone()));
-        }
-    }
-    if call.bundles_its_dependencies() {
-        for path in &inputs.closure.libraries {
-            if !inputs.before.externs.contains_key(path) {
-                after.files.insert(
-                    path.clone(),
-                    digests.file(path).ok_or_else(|| Unrecorded::Gone(path.clone()))?,
-                );
-            }
-        }
-    }
+    look.sources(&info, &mut after, digests)?;
+    look.libraries(&mut after, digests)?;
     if call.is_linked() {
         let said = linker_said
             .and_then(|file| fs_err::read_to_string(file).ok())
@@ -111,41 +77,119 @@ pub fn after(
             digests,
         )?;
     }
-    let may_bundle = may_bundle_native_libraries(call);
-    if may_bundle
-        && (call.libraries.iter().any(|name| name.contains('/'))
-            || names_library_by_path(&info, root))
-    {
-        return Err(Unrecorded::NamedLibrary);
-    }
-    for search in &call.search {
-        let path = root.join(&search.path);
-        let finds_crates =
-            search.kind == "all" || (search.kind == "dependency" && !is_cargos(&path, call));
-        if !finds_crates && !matches!(search.kind.as_str(), "native" | "all") {
-            continue;
-        }
-        if out_dir.as_ref().is_some_and(|out_dir| is_within(&path, out_dir)) {
-            continue;
-        }
-        if may_bundle && search.kind != "dependency" {
-            let files = tree::libraries_in(&path)
-                .ok_or_else(|| Unrecorded::NativeLibraries(path.clone()))?;
-            unchanged(&files, call, start, digests)?;
-            after.native.insert(path.clone(), tree::digest_of(&files, digests));
-        }
-        if finds_crates {
-            // `extern crate` finds these without being told, and what they are made of is not
-            // known.
-            let files = tree::crates_in(&path);
-            if let Some(found) = files.iter().find(|file| tree::is_macro(file)) {
-                return Err(Unrecorded::FoundMacro(found.clone()));
-            }
-            unchanged(&files, call, start, digests)?;
-            after.crates.insert(path, tree::digest_of(&files, digests));
-        }
-    }
+    look.search_directories(&info, &mut after, digests)?;
     Ok(after)
+}
+
+/// A call that has ended, while [`after`] looks at what it has read.
+struct Look<'a> {
+    call: &'a Call,
+    package: &'a Path,
+    inputs: &'a Inputs,
+    start: &'a Start,
+    root: &'a Path,
+    out_dir: Option<&'a Path>,
+}
+
+impl Look<'_> {
+    fn is_in_out_dir(&self, path: &Path) -> bool {
+        self.out_dir.is_some_and(|out_dir| is_within(path, out_dir))
+    }
+
+    /// The files of the dependency file, and the modules that would be ambiguous with them.
+    fn sources(
+        &self,
+        info: &DepInfo,
+        after: &mut After,
+        digests: &mut Digests,
+    ) -> Result<(), Unrecorded> {
+        for path in &info.files {
+            let path = self.root.join(path);
+            if self.is_in_out_dir(&path)
+                || self.inputs.toolchain.has(&path)
+                || self.inputs.before.externs.contains_key(&path)
+            {
+                continue;
+            }
+            digests.forget(&path);
+            let digest = digests.file(&path).ok_or_else(|| Unrecorded::Gone(path.clone()))?;
+            if self.start.changed(&path, self.root, self.package) {
+                return Err(Unrecorded::Changed(path));
+            }
+            if let Some(other) = counterpart(&path) {
+                // Both at once are an error of rustc's, which it would not tell of the one that is
+                // not there.
+                let state = if other.exists() { PRESENT } else { ABSENT };
+                after.files.insert(other, state.to_owned());
+            }
+            after.files.insert(path, digest);
+        }
+        Ok(())
+    }
+
+    /// Libraries of Rust: those that were named, and those that are in what was made.
+    fn libraries(&self, after: &mut After, digests: &mut Digests) -> Result<(), Unrecorded> {
+        let externs = &self.inputs.before.externs;
+        // Not the ctime: cargo makes further links to finished libraries at any time.
+        if let Some(path) = externs.keys().find(|path| self.start.is_written_after(path)) {
+            return Err(Unrecorded::Changed(path.clone()));
+        }
+        if self.call.bundles_its_dependencies() {
+            for path in &self.inputs.closure.libraries {
+                if !externs.contains_key(path) {
+                    let digest =
+                        digests.file(path).ok_or_else(|| Unrecorded::Gone(path.clone()))?;
+                    after.files.insert(path.clone(), digest);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What rustc may have found in the directories of `-L`.
+    fn search_directories(
+        &self,
+        info: &DepInfo,
+        after: &mut After,
+        digests: &mut Digests,
+    ) -> Result<(), Unrecorded> {
+        let call = self.call;
+        let may_bundle = may_bundle_native_libraries(call);
+        if may_bundle
+            && (call.libraries.iter().any(|name| name.contains('/'))
+                || names_library_by_path(info, self.root))
+        {
+            return Err(Unrecorded::NamedLibrary);
+        }
+        for search in &call.search {
+            let path = self.root.join(&search.path);
+            let finds_crates =
+                search.kind == "all" || (search.kind == "dependency" && !is_cargos(&path, call));
+            if !finds_crates && !matches!(search.kind.as_str(), "native" | "all") {
+                continue;
+            }
+            if self.is_in_out_dir(&path) {
+                continue;
+            }
+            if may_bundle && search.kind != "dependency" {
+                let files = tree::libraries_in(&path)
+                    .ok_or_else(|| Unrecorded::NativeLibraries(path.clone()))?;
+                unchanged(&files, call, self.start, digests)?;
+                after.native.insert(path.clone(), tree::digest_of(&files, digests));
+            }
+            if finds_crates {
+                // `extern crate` finds these without being told, and what they are made of is not
+                // known.
+                let files = tree::crates_in(&path);
+                if let Some(found) = files.iter().find(|file| tree::is_macro(file)) {
+                    return Err(Unrecorded::FoundMacro(found.clone()));
+                }
+                unchanged(&files, call, self.start, digests)?;
+                after.crates.insert(path, tree::digest_of(&files, digests));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether a directory of dependencies is one of cargo's own: what is in there, notes tell.

@@ -4,7 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 #![expect(clippy::disallowed_methods, reason = "tests are outside of the crate's doors")]
-#![expect(clippy::print_stdout, reason = "what is not tested is said")]
 #![cfg(target_os = "linux")]
 
 mod ignored;
@@ -12,5 +11,7 @@ mod known;
 mod native_diamond;
 mod observed_inputs;
 mod poisoned_target;
+#[path = "../common/skip.rs"]
+mod skip;
 mod strace;
 mod world;

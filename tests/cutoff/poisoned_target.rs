@@ -91,10 +91,7 @@ impl Poisoned {
                 registry_in(&world.base.join("registry"), &top_manifest, TOP);
                 world.write(
                     ".cargo/config.toml",
-                    format!(
-                        "[source.crates-io]\nreplace-with = 'here'\n[source.here]\nlocal-registry = '{}'\n",
-                        world.base.join("registry").display()
-                    ),
+                    "[source.crates-io]\nreplace-with = 'here'\n[source.here]\nlocal-registry = '../registry'\n",
                 );
             }
         }

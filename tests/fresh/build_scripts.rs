@@ -1,5 +1,6 @@
 //! What build scripts read, declared or not: they are judged by what they make of it.
 
+use crate::skip::not_tested;
 use crate::world::{World, run};
 
 /// A program that prints what its build script has read, which declares only itself.
@@ -279,8 +280,7 @@ fn a_checkout_of_another_owner_is_judged_like_any() {
     if !std::fs::metadata("/proc/self")
         .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
     {
-        println!("skipped: not root");
-        return;
+        return not_tested("a checkout of another owner", "only root can make one");
     }
     let world = World::built(&(reader_of("data.txt") + "== .hidden/x.yml\n        x\n"));
     world.next_job();

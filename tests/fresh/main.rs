@@ -36,6 +36,8 @@ mod random;
 #[cfg(feature = "remote")]
 mod remote;
 mod settings;
+#[path = "../common/skip.rs"]
+mod skip;
 mod sources;
 mod store;
 mod tree;

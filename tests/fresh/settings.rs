@@ -2,6 +2,7 @@
 //! nothing is installed.
 
 use crate::macros::user;
+use crate::skip::not_tested;
 use crate::sources::TWO;
 use crate::world::{Keep, World};
 
@@ -15,7 +16,7 @@ pub(crate) fn saying(settings: &str, text: &str) -> Option<World> {
         .ok()
         .filter(|output| output.status.success());
     let Some(found) = found else {
-        println!("skipped: there is no Python");
+        not_tested("settings of a Python project", format_args!("`{python}` does not work"));
         return None;
     };
     let mut world = World::new(text);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::context::*;
 use crate::server::Server;
+use crate::skip::not_tested;
 
 /// What of our directory would be half-made.
 pub(crate) fn half_made(root: &Path) -> Vec<String> {
@@ -281,7 +282,10 @@ fn with_mounts(test: &Test, project: &Project, body: &str) -> Option<Run> {
     let allowed =
         test.command("unshare").args(["-rm", "mount", "-t", "tmpfs", "none"]).arg(test.bin()).run();
     if allowed.code != Some(0) {
-        eprintln!("NOT TESTED: there are no mount namespaces here: {}", allowed.stderr);
+        not_tested(
+            "a full disk",
+            format_args!("there are no mount namespaces here: {}", allowed.stderr),
+        );
         return None;
     }
     let program = test.command("unshare").args([

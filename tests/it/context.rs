@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use crate::skip::not_tested;
+
 /// Facts about the interpreter that tests run with.
 #[derive(Debug)]
 pub(crate) struct Python {
@@ -74,7 +76,7 @@ impl Installer {
         if uv().is_some() {
             return vec![Self::Pip, Self::Uv];
         }
-        eprintln!("NOT TESTED WITH uv: there is none on PATH, and PYENV_BUILD_TEST_UV is not set");
+        not_tested("uv", "there is none on PATH, and PYENV_BUILD_TEST_UV is not set");
         vec![Self::Pip]
     }
 }

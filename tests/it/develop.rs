@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::context::{Installer, Program, Project, Run, Test, Wheels, hooks_called, list, python};
+use crate::skip::not_tested;
 
 /// A project, and a virtual environment to install it into.
 struct World {
@@ -395,8 +396,7 @@ fn another_python_than_the_virtual_environments_is_a_mistake() {
     world.develop(&["-p", world.python.to_str().unwrap()]).success();
     world.program(&["develop"]).env("PYENV_BUILD_PYTHON", &python().path).run().success();
     let Some(other) = another_python() else {
-        eprintln!("NOT TESTED WITH another Python: pyenv has none");
-        return;
+        return not_tested("another Python", "pyenv has none");
     };
     let run = world.develop(&["-p", other.to_str().unwrap()]).exits(2);
     assert!(

@@ -47,6 +47,8 @@ mod secrets;
 mod server;
 mod settings;
 mod shared;
+#[path = "../common/skip.rs"]
+mod skip;
 mod sources;
 #[cfg(unix)]
 mod terminal;

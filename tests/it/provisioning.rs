@@ -8,6 +8,7 @@ use filetime::FileTime;
 use serde_json::{Value, json};
 
 use crate::context::{Installer, Program, Project, Test, Wheels, python};
+use crate::skip::not_tested;
 
 /// `provision --message-format json` with these wheels.
 fn provision(test: &Test, project: &Project, wheels: &Wheels, installer: Installer) -> Program {
@@ -608,8 +609,10 @@ fn uv_is_taken_when_it_is_on_path_and_pip_when_it_is_not() {
 #[test]
 fn a_uv_that_is_wished_for_and_not_there_is_a_failure() {
     if which::which_in("uv", Some(Test::pristine().search_path(&[])), ".").is_ok() {
-        eprintln!("NOT TESTED: a uv is beside the interpreter or in the system's directories");
-        return;
+        return not_tested(
+            "a uv that is not there",
+            "one is beside the interpreter or in the system's directories",
+        );
     }
     let test = Test::new();
     let project = test.project("p").requires(&["dep"]);

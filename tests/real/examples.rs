@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::machine::{Scratch, Venv, clone_again, command, commit, run, tools};
 use crate::ours::{Ours, Report};
+use crate::skip::not_tested;
 
 /// A copy of an example, without what builds have left there, under version control.
 pub(crate) fn checkout(scratch: &Scratch, name: &str) -> PathBuf {
@@ -90,13 +91,11 @@ fn maturin_abi3() {
 
 /// Tests with an interpreter inside need another PyO3 than the wheel, and neither is compiled for
 /// the other.
-#[expect(clippy::print_stderr, reason = "nothing is skipped in silence")]
 fn tests_that_start_a_python_are_linked(ours: &Ours) {
     let code = "import os, sysconfig as s; print(os.path.exists(os.path.join(s.get_config_var('LIBDIR'), s.get_config_var('LDLIBRARY'))))";
     let output = run(std::process::Command::new(&tools().interpreter).args(["-c", code]));
     if String::from_utf8_lossy(&output.stdout).trim() != "True" {
-        eprintln!("NOT TESTED: this Python has no libpython");
-        return;
+        return not_tested("tests that start a Python", "this one has no libpython");
     }
     let add = |name: &str, text: &str| {
         let file = ours.directory().join(name);

@@ -30,4 +30,6 @@ mod schema;
 mod sdists;
 #[cfg(all(feature = "remote", target_os = "linux"))]
 mod shared;
+#[path = "../common/skip.rs"]
+mod skip;
 mod wheels;

@@ -11,7 +11,7 @@ use crate::actions::summary::{self, Summary};
 use crate::cache;
 use crate::cli::{fingerprint, step_summary};
 use crate::layout::Layout;
-use crate::report::{Crates, Report, render};
+use crate::report::{Crates, EnvReport, Report, render};
 
 /// What there is to say of a build and its caches. `before` and `now`: what was remembered of
 /// earlier jobs, and what will be.
@@ -54,24 +54,7 @@ pub(super) fn of_build(
         summary.push(&summary::text(note));
     }
     if let Some(env) = &report.env {
-        let changes = fingerprint::difference(&before.parts, &now.parts);
-        let mut text = format!(
-            "{} {} by {}",
-            // To the build it is always there: `prepare` has made it.
-            if hits.env_outcome.is_empty() { &env.outcome } else { &hits.env_outcome },
-            summary::code(&env.fingerprint[..12.min(env.fingerprint.len())]),
-            summary::text(&env.installer)
-        );
-        if before.parts.is_empty() {
-            text += "; no record of the previous one";
-        } else if changes.is_empty() {
-            text += "; unchanged since the last job";
-        } else {
-            for change in changes {
-                let _ = write!(text, "\n- {}", summary::code(&change));
-            }
-        }
-        summary.fold("Build environment", &text);
+        summary.fold("Build environment", &build_environment(env, hits, before, now));
     }
     let row = |what: &str, outcome: &str, path: Option<PathBuf>, key: &str| {
         let size = path.map(|path| cache::size(size_of(&path))).unwrap_or_default();
@@ -83,6 +66,34 @@ pub(super) fn of_build(
         row("store", found(&hits.store), Some(layout.store()), &hits.store_key),
     ];
     summary.fold("Caches", &summary::table(&["cache", "found", "size here", "key"], &rows));
+    fold_hooks(report, &mut summary);
+    fold_artifacts(report, &mut summary);
+    summary
+}
+
+/// Where the environment comes from, and what changed in it since the last job.
+fn build_environment(env: &EnvReport, hits: &Hits, before: &History, now: &History) -> String {
+    let mut text = format!(
+        "{} {} by {}",
+        // To the build it is always there: `prepare` has made it.
+        if hits.env_outcome.is_empty() { &env.outcome } else { &hits.env_outcome },
+        summary::code(&env.fingerprint[..12.min(env.fingerprint.len())]),
+        summary::text(&env.installer)
+    );
+    let changes = fingerprint::difference(&before.parts, &now.parts);
+    if before.parts.is_empty() {
+        text += "; no record of the previous one";
+    } else if changes.is_empty() {
+        text += "; unchanged since the last job";
+    } else {
+        for change in changes {
+            let _ = write!(text, "\n- {}", summary::code(&change));
+        }
+    }
+    text
+}
+
+fn fold_hooks(report: &Report, summary: &mut Summary) {
     let times: Vec<Vec<String>> = report
         .hooks
         .iter()
@@ -91,6 +102,9 @@ pub(super) fn of_build(
         })
         .collect();
     summary.fold("Times", &summary::table(&["hook", "outcome", "took"], &times));
+}
+
+fn fold_artifacts(report: &Report, summary: &mut Summary) {
     let artifacts: Vec<Vec<String>> = report
         .artifacts
         .iter()
@@ -102,7 +116,6 @@ pub(super) fn of_build(
     if !artifacts.is_empty() {
         summary.fold("Artifacts", &summary::table(&["file", "size", "SHA-256"], &artifacts));
     }
-    summary
 }
 
 fn size_of(directory: &Path) -> u64 {

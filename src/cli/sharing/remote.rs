@@ -156,11 +156,14 @@ impl<'a> Sharing<'a> {
 
     /// One warning per build, however much goes wrong.
     fn problem(&mut self, verb: &str, failure: &Failure, consequence: &str) {
-        if *failure != Failure::Interrupted && self.report.problems.is_empty() {
-            self.ui.warning(format_args!(
-                "could not {verb} all of `{}`: {failure}; {consequence}",
-                self.bucket.shown
-            ));
+        let url = &self.bucket.shown;
+        if let Failure::Disk(reason) = failure {
+            // Whoever writes next to this disk warns of it.
+            let what = format_args!("files of `{url}` that could not be written here: {reason}");
+            self.ui.status("Skipped", what);
+        } else if *failure != Failure::Interrupted && self.report.problems.is_empty() {
+            self.ui
+                .warning(format_args!("could not {verb} all of `{url}`: {failure}; {consequence}"));
         }
         self.report.problems.push(failure.to_string());
     }
