@@ -93,7 +93,7 @@ def sources(spec: str) -> pathlib.Path:
     path = WORK / "sources" / name
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
-        run(["pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", path.parent, spec], WORK)
+        run(["pip", "download", "-q", "--no-deps", "--no-binary", spec.split("==")[0], "-d", path.parent, spec], WORK)
         run(["tar", "-xf", next(path.parent.glob(name + "*.gz")), "-C", path.parent], WORK)
     manifest = min(path.rglob("Cargo.toml"), key=lambda one: len(one.parts))
     run(["cargo", "fetch", "-q", "--locked", "--manifest-path", manifest], path)

@@ -36,7 +36,7 @@ pub(crate) fn fetch(tools: &Tools, spec: &str, work: &Path) -> PathBuf {
     if !directory.exists() {
         println!("fetching {spec}");
         run(Command::new(&tools.python)
-            .args(["-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d"])
+            .args(["-m", "pip", "download", "-q", "--no-deps", "--no-binary", name, "-d"])
             .arg(work)
             .arg(spec));
         let archive = directory

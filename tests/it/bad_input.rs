@@ -507,7 +507,7 @@ fn a_hook_that_closes_its_streams_has_answered_all_the_same() {
 #[cfg(target_os = "linux")]
 fn a_hook_that_floods_its_output_fills_no_memory() {
     let mebibytes: u64 =
-        std::env::var("PYENV_BUILD_FLOOD_MIB").map_or(256, |text| text.parse().unwrap());
+        std::env::var("PYENV_BUILD_FLOOD_MIB").map_or(96, |text| text.parse().unwrap());
     let test = Test::new();
     for (name, end) in [("lines", "\\n"), ("line", "x")] {
         let project = test.project(name);

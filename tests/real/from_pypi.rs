@@ -17,18 +17,10 @@ use crate::wheels;
 pub(crate) fn checkout(scratch: &Scratch, name: &str, version: &str) -> PathBuf {
     let cached = scratch_of_target().join(format!("{name}-{version}"));
     once(&cached, "", || {
-        let pip = [
-            "-I",
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-binary",
-            ":all:",
-            "--dest",
-        ];
-        run(command(&tools().python).args(pip).arg(&cached).arg(format!("{name}=={version}")));
+        // Not `:all:`, which would compile maturin, too.
+        let pip = ["-I", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", name];
+        let mut command = command(&tools().python);
+        run(command.args(pip).arg("--dest").arg(&cached).arg(format!("{name}=={version}")));
     });
     let archive = fs::read_dir(&cached).unwrap().next().unwrap().unwrap().path();
     let gzip = flate2::read::GzDecoder::new(fs::File::open(&archive).unwrap());
