@@ -254,15 +254,28 @@ pub(crate) fn walk_with_links<F: FnMut(&walkdir::DirEntry) -> bool>(
     mut is_wanted: F,
 ) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> + use<F> {
     let mut entered = std::collections::HashSet::new();
-    let walk =
+    let mut walk =
         walkdir::WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
-    walk.filter_entry(move |entry| {
-        let mut is_entered_again = || {
-            let is_linked_directory = entry.path_is_symlink() && entry.file_type().is_dir();
-            is_linked_directory
-                && !fs_err::canonicalize(entry.path()).is_ok_and(|real| entered.insert(real))
-        };
-        is_wanted(entry) && !is_entered_again()
+    std::iter::from_fn(move || {
+        loop {
+            let entry = match walk.next()? {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(error)),
+            };
+            let is_directory = entry.file_type().is_dir();
+            let is_wanted = is_wanted(&entry);
+            let is_linked_directory = is_directory && entry.path_is_symlink();
+            if is_directory
+                && (!is_wanted
+                    || is_linked_directory
+                        && !canonicalize(entry.path()).is_ok_and(|real| entered.insert(real)))
+            {
+                walk.skip_current_dir();
+            }
+            if is_wanted {
+                return Some(Ok(entry));
+            }
+        }
     })
 }
 

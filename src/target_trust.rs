@@ -41,6 +41,9 @@ const AT_ONCE: i128 = 20_000_000;
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Token {
     secret: String,
+    /// The root of the workspace: several may share our directory and a target directory.
+    #[serde(default)]
+    checkout: PathBuf,
     /// Of the other file: its inode, and its ctime in nanoseconds.
     inode: u64,
     ctime: i128,
@@ -75,14 +78,20 @@ pub(crate) struct Settled {
     pub others: Vec<PathBuf>,
 }
 
+/// What a target directory must have grown up with.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    /// The root of the workspace that the command is for.
+    pub checkout: &'a Path,
+    /// The root of the workspace that is built: the same, or a neighbour.
+    pub workspace: &'a Path,
+    pub packages: &'a [LocalPackage],
+}
+
 /// Sees to it that cargo finds no local package fresh in a target directory that did not grow up
 /// with this checkout, and binds the two from now on. A directory that is not there yet is made.
-pub(crate) fn settle(
-    layout: &Layout,
-    target: &Path,
-    workspace: &Path,
-    packages: &[LocalPackage],
-) -> io::Result<Settled> {
+pub(crate) fn settle(layout: &Layout, target: &Path, place: &Place<'_>) -> io::Result<Settled> {
+    let &Place { checkout, workspace, packages } = place;
     // The two halves are written one after the other, and what is removed must not be what another
     // of us has begun to build.
     let wait = fs::LockWait {
@@ -95,7 +104,7 @@ pub(crate) fn settle(
     let now = nanos(SystemTime::now());
     let (sources, others) = sources(workspace, packages, target);
     let distrust = if target.is_dir() {
-        match (believed(layout, target), &sources) {
+        match (believed(layout, target, checkout), &sources) {
             (_, None) => (!local_units(target, packages).is_empty()).then_some(Distrust::TooMuch),
             (None, _) => (!local_units(target, packages).is_empty()).then_some(Distrust::Foreign),
             (Some((since, known)), Some(sources)) => {
@@ -115,10 +124,16 @@ pub(crate) fn settle(
     if distrust.is_some() {
         let units = local_units(target, packages);
         let _held = hold_cargo_off(&units);
-        units.iter().try_for_each(|path| fs::remove_dir_all(path))?;
+        for unit in units {
+            fs::remove_dir_all(&unit)?;
+            // What its build script has made: make, CMake and the like believe mtimes there.
+            if let Some(made) = directory_of_script(&unit) {
+                fs::remove_dir_all(&made)?;
+            }
+        }
     }
     match sources {
-        Some(sources) => bind(layout, target, now, &sources)?,
+        Some(sources) => bind(layout, target, checkout, now, &sources)?,
         None => drop(fs_err::remove_file(target.join(IN_TARGET))),
     }
     Ok(Settled { distrust, others })
@@ -126,10 +141,10 @@ pub(crate) fn settle(
 
 /// Since when the pair of tokens has agreed, and the sources that it knows; `None`: it does not
 /// agree.
-fn believed(layout: &Layout, target: &Path) -> Option<(i128, BTreeSet<u64>)> {
+fn believed(layout: &Layout, target: &Path, checkout: &Path) -> Option<(i128, BTreeSet<u64>)> {
     let token: Token = serde_json::from_slice(&fs_err::read(target.join(IN_TARGET)).ok()?).ok()?;
     let other = ours(layout, target);
-    if identity(&other)? != (token.inode, token.ctime) {
+    if identity(&other)? != (token.inode, token.ctime) || token.checkout != checkout {
         return None;
     }
     let text = fs_err::read_to_string(&other).ok()?;
@@ -143,7 +158,13 @@ fn believed(layout: &Layout, target: &Path) -> Option<(i128, BTreeSet<u64>)> {
     ))
 }
 
-fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::Result<()> {
+fn bind(
+    layout: &Layout,
+    target: &Path,
+    checkout: &Path,
+    since: i128,
+    sources: &[Source],
+) -> io::Result<()> {
     use std::fmt::Write as _;
     let stamps: BTreeSet<u64> = sources.iter().map(|source| source.stamp).collect();
     let write_token = |token: &Token| {
@@ -153,7 +174,8 @@ fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::
         )
     };
     let other = ours(layout, target);
-    if let Some((_, known)) = believed(layout, target).filter(|(_, known)| *known == stamps)
+    if let Some((_, known)) =
+        believed(layout, target, checkout).filter(|(_, known)| *known == stamps)
         && let Some(token) = fs_err::read(target.join(IN_TARGET))
             .ok()
             .and_then(|bytes| serde_json::from_slice::<Token>(&bytes).ok())
@@ -170,7 +192,7 @@ fn bind(layout: &Layout, target: &Path, since: i128, sources: &[Source]) -> io::
     // Without inodes and ctimes nothing is ever believed: then rustc is asked each time, and judged
     // by content.
     let Some((inode, ctime)) = identity(&other) else { return Ok(()) };
-    write_token(&Token { secret, inode, ctime, since })
+    write_token(&Token { secret, checkout: checkout.to_path_buf(), inode, ctime, since })
 }
 
 /// The other half of the pair.
@@ -321,7 +343,8 @@ fn local_units(target: &Path, packages: &[LocalPackage]) -> Vec<PathBuf> {
     const LEAVES: &[&str] = &["deps", "doc", "examples", "incremental", "package", "wheels"];
     let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
     let mut found = Vec::new();
-    let mut walk = walkdir::WalkDir::new(target).max_depth(DEEP).into_iter();
+    // A profile's directory may be a link to another disk.
+    let mut walk = walkdir::WalkDir::new(target).follow_links(true).max_depth(DEEP).into_iter();
     while let Some(entry) = walk.next() {
         let Ok(entry) = entry else { continue };
         if !entry.file_type().is_dir() {
@@ -351,6 +374,17 @@ fn local_units(target: &Path, packages: &[LocalPackage]) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Where the build script of such a unit has its files, `OUT_DIR` among them, if it is one's:
+/// `build/<package>-<hash>` for `.fingerprint/<package>-<hash>`, and in cargo's newer layout the
+/// directory that the fingerprint lies in.
+fn directory_of_script(unit: &Path) -> Option<PathBuf> {
+    let above = unit.parent()?;
+    if above.file_name()? == ".fingerprint" {
+        return Some(above.with_file_name("build").join(unit.file_name()?));
+    }
+    above.join("run").is_dir().then(|| above.to_path_buf())
 }
 
 /// Whether it is the directory of a profile, which may have almost any name: `wheels`, `deps`.

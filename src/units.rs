@@ -49,6 +49,7 @@ pub mod script;
 pub mod start;
 pub mod store;
 pub mod survey;
+pub mod targets;
 pub mod toolchain;
 pub mod traits;
 pub mod transfer;

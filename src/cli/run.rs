@@ -161,6 +161,8 @@ impl<'a> Prepared<'a> {
             budget.look_at(warmth.workspace(), ui);
             warmth.also_in(target_dir);
             let here = std::env::current_dir().unwrap_or_default();
+            let configs = target_dirs::options_of(&args.command, "--config");
+            warmth.called_in(here.clone(), configs);
             let words = args.command.iter().filter_map(|word| word.to_str());
             warmth.also_in(target_dirs::mentioned(&here, words));
             if let Some(manifest) = target_dirs::option_of(&args.command, "--manifest-path")

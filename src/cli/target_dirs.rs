@@ -6,25 +6,33 @@ use std::path::{Path, PathBuf};
 
 use crate::fs;
 use crate::project::cargo::TARGET_VARIABLES;
+use crate::project::cargo_config::CargoConfig;
 
 /// The value of an option in a command: `cargo build --target-dir DIR`.
 pub(super) fn option_of(command: &[OsString], option: &str) -> Option<String> {
+    options_of(command, option).pop()
+}
+
+/// All values of an option that may be given several times.
+pub(super) fn options_of(command: &[OsString], option: &str) -> Vec<String> {
     let words: Vec<&str> =
         command.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
     let value = |(at, word): (usize, &&str)| match word.strip_prefix(option)? {
         "" => words.get(at + 1).map(|word| (*word).to_owned()),
         rest => rest.strip_prefix('=').map(str::to_owned),
     };
-    words.iter().enumerate().find_map(value)
+    words.iter().enumerate().filter_map(value).collect()
 }
 
 /// The target directory in a command's arguments.
 pub(super) fn told(command: &[OsString]) -> Option<PathBuf> {
+    let here = std::env::current_dir().unwrap_or_default();
     let in_config = || {
-        let config: toml::Table = option_of(command, "--config")?.parse().ok()?;
-        Some(config.get("build")?.get("target-dir")?.as_str()?.to_owned())
+        let configs = CargoConfig::options(&options_of(command, "--config"), &here);
+        configs.iter().find_map(|config| config.build_path("target-dir"))
     };
-    std::path::absolute(option_of(command, "--target-dir").or_else(in_config)?).ok()
+    let by_option = option_of(command, "--target-dir").map(|path| here.join(path));
+    fs::absolute(&by_option.or_else(in_config)?).ok()
 }
 
 /// Directories that are there and that a text names, as a script for a shell or as options for
@@ -45,7 +53,9 @@ pub(super) fn mentioned<'a>(base: &Path, texts: impl IntoIterator<Item = &'a str
         }
         let (name, value) = word.split_once('=')?;
         let name = name.trim_start_matches('(');
-        (name == "--target-dir" || TARGET_VARIABLES.contains(&name)).then(|| value.to_owned())
+        let is_one = TARGET_VARIABLES.contains(&name)
+            || matches!(name, "--target-dir" | "CARGO_BUILD_BUILD_DIR");
+        is_one.then(|| value.to_owned())
     });
     // A shell's own signs end a word.
     named

@@ -17,12 +17,12 @@ use crate::layout::Layout;
 use crate::project::{CargoWorkspace, Project, cargo_config};
 use crate::report::rebuilds::{Before, explain};
 use crate::report::{Crates, StoreReport, reuse};
-use crate::target_trust::{self, Distrust, LocalPackage};
+use crate::target_trust::{self, Distrust, LocalPackage, Place};
 use crate::ui::Ui;
 use crate::units::log::{self, Event};
 use crate::units::plan::Plan;
 use crate::units::store::Store;
-use crate::units::{survey, upkeep};
+use crate::units::{survey, targets, upkeep};
 use crate::{env_vars, fs};
 
 /// Options for reuse, and for crates that must not be compiled.
@@ -174,6 +174,9 @@ pub(super) struct Warmth {
     /// Target directories that cargo may use in addition to the workspace's own.
     others: Vec<PathBuf>,
     plan: Plan,
+    /// Where cargo will run, and its `--config` options: what it finds a wrapper of the user's by.
+    directory: PathBuf,
+    configs: Vec<String>,
     all_crates: bool,
     /// Where the wrapper writes what it did; gone when this is.
     events: Option<tempfile::TempDir>,
@@ -215,6 +218,8 @@ impl Warmth {
             layout: layout.clone(),
             others,
             plan,
+            directory: project.directory.clone(),
+            configs: Vec::new(),
             all_crates: false,
             events: None,
             before,
@@ -235,21 +240,27 @@ impl Warmth {
         self.others.extend(target_dirs);
     }
 
+    /// Where a command runs that will call cargo, and the `--config` options in it.
+    pub(super) fn called_in(&mut self, directory: PathBuf, configs: Vec<String>) {
+        (self.directory, self.configs) = (directory, configs);
+    }
+
     /// A manifest that cargo will be told: it may be of another workspace.
     pub(super) fn also_of(&self, manifest: &Path, ui: &Ui) {
         if let Ok(other) = CargoWorkspace::ask(manifest)
             && other.root != self.workspace.root
         {
-            settle(&self.layout, &other, &[], ui);
+            settle(&self.layout, &self.workspace.root, &other, &[], ui);
         }
     }
 
     /// To be called before cargo is run: sees to it that cargo believes no target directory that
     /// came from elsewhere, and returns what cargo must be told.
     pub(super) fn ready(&mut self, ui: &Ui) -> Vec<(String, Option<String>)> {
-        settle(&self.layout, &self.workspace, &self.others, ui);
+        settle(&self.layout, &self.workspace.root, &self.workspace, &self.others, ui);
+        let place = (self.directory.as_path(), self.configs.as_slice());
         let mut environ: Vec<(String, Option<String>)> =
-            wrapper_variables(&self.layout, &self.plan, ui)
+            wrapper_variables(&self.layout, &self.plan, place, ui)
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), Some(value)))
                 .collect();
@@ -329,23 +340,47 @@ fn tidy(store: &Store, ui: &Ui) {
 const EVENTS: &str = "events.jsonl";
 
 /// Sees to it that cargo takes no local crate for fresh by mtimes that were not made here: see
-/// [`target_trust`].
-pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[PathBuf], ui: &Ui) {
+/// [`target_trust`]. `checkout` is the root of the workspace that the command is for, of which
+/// `workspace` may be a neighbour.
+pub(super) fn settle(
+    layout: &Layout,
+    checkout: &Path,
+    workspace: &CargoWorkspace,
+    others: &[PathBuf],
+    ui: &Ui,
+) {
     let local = workspace.local_packages();
-    let packages: Vec<LocalPackage> = local
+    let mut packages: Vec<LocalPackage> = local
         .map(|package| LocalPackage { name: package.name.clone(), directory: package.root.clone() })
         .collect();
+    // Where cargo has compiled these, and packages of other workspaces in this checkout.
+    let mut noted = targets::noted(&Store::at(layout.store()));
+    noted.retain(|one| {
+        one.directory.starts_with(checkout)
+            || packages.iter().any(|package| package.directory == one.directory)
+    });
+    let is_known = |one: &targets::Compiled, packages: &[LocalPackage]| {
+        packages.iter().any(|package| package.name == one.package)
+    };
+    for one in &noted {
+        if !is_known(one, &packages) {
+            let (name, directory) = (one.package.clone(), one.directory.clone());
+            packages.push(LocalPackage { name, directory });
+        }
+    }
     let mut directories: VecDeque<PathBuf> =
         [workspace.target_directory.clone(), workspace.build_directory.clone()].into();
     directories.extend(others.iter().cloned());
     let known = directories.clone();
+    directories.extend(noted.into_iter().map(|one| one.target));
     let mut settled = BTreeSet::new();
     while let Some(directory) = directories.pop_front() {
         // It may have several names.
         if !settled.insert(fs::real(&directory)) {
             continue;
         }
-        let outcome = target_trust::settle(layout, &directory, &workspace.root, &packages);
+        let place = Place { checkout, workspace: &workspace.root, packages: &packages };
+        let outcome = target_trust::settle(layout, &directory, &place);
         let outcome = outcome.map(|found| {
             directories.extend(found.others);
             found.distrust
@@ -383,10 +418,12 @@ pub(super) fn settle(layout: &Layout, workspace: &CargoWorkspace, others: &[Path
     }
 }
 
-/// What makes cargo call us for each rustc, from here on and in all that this starts.
+/// What makes cargo call us for each rustc, from here on and in all that this starts: in which
+/// directory cargo runs, and its `--config` options, say which wrapper of the user's it would call.
 pub(super) fn wrapper_variables(
     layout: &Layout,
     plan: &Plan,
+    (directory, configs): (&Path, &[String]),
     ui: &Ui,
 ) -> Vec<(&'static str, String)> {
     let store = Store::at(layout.store());
@@ -404,7 +441,8 @@ pub(super) fn wrapper_variables(
     let mut variables =
         vec![("RUSTC_WRAPPER", text(&program)), (env_vars::UNITS_STORE, text(store.root()))];
     // What an earlier step of ours has exported stands behind us still.
-    let inner = cargo_config::rustc_wrapper(&plan.workspace, |wrapper| !is_ours(wrapper, &program))
+    let is_users = |wrapper: &Path| !is_ours(wrapper, &program);
+    let inner = cargo_config::rustc_wrapper(directory, configs, is_users)
         .or_else(|| env_vars::get_os(env_vars::INNER_WRAPPER).map(PathBuf::from));
     variables.extend(inner.map(|inner| (env_vars::INNER_WRAPPER, text(&inner))));
     variables

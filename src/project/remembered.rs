@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::cargo::{CargoWorkspace, cargo_home};
+use super::cargo_config;
 use crate::{digest, env_vars, fs};
 
 const SCHEMA: u32 = 2;
@@ -26,8 +27,12 @@ pub(super) fn ask(manifest: &Path, memory: &Path) -> Result<CargoWorkspace, Erro
         return Ok(workspace);
     }
     let workspace = CargoWorkspace::ask(manifest)?;
-    // Without a lock file it depends on what is in registries.
-    if workspace.has_all_features && workspace.root.join("Cargo.lock").is_file() {
+    // Without a lock file it depends on what is in registries; and what a configuration includes is
+    // not looked at.
+    if workspace.has_all_features
+        && workspace.root.join("Cargo.lock").is_file()
+        && !manifest.parent().is_some_and(cargo_config::includes_others)
+    {
         let kept = Memory {
             schema: SCHEMA,
             manifest: manifest.to_path_buf(),

@@ -36,7 +36,9 @@ impl World {
     }
 
     fn settle_all(&self) -> Settled {
-        settle(&self.layout, &self.target, &self.dir.path().join("w"), &self.packages).unwrap()
+        let root = &self.dir.path().join("w");
+        let place = Place { checkout: root, workspace: root, packages: &self.packages };
+        settle(&self.layout, &self.target, &place).unwrap()
     }
 
     fn is_cold(&self) -> bool {

@@ -24,8 +24,8 @@ use super::plan::{Plans, Source};
 use super::reexports::may_reexport;
 use super::store::{self, Store};
 use super::traits::Traits;
-use super::{dep_info, macros};
-use crate::{digest, env_vars};
+use super::{dep_info, macros, targets};
+use crate::digest;
 
 /// Version of the format.
 const SCHEMA: u32 = 2;
@@ -100,8 +100,8 @@ impl Note {
         }
         let mut traits = traits_of_package(&package.directory, store, true);
         // What its build script has made is no part of what never changes.
-        if let Some(out_dir) = env_vars::get_os("OUT_DIR") {
-            traits |= Traits::of_directory(Path::new(&out_dir));
+        if let Some(out_dir) = targets::own_out_dir(call) {
+            traits |= Traits::of_directory(&out_dir);
         }
         Some(Self { own_macros, ..Self::new(call, package, traits) })
     }

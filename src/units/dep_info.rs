@@ -97,7 +97,7 @@ fn split_rule(line: &str) -> Option<(&str, &str)> {
     Some((&line[..at], &line[at + 1..]))
 }
 
-/// Words between white space. `\ ` is a blank in one; where they are `escaped`, `\#` is a hash and
+/// Words between blanks. `\ ` is a blank in one; where they are `escaped`, `\#` is a hash and
 /// `$$` a dollar.
 fn words(text: &str, escaped: &[char]) -> Vec<String> {
     let mut words = Vec::new();
@@ -111,7 +111,7 @@ fn words(text: &str, escaped: &[char]) -> Vec<String> {
             '$' if escaped.contains(&'$') && letters.peek() == Some(&'$') => {
                 word.extend(letters.next());
             }
-            letter if letter.is_ascii_whitespace() => {
+            ' ' => {
                 if !word.is_empty() {
                     words.push(std::mem::take(&mut word));
                 }

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::archive;
-use crate::digest;
+use super::entry::{ABSENT, PRESENT};
+use crate::{digest, fs};
 
 /// Files below this size are read each time.
 const LARGE: u64 = 256 * 1024;
@@ -43,6 +44,20 @@ impl Digests {
         let digest = self.look(path);
         self.known.insert(path.to_path_buf(), digest.clone());
         digest
+    }
+
+    /// What is at a path: a file's digest, where a linked directory is, or whether there is anything.
+    pub fn state(&mut self, path: &Path) -> String {
+        if let Some(digest) = self.file(path) {
+            return digest;
+        }
+        let is_link = fs_err::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+        match fs::canonicalize(path) {
+            Ok(real) if is_link => format!("{PRESENT} at {}", real.display()),
+            Ok(_) => PRESENT.to_owned(),
+            Err(_) if path.exists() => PRESENT.to_owned(),
+            Err(_) => ABSENT.to_owned(),
+        }
     }
 
     /// Forgets what was read of a file that may have changed since.

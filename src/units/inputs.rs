@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use super::call::{Call, Unjudged};
 use super::closure::Closure;
 use super::digests::Digests;
-use super::entry::{ABSENT, Before, PRESENT, SCHEMA, shown};
+use super::entry::{Before, SCHEMA, shown};
 use super::linker::{self, Linker};
 use super::package::Package;
 use super::plan::{Plan, Plans};
 use super::store::Store;
 use super::toolchain::Toolchain;
-use super::{macros, tree};
+use super::{macros, targets, tree};
 use crate::project::cargo::cargo_home;
 use crate::project::cargo_config;
 use crate::{env_vars, fs};
@@ -104,11 +104,10 @@ impl Inputs {
             macros::reads(&closure.macros, &settings, plans, closure.traits.names_variables)?;
         let linker = if call.is_linked() { Some(Linker::of(call, store, digests)?) } else { None };
         // With `links` overridden in a configuration, cargo names it and does not make it.
-        let out_dir =
-            match env_vars::get_os("OUT_DIR").map(PathBuf::from).filter(|path| path.exists()) {
-                Some(path) => Some(tree::whole(&path, digests).ok_or(Unjudged::Unreadable(path))?),
-                None => None,
-            };
+        let out_dir = match targets::own_out_dir(call).filter(|path| path.exists()) {
+            Some(path) => Some(tree::whole(&path, digests).ok_or(Unjudged::Unreadable(path))?),
+            None => None,
+        };
         let patterns = patterns(&settings, &reads);
         let mut look = Look {
             call,
@@ -231,10 +230,7 @@ impl Look<'_> {
     /// The state of a file that is read if it is there.
     fn state(&mut self, path: &Path) {
         let path = self.directory.join(path);
-        let state = self
-            .digests
-            .file(&path)
-            .unwrap_or_else(|| if path.exists() { PRESENT.to_owned() } else { ABSENT.to_owned() });
+        let state = self.digests.state(&path);
         self.files.insert(path, state);
     }
 
@@ -279,8 +275,8 @@ impl Look<'_> {
 
     /// A macro that the user vouches for may look at variables of the package's build script, too.
     fn set_by_build_script(&mut self) {
-        if let Some(out_dir) = env_vars::get_os("OUT_DIR") {
-            for name in set_by_build_script(Path::new(&out_dir)) {
+        if let Some(out_dir) = targets::own_out_dir(self.call) {
+            for name in set_by_build_script(&out_dir) {
                 self.variable(&name);
             }
         }
@@ -295,7 +291,7 @@ pub fn matched(
     let mut found = BTreeMap::new();
     for plan in settings {
         for path in matching(&plan.workspace, &plan.inputs)? {
-            let state = digests.file(&path).unwrap_or_else(|| ABSENT.to_owned());
+            let state = digests.state(&path);
             found.insert(path, state);
         }
     }
@@ -363,7 +359,9 @@ pub fn matching(workspace: &Path, patterns: &[String]) -> Result<Vec<PathBuf>, U
         // What is not there matches nothing.
         for entry in walk.filter_map(Result::ok) {
             let Ok(relative) = entry.path().strip_prefix(base) else { continue };
-            if matcher.is_match(relative) {
+            // What a linked directory has may be listed elsewhere only: where it leads counts.
+            let is_linked_directory = entry.path_is_symlink() && entry.file_type().is_dir();
+            if is_linked_directory || matcher.is_match(relative) {
                 found.push(entry.into_path());
             }
         }

@@ -12,8 +12,7 @@ use super::start::{Start, is_product_of_cargo, is_within, named_like};
 use super::store::Store;
 use super::traits::Traits;
 use super::unrecorded::Unrecorded;
-use super::{archive, tree};
-use crate::env_vars;
+use super::{archive, targets, tree};
 
 /// A source that may have been written to or replaced while rustc ran, so that nobody knows which
 /// content it read.
@@ -40,7 +39,7 @@ pub fn after(
     digests: &mut Digests,
 ) -> Result<After, Unrecorded> {
     let root = &inputs.before.directory;
-    let out_dir = env_vars::get_os("OUT_DIR").map(PathBuf::from);
+    let out_dir = targets::own_out_dir(call);
     let look = Look { call, package, inputs, start, root, out_dir: out_dir.as_deref() };
     let mut after = After::default();
     if let Some(out_dir) = &out_dir
@@ -215,7 +214,7 @@ fn names_library_by_path(info: &DepInfo, root: &Path) -> bool {
 
 /// `#[link(name = "/a/libfoo.a", modifiers = "+verbatim")]`, or one whose name a macro puts in.
 fn links_by_path(text: &str) -> bool {
-    let attributes = text.split("link(").skip(1).map(|rest| rest.split(']').next().unwrap_or(rest));
+    let attributes = text.split("link").skip(1).map(|rest| rest.split(']').next().unwrap_or(rest));
     attributes
         .into_iter()
         .any(|attribute| attribute.contains("verbatim") && attribute.contains(['/', '\\', '$']))
@@ -226,9 +225,7 @@ fn links_by_path(text: &str) -> bool {
 fn named_files_hold(inputs: &Inputs, start: &Start) -> Result<(), Unrecorded> {
     let mut fresh = Digests::default();
     for (path, then) in inputs.before.files.iter().filter(|(path, _)| !path.starts_with("/proc")) {
-        let now = fresh
-            .file(path)
-            .unwrap_or_else(|| if path.exists() { PRESENT.to_owned() } else { ABSENT.to_owned() });
+        let now = fresh.state(path);
         if now != *then || (path.is_file() && start.is_newer(path)) {
             return Err(Unrecorded::Changed(path.clone()));
         }

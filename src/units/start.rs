@@ -12,6 +12,9 @@ use super::digests;
 /// The clock of file systems ticks more slowly than ours.
 const TICK: Duration = Duration::from_millis(10);
 
+/// A time without a fraction may be one of a file system that has none, or every other second only.
+const WHOLE_SECONDS: Duration = Duration::from_secs(2);
+
 /// The state of the world when rustc was started.
 #[derive(Debug)]
 pub struct Start {
@@ -23,9 +26,11 @@ pub struct Start {
 
 impl Start {
     pub fn now(call: &Call) -> Self {
-        let threshold = SystemTime::now() - TICK;
+        // The clock of the file system may be another machine's.
+        let there = || tempfile::tempfile_in(&call.out_dir).ok()?.metadata().ok()?.modified().ok();
+        let now = SystemTime::now();
         Self {
-            threshold,
+            threshold: there().map_or(now, |there| there.min(now)) - TICK,
             outputs: named_like(call)
                 .into_iter()
                 .map(|path| (path.clone(), digests::stamp_of(&path)))
@@ -62,7 +67,7 @@ impl Start {
     fn is_moved(&self, directory: &Path) -> bool {
         let Ok(metadata) = fs_err::symlink_metadata(directory) else { return true };
         let changed = changed_at(&metadata);
-        changed.is_some_and(|time| time > self.threshold) && metadata.modified().ok() != changed
+        changed.is_some_and(|time| self.is_before(time)) && metadata.modified().ok() != changed
     }
 
     /// Whether the content was written after the start, by the mtime alone.
@@ -83,9 +88,16 @@ impl Start {
         let Ok(metadata) = fs_err::metadata(path) else { return true };
         let link = fs_err::symlink_metadata(path);
         [Some(&metadata), link.as_ref().ok()].into_iter().flatten().any(|metadata| {
-            metadata.modified().is_ok_and(|time| time > self.threshold)
-                || changed_at(metadata).is_some_and(|time| time > self.threshold)
+            metadata.modified().is_ok_and(|time| self.is_before(time))
+                || changed_at(metadata).is_some_and(|time| self.is_before(time))
         })
+    }
+
+    /// Whether a time of a file is, or may be, after the start.
+    fn is_before(&self, time: SystemTime) -> bool {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let tick = if since.subsec_nanos() == 0 { WHOLE_SECONDS } else { Duration::ZERO };
+        time + tick > self.threshold
     }
 }
 
@@ -138,6 +150,15 @@ pub fn is_within(path: &Path, directory: &Path) -> bool {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_in_whole_seconds_may_be_a_later_one() {
+        let second = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let start = |after: u64| Start::at(second + Duration::from_millis(after));
+        assert!(start(900).is_before(second) && !start(2_900).is_before(second));
+        let fraction = second + Duration::from_nanos(1);
+        assert!(!start(900).is_before(fraction));
+    }
 
     #[test]
     fn times_tell_of_files_and_of_what_they_lie_in() {

@@ -7,7 +7,7 @@
 //!
 //! LLVM opens the files that assembly includes by `incbin` and `include`, and rustc does not put
 //! them into its dependency file. The directive can come from one crate and the `asm!` from
-//! another, so both are looked for, each by itself.
+//! another, which may call it by a name of its own, so both are looked for, each by itself.
 //!
 //! A word in a comment or a string counts as well, which errs on the safe side.
 
@@ -66,7 +66,7 @@ impl Traits {
     fn of_text(text: &str) -> Self {
         Self {
             names_variables: names_variables(text),
-            has_assembly: text.contains("asm!"),
+            has_assembly: names_assembly(text),
             names_directive: names_directive(text),
         }
     }
@@ -95,6 +95,13 @@ fn names_variables(text: &str) -> bool {
             .map(|(name, _)| name);
         !name.is_some_and(super::inputs::is_compared_for_every_crate)
     })
+}
+
+/// One of the macros of assembly, called or renamed.
+fn names_assembly(text: &str) -> bool {
+    let is_letter = |letter: char| letter.is_alphanumeric() || letter == '_';
+    text.split(|letter| !is_letter(letter))
+        .any(|word| matches!(word, "asm" | "global_asm" | "naked_asm"))
 }
 
 /// `incbin`; and `include` as a directive or as a string of its own, for as a word it is in every
@@ -159,6 +166,21 @@ mod tests {
             "include_str!(\"a.s\")",
         ] {
             assert!(!names_directive(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn macros_of_assembly_in_sources() {
+        for text in [
+            "global_asm!(\"nop\")",
+            "use core::arch::global_asm as embed;",
+            "global_asm !(\"nop\")",
+            "asm!{}",
+        ] {
+            assert!(names_assembly(text), "{text}");
+        }
+        for text in ["cfg!(feature = \"wasm\")", "plasma!()", "asm_of()"] {
+            assert!(!names_assembly(text), "{text}");
         }
     }
 

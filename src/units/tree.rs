@@ -39,13 +39,17 @@ pub fn whole(root: &Path, digests: &mut Digests) -> Option<BTreeMap<String, Stri
         }
         let metadata = entry.metadata().ok()?;
         if metadata.is_dir() {
-            if entry.path_is_symlink()
-                && !crate::fs::canonicalize(entry.path())
-                    .is_ok_and(|real| real.starts_with(&real_root))
-            {
-                elsewhere.push(entry.path().to_path_buf());
-            }
             state.push_str("directory");
+            if entry.path_is_symlink() {
+                // What is in it may be listed under another path only.
+                let real = crate::fs::canonicalize(entry.path()).ok()?;
+                if let Ok(within) = real.strip_prefix(&real_root) {
+                    state.extend([" ", within.to_str()?]);
+                } else {
+                    state.extend([" ", real.to_str()?]);
+                    elsewhere.push(entry.path().to_path_buf());
+                }
+            }
         } else if metadata.is_file() {
             if elsewhere.iter().any(|directory| entry.path().starts_with(directory)) {
                 linked += metadata.len();

@@ -19,7 +19,7 @@ use super::rustc::{Inner, Ran};
 use super::start::Start;
 use super::store::Store;
 use super::unrecorded::Unrecorded;
-use super::{dep_info, linker, macros, script};
+use super::{dep_info, linker, macros, script, targets};
 use crate::{ci, env_vars};
 
 /// Whether we are called as a wrapper: the first argument is a compiler, not one of our commands or
@@ -110,6 +110,9 @@ impl Wrapper<'_> {
     fn run(mut self) -> u8 {
         self.digests = Digests::kept_in(self.store.digests());
         let is_local = self.package.is_local();
+        if is_local {
+            targets::note(&self.store, &self.call, &self.package);
+        }
         if !is_local
             && let Some(note) =
                 Note::of_registry_crate(&self.call, &self.package, &self.store, &mut self.digests)

@@ -233,11 +233,36 @@ fn a_link_to_a_whole_disk_is_not_walked_to_its_end() {
 fn a_target_directory_that_only_the_command_knows_of_is_not_believed() {
     let world = World::new(TWO);
     let elsewhere = world.base.join("elsewhere");
-    for target in ["tt", elsewhere.to_str().unwrap()] {
-        let scripts = [
-            format!("cargo build -q --offline --target-dir '{target}'"),
-            format!("CARGO_TARGET_DIR={target} cargo build -q --offline"),
-        ];
+    let elsewhere = elsewhere.to_str().unwrap();
+    let by_alias = format!("{elsewhere}-by-alias");
+    world.write(&format!(
+        "== .cargo/config.toml\nalias.here = ['build', '-q', '--offline', '--target-dir', '{by_alias}']\n"
+    ));
+    let by_config = format!("{elsewhere}-by-config");
+    for (target, scripts) in [
+        (
+            "tt",
+            [
+                "cargo build -q --offline --target-dir HERE",
+                "CARGO_TARGET_DIR=HERE cargo build -q --offline",
+            ],
+        ),
+        (
+            elsewhere,
+            [
+                "cargo build -q --offline --target-dir HERE",
+                "CARGO_TARGET_DIR=HERE cargo build -q --offline",
+            ],
+        ),
+        // The first call of rustc there tells of these.
+        (&by_alias, ["cargo here", "cargo here"]),
+        (
+            &by_config,
+            ["cargo build -q --offline --config net.retry=1 --config \"build.target-dir='HERE'\"";
+                2],
+        ),
+    ] {
+        let scripts = scripts.map(|script| script.replace("HERE", target));
         for (script, value) in scripts.iter().zip(["p2", "p3"]) {
             let says = |value: &str| {
                 world.write(&format!("== app/src/part.rs\npub const VALUE: &str = \"{value}\";\n"));
@@ -257,6 +282,89 @@ fn a_target_directory_that_only_the_command_knows_of_is_not_believed() {
             tree::remove(&moved);
             assert_eq!(says(value), format!("{value} m1\n"), "{script}");
         }
+    }
+}
+
+/// Its packages are none of the workspace that the command is for.
+#[test]
+fn another_workspace_in_the_checkout_is_not_believed_out_of_a_cache() {
+    let world = World::new(
+        r#"
+        == Cargo.toml
+        [package]
+        name = "app"
+        version = "0.1.0"
+        edition = "2021"
+        [workspace]
+        exclude = ["tools"]
+        == src/main.rs
+        fn main() {}
+        == tools/Cargo.toml
+        [package]
+        name = "tool"
+        version = "0.1.0"
+        edition = "2021"
+        [workspace]
+        == tools/src/main.rs
+        fn main() { println!("one"); }
+        "#,
+    );
+    let says = |word: &str| {
+        world.write(&format!("== tools/src/main.rs\nfn main() {{ println!(\"{word}\"); }}\n"));
+        world.date_back("tools/src/main.rs");
+        run(&mut world.ours(&[], &["sh", "-c", "cd tools && cargo run -q --offline"])).stdout
+    };
+    assert_eq!(says("one"), b"one\n");
+    let (there, moved) = (world.at("tools/target"), world.base.join("moved"));
+    run(world.tool("cp").arg("-a").arg(&there).arg(&moved));
+    tree::remove(&there);
+    run(world.tool("cp").arg("-a").arg(&moved).arg(&there));
+    assert_eq!(says("two"), b"two\n");
+}
+
+/// Of the directory that a link leads to, too.
+#[test]
+fn a_profile_on_another_disk_is_not_believed_out_of_a_cache() {
+    let world = World::new(TWO);
+    let disk = world.base.join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let link = || {
+        std::fs::create_dir_all(world.at("target")).unwrap();
+        std::os::unix::fs::symlink(&disk, world.at("target/debug")).unwrap();
+    };
+    link();
+    world.date_back("app/src/part.rs");
+    world.right("build").expect(&["app", "mid"], &[]);
+    world.push_edit("app/src/part.rs", "p1", "p2");
+    world.check_out("main");
+    link();
+    for name in ["app/src/part.rs", "app/src/main.rs", "mid/src/lib.rs"] {
+        world.date_back(name);
+    }
+    world.right("build").expect(&["app", "mid"], &[]);
+}
+
+/// The directory of ours and the target directory are shared, the checkouts are not.
+#[test]
+fn two_checkouts_that_share_everything_are_told_apart() {
+    let mut world = World::new(TWO);
+    let shared = |name: &str| world.base.join(name).to_str().unwrap().to_owned();
+    let (root, target) = (shared("root"), shared("target"));
+    world.set("PYENV_BUILD_ROOT", &root);
+    world.set("CARGO_TARGET_DIR", &target);
+    let other = world.base.join("other");
+    let says = |checkout: &std::path::Path| {
+        let mut command = world.ours(&[], &["cargo", "run", "-q", "--offline", "-p", "app"]);
+        String::from_utf8(run(command.current_dir(checkout)).stdout).unwrap()
+    };
+    // The other one is made while a build of the first goes on.
+    let clone = format!(
+        "git clone -q ../origin ../other && sed -i s/p1/p2/ ../other/app/src/part.rs && cargo build -q --offline"
+    );
+    run(&mut world.ours(&[], &["sh", "-c", &clone]));
+    for _ in 0..2 {
+        assert_eq!(says(&other), "p2 m1\n");
+        assert_eq!(says(&world.checkout), "p1 m1\n");
     }
 }
 

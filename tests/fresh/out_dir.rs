@@ -62,6 +62,75 @@ fn links_modes_and_empty_folders_in_out_dir_count() {
     }
 }
 
+/// Two directories, a link to each, and one that leads to either: what is in them is listed already.
+#[test]
+fn a_link_to_a_directory_that_others_lead_to_counts() {
+    let world = World::new(
+        r#"
+        == build.rs
+        use std::{env, fs, os::unix::fs::symlink, path::Path};
+        fn main() {
+            println!("cargo:rerun-if-changed=which.txt");
+            let out = env::var("OUT_DIR").unwrap();
+            let out = Path::new(&out);
+            for name in ["one", "two"] {
+                let _ = fs::create_dir(out.join(name));
+                fs::write(out.join(name).join("x.txt"), name).unwrap();
+                let _ = symlink(name, out.join(format!("a-{name}")));
+            }
+            let _ = fs::remove_file(out.join("current"));
+            symlink(fs::read_to_string("which.txt").unwrap().trim(), out.join("current")).unwrap();
+        }
+        == src/main.rs
+        fn main() { println!("{}", include_str!(concat!(env!("OUT_DIR"), "/current/x.txt"))); }
+        == which.txt
+        one
+        "#,
+    );
+    world.right("build").expect(&["app"], &[]);
+    world.edit("which.txt", "one", "two");
+    world.right("build").expect(&["app"], &[]);
+    world.push("== which.txt\none\n");
+    world.next_job();
+    world.right("build").expect(&[], &["app"]);
+    world.push("== which.txt\ntwo\n");
+    world.next_job();
+    world.right("build").expect(&[], &["app"]);
+}
+
+/// What `make` has built in there is of another commit, and not older than the sources.
+#[test]
+fn out_dir_of_another_commit_is_not_believed() {
+    let world = World::new(
+        r#"
+        == build.rs
+        use std::{env, fs, path::Path, process::Command};
+        fn main() {
+            let (out, from) = (env::var("OUT_DIR").unwrap(), env::current_dir().unwrap());
+            fs::write(Path::new(&out).join("Makefile"), format!("x.txt: {0}/x.in\n\tcp {0}/x.in x.txt\n", from.display())).unwrap();
+            assert!(Command::new("make").args(["-s", "-C", &out, "x.txt"]).status().unwrap().success());
+        }
+        == src/main.rs
+        fn main() { println!("{}", include_str!(concat!(env!("OUT_DIR"), "/x.txt"))); }
+        == x.in
+        one
+        "#,
+    );
+    let date_back = || {
+        for name in ["build.rs", "src/main.rs", "x.in", "Cargo.toml"] {
+            world.date_back(name);
+        }
+    };
+    date_back();
+    world.right("build").expect(&["app"], &[]);
+    world.push("== x.in\ntwo\n");
+    world.save();
+    world.check_out("main");
+    world.load();
+    date_back();
+    world.right("build").expect(&["app"], &[]);
+}
+
 #[test]
 fn a_link_in_out_dir_comes_back_with_the_script_that_makes_it() {
     let world = World::new(&COOK.replace("/all.txt\"", "/way\""));

@@ -36,6 +36,19 @@ fn in_a_fresh_checkout_with_the_same_sources_nothing_is_compiled() {
 }
 
 #[test]
+fn a_tab_in_a_name_is_a_part_of_it() {
+    let world = World::new(
+        "== src/main.rs\nfn main() { println!(\"{}\", include_str!(\"a\\tb.txt\")); }\n== src/a\tb.txt\none\n",
+    );
+    world.right("build").expect(&["app"], &[]);
+    // cargo itself takes it for two names, and calls rustc each time.
+    world.right("build").expect(&[], &["app"]);
+    world.push("== src/a\tb.txt\ntwo\n");
+    world.next_job();
+    world.right("build").expect(&["app"], &[]);
+}
+
+#[test]
 fn the_store_alone_is_enough_in_a_fresh_checkout() {
     let world = World::built(TWO);
     world.next_job_with(Keep::Store);

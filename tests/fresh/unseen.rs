@@ -34,6 +34,13 @@ fn a_file_that_the_assembler_reads_is_seen_whoever_names_it() {
             "    == app/src/main.rs\n    include!(\"asm.txt\");\n    {BLOB}    == app/src/asm.txt\n    {assembly}\n"
         ),
     );
+    let renamed = assembly.replace("core::arch::global_asm!(", "embed !(");
+    data_is_seen(
+        "by a name of its own",
+        &format!(
+            "    == app/src/main.rs\n    use core::arch::global_asm as embed;\n    {renamed}\n    {BLOB}"
+        ),
+    );
     data_is_seen("in two pieces", &format!("    == app/src/main.rs\n    {split}\n    {BLOB}"));
     data_is_seen(
         "by a macro of another directory",

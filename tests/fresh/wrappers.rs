@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use crate::sources::TWO;
-use crate::world::World;
+use crate::tree;
+use crate::world::{World, run};
 
 /// A script beside the checkout. `$HERE` in it is its directory.
 pub(crate) fn script(world: &World, name: &str, text: &str) -> PathBuf {
@@ -19,6 +20,35 @@ pub(crate) fn script(world: &World, name: &str, text: &str) -> PathBuf {
 fn logged(world: &World, name: &str) -> usize {
     let text = std::fs::read_to_string(world.base.join("log")).unwrap_or_default();
     text.lines().filter(|line| line.contains(&format!("--crate-name {name} "))).count()
+}
+
+/// A wrapper that changes what is made, wherever cargo finds it.
+#[test]
+fn a_wrapper_of_the_users_is_called_wherever_it_is_set() {
+    let world = World::new(
+        r#"
+        == src/main.rs
+        fn main() { println!("{}", cfg!(extra)); }
+        == sub/.cargo/config.toml
+        include = [{ path = "more.toml" }]
+        "#,
+    );
+    let wrapper = script(
+        &world,
+        "wrap",
+        "case \"$*\" in *'--crate-name app'*) exec \"$@\" --cfg extra;; *) exec \"$@\";; esac",
+    );
+    let setting = format!("build.rustc-wrapper = '{}'", wrapper.display());
+    world.write(&format!("== sub/.cargo/more.toml\n{setting}\n"));
+    let option =
+        ["cargo", "run", "-q", "--offline", "--config", "net.retry=1", "--config", &setting];
+    let says = |directory: &str, words: &[&str]| {
+        tree::remove(&world.at("target"));
+        run(world.ours(&[], words).current_dir(world.at(directory))).stdout
+    };
+    assert_eq!(says(".", &option), b"true\n");
+    assert_eq!(says("sub", &["cargo", "run", "-q", "--offline"]), b"true\n");
+    assert_eq!(says(".", &["cargo", "run", "-q", "--offline"]), b"false\n");
 }
 
 #[test]
