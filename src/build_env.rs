@@ -37,6 +37,7 @@ pub(crate) mod settings;
 pub(crate) mod store;
 mod venv;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -232,7 +233,7 @@ impl Provisioner<'_> {
         work: impl FnOnce(&Installer, &Workshop<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let cannot_write = |source| Error::Write { path: self.layout.root().to_path_buf(), source };
-        let scratch = self.layout.temporary("provision-").map_err(cannot_write)?;
+        let (scratch, _in_use) = self.scratch().map_err(cannot_write)?;
         let directory = fs::canonicalize(scratch.path()).map_err(cannot_write)?;
         let workshop = Workshop {
             indexes: &taken.indexes,
@@ -245,16 +246,39 @@ impl Provisioner<'_> {
         work(&installer, &workshop)
     }
 
+    /// A temporary directory, and the lock that says that it is in use. Those of killed processes
+    /// are removed: the configuration in there may have credentials.
+    fn scratch(&self) -> io::Result<(tempfile::TempDir, std::fs::File)> {
+        const PREFIX: &str = "provision-";
+        const LOCK: &str = "in-use";
+        let entries = fs_err::read_dir(self.layout.tmp()).into_iter().flatten();
+        for entry in entries.filter_map(Result::ok) {
+            let is_dead = entry.file_name().to_string_lossy().starts_with(PREFIX)
+                && std::fs::File::open(entry.path().join(LOCK))
+                    .is_ok_and(|lock| lock.try_lock().is_ok());
+            if is_dead {
+                let _ = fs::remove_dir_all(&entry.path());
+            }
+        }
+        let scratch = self.layout.temporary(PREFIX)?;
+        // Locked before it has its name, or another process would take it for a dead one's.
+        let lock = tempfile::NamedTempFile::new_in(scratch.path())?;
+        lock.as_file().lock()?;
+        let lock = lock.persist(scratch.path().join(LOCK)).map_err(|error| error.error)?;
+        Ok((scratch, lock))
+    }
+
     /// Installs a wheel into an environment of the user's, as the user's configuration says.
     /// Returns the installer's name.
     pub(crate) fn install_wheel(
         &self,
         install: &WheelInstallation<'_>,
     ) -> Result<&'static str, Error> {
-        self.with_installer(&self.taken()?, |installer, _| {
+        self.with_installer(&self.taken()?, |installer, workshop| {
             let _spinner =
                 self.ui.spinner(format!("installing {} ({})", install.name, installer.name()));
-            installer.install_wheel(install, self.ui).map(|()| installer.name())
+            let sources = self.sources_of(install.dependencies, installer, workshop)?;
+            installer.install_wheel(install, sources.as_deref(), self.ui).map(|()| installer.name())
         })
     }
 

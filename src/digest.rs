@@ -89,6 +89,9 @@ pub(crate) fn tree(root: &Path) -> std::io::Result<String> {
                 .field(fs_err::read_link(entry.path())?.as_os_str().as_encoded_bytes());
         } else if kind.is_dir() {
             hasher.field(b"dir");
+        } else if !kind.is_file() {
+            // A pipe or a socket would have us wait for somebody.
+            hasher.field(b"special");
         } else {
             hasher.field(if is_executable(&entry.metadata()?) { b"exe" } else { b"file" });
             hasher.field(file(entry.path())?.as_bytes());
@@ -110,6 +113,7 @@ pub(crate) fn files(root: &Path, names: &[String]) -> std::io::Result<String> {
                 .field(b"link")
                 .field(fs_err::read_link(&path)?.as_os_str().as_encoded_bytes()),
             Ok(kind) if kind.is_dir() => hasher.field(b"dir"),
+            Ok(kind) if !kind.is_file() => hasher.field(b"special"),
             Ok(kind) => hasher
                 .field(if is_executable(&kind) { b"exe" } else { b"file" })
                 .field(file(&path)?.as_bytes()),

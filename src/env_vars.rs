@@ -72,9 +72,11 @@ pub(crate) fn raw(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// The home directory.
+/// The home directory; without a variable, the one that the system has for this user, as cargo, uv
+/// and pip look for it.
 pub(crate) fn home() -> Option<PathBuf> {
-    get_os("HOME").or_else(|| get_os("USERPROFILE")).map(PathBuf::from)
+    let named = get_os("HOME").or_else(|| get_os("USERPROFILE")).map(PathBuf::from);
+    named.or_else(|| std::env::home_dir().filter(|home| !home.as_os_str().is_empty()))
 }
 
 /// All variables whose names begin with one of these, sorted.

@@ -350,7 +350,7 @@ impl<'a> Session<'a> {
                         return state.judge(ended);
                     }
                 }
-                Received::Message(message) => self.obey(message, state, &mut ended, on)?,
+                Received::Message(message) => self.take_in(message, state, &mut ended, on)?,
                 Received::Nothing => {
                     if state.child.is_some_and(terminal::is_lent) {
                         state.had_terminal = true;
@@ -381,7 +381,7 @@ impl<'a> Session<'a> {
     }
 
     /// Takes in what hookd says while a hook runs; how the hook ended goes to `ended`.
-    fn obey(
+    fn take_in(
         &mut self,
         message: Message,
         state: &mut Waiting<'_>,

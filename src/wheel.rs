@@ -5,13 +5,15 @@
 //! recognized by its suffix (PEP 3149): the interpreter's `EXT_SUFFIX`, `.abi3.so`, or no tag at
 //! all, which anything may carry.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use pep508_rs::ExtraName;
+use pep508_rs::{ExtraName, PackageName};
 
 use crate::env_vars;
 use crate::interpreter::Identity;
+use crate::project::parse_requirement;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -49,6 +51,10 @@ pub(crate) fn check(wheel: &Path, identity: &Identity) -> Result<(), Error> {
     if let Some(what) = wrong_tag(&name, identity) {
         return Err(wrong(what));
     }
+    // What is for any platform has no extension modules but as data.
+    if name.ends_with("-any.whl") {
+        return Ok(());
+    }
     let archive = open(wheel)?;
     let platform_may_differ = [
         "CARGO_BUILD_TARGET",
@@ -59,16 +65,39 @@ pub(crate) fn check(wheel: &Path, identity: &Identity) -> Result<(), Error> {
     ]
     .iter()
     .any(|name| env_vars::get(name).is_some());
-    for member in archive.file_names() {
-        let member = member.map_err(|error| Error::Invalid {
-            path: wheel.to_path_buf(),
-            reason: error.to_string(),
-        })?;
-        if let Some(what) = wrong_module(&member, identity, platform_may_differ) {
-            return Err(wrong(what));
-        }
+    let members = archive.file_names().map(|member| member.map(|name| name.to_string()));
+    let members: Vec<String> = members
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::Invalid { path: wheel.to_path_buf(), reason: error.to_string() })?;
+    match wrong_members(&members, identity, platform_may_differ) {
+        Some(what) => Err(wrong(what)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// What is wrong with a wheel's members: an extension module for another interpreter, and none of
+/// the same name for this one.
+fn wrong_members(
+    members: &[String],
+    identity: &Identity,
+    platform_may_differ: bool,
+) -> Option<String> {
+    // `a/_m` of `a/_m.cpython-312-x86_64-linux-gnu.so`
+    let stem = |member: &str| {
+        let start = member.rfind('/').map_or(0, |at| at + 1);
+        let end = member[start..].find('.').map_or(member.len(), |at| start + at);
+        member[..end].to_owned()
+    };
+    let is_module = |member: &str| {
+        Path::new(member).extension().is_some_and(|ending| ending == "so" || ending == "pyd")
+    };
+    let what = |member: &str| wrong_module(member, identity, platform_may_differ);
+    let good: BTreeSet<String> = members
+        .iter()
+        .filter(|member| is_module(member) && what(member).is_none())
+        .map(|member| stem(member))
+        .collect();
+    members.iter().filter(|member| !good.contains(&stem(member))).find_map(|member| what(member))
 }
 
 /// What is wrong with a wheel's tags, if anything: `name-version(-build)?-python-abi-platform.whl`.
@@ -140,7 +169,8 @@ fn open(wheel: &Path) -> Result<zip::ZipArchive<std::fs::File>, Error> {
 pub(crate) struct Metadata {
     pub name: String,
     pub version: String,
-    pub requires: bool,
+    /// The names of what it requires, some of it only for an extra or elsewhere.
+    pub requires: Vec<PackageName>,
     /// The extras that it has.
     pub extras: Vec<ExtraName>,
     /// The name of its `.dist-info` directory, installed as in the wheel.
@@ -179,14 +209,11 @@ pub(crate) fn metadata(wheel: &Path) -> Result<Metadata, Error> {
         header(&tags, "Root-Is-Purelib").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let extras =
         headers(&metadata, "Provides-Extra").filter_map(|extra| extra.parse().ok()).collect();
-    Ok(Metadata {
-        requires: header(&metadata, "Requires-Dist").is_some(),
-        extras,
-        name,
-        version,
-        dist_info,
-        is_pure,
-    })
+    let requires = headers(&metadata, "Requires-Dist")
+        .filter_map(|text| parse_requirement(text).ok())
+        .map(|requirement| requirement.name)
+        .collect();
+    Ok(Metadata { name, version, requires, extras, dist_info, is_pure })
 }
 
 /// A field of a file in the format of e-mail headers, the first of that name.
@@ -291,5 +318,13 @@ mod tests {
             wrong_module("x.cpython-312-aarch64-linux-gnu.so", &gil, true).is_none(),
             "cross compilation"
         );
+        let of = |members: &[&str]| {
+            let members: Vec<String> = members.iter().map(|one| (*one).to_owned()).collect();
+            wrong_members(&members, &gil, false).is_some()
+        };
+        let (own, other) =
+            ("p/x.cpython-312-x86_64-linux-gnu.so", "p/x.cpython-311-x86_64-linux-gnu.so");
+        assert!(!of(&[other, own]) && !of(&[other, "p/x.abi3.so"]), "one for each Python");
+        assert!(of(&[other]) && of(&[other, "p/y.so"]) && of(&[other, "q/x.so", "p/x.py"]));
     }
 }

@@ -11,8 +11,8 @@ pub(crate) enum Error {
     Constraints { path: PathBuf, source: std::io::Error },
     #[error("failed to read `{}`, the file of the requirement `{requirement}`", path.display())]
     LocalRequirement { requirement: String, path: PathBuf, source: std::io::Error },
-    #[error("failed to read uv's configuration file `{}`: {reason}", path.display())]
-    Settings { path: PathBuf, reason: String },
+    #[error("failed to read {installer}'s configuration file `{}`: {reason}", path.display())]
+    Settings { installer: &'static str, path: PathBuf, reason: String },
     #[error("no usable installer: {reason}")]
     NoInstaller { reason: String, hint: String },
     #[error("failed to resolve the build requirements")]

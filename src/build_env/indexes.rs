@@ -96,6 +96,7 @@ impl Indexes {
             }
         };
         let links: Vec<String> = self.find_links.iter().map(|link| link_url(link)).collect();
+        let index_url = |index: &str| index_url(index, dialect);
         let extra: Vec<String> = self.extra.iter().map(|index| index_url(index)).collect();
         let links = links.join(if dialect == Dialect::Uv { "," } else { " " });
         let values = [
@@ -114,15 +115,36 @@ impl Indexes {
     }
 }
 
-/// An index, which may have a name: `name=https://...`.
-fn index_url(index: &str) -> String {
+/// An index, which may have a name: `name=https://...`. For pip, without it, and with what uv's
+/// variables say of its user and password.
+fn index_url(index: &str, dialect: Dialect) -> String {
     let is_name = |name: &str| {
         name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
     };
     match index.split_once('=').filter(|(name, _)| is_name(name)) {
+        Some((name, url)) if dialect == Dialect::Pip => with_credentials(name, link_url(url)),
         Some((name, url)) => format!("{name}={}", link_url(url)),
         None => link_url(index),
     }
+}
+
+/// Source: <https://docs.astral.sh/uv/concepts/indexes/#providing-credentials-directly>
+fn with_credentials(index: &str, url: String) -> String {
+    let name: String = index
+        .to_ascii_uppercase()
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
+        .collect();
+    let of = |what: &str| env_vars::get(&format!("UV_INDEX_{name}_{what}"));
+    let (user, password) = (of("USERNAME"), of("PASSWORD"));
+    let Some(mut parsed) =
+        url::Url::parse(&url).ok().filter(|_| user.is_some() || password.is_some())
+    else {
+        return url;
+    };
+    let _ = parsed.set_username(user.as_deref().unwrap_or_default());
+    let _ = parsed.set_password(password.as_deref());
+    parsed.into()
 }
 
 /// A local directory as a URL: installers run elsewhere, and cut their variables at white space or
@@ -188,8 +210,9 @@ mod tests {
         assert_eq!(link_url("/a b/c,d"), "file:///a%20b/c%2Cd");
         assert_eq!(link_url("https://h/x"), "https://h/x");
         assert_eq!(link_url("file:///x"), "file:///x");
-        assert_eq!(index_url("mine=/a b"), "mine=file:///a%20b");
-        assert_eq!(index_url("https://h/x?a=b"), "https://h/x?a=b");
+        assert_eq!(index_url("mine=/a b", Dialect::Uv), "mine=file:///a%20b");
+        assert_eq!(index_url("mine=/a b", Dialect::Pip), "file:///a%20b");
+        assert_eq!(index_url("https://h/x?a=b", Dialect::Pip), "https://h/x?a=b");
     }
 
     #[test]

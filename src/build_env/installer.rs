@@ -9,6 +9,8 @@ mod uv;
 
 use std::path::{Path, PathBuf};
 
+use pep508_rs::PackageName;
+
 use super::fingerprint::{Artifact, Distribution};
 use super::indexes::{Dialect, Indexes};
 use super::settings::Settings;
@@ -154,11 +156,12 @@ impl Installer {
     pub(crate) fn install_wheel(
         &self,
         install: &WheelInstallation<'_>,
+        sources: Option<&Path>,
         ui: &Ui,
     ) -> Result<(), Error> {
         let commands = match self {
-            Self::Uv(uv) => vec![uv.install_wheel(install)],
-            Self::Pip(pip) => pip.install_wheel(install),
+            Self::Uv(uv) => vec![uv.install_wheel(install, sources)],
+            Self::Pip(pip) => pip.install_wheel(install, sources),
         };
         commands.iter().try_for_each(|command| {
             ui.detail(command.display());
@@ -203,8 +206,8 @@ pub(crate) struct WheelInstallation<'a> {
     /// The distribution's name.
     pub name: &'a str,
     pub extras: &'a [String],
-    /// Whether what it requires is installed, too.
-    pub with_dependencies: bool,
+    /// The names of what is installed because it requires it.
+    pub dependencies: &'a [PackageName],
     pub indexes: &'a Indexes,
     pub directory: &'a Path,
     pub offline: bool,

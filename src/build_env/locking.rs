@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use pep508_rs::VersionOrUrl;
+
 use super::fingerprint::{self, Distribution};
 use super::hashes::check_hashes;
+use super::installer::Workshop;
 use super::{Error, Provisioner, Taken, installer, local_names, pylock, satisfies};
-use crate::project::{Requirement, parse_requirement};
+use crate::project::{Lowered, Requirement, parse_requirement};
 use crate::{fs, process};
 
 impl Provisioner<'_> {
@@ -48,7 +51,9 @@ impl Provisioner<'_> {
             let Some(package) = package else {
                 return Err(unusable(format!("it does not contain `{requirement}`")));
             };
-            if !satisfies(requirement, package.version.as_deref()) {
+            if !satisfies(requirement, package.version.as_deref())
+                && !is_at(requirement, package, self.directory)
+            {
                 let version = package.version.as_deref().unwrap_or("of unknown version");
                 return Err(unusable(format!(
                     "its `{} {version}` does not satisfy `{requirement}`",
@@ -114,16 +119,22 @@ impl Provisioner<'_> {
         let text = self.with_installer(&taken, |installer, workshop| {
             let _spinner =
                 self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
-            let constraints = self.all_constraints(&taken, workshop.directory)?;
+            let mut constraints = self.all_constraints(&taken, workshop.directory)?;
+            let own = self.sources.own(&lowered, &self.interpreter.markers);
+            constraints.extend(write_sources(&own, &lowered, workshop)?);
             let resolution = self.resolution(&strings, &constraints, &local);
             let universal = is_for_all
                 .then(|| installer.lock_universal(&resolution, workshop, self.directory, &minimum))
                 .flatten();
-            universal.unwrap_or_else(|| {
-                Ok(self
+            match universal {
+                Some(Ok(text)) if !has_any(&text, own.iter().filter(|one| one.index.is_some())) => {
+                    Ok(text)
+                }
+                Some(Err(error)) => Err(error),
+                _ => Ok(self
                     .lock_here(self.choose(installer, workshop, &lowered, &constraints, false)?)
-                    .to_toml())
-            })
+                    .to_toml()),
+            }
         })?;
         let text = process::without_credentials(&text);
         let path = self.lock_path();
@@ -201,4 +212,69 @@ impl Provisioner<'_> {
             packages: packages.collect(),
         }
     }
+}
+
+/// A constraints file with where what is required by requirements comes from.
+fn write_sources(
+    own: &[Lowered],
+    requirements: &[Lowered],
+    workshop: &Workshop<'_>,
+) -> Result<Option<String>, Error> {
+    let is_required = |one: &Lowered| {
+        requirements.iter().any(|lowered| lowered.requirement.name == one.requirement.name)
+    };
+    let lines: Vec<String> = own
+        .iter()
+        .filter(|one| one.index.is_none() && !is_required(one))
+        .map(|one| format!("{}\n", one.requirement))
+        .collect();
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let file = workshop.write("own-sources.txt", &lines.concat())?;
+    Ok(Some(file.to_string_lossy().into_owned()))
+}
+
+/// Whether a lock file has any of these.
+fn has_any<'a>(text: &str, mut lowered: impl Iterator<Item = &'a Lowered>) -> bool {
+    pylock::Pylock::parse(text).is_ok_and(|lock| {
+        lowered.any(|one| {
+            lock.packages.iter().any(|package| package.name == one.requirement.name.as_ref())
+        })
+    })
+}
+
+/// Whether a locked package is what a requirement names by its URL.
+fn is_at(requirement: &Requirement, package: &pylock::Package, directory: &Path) -> bool {
+    let Some(VersionOrUrl::Url(url)) = &requirement.version_or_url else { return false };
+    let url = url.to_url();
+    if let Some(locked) = &package.directory {
+        return url
+            .to_file_path()
+            .is_ok_and(|path| fs::real(&directory.join(&locked.path)) == fs::real(&path));
+    }
+    // Without what may be a secret, and for git without the revision, which the lock has pinned.
+    let place = |url: &url::Url, is_git: bool| {
+        let path =
+            if is_git { url.path().split('@').next().unwrap_or_default() } else { url.path() };
+        let scheme = url.scheme().trim_start_matches("git+").to_owned();
+        (scheme, url.host_str().map(str::to_owned), url.port(), path.to_owned())
+    };
+    // A branch or a tag was what the lock has at that time.
+    let revision = url.path().rsplit_once('@').map(|(_, revision)| revision);
+    let is_commit =
+        |revision: &&str| revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit());
+    if let (Some(vcs), Some(commit)) = (&package.vcs, revision.filter(is_commit))
+        && vcs.commit_id != commit
+    {
+        return false;
+    }
+    let locked = match (&package.vcs, &package.archive) {
+        (Some(vcs), _) => vcs.url.as_deref().map(|url| (url, true)),
+        (None, Some(archive)) => archive.url.as_deref().map(|url| (url, false)),
+        (None, None) => None,
+    };
+    locked.is_some_and(|(text, is_git)| {
+        text.parse().is_ok_and(|locked| place(&locked, is_git) == place(&url, is_git))
+    })
 }

@@ -1,6 +1,8 @@
 //! From requirements to distributions: by which installer, with which constraints and indexes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use pep508_rs::PackageName;
 
 use super::fingerprint::{self, Distribution};
 use super::hashes::{allowed_hashes, check_hashes};
@@ -110,6 +112,33 @@ impl Provisioner<'_> {
             }
             lines.extend(more);
         }
+    }
+
+    /// A constraints file with where the project says that these come from, and what they require in
+    /// turn. `None`: it says nothing.
+    pub(super) fn sources_of(
+        &self,
+        names: &[PackageName],
+        installer: &Installer,
+        workshop: &Workshop<'_>,
+    ) -> Result<Option<PathBuf>, Error> {
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let markers = &self.interpreter.markers;
+        let own = self.sources.own(&[], markers).into_iter();
+        let mut lines = Vec::new();
+        for lowered in own.filter(|lowered| lowered.requirement.evaluate_markers(markers, &[])) {
+            if lowered.index.is_none() {
+                lines.push(lowered.requirement.to_string());
+            } else if names.contains(&lowered.requirement.name) {
+                lines.push(self.of_its_index(installer, workshop, &lowered, &[])?);
+            }
+        }
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        workshop.write("sources.txt", &(lines.join("\n") + "\n")).map(Some)
     }
 
     /// A requirement that must come from one index, as the URL of what that has; others as they

@@ -105,7 +105,7 @@ impl Settings {
     ) -> Result<Self, Error> {
         match dialect {
             Dialect::Uv => uv::read(project).map(Self::Uv),
-            Dialect::Pip => Ok(Self::Pip(pip::read(prefix))),
+            Dialect::Pip => pip::read(prefix).map(Self::Pip),
         }
     }
 

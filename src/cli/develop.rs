@@ -283,7 +283,7 @@ impl Target {
             wheel,
             name: &metadata.name,
             extras,
-            with_dependencies: !no_deps && metadata.requires,
+            dependencies: if no_deps { &[] } else { &metadata.requires },
             indexes: &provisioner.indexes(),
             directory: &context.project.directory,
             offline: context.options.offline,

@@ -103,8 +103,8 @@ struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Provisions the environment, and makes cargo's target directories ready. `report` is told of
-    /// what there is.
+    /// Provisions the environment, and makes cargo's target directories ready. `report` gets what
+    /// there is.
     fn new(
         args: &RunArgs,
         root: Option<&Path>,

@@ -11,7 +11,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Command, again, develop, directory_or_here};
+use super::failure::UsageError;
+use super::{Command, again, develop, directory_or_here, exit_with};
 use crate::process::Cmd;
 use crate::ui::Ui;
 use crate::{env_vars, fs};
@@ -34,19 +35,52 @@ pub(super) fn again_with_that_of_the_project(command: &Command, ui: &Ui) -> Opti
         return None;
     }
     let now = set.or_else(|| active(&here))?;
-    let other = elsewhere
-        .iter()
-        .find_map(|project| active(project).filter(|toolchain| *toolchain != now))?;
+    let rustup = which::which("rustup").ok()?;
+    let mut other = None;
+    for project in &elsewhere {
+        match active(project) {
+            Some(toolchain) => other = other.or(Some(toolchain).filter(|one| *one != now)),
+            // Not installed, or in a file that rustup cannot read. What a hook starts hears of it
+            // from rustup, or has it installed; what `run` starts would be compiled by another.
+            None if is_run => return Some(refuse(&rustup, project, ui)),
+            None => return Some(again::run(&ourselves_without_choice()?, ui)),
+        }
+    }
+    let other = other?;
     ui.detail(format_args!("compiling with {other}, the project's toolchain, instead of {now}"));
+    let mut again = ourselves_without_choice()?;
+    if is_run {
+        again = again.env("RUSTUP_TOOLCHAIN", other);
+    }
+    Some(again::run(&again, ui))
+}
+
+/// Says what rustup says of a project. Returns the exit code.
+fn refuse(rustup: &Path, project: &Path, ui: &Ui) -> u8 {
+    let show = Cmd::new(rustup)
+        .args(["show", "active-toolchain"])
+        .cwd(project)
+        .env_remove("RUSTUP_TOOLCHAIN");
+    let said = show.output_unchecked(None).map(|output| output.stderr).unwrap_or_default();
+    let error = UsageError {
+        message: format!(
+            "rustup finds no toolchain for `{}`: {}",
+            project.display(),
+            String::from_utf8_lossy(&said).trim().trim_start_matches("error: ")
+        ),
+        hint: Some("install it with `rustup toolchain install` in that directory".to_owned()),
+    };
+    exit_with(Some(&error.into()), ui)
+}
+
+/// This program, where rustup has chosen no toolchain yet.
+fn ourselves_without_choice() -> Option<Cmd> {
     let set_by_rustup = ["RUSTUP_TOOLCHAIN", "RUSTUP_TOOLCHAIN_SOURCE", "RUST_RECURSION_COUNT"];
     let mut again = set_by_rustup.into_iter().fold(again::ourselves()?, Cmd::env_remove);
     if env_vars::get_os("CARGO").is_some_and(|cargo| is_of_a_toolchain(Path::new(&cargo))) {
         again = again.env_remove("CARGO");
     }
-    if is_run {
-        again = again.env("RUSTUP_TOOLCHAIN", other);
-    }
-    Some(again::run(&again, ui))
+    Some(again)
 }
 
 /// The directories of the projects that a command compiles.

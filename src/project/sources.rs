@@ -12,6 +12,7 @@
 //! Source: <https://docs.astral.sh/uv/concepts/projects/dependencies/#dependency-sources>
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use pep508_rs::{MarkerEnvironment, MarkerTree, PackageName, VersionOrUrl};
 use serde::Deserialize;
@@ -99,6 +100,8 @@ pub struct Sources {
     files: Vec<(PathBuf, Table)>,
     /// The root of the uv workspace.
     workspace: Option<PathBuf>,
+    /// Its members, once somebody has asked for one: there may be hundreds.
+    members: OnceLock<Vec<(PackageName, PathBuf)>>,
     settings: Table,
 }
 
@@ -115,7 +118,8 @@ impl Sources {
         let files = std::iter::once((directory.join("pyproject.toml"), pyproject.clone()))
             .chain(of_workspace.map(|(table, path)| (path, table)))
             .collect();
-        Self { files, workspace: workspace.map(Path::to_path_buf), settings }
+        let workspace = workspace.map(Path::to_path_buf);
+        Self { files, workspace, members: OnceLock::new(), settings }
     }
 
     /// Of the project in a directory that another one names.
@@ -379,12 +383,15 @@ impl Sources {
     /// Where a member of the workspace is.
     fn member(&self, name: &PackageName) -> Option<PathBuf> {
         let root = self.workspace.as_ref()?;
-        uv::members(root).into_iter().find(|directory| {
-            let pyproject =
-                uv::read_pyproject(&directory.join("pyproject.toml")).unwrap_or_default();
-            let own = lookup(&pyproject, &["project", "name"]).and_then(Value::as_str);
-            own.is_some_and(|own| own.parse::<PackageName>().is_ok_and(|own| own == *name))
-        })
+        let named = |directory: PathBuf| {
+            let pyproject = uv::read_pyproject(&directory.join("pyproject.toml"))?;
+            let name = lookup(&pyproject, &["project", "name"])?.as_str()?.parse().ok()?;
+            Some((name, directory))
+        };
+        let members =
+            self.members.get_or_init(|| uv::members(root).into_iter().filter_map(named).collect());
+        let found = members.iter().find(|(own, _): &&(PackageName, PathBuf)| own == name);
+        found.map(|(_, directory)| directory.clone())
     }
 }
 

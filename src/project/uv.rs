@@ -165,8 +165,13 @@ pub(super) fn members(root: &Path) -> Vec<PathBuf> {
                 && !name.starts_with('.')
                 && !matches!(&*name, "target" | "node_modules")
     };
+    // A pattern that names each folder need not be looked for below these.
+    let depth = |pattern: &str| {
+        if pattern.contains("**") { 8 } else { pattern.trim_matches('/').split('/').count() }
+    };
+    let deepest = texts(&workspace, "members").map(depth).max().unwrap_or(0);
     let directories = walkdir::WalkDir::new(root)
-        .max_depth(8)
+        .max_depth(deepest)
         .sort_by_file_name()
         .into_iter()
         .filter_entry(is_searched)
@@ -178,12 +183,15 @@ pub(super) fn members(root: &Path) -> Vec<PathBuf> {
     directories.filter(|directory| directory.join("pyproject.toml").is_file()).collect()
 }
 
+fn texts<'a>(workspace: &'a Table, key: &str) -> impl Iterator<Item = &'a str> {
+    let items = workspace.get(key).and_then(Value::as_array).into_iter().flatten();
+    let texts = items.filter_map(Value::as_str);
+    texts.map(|text| text.trim_start_matches("./").trim_end_matches('/'))
+}
+
 fn patterns(workspace: &Table, key: &str) -> GlobSet {
     let mut set = GlobSetBuilder::new();
-    for pattern in
-        workspace.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-    {
-        let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
+    for pattern in texts(workspace, key) {
         if let Ok(glob) = GlobBuilder::new(pattern).literal_separator(true).build() {
             set.add(glob);
         }

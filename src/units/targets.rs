@@ -1,5 +1,5 @@
-//! The target directories that crates with editable sources were compiled in, whoever told cargo
-//! of them: an option, a configuration, an alias, a `Makefile`.
+//! The target directories that crates with editable sources were compiled in, wherever cargo was
+//! told of them: by an option, a configuration, an alias, a `Makefile`.
 //!
 //! In each of them cargo finds such crates fresh by mtimes, and does not call the wrapper. So the
 //! wrapper notes where it was called for which package, and the next command of ours sees to these

@@ -358,10 +358,8 @@ fn two_checkouts_that_share_everything_are_told_apart() {
         String::from_utf8(run(command.current_dir(checkout)).stdout).unwrap()
     };
     // The other one is made while a build of the first goes on.
-    let clone = format!(
-        "git clone -q ../origin ../other && sed -i s/p1/p2/ ../other/app/src/part.rs && cargo build -q --offline"
-    );
-    run(&mut world.ours(&[], &["sh", "-c", &clone]));
+    let clone = "git clone -q ../origin ../other && sed -i s/p1/p2/ ../other/app/src/part.rs && cargo build -q --offline";
+    run(&mut world.ours(&[], &["sh", "-c", clone]));
     for _ in 0..2 {
         assert_eq!(says(&other), "p2 m1\n");
         assert_eq!(says(&world.checkout), "p1 m1\n");

@@ -77,6 +77,33 @@ impl World {
     }
 }
 
+/// A name with a source is the project's own: an index may have another package of that name.
+#[test]
+fn what_it_requires_comes_from_the_projects_sources() {
+    for installer in Installer::all() {
+        let world = World::new();
+        world.wheels.add("dep", "1", &[]);
+        let dep = world.test.project("dep");
+        dep.set_backend(&json!({"name": "dep", "version": "7"}));
+        dep.write(
+            "pyproject.toml",
+            "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n",
+        );
+        world.project.set_backend(&json!({"dependencies": ["dep"]}));
+        let project = world.project.path.join("pyproject.toml");
+        let text = std::fs::read_to_string(&project).unwrap();
+        let sources = "\n[tool.uv.sources]\ndep = { path = '../dep' }\n";
+        std::fs::write(project, text + sources).unwrap();
+        let develop = world.test.program(&["develop"]).args(world.wheels.flags());
+        let develop = develop
+            .in_(&world.project)
+            .installer(installer, &world.test)
+            .env("VIRTUAL_ENV", &world.venv);
+        develop.run().success();
+        assert_eq!(world.says("import importlib.metadata as m; print(m.version('dep'))"), "7");
+    }
+}
+
 #[test]
 fn the_project_is_installed_editable_with_what_it_requires() {
     for installer in Installer::all() {

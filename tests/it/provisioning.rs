@@ -606,6 +606,27 @@ fn uv_is_taken_when_it_is_on_path_and_pip_when_it_is_not() {
     assert_eq!(report["env"]["installer"], "pip");
 }
 
+/// What a killed process has left may have credentials in it.
+#[test]
+fn what_a_killed_run_left_is_removed_and_what_is_in_use_stays() {
+    let test = Test::new();
+    let wheels = test.wheels();
+    wheels.add("dep", "1", &[]);
+    let project = test.project("p").requires(&["dep"]);
+    let leave = |name: &str| {
+        let directory = project.root().join("tmp").join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("uv.toml"), "secret").unwrap();
+        std::fs::File::create(directory.join("in-use")).unwrap()
+    };
+    drop(leave("provision-dead"));
+    let alive = leave("provision-alive");
+    alive.lock().unwrap();
+    let program = test.program(&["provision"]).args(wheels.flags()).in_(&project);
+    program.installer(Installer::quick(), &test).run().success();
+    assert_eq!(crate::context::list(&project.root().join("tmp")), ["provision-alive"]);
+}
+
 #[test]
 fn a_uv_that_is_wished_for_and_not_there_is_a_failure() {
     if which::which_in("uv", Some(Test::pristine().search_path(&[])), ".").is_ok() {

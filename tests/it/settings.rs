@@ -368,6 +368,25 @@ fn what_is_taken_is_part_of_the_request() {
     }
 }
 
+/// It may say which index is to be asked.
+#[test]
+fn a_file_of_pips_that_cannot_be_read_is_named() {
+    let test = Test::new();
+    let wheels = wheels(&test);
+    let project = project(&test, "p");
+    let file = test.path.join("pip.conf");
+    for bytes in
+        [&b"[global]\n# caf\xe9\nno-index = 1\n"[..], b"\xef\xbb\xbf[global]\nno-index = 1\n"]
+    {
+        std::fs::write(&file, bytes).unwrap();
+        let program = provision(&test, &project, Installer::Pip)
+            .args(wheels.flags())
+            .env("PIP_CONFIG_FILE", &file);
+        let run = program.run().exits(2);
+        assert!(run.stderr.contains(&file.display().to_string()), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn constraints_in_pips_files_are_constraints() {
     let test = Test::new();

@@ -362,6 +362,49 @@ fn what_cannot_be_honoured_is_an_error_that_names_the_line() {
     );
 }
 
+/// Also what only a requirement requires, and what is named by its URL.
+#[test]
+fn a_lock_file_asks_no_index_for_what_is_the_projects_own() {
+    for installer in Installer::all() {
+        let test = Test::new();
+        let wheels = test.wheels();
+        wheels.add("dep", "1", &[]);
+        wheels.add("outer", "1", &["dep"]);
+        let dep = local(&test, "dep", "dep", "7");
+        let url = url::Url::from_file_path(&dep.path).unwrap();
+        let by_source = test
+            .project("p")
+            .requires(&["outer"])
+            .pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
+        let by_url = test.project("q").requires(&["outer", &format!("dep @ {url}")]);
+        for project in [by_source, by_url] {
+            let program = |args: &[&str]| {
+                let program = test.program(&["--message-format=json"]).args(args);
+                program.args(wheels.flags()).installer(installer, &test).in_(&project).run()
+            };
+            program(&["lock"]).success();
+            let locked = program(&["provision", "--locked"]);
+            assert_eq!(versions(&test, locked, &["dep", "outer"]), ["7", "1"]);
+        }
+    }
+}
+
+/// Nobody writes to the other end.
+#[test]
+#[cfg(unix)]
+fn a_pipe_in_a_source_is_not_read() {
+    let test = Test::new();
+    let wheels = test.wheels();
+    let dep = local(&test, "dep", "dep", "7");
+    test.command("mkfifo").arg(dep.path.join("pipe")).run().success();
+    let project = test
+        .project("p")
+        .requires(&["dep"])
+        .pyproject("[tool.uv.sources]\ndep = { path = '../dep' }");
+    let run = provision(&test, &project, &wheels, Installer::quick()).run();
+    assert_eq!(versions(&test, run, &["dep"]), ["7"]);
+}
+
 #[test]
 fn a_lock_file_has_the_sources_and_is_enough() {
     for installer in Installer::all() {

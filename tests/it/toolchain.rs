@@ -55,6 +55,23 @@ fn hooks_of_a_project_elsewhere_get_its_toolchain_unless_the_user_has_chosen() {
     assert_eq!(seen_by_the_hook(&test, &here).0, "outer-x86_64", "rustup has looked here");
 }
 
+/// One that is not installed, or a file with a mistake in it: rustup is to say so, and nothing is
+/// compiled with another.
+#[test]
+fn a_toolchain_that_rustup_cannot_give_is_not_replaced_by_the_callers() {
+    let test = Test::new();
+    with_rustup(&test);
+    let body = r#"case "$PWD" in */p) echo "error: toolchain 1.60.0 is not installed" >&2; exit 1;; *) echo "outer-x86_64 (default)";; esac"#;
+    script(&test.bin().join("rustup"), body);
+    let build = under_cargo(test.program(&["build", "p", "-o", "out"]), Some("default"));
+    assert_eq!(seen_by_the_hook(&test, &build), (Value::Null, Value::Null));
+    let run = test.program(&["run", "--project", "p", "--", "true"]);
+    for run in [under_cargo(run.clone(), Some("default")), run] {
+        let run = run.run().exits(2);
+        assert!(run.stderr.contains("toolchain 1.60.0 is not installed"), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn run_in_another_project_gets_its_toolchain() {
     let test = Test::new();

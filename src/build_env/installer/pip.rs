@@ -12,6 +12,7 @@ use super::{
 use crate::build_env::fingerprint::Artifact;
 use crate::build_env::{self, Error, venv};
 use crate::digest;
+use crate::env_vars;
 use crate::fs;
 use crate::interpreter::Interpreter;
 use crate::layout::Layout;
@@ -147,13 +148,14 @@ impl Pip {
         ])
     }
 
-    /// The same, which asks nobody for the password of an index. Where git is to clone something, the
-    /// option is left out: with it, pip replaces `GIT_SSH_COMMAND` by an ssh that asks for no pass
-    /// phrase.
+    /// The same, which asks nobody for the password of an index. Where git is to clone something, or
+    /// may have to for a requirement of a requirement, the option is left out: with it, pip replaces
+    /// `GIT_SSH_COMMAND` by an ssh that asks for no pass phrase.
     ///
     /// Source: <https://github.com/pypa/pip/blob/26.0/src/pip/_internal/vcs/git.py>, `no_input`
     fn without_questions(command: Cmd, uses_git: bool) -> Cmd {
-        if uses_git { command } else { command.arg("--no-input") }
+        let has_ssh = env_vars::get("GIT_SSH_COMMAND").is_some();
+        if uses_git || has_ssh { command } else { command.arg("--no-input") }
     }
 
     pub(super) fn resolve(
@@ -211,7 +213,11 @@ impl Pip {
 
     /// First what the wheel requires, for which pip takes an installed distribution of the same
     /// version for the wheel; then the wheel, whatever is installed.
-    pub(super) fn install_wheel(&self, install: &WheelInstallation<'_>) -> Vec<Cmd> {
+    pub(super) fn install_wheel(
+        &self,
+        install: &WheelInstallation<'_>,
+        sources: Option<&Path>,
+    ) -> Vec<Cmd> {
         let command = || {
             let command = self.command(Some(install.python), "install");
             let command = Self::without_questions(command, false)
@@ -221,8 +227,12 @@ impl Pip {
         };
         let mut commands =
             vec![command().args(["--no-deps", "--force-reinstall"]).arg(install.wheel)];
-        if install.with_dependencies {
-            commands.insert(0, command().arg(install.requirement()));
+        if !install.dependencies.is_empty() {
+            let mut first = command().arg(install.requirement());
+            if let Some(sources) = sources {
+                first = first.arg("--constraint").arg(sources);
+            }
+            commands.insert(0, first);
         }
         let commands = commands.into_iter().map(|command| {
             let command = install.indexes.apply(command, Dialect::Pip);

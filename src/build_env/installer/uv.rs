@@ -43,7 +43,11 @@ impl Uv {
         Cmd::new(&self.program).args(["pip", verb, "--quiet", "--color", "never"])
     }
 
-    pub(super) fn install_wheel(&self, install: &WheelInstallation<'_>) -> Cmd {
+    pub(super) fn install_wheel(
+        &self,
+        install: &WheelInstallation<'_>,
+        sources: Option<&Path>,
+    ) -> Cmd {
         let mut command = MISLEADING
             .iter()
             .fold(self.command("install").cwd(install.directory), Cmd::env_remove)
@@ -51,13 +55,16 @@ impl Uv {
             .arg(install.python)
             .args(["--reinstall-package", install.name]);
         for (wanted, flag) in [
-            (!install.with_dependencies, "--no-deps"),
+            (install.dependencies.is_empty(), "--no-deps"),
             (install.offline, "--offline"),
             (install.indexes.no_index, "--no-index"),
         ] {
             if wanted {
                 command = command.arg(flag);
             }
+        }
+        if let Some(sources) = sources {
+            command = command.arg("--constraints").arg(sources);
         }
         install.indexes.apply(command.arg(install.requirement()), Dialect::Uv)
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Role::{Chooses, Ignored, Ours, Reaches};
 use super::{FOR_WHERE, Setting, setting};
+use crate::build_env::error::Error;
 use crate::env_vars;
 
 const FOR_HOW: &str = "Decides how packages are installed, which we set ourselves.";
@@ -110,15 +111,30 @@ pub(super) fn is_true(value: &str) -> bool {
     matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on" | "y" | "t")
 }
 
-/// What counts in pip's files, by the names of variables.
-pub(super) fn read(prefix: &Path) -> Vec<(String, String)> {
-    let texts: Vec<String> =
-        files(Some(prefix)).iter().filter_map(|file| fs_err::read_to_string(file).ok()).collect();
+/// What counts in pip's files, by the names of variables. A file that pip could not read is an error,
+/// as for pip: it may say which index is to be asked.
+pub(super) fn read(prefix: &Path) -> Result<Vec<(String, String)>, Error> {
+    let mut texts = Vec::new();
+    for path in files(Some(prefix)) {
+        let refused =
+            |reason: String| Error::Settings { installer: "pip", path: path.clone(), reason };
+        match fs_err::read(&path) {
+            // pip passes over what it may not read.
+            Err(_) => {}
+            Ok(bytes) if bytes.starts_with(b"\xef\xbb\xbf") => {
+                return Err(refused("it begins with a byte order mark".to_owned()));
+            }
+            Ok(bytes) => {
+                let text = String::from_utf8(bytes);
+                texts.push(text.map_err(|error| refused(format!("it is not UTF-8: {error}")))?);
+            }
+        }
+    }
     let of = |setting: &Setting| {
         let value = value_of(&texts, setting.name)?;
         Some((setting.variable("PIP_"), value))
     };
-    SETTINGS.iter().filter(|setting| setting.role != Ignored).filter_map(of).collect()
+    Ok(SETTINGS.iter().filter(|setting| setting.role != Ignored).filter_map(of).collect())
 }
 
 /// The sections that count, the one that wins first: `pip wheel` is the command that is like ours.
@@ -177,25 +193,40 @@ fn systems() -> Vec<PathBuf> {
     [PathBuf::from("/etc/pip.conf")].into_iter().chain(system).collect()
 }
 
-/// What an INI file of pip's says, by section and setting; words on lines that are indented belong
-/// to the setting before.
+/// What an INI file of pip's says, by section and setting, as Python reads it: what is indented more
+/// than a setting belongs to it.
+///
+/// Source: <https://github.com/python/cpython/blob/3.13/Lib/configparser.py>, `RawConfigParser._read`
 pub(crate) fn sections(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    let (mut section, mut setting) = (String::new(), None);
-    for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', ';'])) {
-        let of_section = all.entry(section.clone()).or_default();
-        if let Some(name) =
-            line.strip_prefix('[').and_then(|rest| rest.trim_end().strip_suffix(']'))
+    let (mut section, mut setting, mut indent) = (None::<String>, None::<String>, 0);
+    for line in text.lines() {
+        let content = line.trim();
+        if content.is_empty() || content.starts_with(['#', ';']) {
+            continue;
+        }
+        let own_indent = line.len() - line.trim_start().len();
+        let of_section = section.as_ref().map(|name| all.entry(name.clone()).or_default());
+        if let (Some(of_section), Some(name)) = (of_section, &setting)
+            && own_indent > indent
         {
-            (section, setting) = (name.trim().to_owned(), None);
-        } else if line.starts_with(char::is_whitespace) {
-            let value = setting.as_ref().and_then(|name| of_section.get_mut(name));
-            if let Some(value) = value.filter(|_| !line.trim().is_empty()) {
-                let separator = if value.is_empty() { "" } else { " " };
-                *value = format!("{value}{separator}{}", line.trim());
+            let value = of_section.get_mut(name).expect("it was put there");
+            if !value.is_empty() {
+                value.push(' ');
             }
-        } else if let Some((name, value)) = line.split_once(['=', ':']) {
+            value.push_str(content);
+            continue;
+        }
+        indent = own_indent;
+        // Anything may stand behind the bracket.
+        let header = content.strip_prefix('[').and_then(|rest| rest.rsplit_once(']'));
+        if let Some((name, _)) = header.filter(|(name, _)| !name.is_empty()) {
+            (section, setting) = (Some(name.to_owned()), None);
+        } else if let (Some(section), Some((name, value))) =
+            (&section, content.split_once(['=', ':']))
+        {
             let name = name.trim().trim_start_matches("--").to_ascii_lowercase().replace('_', "-");
+            let of_section = all.entry(section.clone()).or_default();
             of_section.insert(name.clone(), value.trim().to_owned());
             setting = Some(name);
         }
@@ -226,6 +257,14 @@ mod tests {
         );
         assert_eq!(of(&["[global]\nuser = 1", "[global]\nuser=2"], "user").as_deref(), Some("1"));
         assert_eq!(of(&["", "x", "=", "[", " y\n[global"], "index-url"), None);
+        for text in [
+            "[global]\n    index-url = x\n    timeout = 3",
+            "\t[global] # ours\n\tindex-url=x\n\ttimeout=3",
+            "[global] ; ours\n  # a comment\n  index-url:\n\n      x\n  timeout = 3",
+        ] {
+            assert_eq!(of(&[text], "index-url").as_deref(), Some("x"), "{text}");
+            assert_eq!(of(&[text], "timeout").as_deref(), Some("3"), "{text}");
+        }
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub(super) fn read(project: Option<&UvFile>) -> Result<Table, Error> {
     let mut tables = Vec::new();
     for file in files(project) {
         let UvFile { path, table } =
-            file.map_err(|(path, reason)| Error::Settings { path, reason })?;
+            file.map_err(|(path, reason)| Error::Settings { installer: "uv", path, reason })?;
         let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let counts = |name: &str| SETTINGS.iter().any(|one| one.name == name && one.role.counts());
         let settings = table.into_iter().filter(|(name, _)| counts(name));

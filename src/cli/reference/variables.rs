@@ -26,6 +26,11 @@ const OTHERS: &[(&str, &[&str], &str)] = &[
     ("", &["PIP_FIND_LINKS", "UV_FIND_LINKS"], "Same as `--find-links`."),
     ("", &["PIP_NO_INDEX", "UV_NO_INDEX"], "Same as `--no-index`."),
     ("", &["UV_OFFLINE"], "Same as `--offline`."),
+    (
+        "",
+        &["GIT_SSH_COMMAND"],
+        "How git reaches a requirement: pip may ask questions if it is set.",
+    ),
     ("", &["UV_NO_SOURCES", "UV_NO_SOURCES_PACKAGE"], "Whether `[tool.uv.sources]` is ignored."),
     (
         "",

@@ -158,7 +158,7 @@ impl<'a> Sharing<'a> {
     fn problem(&mut self, verb: &str, failure: &Failure, consequence: &str) {
         let url = &self.bucket.shown;
         if let Failure::Disk(reason) = failure {
-            // Whoever writes next to this disk warns of it.
+            // The next one to write to this disk warns of it.
             let what = format_args!("files of `{url}` that could not be written here: {reason}");
             self.ui.status("Skipped", what);
         } else if *failure != Failure::Interrupted && self.report.problems.is_empty() {
