@@ -92,7 +92,7 @@ pub(super) fn wrapper(context: &Context<'_>, cargo: Option<&CargoWorkspace>) -> 
         return Ok(Vec::new());
     };
     let others = context.project.workspace.target_directories(&context.project.directory);
-    warmth::settle(&context.layout, &cargo.root, cargo, &others, context.ui);
+    warmth::settle(&context.layout, &cargo.root, cargo, &others, &[], context.ui);
     let mut variables = warmth::wrapper_variables(
         &context.layout,
         &survey::plan(cargo, &context.project),

@@ -173,6 +173,8 @@ pub(super) struct Warmth {
     layout: Layout,
     /// Target directories that cargo may use in addition to the workspace's own.
     others: Vec<PathBuf>,
+    /// Those of other workspaces in the checkout, which were seen to with these.
+    neighbours: Vec<PathBuf>,
     plan: Plan,
     /// Where cargo will run, and its `--config` options: what it finds a wrapper of the user's by.
     directory: PathBuf,
@@ -217,6 +219,7 @@ impl Warmth {
             options,
             layout: layout.clone(),
             others,
+            neighbours: Vec::new(),
             plan,
             directory: project.directory.clone(),
             configs: Vec::new(),
@@ -246,18 +249,20 @@ impl Warmth {
     }
 
     /// A manifest that cargo will be told: it may be of another workspace.
-    pub(super) fn also_of(&self, manifest: &Path, ui: &Ui) {
+    pub(super) fn also_of(&mut self, manifest: &Path, ui: &Ui) {
         if let Ok(other) = CargoWorkspace::ask(manifest)
             && other.root != self.workspace.root
         {
-            settle(&self.layout, &self.workspace.root, &other, &[], ui);
+            settle(&self.layout, &self.workspace.root, &other, &[], &[], ui);
+            self.neighbours.extend([other.target_directory, other.build_directory]);
         }
     }
 
     /// To be called before cargo is run: sees to it that cargo believes no target directory that
     /// came from elsewhere, and returns what cargo must be told.
     pub(super) fn ready(&mut self, ui: &Ui) -> Vec<(String, Option<String>)> {
-        settle(&self.layout, &self.workspace.root, &self.workspace, &self.others, ui);
+        let root = &self.workspace.root;
+        settle(&self.layout, root, &self.workspace, &self.others, &self.neighbours, ui);
         let place = (self.directory.as_path(), self.configs.as_slice());
         let mut environ: Vec<(String, Option<String>)> =
             wrapper_variables(&self.layout, &self.plan, place, ui)
@@ -341,12 +346,13 @@ const EVENTS: &str = "events.jsonl";
 
 /// Sees to it that cargo takes no local crate for fresh by mtimes that were not made here: see
 /// [`target_trust`]. `checkout` is the root of the workspace that the command is for, of which
-/// `workspace` may be a neighbour.
+/// `workspace` may be a neighbour; `neighbours` are target directories that were seen to already.
 pub(super) fn settle(
     layout: &Layout,
     checkout: &Path,
     workspace: &CargoWorkspace,
     others: &[PathBuf],
+    neighbours: &[PathBuf],
     ui: &Ui,
 ) {
     let local = workspace.local_packages();
@@ -356,8 +362,10 @@ pub(super) fn settle(
     // Where cargo has compiled these, and packages of other workspaces in this checkout.
     let mut noted = targets::noted(&Store::at(layout.store()));
     noted.retain(|one| {
-        one.directory.starts_with(checkout)
-            || packages.iter().any(|package| package.directory == one.directory)
+        workspace.root == checkout
+            && !neighbours.contains(&one.target)
+            && (one.directory.starts_with(checkout)
+                || packages.iter().any(|package| package.directory == one.directory))
     });
     let is_known = |one: &targets::Compiled, packages: &[LocalPackage]| {
         packages.iter().any(|package| package.name == one.package)

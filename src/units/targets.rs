@@ -55,9 +55,11 @@ pub fn own_out_dir(call: &Call) -> Option<PathBuf> {
 /// The target directory, or build directory, that a call writes to.
 fn directory_of(call: &Call) -> Option<PathBuf> {
     let out_dir = std::path::absolute(&call.out_dir).ok()?;
-    let is_target =
-        |path: &&Path| fs::is_target_directory(path) || path.join("CACHEDIR.TAG").is_file();
-    out_dir.ancestors().skip(1).find(is_target).map(Path::to_path_buf)
+    out_dir.ancestors().skip(1).find(|path| is_target(path)).map(Path::to_path_buf)
+}
+
+fn is_target(directory: &Path) -> bool {
+    fs::is_target_directory(directory) || directory.join("CACHEDIR.TAG").is_file()
 }
 
 /// What was noted of directories that are still there.
@@ -65,7 +67,8 @@ pub fn noted(store: &Store) -> Vec<Compiled> {
     let entries = fs_err::read_dir(folder(store)).into_iter().flatten().filter_map(Result::ok);
     let read = |path: PathBuf| {
         let compiled: Compiled = serde_json::from_slice(&fs_err::read(&path).ok()?).ok()?;
-        if compiled.target.is_dir() {
+        // The note may come out of a cache: nothing is touched but what is a target directory.
+        if is_target(&compiled.target) {
             return Some(compiled);
         }
         let _ = fs_err::remove_file(path);

@@ -320,6 +320,10 @@ fn another_workspace_in_the_checkout_is_not_believed_out_of_a_cache() {
     tree::remove(&there);
     run(world.tool("cp").arg("-a").arg(&moved).arg(&there));
     assert_eq!(says("two"), b"two\n");
+    // The old source is known by now, to whichever command.
+    for _ in 0..2 {
+        world.build("build --manifest-path tools/Cargo.toml").expect(&[], &[]);
+    }
 }
 
 /// Of the directory that a link leads to, too.

@@ -32,6 +32,8 @@ mod doctor;
 mod dynamic;
 mod fire;
 mod hashes;
+#[cfg(target_os = "linux")]
+mod hookd;
 mod interpreter;
 mod interrupt;
 #[cfg(unix)]
