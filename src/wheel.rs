@@ -51,10 +51,6 @@ pub(crate) fn check(wheel: &Path, identity: &Identity) -> Result<(), Error> {
     if let Some(what) = wrong_tag(&name, identity) {
         return Err(wrong(what));
     }
-    // What is for any platform has no extension modules but as data.
-    if name.ends_with("-any.whl") {
-        return Ok(());
-    }
     let archive = open(wheel)?;
     let platform_may_differ = [
         "CARGO_BUILD_TARGET",
