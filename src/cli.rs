@@ -23,6 +23,7 @@ mod provision;
 #[cfg(test)]
 mod reference;
 mod run;
+mod settle;
 mod sharing;
 mod step_summary;
 mod store;

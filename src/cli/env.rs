@@ -9,7 +9,7 @@ use super::environment::{self, Sessions, Target};
 use super::failure::Result;
 use super::options::{Context, EnvironmentArgs};
 use super::warmth::{Incremental, Reuse, WarmthArgs, WarmthOptions};
-use super::{directory_or_here, warmth};
+use super::{directory_or_here, settle, warmth};
 use crate::build_env::BuildEnv;
 use crate::pin::{self, Pin, Pins, facts, libpython};
 use crate::project::CargoWorkspace;
@@ -92,7 +92,7 @@ pub(super) fn wrapper(context: &Context<'_>, cargo: Option<&CargoWorkspace>) -> 
         return Ok(Vec::new());
     };
     let others = context.project.workspace.target_directories(&context.project.directory);
-    warmth::settle(&context.layout, &cargo.root, cargo, &others, &[], context.ui);
+    settle::settle(&context.layout, &cargo.root, cargo, &others, &[], context.ui);
     let mut variables = warmth::wrapper_variables(
         &context.layout,
         &survey::plan(cargo, &context.project),

@@ -4,25 +4,24 @@
 //!
 //! Nothing here fails a build: without it cargo compiles more, and no reasons are known.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
 
 use super::failure::{Result, UsageError};
+use super::settle::settle;
 use super::sharing::SharingArgs;
 use crate::cargo_records::Records;
 use crate::layout::Layout;
 use crate::project::{CargoWorkspace, Project, cargo_config};
 use crate::report::rebuilds::{Before, explain};
 use crate::report::{Crates, StoreReport, reuse};
-use crate::target_trust::{self, Distrust, LocalPackage, Place};
 use crate::ui::Ui;
 use crate::units::log::{self, Event};
 use crate::units::plan::Plan;
 use crate::units::store::Store;
-use crate::units::{survey, targets, upkeep};
+use crate::units::{survey, upkeep};
 use crate::{env_vars, fs};
 
 /// Options for reuse, and for crates that must not be compiled.
@@ -343,88 +342,6 @@ fn tidy(store: &Store, ui: &Ui) {
 
 /// The file of the wrapper's events.
 const EVENTS: &str = "events.jsonl";
-
-/// Sees to it that cargo takes no local crate for fresh by mtimes that were not made here: see
-/// [`target_trust`]. `checkout` is the root of the workspace that the command is for, of which
-/// `workspace` may be a neighbour; `neighbours` are target directories that were seen to already.
-pub(super) fn settle(
-    layout: &Layout,
-    checkout: &Path,
-    workspace: &CargoWorkspace,
-    others: &[PathBuf],
-    neighbours: &[PathBuf],
-    ui: &Ui,
-) {
-    let local = workspace.local_packages();
-    let mut packages: Vec<LocalPackage> = local
-        .map(|package| LocalPackage { name: package.name.clone(), directory: package.root.clone() })
-        .collect();
-    // Where cargo has compiled these, and packages of other workspaces in this checkout.
-    let mut noted = targets::noted(&Store::at(layout.store()));
-    noted.retain(|one| {
-        workspace.root == checkout
-            && !neighbours.contains(&one.target)
-            && (one.directory.starts_with(checkout)
-                || packages.iter().any(|package| package.directory == one.directory))
-    });
-    let is_known = |one: &targets::Compiled, packages: &[LocalPackage]| {
-        packages.iter().any(|package| package.name == one.package)
-    };
-    for one in &noted {
-        if !is_known(one, &packages) {
-            let (name, directory) = (one.package.clone(), one.directory.clone());
-            packages.push(LocalPackage { name, directory });
-        }
-    }
-    let mut directories: VecDeque<PathBuf> =
-        [workspace.target_directory.clone(), workspace.build_directory.clone()].into();
-    directories.extend(others.iter().cloned());
-    let known = directories.clone();
-    directories.extend(noted.into_iter().map(|one| one.target));
-    let mut settled = BTreeSet::new();
-    while let Some(directory) = directories.pop_front() {
-        // It may have several names.
-        if !settled.insert(fs::real(&directory)) {
-            continue;
-        }
-        let place = Place { checkout, workspace: &workspace.root, packages: &packages };
-        let outcome = target_trust::settle(layout, &directory, &place);
-        let outcome = outcome.map(|found| {
-            directories.extend(found.others);
-            found.distrust
-        });
-        match outcome {
-            Ok(None) => {}
-            Ok(Some(Distrust::Foreign)) => {
-                ui.detail(format_args!(
-                    "`{}` was not built in this checkout: local crates are compared by content, \
-                        not by mtime",
-                    directory.display()
-                ));
-            }
-            Ok(Some(Distrust::TooMuch)) => {
-                ui.detail(format_args!(
-                    "too many files below `{}`: local crates are compared by content, not by mtime",
-                    workspace.root.display()
-                ));
-            }
-            Ok(Some(Distrust::OldSource(source))) => {
-                ui.detail(format_args!(
-                    "`{}` has an old mtime: local crates are compared by content, not by mtime",
-                    source.display()
-                ));
-            }
-            Err(error) => {
-                let text = format!(
-                    "`{}` may be stale, and could not be marked for a rebuild: {error}",
-                    directory.display()
-                );
-                // Perhaps nobody uses what was only found.
-                if known.contains(&directory) { ui.warning(text) } else { ui.detail(text) }
-            }
-        }
-    }
-}
 
 /// What makes cargo call us for each rustc, from here on and in all that this starts: in which
 /// directory cargo runs, and its `--config` options, say which wrapper of the user's it would call.
