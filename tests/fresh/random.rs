@@ -234,7 +234,7 @@ pub(crate) fn number(name: &str, default: u64) -> u64 {
 /// The scripts of one half, for a machine of its own.
 fn half(rest: u64) {
     let seed = number("PYENV_BUILD_RANDOM_SEED", 1);
-    let count = number("PYENV_BUILD_RANDOM_SCRIPTS", 8);
+    let count = number("PYENV_BUILD_RANDOM_SCRIPTS", 4);
     println!(
         "{count} scripts from seed {seed} (PYENV_BUILD_RANDOM_SCRIPTS, PYENV_BUILD_RANDOM_SEED), of which every second"
     );

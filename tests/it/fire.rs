@@ -320,7 +320,7 @@ fn fire(fire: Fire, rounds: usize) {
 
 #[test]
 fn whoever_is_killed_nothing_is_left_and_the_next_run_succeeds() {
-    fire(Fire::Kill, 6);
+    fire(Fire::Kill, 4);
 }
 
 #[test]
