@@ -97,11 +97,16 @@ fn names_variables(text: &str) -> bool {
     })
 }
 
-/// One of the macros of assembly, called or renamed.
+/// One of the macros of assembly, called or renamed. As a word alone, `asm` is also the ending of
+/// files.
 fn names_assembly(text: &str) -> bool {
-    let is_letter = |letter: char| letter.is_alphanumeric() || letter == '_';
-    text.split(|letter| !is_letter(letter))
-        .any(|word| matches!(word, "asm" | "global_asm" | "naked_asm"))
+    let is_renamed = |rest: &str| rest.strip_prefix("as").is_some_and(|rest| rest.starts_with(' '));
+    text.contains("global_asm")
+        || text.contains("naked_asm")
+        || text.match_indices("asm").any(|(at, word)| {
+            let rest = text[at + word.len()..].trim_start();
+            rest.starts_with('!') || is_renamed(rest)
+        })
 }
 
 /// `incbin`; and `include` as a directive or as a string of its own, for as a word it is in every
@@ -176,10 +181,11 @@ mod tests {
             "use core::arch::global_asm as embed;",
             "global_asm !(\"nop\")",
             "asm!{}",
+            "use core::arch::asm as embed;",
         ] {
             assert!(names_assembly(text), "{text}");
         }
-        for text in ["cfg!(feature = \"wasm\")", "plasma!()", "asm_of()"] {
+        for text in ["cfg!(feature = \"wasm\")", "plasma!()", "asm_of()", "ends_with(\".asm\")"] {
             assert!(!names_assembly(text), "{text}");
         }
     }
