@@ -270,6 +270,7 @@ fn a_store_that_fails_now_and_then_is_asked_again() {
 }
 
 #[test]
+#[ignore = "takes half a minute; the workflow runs it"]
 fn a_store_that_cannot_be_written_to_costs_a_warning() {
     std::thread::scope(|scope| {
         for fault in [Fault::Status(403), Fault::Status(507), Fault::Silent] {

@@ -469,6 +469,7 @@ fn filled_all(map: &Value, scope: &BTreeMap<String, String>) -> BTreeMap<String,
 }
 
 #[test]
+#[ignore = "takes more than a minute; the workflow runs it"]
 #[cfg(target_os = "linux")]
 fn the_second_job_needs_no_index_and_a_raised_requirement_rolls() {
     let test = Test::new();

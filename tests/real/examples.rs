@@ -220,6 +220,7 @@ fn develop(ours: &Ours) {
 }
 
 #[test]
+#[ignore = "takes a minute; the workflow runs it"]
 fn setuptools_rust() {
     let scratch = Scratch::new();
     let ours = Ours::new(&checkout(&scratch, "setuptools-rust"));
