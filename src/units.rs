@@ -12,6 +12,7 @@
 //! | [`wrapper`] | the order of steps when cargo calls us |
 //! | [`call`], [`link_arguments`] | the command line, by an allow-list; other calls are passed through |
 //! | [`package`], [`plan`], [`survey`] | whose call it is; what the workspace and its settings say |
+//! | [`targets`] | the target directories that it was called for; whose `OUT_DIR` it is |
 //! | [`inputs`] | the inputs that are known before the call: the key |
 //! | [`closure`], [`reexports`], [`macros`] | the crates behind the externs; what procedural macros read |
 //! | [`traits`] | effects of sources that rustc does not report |

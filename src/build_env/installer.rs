@@ -156,7 +156,7 @@ impl Installer {
     pub(crate) fn install_wheel(
         &self,
         install: &WheelInstallation<'_>,
-        sources: Option<&Path>,
+        sources: Option<&str>,
         ui: &Ui,
     ) -> Result<(), Error> {
         let commands = match self {

@@ -6,7 +6,7 @@ use pep508_rs::VersionOrUrl;
 
 use super::fingerprint::{self, Distribution};
 use super::hashes::check_hashes;
-use super::installer::Workshop;
+use super::resolving::{fixed, write_sources};
 use super::{Error, Provisioner, Taken, installer, local_names, pylock, satisfies};
 use crate::project::{Lowered, Requirement, parse_requirement};
 use crate::{fs, process};
@@ -119,10 +119,11 @@ impl Provisioner<'_> {
         let text = self.with_installer(&taken, |installer, workshop| {
             let _spinner =
                 self.ui.spinner(format!("resolving build requirements ({})", installer.name()));
-            let mut constraints = self.all_constraints(&taken, workshop.directory)?;
+            let constraints = self.all_constraints(&taken, workshop.directory)?;
             let own = self.sources.own(&lowered, &self.interpreter.markers);
-            constraints.extend(write_sources(&own, &lowered, workshop)?);
-            let resolution = self.resolution(&strings, &constraints, &local);
+            let sources = write_sources(&fixed(&own, &lowered), workshop)?;
+            let with_sources: Vec<String> = constraints.iter().cloned().chain(sources).collect();
+            let resolution = self.resolution(&strings, &with_sources, &local);
             let universal = is_for_all
                 .then(|| installer.lock_universal(&resolution, workshop, self.directory, &minimum))
                 .flatten();
@@ -212,27 +213,6 @@ impl Provisioner<'_> {
             packages: packages.collect(),
         }
     }
-}
-
-/// A constraints file with where what is required by requirements comes from.
-fn write_sources(
-    own: &[Lowered],
-    requirements: &[Lowered],
-    workshop: &Workshop<'_>,
-) -> Result<Option<String>, Error> {
-    let is_required = |one: &Lowered| {
-        requirements.iter().any(|lowered| lowered.requirement.name == one.requirement.name)
-    };
-    let lines: Vec<String> = own
-        .iter()
-        .filter(|one| one.index.is_none() && !is_required(one))
-        .map(|one| format!("{}\n", one.requirement))
-        .collect();
-    if lines.is_empty() {
-        return Ok(None);
-    }
-    let file = workshop.write("own-sources.txt", &lines.concat())?;
-    Ok(Some(file.to_string_lossy().into_owned()))
 }
 
 /// Whether a lock file has any of these.

@@ -1,6 +1,6 @@
 //! From requirements to distributions: by which installer, with which constraints and indexes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pep508_rs::PackageName;
 
@@ -74,23 +74,11 @@ impl Provisioner<'_> {
         strings.sort();
         strings.dedup();
         // What requirements require is the project's own, too, if it is of that name.
-        let (indexed, mut fixed): (Vec<&Lowered>, Vec<&Lowered>) =
-            own.iter().partition(|lowered| lowered.index.is_some());
-        fixed.retain(|own| {
-            !requirements.iter().any(|lowered| lowered.requirement.name == own.requirement.name)
-        });
-        let mut lines: Vec<String> =
-            fixed.iter().map(|lowered| lowered.requirement.to_string()).collect();
+        let indexed: Vec<&Lowered> = own.iter().filter(|lowered| lowered.index.is_some()).collect();
+        let mut lines = fixed(&own, requirements);
         loop {
             let mut constraints = constraints.to_vec();
-            if !lines.is_empty() {
-                constraints.push(
-                    workshop
-                        .write("sources.txt", &(lines.join("\n") + "\n"))?
-                        .to_string_lossy()
-                        .into_owned(),
-                );
-            }
+            constraints.extend(write_sources(&lines, workshop)?);
             let resolution =
                 Resolution { no_deps, ..self.resolution(&strings, &constraints, &local) };
             let distributions = installer.resolve(&resolution, workshop)?;
@@ -121,7 +109,7 @@ impl Provisioner<'_> {
         names: &[PackageName],
         installer: &Installer,
         workshop: &Workshop<'_>,
-    ) -> Result<Option<PathBuf>, Error> {
+    ) -> Result<Option<String>, Error> {
         if names.is_empty() {
             return Ok(None);
         }
@@ -135,10 +123,7 @@ impl Provisioner<'_> {
                 lines.push(self.of_its_index(installer, workshop, &lowered, &[])?);
             }
         }
-        if lines.is_empty() {
-            return Ok(None);
-        }
-        workshop.write("sources.txt", &(lines.join("\n") + "\n")).map(Some)
+        write_sources(&lines, workshop)
     }
 
     /// A requirement that must come from one index, as the URL of what that has; others as they
@@ -221,4 +206,28 @@ impl Provisioner<'_> {
             Ok(distributions)
         })
     }
+}
+
+/// What the project says of names that are none of the requirements', but may be required by them;
+/// without those that come from an index of their own.
+pub(super) fn fixed(own: &[Lowered], requirements: &[Lowered]) -> Vec<String> {
+    let is_required = |one: &Lowered| {
+        requirements.iter().any(|lowered| lowered.requirement.name == one.requirement.name)
+    };
+    own.iter()
+        .filter(|one| one.index.is_none() && !is_required(one))
+        .map(|one| one.requirement.to_string())
+        .collect()
+}
+
+/// Writes a constraints file, if there is anything to write.
+pub(super) fn write_sources(
+    lines: &[String],
+    workshop: &Workshop<'_>,
+) -> Result<Option<String>, Error> {
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let file = workshop.write("sources.txt", &(lines.join("\n") + "\n"))?;
+    Ok(Some(file.to_string_lossy().into_owned()))
 }

@@ -32,7 +32,7 @@ pub(super) fn told(command: &[OsString]) -> Option<PathBuf> {
         configs.iter().find_map(|config| config.build_path("target-dir"))
     };
     let by_option = option_of(command, "--target-dir").map(|path| here.join(path));
-    fs::absolute(&by_option.or_else(in_config)?).ok()
+    std::path::absolute(by_option.or_else(in_config)?).ok()
 }
 
 /// Directories that are there and that a text names, as a script for a shell or as options for

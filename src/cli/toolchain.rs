@@ -57,11 +57,10 @@ pub(super) fn again_with_that_of_the_project(command: &Command, ui: &Ui) -> Opti
 
 /// Says what rustup says of a project. Returns the exit code.
 fn refuse(rustup: &Path, project: &Path, ui: &Ui) -> u8 {
-    let show = Cmd::new(rustup)
-        .args(["show", "active-toolchain"])
-        .cwd(project)
-        .env_remove("RUSTUP_TOOLCHAIN");
-    let said = show.output_unchecked(None).map(|output| output.stderr).unwrap_or_default();
+    let said = show_active(rustup, project)
+        .output_unchecked(None)
+        .map(|output| output.stderr)
+        .unwrap_or_default();
     let error = UsageError {
         message: format!(
             "rustup finds no toolchain for `{}`: {}",
@@ -118,14 +117,17 @@ fn is_users(set: &str, here: &Path) -> bool {
 /// The toolchain that rustup finds in a directory; `None` without a rustup.
 fn active(directory: &Path) -> Option<String> {
     let rustup = which::which("rustup").ok()?;
-    let command = Cmd::new(rustup)
-        .args(["show", "active-toolchain"])
-        .cwd(directory)
-        .env_remove("RUSTUP_TOOLCHAIN");
-    let answer = String::from_utf8(command.quick_answer()?).ok()?;
+    let answer = String::from_utf8(show_active(&rustup, directory).quick_answer()?).ok()?;
     // `stable-x86_64-unknown-linux-gnu (default)`
     let name = answer.lines().next()?.split(" (").next()?.trim();
     (!name.is_empty()).then(|| name.to_owned())
+}
+
+fn show_active(rustup: &Path, directory: &Path) -> Cmd {
+    Cmd::new(rustup)
+        .args(["show", "active-toolchain"])
+        .cwd(directory)
+        .env_remove("RUSTUP_TOOLCHAIN")
 }
 
 /// Whether a cargo is the one of a toolchain, as cargo says of itself, and not one that the user

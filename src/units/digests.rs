@@ -51,13 +51,13 @@ impl Digests {
         if let Some(digest) = self.file(path) {
             return digest;
         }
-        let is_link = fs_err::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
-        match fs::canonicalize(path) {
-            Ok(real) if is_link => format!("{PRESENT} at {}", real.display()),
-            Ok(_) => PRESENT.to_owned(),
-            Err(_) if path.exists() => PRESENT.to_owned(),
-            Err(_) => ABSENT.to_owned(),
+        if !path.exists() {
+            return ABSENT.to_owned();
         }
+        if path.is_symlink() {
+            return format!("{PRESENT} at {}", fs::real(path).display());
+        }
+        PRESENT.to_owned()
     }
 
     /// Forgets what was read of a file that may have changed since.

@@ -7,6 +7,7 @@
 //!   v1/scripts/<package>/<key>/<digest>.json                what a run of a trusted build script read and made
 //!   v1/crates/<file stem>.json                              what a library was made of: see `super::closure`
 //!   plans/<hash>.json                                       what the workspace's settings and packages are: see `super::plan`
+//!   targets/<hash>-<package>.json                           where cargo has compiled local packages: see `super::targets`
 //!   digests/                                                digests of large files: see `super::digests`
 //!   incremental/                                            rustc's incremental state of slow crates
 //! ```

@@ -216,7 +216,7 @@ impl Pip {
     pub(super) fn install_wheel(
         &self,
         install: &WheelInstallation<'_>,
-        sources: Option<&Path>,
+        sources: Option<&str>,
     ) -> Vec<Cmd> {
         let command = || {
             let command = self.command(Some(install.python), "install");

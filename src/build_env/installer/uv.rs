@@ -46,7 +46,7 @@ impl Uv {
     pub(super) fn install_wheel(
         &self,
         install: &WheelInstallation<'_>,
-        sources: Option<&Path>,
+        sources: Option<&str>,
     ) -> Cmd {
         let mut command = MISLEADING
             .iter()
